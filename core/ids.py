@@ -1,0 +1,66 @@
+"""Identities: who is who, and the client order id that names an attempt at a leg of a slot."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from typing import NewType
+from uuid import UUID
+
+import msgspec
+
+from core.errors import RunnerError
+
+RunId = NewType("RunId", UUID)
+StrategyId = NewType("StrategyId", UUID)
+AccountId = NewType("AccountId", UUID)
+"""An exchange connection or a paper portfolio: where a run's money is."""
+UserId = NewType("UserId", str)
+NodeId = NewType("NodeId", str)
+ClientOrderId = NewType("ClientOrderId", str)
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_SLOT_CHARS = 6
+_ATTEMPT_CHARS = 2
+MAX_ATTEMPTS = 36**_ATTEMPT_CHARS - 1
+
+LEG_CODES = {"exit": "x", "entry": "e", "flatten": "f", "repair": "r"}
+_LEGS_BY_CODE = {code: leg for leg, code in LEG_CODES.items()}
+
+
+class OrderKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client order id says: the run, the slot, the leg and the attempt (from 1)."""
+
+    run_id: RunId
+    slot: datetime
+    leg: str
+    attempt: int
+
+
+def client_order_id(key: OrderKey) -> ClientOrderId:
+    """31 characters of `[A-Za-z0-9_-]`, a function of the key alone; both venues take up to 36."""
+    run = base64.urlsafe_b64encode(key.run_id.bytes).rstrip(b"=").decode()
+    slot = _base36(int(key.slot.timestamp()), _SLOT_CHARS)
+    return ClientOrderId(f"{run}{slot}{LEG_CODES[key.leg]}{_base36(key.attempt, _ATTEMPT_CHARS)}")
+
+
+def parse_client_order_id(text: str) -> OrderKey | None:
+    """The key of an order of ours found at a venue; None for ids that are not ours."""
+    if len(text) != 22 + _SLOT_CHARS + 1 + _ATTEMPT_CHARS or text[28] not in _LEGS_BY_CODE:
+        return None
+    try:
+        run = UUID(bytes=base64.urlsafe_b64decode(text[:22] + "=="))
+        slot = datetime.fromtimestamp(int(text[22:28], 36), UTC)
+        return OrderKey(run_id=RunId(run), slot=slot, leg=_LEGS_BY_CODE[text[28]], attempt=int(text[29:], 36))
+    except ValueError:
+        return None
+
+
+def _base36(number: int, width: int) -> str:
+    if not 0 <= number < 36**width:
+        raise RunnerError(f"{number} does not fit in {width} base-36 characters")
+    digits = []
+    for _ in range(width):
+        number, digit = divmod(number, 36)
+        digits.append(_DIGITS[digit])
+    return "".join(reversed(digits))

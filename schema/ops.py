@@ -1,0 +1,156 @@
+"""What the risk ledger asks the store to commit, and what it is told back. One operation, one savepoint.
+
+Every operation is idempotent: told twice it changes nothing the second time. Rules are `core`'s; the store
+loads rows, calls them, writes rows and events. `now` is the store's market time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from core.errors import Reason
+from core.ids import AccountId, ClientOrderId, RunId, UserId
+from core.order import Leg, Order, OrderEvent
+from core.position import Fill, OrderSide, Position, RoundTrip
+from core.risk import PauseStarted, RiskLimits, RiskState
+from schema.records import Account
+
+
+class ProposeIntent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Commit an order before the venue hears of it.
+
+    In one transaction, in lock order lease, run, account and switch (share), user risk, order, event counter:
+    lease held under `order.fence` and unexpired; run active (an exit with attempt > 1, and a flatten: any
+    status); kill switches off (a flatten passes); now ≤ `deadline`; for entries the risk gate (attempt 1: all
+    five, then RESERVE; later attempts: gates 1–2, the reservation moves from the attempt before); no order of
+    unknown outcome on (account, symbol) for entries; no other non-terminal order on (run, slot, leg); exits
+    reduce-only and at most the run's open quantity. Then the order row and event `order_submit`.
+    `why` is stored with the order: signal, indicators, verdict of each gate.
+    """
+
+    order: Order
+    deadline: datetime
+    why: Mapping[str, Any] = {}
+
+
+class ObserveOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """News of an order's fate (needs no lease). `no_further_attempt` releases what was reserved for nothing."""
+
+    client_order_id: ClientOrderId
+    event: OrderEvent
+    no_further_attempt: bool = True
+
+
+class EndLeg(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """No further attempt will be made: RELEASE, if the order is terminal, unfilled and still reserved."""
+
+    client_order_id: ClientOrderId
+
+
+class ObserveFill(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """One execution: order, fill, position, trade, account, risk day and events in one transaction.
+
+    `client_order_id` names our order; None: the venue's own doing on `run_id`'s position (`venue_leg` says
+    what), adopted as an order row of its own. Repeats by (account, symbol, trade id) change nothing.
+    """
+
+    account_id: AccountId
+    symbol: str
+    fill: Fill
+    client_order_id: ClientOrderId | None = None
+    run_id: RunId | None = None
+    venue_leg: Leg | None = None
+
+
+class ObserveFunding(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Funding of a run's position: FILL δ on its day, into the round trip and the account (decision 23).
+
+    `funding_id` deduplicates per (account, symbol). `amount` USDT, negative when paid.
+    """
+
+    account_id: AccountId
+    symbol: str
+    run_id: RunId
+    funding_id: str
+    amount: Decimal
+    at: datetime
+
+
+class SimulateTrade(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """SIMULATE δ on a user's risk day; never gated; admin endpoint."""
+
+    user_id: UserId
+    delta: Decimal
+
+
+class ExpirePause(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """EXPIRE, written once the pause has run out; event `risk_block` with action `expired`."""
+
+    user_id: UserId
+
+
+LedgerOp = ProposeIntent | ObserveOrder | EndLeg | ObserveFill | ObserveFunding | SimulateTrade | ExpirePause
+
+
+class IntentCommitted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The order as stored: fence, sign_ts and created_at set."""
+
+    order: Order
+
+
+class IntentRefused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Nothing was stored but, where the refusal is the risk gate's, event `risk_block` and its pause."""
+
+    order: Order
+    reason: Reason
+    pause: PauseStarted | None = None
+
+
+class OrderMoved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The order after news; `contradiction` is an alert, with the order as it stands."""
+
+    order: Order
+    changed: bool
+    contradiction: str | None = None
+
+
+class FillSettled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What a fill or funding left behind. `duplicate`: it had been settled before; the rest is as stored."""
+
+    run_id: RunId
+    user_id: UserId
+    duplicate: bool
+    position: Position
+    account: Account
+    order: Order | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    round_trip: RoundTrip | None = None
+    pause: PauseStarted | None = None
+
+
+class RiskSettled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    user_id: UserId
+    state: RiskState
+    limits: RiskLimits
+    pause: PauseStarted | None = None
+
+
+class OpRefused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The operation cannot be: unknown order, impossible venue data. Its savepoint was rolled back."""
+
+    sentence: str
+    impossible: bool = False
+
+
+LedgerResult = IntentCommitted | IntentRefused | OrderMoved | FillSettled | RiskSettled | OpRefused
+
+
+def closing_side(position: Position) -> OrderSide:
+    """The side of an order that reduces `position`."""
+    return OrderSide.SELL if position.quantity > 0 else OrderSide.BUY

@@ -1,0 +1,247 @@
+"""Rows as the program sees them: what is claimed, what a tick left behind, what is stored about accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from core.errors import Reason
+from core.ids import AccountId, NodeId, RunId, StrategyId, UserId
+from core.order import Order
+from core.position import FLAT, ZERO, Position
+from core.risk import RiskLimits, RiskState
+from core.run import Run, RunStatus
+
+
+class TickStatus(StrEnum):
+    OK = "ok"
+    SKIPPED = "skipped"
+    BLOCKED = "blocked"
+    ERROR = "error"
+    MISSED = "missed"
+
+
+class TickSource(StrEnum):
+    """Who asked for the slot."""
+
+    TIMER = "timer"
+    CANDLE = "candle"
+    CRON = "cron"
+    OPERATOR = "operator"
+
+
+class AccountKind(StrEnum):
+    PORTFOLIO = "portfolio"
+    CONNECTION = "connection"
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """A paper portfolio (or, later, a venue connection): money, model of fees and slippage, limits, switch.
+
+    `balance` and `used_margin` in USDT: cash after realised PnL, fees and funding; initial margin of what is
+    open. Percentages are of the traded value. `outage_orders`: how many more orders the paper venue refuses
+    to take, as if it could not be reached (for drills and the demo).
+    """
+
+    id: AccountId
+    user_id: UserId
+    name: str
+    kind: AccountKind = AccountKind.PORTFOLIO
+    venue: str = "paper"
+    bankroll: Decimal = Decimal(10_000)
+    balance: Decimal = Decimal(10_000)
+    used_margin: Decimal = ZERO
+    maker_fee_pct: Decimal = Decimal("0.02")
+    taker_fee_pct: Decimal = Decimal("0.04")
+    slippage_pct: Decimal = ZERO
+    participation_pct: Decimal = Decimal(100)
+    max_leverage: int = 10
+    max_notional: Decimal | None = None
+    kill_switch: bool = False
+    outage_orders: int = 0
+
+    @property
+    def free_margin(self) -> Decimal:
+        return self.balance - self.used_margin
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """A run won for a slot: lease, and what the gates look at, read in the same statement.
+
+    `previous_slot` is the slot claimed before, for missed ones in between; `run_version` another than the
+    actor's means the row changed and the actor reloads.
+    """
+
+    run_id: RunId
+    user_id: UserId
+    slot: datetime
+    fence: int
+    previous_slot: datetime | None
+    activated_at: datetime | None
+    run_version: int
+    status: RunStatus
+    kill_switch: bool
+    risk: RiskState
+    limits: RiskLimits
+    balance: Decimal = ZERO
+    used_margin: Decimal = ZERO
+
+
+class TickRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One run in one slot, written once, at the end. `fence` 0: nothing was claimed (missed slots)."""
+
+    run_id: RunId
+    user_id: UserId
+    slot: datetime
+    status: TickStatus
+    signal: str | None = None
+    reason: str | None = None
+    source: TickSource = TickSource.TIMER
+    scheduled_at: datetime
+    finished_at: datetime
+    latency_ms: float = 0.0
+    worker: str = ""
+    fence: int = 0
+
+
+class ExecutionStatus(StrEnum):
+    SUCCESS = "success"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    NO_SIGNAL = "no_signal"
+
+
+class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One evaluation of one strategy version on one slot's candles, and how many runs it reached."""
+
+    evaluation_key: str
+    strategy_id: StrategyId
+    slot: datetime
+    worker: str
+    duration_ms: float
+    status: ExecutionStatus
+    action: str | None = None
+    price: float | None = None
+    reason: str | None = None
+    indicators: Mapping[str, float] = {}
+    runs_reached: int = 0
+    nodes_executed: int = 1
+    error: str | None = None
+
+
+class SlotReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch for the journal: one COPY each, leases released by fence in the same transaction."""
+
+    ticks: tuple[TickRow, ...] = ()
+    executions: tuple[ExecutionRow, ...] = ()
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored event. `seq` is gap-free per run, or per user for user-wide events (`run_id` None)."""
+
+    id: int
+    user_id: UserId
+    run_id: RunId | None
+    seq: int
+    type: str
+    at: datetime
+    payload: Mapping[str, Any]
+
+
+class RunState(msgspec.Struct, frozen=True, kw_only=True):
+    """All a run's actor starts from: the row, its position, and the orders whose fate is open."""
+
+    run: Run
+    position: Position = FLAT
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    open_orders: tuple[Order, ...] = ()
+
+
+class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """A position with its protection, as the paper venue and the pages need it."""
+
+    run_id: RunId
+    user_id: UserId
+    account_id: AccountId
+    symbol: str
+    leverage: int
+    position: Position
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    updated_at: datetime
+
+
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
+    """A booked round trip."""
+
+    id: UUID
+    run_id: RunId
+    user_id: UserId
+    account_id: AccountId
+    symbol: str
+    side: str
+    quantity: Decimal
+    entry_time: datetime
+    entry_price: Decimal
+    exit_time: datetime
+    exit_price: Decimal
+    fees: Decimal
+    funding: Decimal
+    pnl: Decimal
+    exit_reason: str
+
+
+class EquityPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Balance of an account after a fill or funding, USDT."""
+
+    account_id: AccountId
+    at: datetime
+    balance: Decimal
+
+
+class RiskView(msgspec.Struct, frozen=True, kw_only=True):
+    """A user's risk as shown: state, limits in force, and why an entry would be refused now."""
+
+    user_id: UserId
+    state: RiskState
+    limits: RiskLimits
+    blocked: Reason | None
+
+
+class ClockSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Market time of this database: `anchor_market + rate × (process now − anchor_process)`, at most `ceiling`.
+
+    `demo` False means production: market time is the database's clock. `database_now` is the database's
+    process time when the row was read, so that a process can measure its own offset.
+    """
+
+    demo: bool
+    anchor_market: datetime
+    anchor_process: datetime
+    rate: float
+    ceiling: datetime | None
+    database_now: datetime
+
+
+class Platform(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of the whole installation."""
+
+    kill_switch: bool
+    kill_switch_reason: str | None
+    minimum_version: str | None
+    demo: bool
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that beats."""
+
+    id: NodeId
+    version: str
+    beat_at: datetime
