@@ -1,0 +1,58 @@
+"""Secrets the service makes for itself, for demo and development: files in its data directory, mode 600."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from pathlib import Path
+
+from core.errors import RunnerError
+
+SECRET_BYTES = 32
+NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+READABLE_BY_OTHERS = 0o077
+
+
+def load_or_create(data_dir: Path, name: str) -> str:
+    """The secret `name` of this data directory, made on first use; every process gets the same one.
+
+    Raises RunnerError when the file cannot be made, or is empty or open to other users.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(f"not a name of a secret: {name!r}")
+    path = data_dir / "secrets" / name
+    try:
+        if not path.exists():
+            _create(path)
+        return _read(path)
+    except OSError as error:
+        raise RunnerError(f"The secret {path} cannot be used: {error.strerror}.") from error
+
+
+def _create(path: Path) -> None:
+    """Writes a new secret whole or not at all; where two processes do so at once, the first one's stands."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.unlink(missing_ok=True)  # left by a killed process that had this id
+    file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(file, "w") as writer:
+            writer.write(secrets.token_urlsafe(SECRET_BYTES))
+            writer.flush()
+            os.fsync(writer.fileno())
+        try:
+            os.link(unfinished, path)  # unlike a rename, refuses when another was quicker
+        except FileExistsError:
+            return
+    finally:
+        unfinished.unlink()
+
+
+def _read(path: Path) -> str:
+    if path.stat().st_mode & READABLE_BY_OTHERS:
+        raise RunnerError(f"The secret {path} is open to other users of this machine; run: chmod 600 {path}")
+    secret = path.read_text().strip()
+    if not secret:
+        raise RunnerError(f"The secret {path} is empty; delete the file and a new one is made.")
+    return secret
