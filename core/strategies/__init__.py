@@ -1,0 +1,39 @@
+"""The built-in strategies by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from core.errors import RunnerError
+from core.strategies.bollinger_reversion import BollingerReversion
+from core.strategies.donchian_breakout import DonchianBreakout
+from core.strategies.ema_cross import EmaCross
+from core.strategies.macd import Macd
+from core.strategies.rsi_oversold_overbought import RsiOversoldOverbought
+from core.strategies.sma_trend import SmaTrend
+from core.strategies.template import Template
+
+
+class UnknownTemplate(RunnerError):
+    """No built-in strategy has this name."""
+
+
+_ALL: Final[tuple[Template, ...]] = (
+    RsiOversoldOverbought(),
+    SmaTrend(),
+    EmaCross(),
+    Macd(),
+    BollingerReversion(),
+    DonchianBreakout(),
+)
+TEMPLATES: Final[Mapping[str, Template]] = MappingProxyType({template.name: template for template in _ALL})
+
+
+def template(name: str) -> Template:
+    """The built-in strategy called `name`; raises UnknownTemplate listing those there are."""
+    found = TEMPLATES.get(name)
+    if found is None:
+        raise UnknownTemplate(f"There is no template {name!r}; there are {', '.join(TEMPLATES)}.")
+    return found
