@@ -118,6 +118,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     price: Decimal | None = None
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
+    stop_loss_pct: Decimal | None = None
+    take_profit_pct: Decimal | None = None
     fence: int = 0
     sign_ts: datetime | None = None
     created_at: datetime | None = None

@@ -56,7 +56,8 @@ class ObserveFill(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """One execution: order, fill, position, trade, account, risk day and events in one transaction.
 
     `client_order_id` names our order; None: the venue's own doing on `run_id`'s position (`venue_leg` says
-    what), adopted as an order row of its own. Repeats by (account, symbol, trade id) change nothing.
+    what), adopted as an order row of its own. Repeats by (account, symbol, trade id) change nothing. The first
+    fill of an entry sets the position's stop and target (`core.protection.protection_of`); flat clears them.
     """
 
     account_id: AccountId
