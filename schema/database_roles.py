@@ -1,0 +1,46 @@
+"""The roles of a database and what each may do: one owns and migrates it, the service only works in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from schema.server_files import OWNER_ROLE, SERVICE_ROLE
+
+DATABASE = "runner"
+
+_CONNECT_TIMEOUT_S = 5
+
+
+def make_roles(admin: psycopg.Connection[Any]) -> None:
+    """Owner and service role exist; neither is a superuser or may make roles or databases."""
+    for role in (OWNER_ROLE, SERVICE_ROLE):
+        known = admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+        if known is None:
+            statement = "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+            admin.execute(sql.SQL(statement).format(sql.Identifier(role)))
+
+
+def make_database(admin: psycopg.Connection[Any], name: str) -> None:
+    """The database exists, belongs to the owner role, and the service role may use what is made in it.
+
+    `admin` is in autocommit. Rights on tables and sequences made later are given by default privileges.
+    """
+    known = admin.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone()
+    database, owner, service = (sql.Identifier(part) for part in (name, OWNER_ROLE, SERVICE_ROLE))
+    if known is None:
+        admin.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(database, owner))
+    made_later = "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public"
+    conninfo = make_conninfo(admin.info.dsn, dbname=name, password=admin.info.password)
+    with psycopg.connect(conninfo, connect_timeout=_CONNECT_TIMEOUT_S) as inside:
+        for statement in (
+            "REVOKE ALL ON DATABASE {database} FROM PUBLIC",
+            "GRANT CONNECT ON DATABASE {database} TO {service}",
+            "GRANT USAGE ON SCHEMA public TO {service}",
+            f"{made_later} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {{service}}",
+            f"{made_later} GRANT USAGE, SELECT ON SEQUENCES TO {{service}}",
+        ):
+            inside.execute(sql.SQL(statement).format(database=database, owner=owner, service=service))
