@@ -66,19 +66,33 @@ class Tx(Protocol):
 
     def save_risk(self, user_id: UserId, before: RiskState, after: RiskState, *, now: datetime) -> None: ...
 
+    def peek_order(self, client_order_id: ClientOrderId) -> Order | None:
+        """Load without locking: tells whose account and risk rows to lock before the order itself."""
+        ...
+
     def order(self, client_order_id: ClientOrderId) -> Order | None:
         """Lock and load."""
         ...
 
+    def has_open_orders(self, run_id: RunId) -> bool:
+        """Whether any order of the run is not terminal."""
+        ...
+
     def open_leg_orders(self, run_id: RunId, slot: datetime, leg: Leg) -> list[Order]: ...
 
-    def attempts(self, run_id: RunId, slot: datetime, leg: Leg) -> list[Order]: ...
+    def attempts(self, run_id: RunId, slot: datetime, leg: Leg) -> list[Order]:
+        """Every order of the leg, in order of attempt."""
+        ...
 
     def unknown_orders(self, account_id: AccountId, symbol: str) -> int: ...
 
     def insert_order(self, order: Order, *, why: Mapping[str, Any]) -> None: ...
 
     def save_order(self, order: Order) -> None: ...
+
+    def fill_known(self, account_id: AccountId, symbol: str, trade_id: str) -> bool:
+        """Whether a fill or funding is stored; asked under the account's lock, before any arithmetic."""
+        ...
 
     def insert_fill(self, row: FillRow) -> bool:
         """False when (account, symbol, trade id) was there already."""
@@ -96,4 +110,8 @@ class Tx(Protocol):
         self, *, user_id: UserId, run_id: RunId | None, type: str, at: datetime, payload: Mapping[str, Any]
     ) -> None:
         """Next gap-free number of the run (or the user), counter locked in this transaction (I11)."""
+        ...
+
+    def adapter_causes(self, run_id: RunId) -> list[Mapping[str, Any]]:
+        """Payloads of the run's last three events `error` whose `source` is `adapter`, newest first."""
         ...
