@@ -97,7 +97,8 @@ SELECT i.relname, pg_get_indexdef(i.oid) || ';'
 
 _VIEWS = """
 SELECT c.relname, format('CREATE %s %I AS%s%s',
-       CASE c.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END, c.relname, E'\\n', pg_get_viewdef(c.oid))
+       CASE c.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END, c.relname,
+       E'\\n', pg_get_viewdef(c.oid))
   FROM pg_class c
  WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('v', 'm')
 """

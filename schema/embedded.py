@@ -16,7 +16,6 @@ import os
 import shlex
 import shutil
 import signal
-import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +27,7 @@ from core.errors import RunnerError
 from schema import server_files as files
 from schema.database_roles import DATABASE, make_database, make_roles
 from schema.locked_files import LockedFile
-from schema.postgres_binaries import PostgresBinaries, find_binaries, inspect_binaries
+from schema.postgres_binaries import PostgresBinaries, copy_binaries, find_binaries
 from schema.server_account import (
     ServerAccount,
     direct_account,
@@ -36,6 +35,8 @@ from schema.server_account import (
     no_account,
     service_account,
 )
+from schema.server_move import MOVED, move_data
+from schema.server_process import is_alive, pid_in, sits_in, sitting_in
 
 _FALLBACK = Path("/var/lib/strategy-runner")
 _TURN_TIMEOUT_S = 180.0  # longer than one start by somebody else
@@ -136,7 +137,7 @@ class EmbeddedPostgres:
     def _home(self) -> Path:
         """Where the data really lies: the given folder, or the one it had to move to."""
         try:
-            return Path((self._folder / "moved_to").read_text())
+            return Path((self._folder / MOVED).read_text())
         except FileNotFoundError:
             return self._folder
 
@@ -291,10 +292,10 @@ class EmbeddedPostgres:
         stays: the server finds its abandoned shared memory through it.
         """
         pid_file = cluster / "postmaster.pid"
-        pid = _pid(pid_file)
-        if pid is None or not _alive(pid):
+        pid = pid_in(pid_file)
+        if pid is None or not is_alive(pid):
             return
-        if (sitting := _sitting_in(cluster)) is not None:
+        if (sitting := sitting_in(cluster)) is not None:
             raise RunnerError(
                 f"Another database server (process {sitting}) already runs on {cluster}; stop it first."
             )
@@ -321,9 +322,9 @@ class EmbeddedPostgres:
             self._fallback.mkdir(parents=True, exist_ok=True, mode=0o711)
             self._fallback.chmod(0o711)
             if not service.reaches(binaries, self._fallback):
-                binaries = self._copy_binaries(binaries)
+                binaries = copy_binaries(binaries, self._fallback)
             if not service.reaches(binaries, self._home):
-                self._move_home()
+                move_data(self._folder, self._home, self._fallback)
                 files.open_to_account(self._home, service)
         except OSError as error:
             raise RunnerError(
@@ -334,40 +335,6 @@ class EmbeddedPostgres:
             raise no_account()
         return service, binaries
 
-    def _copy_binaries(self, binaries: PostgresBinaries) -> PostgresBinaries:
-        """The same programs in a folder every account reaches; one copy per major version and place."""
-        installed = binaries.folder.parent
-        stamp = f"{binaries.major}-{(binaries / 'postgres').stat().st_mtime_ns:x}"
-        copy = self._fallback / f"postgresql-{stamp}"
-        if not copy.exists():
-            unfinished = Path(tempfile.mkdtemp(prefix="copying-", dir=self._fallback))
-            shutil.copytree(
-                installed, unfinished, dirs_exist_ok=True, symlinks=True,
-                ignore=shutil.ignore_patterns("include"),
-            )  # fmt: skip
-            unfinished.chmod(0o755)
-            try:
-                unfinished.rename(copy)
-            except OSError:  # another start was faster
-                shutil.rmtree(unfinished)
-        return inspect_binaries(copy / binaries.folder.name)
-
-    def _move_home(self) -> None:
-        """Moves the data to a folder the service account reaches, and leaves a note of where it is."""
-        target = Path(tempfile.mkdtemp(prefix="data-", dir=self._fallback))
-        here = self._home
-        for name in ("cluster", "ready"):
-            if (here / name).is_dir():
-                shutil.copytree(here / name, target / name, symlinks=True)
-            elif (here / name).exists():
-                shutil.copy2(here / name, target / name)
-        note = self._folder / "moved_to"
-        note.with_suffix(".new").write_text(str(target))
-        note.with_suffix(".new").replace(note)
-        # Only now: until the note is in place, the data here is the data.
-        for name in ("cluster", "cluster.new"):
-            shutil.rmtree(here / name, ignore_errors=True)
-
     # -- stopping -----------------------------------------------------------------------------------
 
     def _stop(self) -> None:
@@ -375,45 +342,12 @@ class EmbeddedPostgres:
             for how, timeout_s in ((signal.SIGINT, _STOP_TIMEOUT_S), (signal.SIGQUIT, _STOP_NOW_TIMEOUT_S)):
                 if alive.try_exclusive():
                     return
-                pid = _pid(self._cluster / "postmaster.pid")
-                if pid is not None and _sits_in(pid, self._cluster):
+                pid = pid_in(self._cluster / "postmaster.pid")
+                if pid is not None and sits_in(pid, self._cluster):
                     os.kill(pid, how)
                 if alive.wait_exclusive(timeout_s):
                     return
         raise RunnerError(f"The embedded database in {self._folder} did not stop within 20 s.")
-
-
-def _pid(file: Path) -> int | None:
-    try:
-        pid = int(file.read_text().split("\n", 1)[0])
-    except (FileNotFoundError, ValueError):
-        return None
-    return pid if pid > 0 else None
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _sitting_in(folder: Path) -> int | None:
-    """A process whose working folder this is, as every PostgreSQL process's is; never one of a zombie."""
-    processes = (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
-    return next((pid for pid in processes if _sits_in(pid, folder)), None)
-
-
-def _sits_in(pid: int, folder: Path) -> bool:
-    if not Path("/proc/self").exists():
-        return True  # no /proc on this system: the locks alone must do
-    try:
-        return os.path.samefile(f"/proc/{pid}/cwd", folder)
-    except OSError:
-        return False
 
 
 def _last_line(text: str) -> str:

@@ -1,10 +1,10 @@
 """Brings a database to the program's schema: numbered SQL files, applied once, in order, never changed.
 
     MigrationError (a RunnerError)
-    ├── MigrationFilesError    the folder itself: a gap, a duplicate, a badly named file
-    ├── MigrationAlteredError  a file that was applied has another text now
-    ├── DatabaseTooNewError    the database has a migration this program does not know
-    └── MigrationFailedError   the database refused a statement; that file changed nothing
+    ├── MigrationFilesInvalid  the folder itself: a gap, a duplicate, a badly named file
+    ├── MigrationAltered       a file that was applied has another text now
+    ├── DatabaseTooNew         the database has a migration this program does not know
+    └── MigrationFailed        the database refused a statement; that file changed nothing
 
 `python -m schema.migrate --write-schema` writes the snapshot `schema/schema.sql` anew.
 """
@@ -56,19 +56,19 @@ class MigrationError(RunnerError):
     """The database was left as it was."""
 
 
-class MigrationFilesError(MigrationError):
+class MigrationFilesInvalid(MigrationError):
     """The migration files cannot be put in order."""
 
 
-class MigrationAlteredError(MigrationError):
+class MigrationAltered(MigrationError):
     """An applied migration's file is not what was applied."""
 
 
-class DatabaseTooNewError(MigrationError):
+class DatabaseTooNew(MigrationError):
     """A newer program migrated this database."""
 
 
-class MigrationFailedError(MigrationError):
+class MigrationFailed(MigrationError):
     """The database refused a migration, which left no trace."""
 
 
@@ -86,7 +86,7 @@ def load_migrations(folder: Path = MIGRATIONS) -> tuple[Migration, ...]:
     found: list[Migration] = []
     for file in sorted(folder.glob("*.sql")):
         if re.fullmatch(r"\d{4}_[a-z0-9_]+\.sql", file.name) is None:
-            raise MigrationFilesError(f"The migration file {file.name} is not named NNNN_words.sql.")
+            raise MigrationFilesInvalid(f"The migration file {file.name} is not named NNNN_words.sql.")
         content = file.read_bytes()
         found.append(
             Migration(
@@ -97,7 +97,7 @@ def load_migrations(folder: Path = MIGRATIONS) -> tuple[Migration, ...]:
             )
         )
         if found[-1].version != len(found):
-            raise MigrationFilesError(f"The migration file {file.name} should be number {len(found):04}.")
+            raise MigrationFilesInvalid(f"The migration file {file.name} should be number {len(found):04}.")
     return tuple(found)
 
 
@@ -143,9 +143,9 @@ def _apply_next(connection: psycopg.Connection[Any], migrations: tuple[Migration
             connection.execute(migration.text.encode())
         except psycopg.Error as error:
             reason = error.diag.message_primary or str(error).strip()
-            raise MigrationFailedError(f"The migration {migration.name} failed: {reason}.") from error
+            raise MigrationFailed(f"The migration {migration.name} failed: {reason}.") from error
         if connection.info.transaction_status != TransactionStatus.INTRANS:
-            raise MigrationFailedError(f"The migration {migration.name} ends the transaction it runs in.")
+            raise MigrationFailed(f"The migration {migration.name} ends the transaction it runs in.")
         connection.execute(
             "INSERT INTO schema_migrations (version, name, sha256) VALUES (%s, %s, %s)",
             [migration.version, migration.name, migration.sha256],
@@ -164,12 +164,12 @@ def _unapplied(
     done = set()
     for version, name, sha256 in rows:
         if version not in known:
-            raise DatabaseTooNewError(
+            raise DatabaseTooNew(
                 f"The database is newer than this program: it has migration {name};"
                 " update the program or use another database."
             )
         if known[version].sha256 != sha256 or known[version].name != name:
-            raise MigrationAlteredError(
+            raise MigrationAltered(
                 f"The migration {known[version].name} is not the one applied to this database"
                 f" ({name}): an applied file is never changed."
             )

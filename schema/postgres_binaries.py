@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -79,6 +81,22 @@ def inspect_binaries(folder: Path) -> PostgresBinaries:
             f" PostgreSQL {OLDEST_MAJOR} to {NEWEST_MAJOR} is supported."
         )
     return PostgresBinaries(folder=folder, major=int(found[1]))
+
+
+def copy_binaries(binaries: PostgresBinaries, below: Path) -> PostgresBinaries:
+    """The same programs in a folder below `below` that every account may read; copied once per version."""
+    installed = binaries.folder.parent
+    copy = below / f"postgresql-{binaries.major}-{(binaries / 'postgres').stat().st_mtime_ns:x}"
+    if not copy.exists():
+        unfinished = Path(tempfile.mkdtemp(prefix="copying-", dir=below))
+        ignored = shutil.ignore_patterns("include")
+        shutil.copytree(installed, unfinished, dirs_exist_ok=True, symlinks=True, ignore=ignored)
+        unfinished.chmod(0o755)
+        try:
+            unfinished.rename(copy)
+        except OSError:  # another start was faster
+            shutil.rmtree(unfinished)
+    return inspect_binaries(copy / binaries.folder.name)
 
 
 def _complete(folder: Path) -> bool:
