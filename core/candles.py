@@ -342,6 +342,13 @@ def check_candle(candle: Candle, timeframe: Timeframe) -> None:
 
 def check(columns: CandleColumns, timeframe: Timeframe) -> None:
     """Raises ImpossibleVenueData naming the first candle that cannot be, or is out of order."""
+    index = first_impossible(columns, timeframe)
+    if index is not None:
+        raise ImpossibleVenueData(f"{timeframe} candle {index} cannot be: {columns.data[:, index].tolist()}.")
+
+
+def first_impossible(columns: CandleColumns, timeframe: Timeframe) -> int | None:
+    """Index of the first candle that could not have been traded or does not come after the one before it."""
     at, open_, high, low, close, volume, taker = columns.data
     with np.errstate(invalid="ignore"):
         good = (at >= 0) & (at % timeframe.ms == 0) & (low > 0) & (low <= open_) & (open_ <= high)
@@ -349,9 +356,7 @@ def check(columns: CandleColumns, timeframe: Timeframe) -> None:
         good &= (volume >= 0) & np.isfinite(volume)
         good &= np.isnan(taker) | ((taker >= 0) & (taker <= volume))
         good[1:] &= at[1:] > at[:-1]
-    if not good.all():
-        index = int(np.argmin(good))
-        raise ImpossibleVenueData(f"{timeframe} candle {index} cannot be: {columns.data[:, index].tolist()}.")
+    return None if good.all() else int(np.argmin(good))
 
 
 def aggregate(columns: CandleColumns, source: Timeframe, target: Timeframe) -> CandleColumns:

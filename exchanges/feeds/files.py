@@ -1,0 +1,137 @@
+"""A folder of recorded candles as a candle source, read by file name and loaded symbol by symbol.
+
+Names: `binance-perp-BTCUSDT-5m-20250301-20250909[-ohlcv].csv[.gz]` for candles,
+`binance-perp-BTCUSDT-funding-8h-20220101-20250909.csv[.gz]` for funding. Other files are left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from core.candles import CandleColumns
+from core.market import Market, Series
+from core.timeframe import Timeframe, from_ms
+from exchanges.feeds.base import ColumnSource, Coverage, FundingRate, NoCandles
+from exchanges.feeds.candle_file import CandleFile, CandleFileError, read_candle_file
+from exchanges.feeds.funding_file import read_funding_file
+
+MAX_FILES: Final = 10_000
+_CANDLES: Final = re.compile(
+    r"(?P<venue>[a-z]+)-(?P<market>perp|spot)-(?P<symbol>[A-Z0-9]+)-(?P<timeframe>\d+[mhd])"
+    r"-\d{8}-\d{8}(?:-ohlcv)?\.csv(?:\.gz)?"
+)
+_FUNDING: Final = re.compile(
+    r"(?P<venue>[a-z]+)-perp-(?P<symbol>[A-Z0-9]+)-funding-\d+h-\d{8}-\d{8}\.csv(?:\.gz)?"
+)
+
+
+class FolderCandles:
+    """Recorded candles of one venue below a folder; files are read when their symbol is first asked for."""
+
+    def __init__(self, folder: Path, venue: str = "binance") -> None:
+        """Lists the folder, recursively. Raises NoCandles when nothing in it is named as candles of `venue`."""
+        self.venue = venue
+        self.origin = f"recorded {venue.capitalize()} candles"
+        self._candle_files: dict[str, dict[Series, list[Path]]] = {}
+        self._funding_files: dict[str, list[Path]] = {}
+        self._loaded: dict[str, ColumnSource] = {}
+        if not folder.is_dir():
+            raise NoCandles(f"There is no folder {folder}.")
+        for number, path in enumerate(sorted(folder.rglob("*.csv*"))):
+            if number >= MAX_FILES:
+                raise NoCandles(f"{folder} holds more than {MAX_FILES:,} files.")
+            self._list(path)
+        if not self._candle_files:
+            raise NoCandles(
+                f"{folder} holds no file named like {venue}-perp-BTCUSDT-5m-20250301-20250909.csv.gz; "
+                "bring other files in with `bin/runner data import`."
+            )
+
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(sorted(self._candle_files))
+
+    def market(self, symbol: str) -> Market:
+        return self._of(symbol).market(symbol)
+
+    def coverage(self, symbol: str, timeframe: Timeframe) -> Coverage | None:
+        return self._of(symbol).coverage(symbol, timeframe) if symbol in self._candle_files else None
+
+    def candles(self, symbol: str, timeframe: Timeframe, start: datetime, end: datetime) -> CandleColumns:
+        return self._of(symbol).candles(symbol, timeframe, start, end)
+
+    def funding(self, symbol: str) -> tuple[FundingRate, ...]:
+        return self._of(symbol).funding(symbol) if symbol in self._candle_files else ()
+
+    def _list(self, path: Path) -> None:
+        named = _CANDLES.fullmatch(path.name)
+        if named is not None and named["venue"] == self.venue:
+            series = Series(
+                venue=self.venue,
+                market=Market(named["market"]),
+                symbol=named["symbol"],
+                timeframe=Timeframe.parse(named["timeframe"]),
+            )
+            self._candle_files.setdefault(series.symbol, {}).setdefault(series, []).append(path)
+        funding = _FUNDING.fullmatch(path.name)
+        if funding is not None and funding["venue"] == self.venue:
+            self._funding_files.setdefault(funding["symbol"], []).append(path)
+
+    def _of(self, symbol: str) -> ColumnSource:
+        if symbol not in self._candle_files:
+            raise NoCandles(f"There are no candles of {symbol}; there are {', '.join(self.symbols())}.")
+        if symbol not in self._loaded:
+            files = self._candle_files[symbol]
+            # Perpetual before spot: the spot files of such a symbol are not even read.
+            chosen = min(series.market for series in files)
+            series = {key: _merged(paths, key) for key, paths in files.items() if key.market is chosen}
+            rates = _funding(self._funding_files.get(symbol, [])) if chosen is Market.PERP else ()
+            self._loaded[symbol] = ColumnSource(
+                origin=self.origin, venue=self.venue, series=series, funding={symbol: rates}
+            )
+        return self._loaded[symbol]
+
+
+def file_source(
+    files: Sequence[Path], *, symbol: str, venue: str = "binance", market: Market = Market.PERP
+) -> ColumnSource:
+    """Candle files named on a command line, all of one symbol, as a source."""
+    found: dict[Timeframe, list[CandleFile]] = {}
+    for path in files:
+        candle_file = read_candle_file(path)
+        found.setdefault(candle_file.timeframe, []).append(candle_file)
+    series = {
+        Series(venue=venue, market=market, symbol=symbol, timeframe=timeframe): join(parts)
+        for timeframe, parts in found.items()
+    }
+    names = ", ".join(path.name for path in files)
+    return ColumnSource(origin=f"recorded candles ({names})", venue=venue, series=series)
+
+
+def join(files: Sequence[CandleFile]) -> CandleColumns:
+    """Several files of one series as one range, oldest first. Raises CandleFileError where two overlap."""
+    ordered = sorted(files, key=lambda file: float(file.columns.open_time[0]))
+    for earlier, later in pairwise(ordered):
+        at = float(later.columns.open_time[0])
+        if at <= earlier.columns.open_time[-1]:
+            what = f"{earlier.path.name} already holds the candle of {from_ms(int(at)):%Y-%m-%d %H:%M} UTC"
+            raise CandleFileError(later.path, what)
+    return CandleColumns.joined([file.columns for file in ordered])
+
+
+def _merged(paths: Sequence[Path], series: Series) -> CandleColumns:
+    return join([read_candle_file(path, series.timeframe) for path in paths])
+
+
+def _funding(paths: Sequence[Path]) -> tuple[FundingRate, ...]:
+    """All rates of one symbol. Files may overlap where they agree: settlements are facts, not measurements."""
+    rates: dict[datetime, FundingRate] = {}
+    for path in paths:
+        for rate in read_funding_file(path):
+            if rates.setdefault(rate.at, rate) != rate:
+                raise CandleFileError(path, f"another file has another rate for {rate.at:%Y-%m-%d %H:%M} UTC")
+    return tuple(rates[at] for at in sorted(rates))
