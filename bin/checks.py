@@ -1,6 +1,6 @@
 """Every check a change must pass: lint, types, pykka's own suite on our runtime, the tests.
 
-Run by `bin/test`. pytest comes last and gets the arguments. A failed check does not keep the others from running.
+Run by `bin/test`. pytest comes last and gets the arguments. A failed check does not stop the others.
 """
 
 from __future__ import annotations

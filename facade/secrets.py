@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import tempfile
 from pathlib import Path
 
 from core.errors import RunnerError
@@ -33,9 +34,7 @@ def load_or_create(data_dir: Path, name: str) -> str:
 def _create(path: Path) -> None:
     """Writes a new secret whole or not at all; where two processes do so at once, the first one's stands."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.unlink(missing_ok=True)  # left by a killed process that had this id
-    file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    file, unfinished = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with mode 600
     try:
         with os.fdopen(file, "w") as writer:
             writer.write(secrets.token_urlsafe(SECRET_BYTES))
@@ -46,7 +45,7 @@ def _create(path: Path) -> None:
         except FileExistsError:
             return
     finally:
-        unfinished.unlink()
+        os.unlink(unfinished)
 
 
 def _read(path: Path) -> str:

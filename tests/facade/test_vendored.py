@@ -1,4 +1,4 @@
-"""Vendored browser files are the published ones, and everything about them that a licence asks for is there."""
+"""Vendored browser files are the published ones, and what their licences ask for is there."""
 
 from __future__ import annotations
 

@@ -1,0 +1,50 @@
+"""What every suite may ask for: the folder of recorded candles, and a real browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def recorded_data_folder() -> Path | None:
+    folder = os.environ.get("RUNNER_RECORDED_DATA")
+    return Path(folder) if folder else None
+
+
+def chromium_program() -> str | None:
+    """RUNNER_CHROMIUM, else the first installed one."""
+    found = (shutil.which(name) for name in CHROMIUM_NAMES)
+    return os.environ.get("RUNNER_CHROMIUM") or next((path for path in found if path), None)
+
+
+@pytest.fixture(scope="session")
+def recorded_data() -> Path | None:
+    """Folder of recorded candles, or None: then the test falls back on the generator."""
+    return recorded_data_folder()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the browser for a test marked `requires_chromium`."""
+    program = chromium_program()
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    return program
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips by name what this machine cannot run; the reason says what would make it run."""
+    missing = {}
+    if chromium_program() is None:
+        missing["requires_chromium"] = "Chromium is not installed (sudo apt install -y chromium)"
+    if recorded_data_folder() is None:
+        missing["requires_recorded_data"] = "RUNNER_RECORDED_DATA names no folder of recorded candles"
+    for item in items:
+        for marker, reason in missing.items():
+            if item.get_closest_marker(marker) is not None:
+                item.add_marker(pytest.mark.skip(reason=f"{item.nodeid}: {reason}"))
