@@ -34,7 +34,7 @@ class FolderCandles:
     """Recorded candles of one venue below a folder; files are read when their symbol is first asked for."""
 
     def __init__(self, folder: Path, venue: str = "binance") -> None:
-        """Lists the folder, recursively. Raises NoCandles when nothing in it is named as candles of `venue`."""
+        """Lists the folder, recursively. Raises NoCandles when no name in it says candles of `venue`."""
         self.venue = venue
         self.origin = f"recorded {venue.capitalize()} candles"
         self._candle_files: dict[str, dict[Series, list[Path]]] = {}
@@ -128,7 +128,7 @@ def _merged(paths: Sequence[Path], series: Series) -> CandleColumns:
 
 
 def _funding(paths: Sequence[Path]) -> tuple[FundingRate, ...]:
-    """All rates of one symbol. Files may overlap where they agree: settlements are facts, not measurements."""
+    """All rates of one symbol. Files may overlap where they agree, as a settlement is one number."""
     rates: dict[datetime, FundingRate] = {}
     for path in paths:
         for rate in read_funding_file(path):

@@ -1,4 +1,4 @@
-"""Reads a file of settled funding rates: `funding_time, symbol, funding_rate`, or the archive's own columns."""
+"""Reads settled funding rates: `funding_time, symbol, funding_rate`, or the archive's own columns."""
 
 from __future__ import annotations
 

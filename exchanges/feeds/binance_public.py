@@ -1,0 +1,199 @@
+"""Binance's public USDⓈ-M candles over REST: no key, reads only.
+
+Source: Binance USDⓈ-M Futures API, "Kline/Candlestick Data" and "Check Server Time".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, Final
+
+import httpx
+import msgspec
+import numpy as np
+
+from core.candles import CandleColumns, aggregate, check, empty
+from core.errors import ImpossibleVenueData, RunnerError
+from core.market import Market, Series
+from core.timeframe import Timeframe, from_ms, to_ms
+from exchanges.feeds.base import ColumnSource
+
+BASE_URL: Final = "https://fapi.binance.com"
+ORIGIN: Final = "Binance public candles"
+PAGE: Final = 1500
+MAX_PAGES: Final = 1000
+MAX_RETRIES: Final = 2
+RETRY_PAUSE_S: Final = 0.5
+MAX_RETRY_AFTER_S: Final = 10.0
+CONNECT_TIMEOUT_S: Final = 3.0
+READ_TIMEOUT_S: Final = 10.0
+# The venue has no 10m candles; every other timeframe of ours is its own.
+_BUILT_FROM: Final = {Timeframe.M10: Timeframe.M5}
+_RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class FeedError(RunnerError):
+    """The venue's public data could not be had; a market-data failure, never counted against a run."""
+
+
+class _Kline(msgspec.Struct, array_like=True, frozen=True):
+    """One row of `/fapi/v1/klines`; the venue may append fields."""
+
+    open_time: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    close_time: int
+    quote_volume: str
+    trades: int
+    taker_buy_volume: str
+
+
+class _ServerTime(msgspec.Struct, frozen=True):
+    serverTime: Annotated[int, msgspec.Meta(gt=0)]  # noqa: N815 - the venue's spelling
+
+
+class BinancePublic:
+    """Closed candles of Binance perpetuals. One instance per process; `aclose` it."""
+
+    venue: Final = "binance"
+    origin: Final = ORIGIN
+
+    def __init__(
+        self,
+        base_url: str = BASE_URL,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+        limits = httpx.Limits(max_connections=8, max_keepalive_connections=8)
+        self._client = httpx.AsyncClient(
+            base_url=base_url, timeout=timeout, limits=limits, transport=transport, follow_redirects=False
+        )
+        self._sleep = sleep
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def reachable(self, timeout_s: float) -> bool:
+        """Whether the venue answers with its time within `timeout_s`; never raises for a network failure."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._get("/fapi/v1/time", {}, retries=0)
+        except (TimeoutError, FeedError):
+            return False
+        return True
+
+    async def server_time(self) -> datetime:
+        body = await self._get("/fapi/v1/time", {}, retries=MAX_RETRIES)
+        try:
+            return from_ms(msgspec.json.decode(body, type=_ServerTime).serverTime)
+        except msgspec.MsgspecError as error:
+            raise FeedError(f"Binance answered its time in a form that cannot be read: {error}.") from error
+
+    async def candles(
+        self, symbol: str, timeframe: Timeframe, start: datetime, end: datetime
+    ) -> CandleColumns:
+        """Closed candles that open at or after `start` and close at or before `end`.
+
+        What is closed goes by the venue's clock. Raises FeedError, also for candles that cannot be.
+        """
+        base = _BUILT_FROM.get(timeframe, timeframe)
+        now_ms = to_ms(await self.server_time())
+        last_open_ms = min(to_ms(end), now_ms) - base.ms
+        parts: list[CandleColumns] = []
+        next_ms = to_ms(timeframe.floor(start)) if timeframe is not base else to_ms(start)
+        for _ in range(MAX_PAGES):
+            if next_ms > last_open_ms:
+                break
+            page = await self._page(symbol, base, next_ms, last_open_ms)
+            if not len(page):
+                break
+            parts.append(page)
+            next_ms = int(page.open_time[-1]) + base.ms
+        else:
+            raise FeedError(
+                f"{symbol} {timeframe} from {start:%Y-%m-%d} needs more than {MAX_PAGES} requests."
+            )
+        columns = CandleColumns.joined(parts) if parts else empty()
+        return aggregate(columns, base, timeframe).between(to_ms(start), to_ms(end) - timeframe.ms + 1)
+
+    async def source(
+        self, symbols: tuple[str, ...], timeframe: Timeframe, start: datetime, end: datetime
+    ) -> ColumnSource:
+        """A fetched range as a candle source, one symbol after the other to spare the request weight."""
+        series = {}
+        for symbol in symbols:
+            key = Series(venue=self.venue, market=Market.PERP, symbol=symbol, timeframe=timeframe)
+            series[key] = await self.candles(symbol, timeframe, start, end)
+        return ColumnSource(origin=self.origin, venue=self.venue, series=series)
+
+    async def _page(
+        self, symbol: str, timeframe: Timeframe, start_ms: int, last_open_ms: int
+    ) -> CandleColumns:
+        count = min(PAGE, (last_open_ms - start_ms) // timeframe.ms + 1)
+        query = {
+            "symbol": symbol,
+            "interval": timeframe.value,
+            "startTime": str(start_ms),
+            "endTime": str(last_open_ms),
+            "limit": str(count),
+        }
+        body = await self._get("/fapi/v1/klines", query, retries=MAX_RETRIES)
+        try:
+            columns = _columns(msgspec.json.decode(body, type=list[_Kline]))
+            # The newest row is normally still open; only what had closed by the venue's clock is handed on.
+            closed = columns.between(start_ms, last_open_ms + 1)
+            check(closed, timeframe)
+        except (msgspec.MsgspecError, ValueError, ImpossibleVenueData) as error:
+            raise FeedError(
+                f"Binance answered {symbol} {timeframe} candles that cannot be: {error}"
+            ) from error
+        return closed
+
+    async def _get(self, path: str, query: dict[str, str], *, retries: int) -> bytes:
+        """The body of a 200; reads are repeated at most `retries` times after what a repetition may cure."""
+        problem = ""
+        for attempt in range(retries + 1):
+            pause_s = RETRY_PAUSE_S * 2**attempt
+            try:
+                response = await self._client.get(path, params=query)
+            except httpx.HTTPError as error:
+                problem = f"Binance could not be reached ({type(error).__name__})."
+            else:
+                if response.status_code == httpx.codes.OK:
+                    return response.content
+                problem = f"Binance refused {path} with {response.status_code}: {_reason(response)}."
+                if response.status_code not in _RETRIED:
+                    break
+                pause_s = max(pause_s, _retry_after_s(response))
+            if attempt < retries:
+                await self._sleep(min(pause_s, MAX_RETRY_AFTER_S))
+        raise FeedError(problem)
+
+
+def _columns(rows: list[_Kline]) -> CandleColumns:
+    if not rows:
+        return empty()
+    table = [
+        (row.open_time, row.open, row.high, row.low, row.close, row.volume, row.taker_buy_volume)
+        for row in rows
+    ]
+    return CandleColumns(np.array(table, dtype=np.float64).T.copy())
+
+
+def _reason(response: httpx.Response) -> str:
+    """The venue's own words, shortened; they carry no secret, as nothing secret was sent."""
+    return " ".join(response.text.split())[:200] or "no reason given"
+
+
+def _retry_after_s(response: httpx.Response) -> float:
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isdigit() else 0.0
