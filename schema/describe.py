@@ -125,6 +125,13 @@ def describe(connection: psycopg.Connection[Any]) -> str:
 
     Empty for an empty schema; the record of applied migrations is no part of it.
     """
+    with connection.transaction():
+        # Times inside constraints and defaults are printed in the session's zone.
+        connection.execute("SET LOCAL TimeZone = 'UTC'")
+        return _describe(connection)
+
+
+def _describe(connection: psycopg.Connection[Any]) -> str:
     parts: list[str] = []
     for query in (_ENUMS, _DOMAINS, _SEQUENCES):
         parts += _sorted(connection, query)
