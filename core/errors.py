@@ -55,6 +55,7 @@ class Reason(StrEnum):
     DIRECTION = "direction"
     ALREADY_OPEN = "already_open"
     NOTHING_TO_EXIT = "nothing_to_exit"
+    EXIT_TOO_LARGE = "exit_too_large"
     SYMBOL_NOT_ALLOWED = "symbol_not_allowed"
     LEVERAGE_TOO_HIGH = "leverage_too_high"
     BELOW_MIN_QUANTITY = "below_min_quantity"

@@ -98,7 +98,7 @@ VENUE_LEGS = frozenset({Leg.TAKE_PROFIT, Leg.STOP_LOSS, Leg.LIQUIDATION, Leg.MAN
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """An intent and its life. Quantities in base units, prices in USDT.
 
-    `reserved` says that the entry still counts as a trade of its risk day (`reserved_day`).
+    `reserved` says that the entry still counts as a trade, on the risk day of its leg's first attempt.
     """
 
     client_order_id: ClientOrderId
@@ -185,7 +185,7 @@ _TARGET: dict[type, OrderStatus] = {
 class OrderChange(msgspec.Struct, frozen=True, kw_only=True):
     """The order after an event. `contradiction` names an event the table refuses: alert, nothing else moved.
 
-    `release`: the leg's last attempt ended with nothing filled; `reserve_again`: a late fill of a released leg.
+    `reserve_again`: a late fill of a leg whose reservation had been released.
     """
 
     order: Order
@@ -212,6 +212,8 @@ def transition(order: Order, event: OrderEvent) -> OrderChange:
             order=order, changed=False, contradiction=f"order with {order.filled_quantity} filled reported as {target}"
         )
     if isinstance(event, Acknowledged):
+        if order.filled_quantity:  # found again after its outcome was unknown, with fills seen before
+            target = OrderStatus.PARTIAL
         moved = msgspec.structs.replace(order, status=target, venue_order_id=event.venue_order_id)
     else:
         moved = msgspec.structs.replace(order, status=target, reason=event.reason)
@@ -227,7 +229,8 @@ def _keep_venue_id(order: Order, event: OrderEvent) -> OrderChange:
 
 
 def _executed(order: Order, event: Executed) -> OrderChange:
-    if event.quantity <= 0 or event.price <= 0:
+    finite = event.quantity.is_finite() and event.price.is_finite()
+    if not finite or event.quantity <= 0 or event.price <= 0:
         raise ImpossibleVenueData(f"order {order.client_order_id}: executed {event.quantity} at {event.price}")
     filled = order.filled_quantity + event.quantity
     if filled > order.quantity:

@@ -14,6 +14,7 @@ from core.ids import AccountId, RunId, UserId
 from core.position import ZERO, Side
 
 ADAPTER_ERROR_LIMIT = 3
+_MARGIN_STEP = Decimal("1E-12")
 
 
 class RunStatus(StrEnum):
@@ -171,5 +172,5 @@ def ticks(run: Run) -> bool:
 
 
 def margin_of(open_cost: Decimal, leverage: int) -> Decimal:
-    """Initial margin in USDT that an open position ties up."""
-    return open_cost / leverage if open_cost else ZERO
+    """Initial margin in USDT that an open position ties up, rounded so that sums of changes end at exactly 0."""
+    return (open_cost / leverage).quantize(_MARGIN_STEP) if open_cost else ZERO

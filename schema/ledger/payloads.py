@@ -1,0 +1,110 @@
+"""What events say: allow-listed plain fields, money as decimal strings, times as ISO 8601."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from core.errors import Reason
+from core.order import Order
+from core.position import Fill, RoundTrip
+from core.risk import PauseStarted
+
+Plain = str | int | float | bool | None
+
+
+def plain(**fields: Plain | Decimal | datetime) -> dict[str, Any]:
+    """The fields as JSON values; those that are None are left out."""
+    return {name: _plain(value) for name, value in fields.items() if value is not None}
+
+
+def order_payload(order: Order) -> dict[str, Any]:
+    return plain(
+        client_order_id=order.client_order_id,
+        venue_order_id=order.venue_order_id,
+        symbol=order.symbol,
+        slot=order.slot,
+        leg=order.leg.value,
+        attempt=order.attempt,
+        side=order.side.value,
+        kind=order.kind.value,
+        quantity=order.quantity,
+        price=order.price,
+        reference_price=order.reference_price,
+        reduce_only=order.reduce_only,
+        leverage=order.leverage,
+        stop_loss=order.stop_loss,
+        take_profit=order.take_profit,
+        status=order.status.value,
+        filled_quantity=order.filled_quantity,
+        reason=order.reason,
+        reserved=order.reserved,
+    )
+
+
+def fill_payload(order: Order, fill: Fill, *, realised: Decimal, open_quantity: Decimal) -> dict[str, Any]:
+    return plain(
+        client_order_id=order.client_order_id,
+        symbol=order.symbol,
+        leg=order.leg.value,
+        status=order.status.value,
+        trade_id=fill.trade_id,
+        side=fill.side.value,
+        quantity=fill.quantity,
+        price=fill.price,
+        commission=fill.commission,
+        executed_at=fill.executed_at,
+        realised=realised,
+        open_quantity=open_quantity,
+    )
+
+
+def trade_payload(symbol: str, trip: RoundTrip, *, exit_reason: str) -> dict[str, Any]:
+    return plain(
+        symbol=symbol,
+        side=trip.side.value,
+        quantity=trip.quantity,
+        entry_time=trip.entry_time,
+        entry_price=trip.entry_price,
+        exit_time=trip.exit_time,
+        exit_price=trip.exit_price,
+        fees=trip.fees,
+        funding=trip.funding,
+        pnl=trip.pnl,
+        exit_reason=exit_reason,
+    )
+
+
+def blocked_payload(order: Order, reason: Reason) -> dict[str, Any]:
+    return plain(
+        action="blocked",
+        reason=reason.value,
+        symbol=order.symbol,
+        slot=order.slot,
+        leg=order.leg.value,
+        attempt=order.attempt,
+    )
+
+
+def pause_payload(pause: PauseStarted) -> dict[str, Any]:
+    return plain(action="paused", reason=pause.reason.value, until=pause.until)
+
+
+def signal_payload(signal: str, *, slot: datetime, status: str, reason: str | None) -> Mapping[str, Any]:
+    """Event `signal`: what the strategy said and what became of the tick."""
+    return plain(signal=signal, slot=slot, status=status, reason=reason)
+
+
+def switch_payload(*, on: bool, reason: str, account_id: str | None) -> Mapping[str, Any]:
+    """Event `risk_block` of a kill switch; without an account it is the whole installation's."""
+    return plain(action="kill_switch_on" if on else "kill_switch_off", reason=reason, account_id=account_id)
+
+
+def _plain(value: Plain | Decimal | datetime) -> Plain:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value
