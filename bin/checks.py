@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     notes = provide_browser()
     python = [sys.executable, "-m"]
     checks = [
-        Check("lint", [*python, "ruff", "check", "."], 60),
+        Check("lint", [*python, "ruff", "check", "--output-format", "concise", "."], 60),
         Check("types", [*python, "mypy"], 300),
         Check("pykka's own suite", [*python, "tests.actors.runtime.upstream"], 180),
         Check("tests", [*python, "pytest", "-rs", *arguments], 900),
