@@ -84,19 +84,27 @@ def inspect_binaries(folder: Path) -> PostgresBinaries:
 
 
 def copy_binaries(binaries: PostgresBinaries, below: Path) -> PostgresBinaries:
-    """The same programs in a folder below `below` that every account may read; copied once per version."""
+    """The same programs in a folder below `below` that every account may read; copied once per version.
+
+    A wheel keeps the libraries it brings beside its package, in `PACKAGE.libs`, where the programs look.
+    """
     installed = binaries.folder.parent
+    package = installed.parent
+    libraries = package.with_name(f"{package.name}.libs")
     copy = below / f"postgresql-{binaries.major}-{(binaries / 'postgres').stat().st_mtime_ns:x}"
     if not copy.exists():
         unfinished = Path(tempfile.mkdtemp(prefix="copying-", dir=below))
         ignored = shutil.ignore_patterns("include")
-        shutil.copytree(installed, unfinished, dirs_exist_ok=True, symlinks=True, ignore=ignored)
-        unfinished.chmod(0o755)
+        shutil.copytree(installed, unfinished / package.name / installed.name, symlinks=True, ignore=ignored)
+        if libraries.is_dir():
+            shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
+        for folder in (unfinished, unfinished / package.name):
+            folder.chmod(0o755)
         try:
             unfinished.rename(copy)
         except OSError:  # another start was faster
             shutil.rmtree(unfinished)
-    return inspect_binaries(copy / binaries.folder.name)
+    return inspect_binaries(copy / package.name / installed.name / binaries.folder.name)
 
 
 def _complete(folder: Path) -> bool:

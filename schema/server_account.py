@@ -62,11 +62,13 @@ class ServerAccount(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def reaches(self, binaries: PostgresBinaries, folder: Path) -> bool:
-        """Whether the account can really enter the folder and run the server program."""
-        probe = self.run(
-            ["/bin/sh", "-c", 'cd "$1" && exec "$2" --version', "sh", folder, binaries / "postgres"],
-            timeout_s=_PROBE_TIMEOUT_S,
-        )
+        """Whether the account can really enter the folder and run the server's programs."""
+        tries = 'cd "$1" && "$2" --version && exec "$3" --version'
+        probed = (folder, binaries / "postgres", binaries / "initdb")
+        try:
+            probe = self.run(["/bin/sh", "-c", tries, "sh", *probed], timeout_s=_PROBE_TIMEOUT_S)
+        except OSError:  # it does not even reach the interpreter that `prefix` names
+            return False
         return probe.returncode == 0
 
 

@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 
 from core.errors import RunnerError
-from schema.server_account import ServerAccount
+from schema.server_account import ServerAccount, service_account
 
 PORT = 5432  # only names the socket; nothing listens on the network
 ADMIN_ROLE = "runner_admin"
@@ -95,7 +95,9 @@ def make_owned(folder: Path, account: ServerAccount) -> None:
         folder.mkdir(mode=0o700)
         os.chown(folder, account.uid, account.gid)
     found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (account.uid, os.geteuid()):
+    service = service_account()  # an earlier start may have run as that
+    ours = {account.uid, os.geteuid(), service.uid if service else account.uid}
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours:
         raise RunnerError(f"{folder} is not ours; remove it, or choose another data directory.")
     if found.st_uid != account.uid or stat.S_IMODE(found.st_mode) != 0o700:
         folder.chmod(0o700)
