@@ -177,8 +177,8 @@ def evaluation_key(
 ) -> str:
     """Names what an evaluation depends on, apart from its slot; equal in every process.
 
-    One evaluation per key and slot serves all runs that share it. The position counts only for strategies that
-    look at it, and then by side, entry price and quantity.
+    One evaluation per key and slot serves all runs that share it. The position counts only for strategies
+    that look at it, and then by side, entry price and quantity.
     """
     parts: dict[str, object] = {
         "content": strategy.content,

@@ -24,7 +24,7 @@ CANDLE_WINDOW: Final = timedelta(seconds=15)
 
 
 class TimeframeError(RunnerError):
-    """A spelling that names no timeframe of this service; the sentence lists those there are."""
+    """A spelling that names no timeframe, time or range of times."""
 
 
 def to_us(at: datetime) -> int:
@@ -44,6 +44,25 @@ def to_ms(at: datetime) -> int:
 
 def from_ms(ms: int) -> datetime:
     return EPOCH + timedelta(milliseconds=ms)
+
+
+def parse_time(text: str) -> datetime:
+    """A date or RFC 3339 time; UTC where it names no offset. Raises TimeframeError."""
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise TimeframeError(
+            f"{text!r:.60} is not a time; write it like 2025-03-01 or 2025-03-01T12:00Z."
+        ) from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def parse_range(start: str, end: str) -> tuple[datetime, datetime]:
+    """Both ends of a range of times; refuses one that is empty or runs backwards."""
+    first, last = parse_time(start), parse_time(end)
+    if first >= last:
+        raise TimeframeError(f"The range from {start} to {end} is empty: it must end after it begins.")
+    return first, last
 
 
 class Timeframe(StrEnum):

@@ -22,7 +22,7 @@ from exchanges.feeds.funding_file import read_funding_file
 
 MAX_FILES: Final = 10_000
 _CANDLES: Final = re.compile(
-    r"(?P<venue>[a-z]+)-(?P<market>perp|spot)-(?P<symbol>[A-Z0-9]+)-(?P<timeframe>\d+[mhd])"
+    rf"(?P<venue>[a-z]+)-(?P<market>perp|spot)-(?P<symbol>[A-Z0-9]+)-(?P<timeframe>{'|'.join(Timeframe)})"
     r"-\d{8}-\d{8}(?:-ohlcv)?\.csv(?:\.gz)?"
 )
 _FUNDING: Final = re.compile(
@@ -68,14 +68,8 @@ class FolderCandles:
         return self._of(symbol).funding(symbol) if symbol in self._candle_files else ()
 
     def _list(self, path: Path) -> None:
-        named = _CANDLES.fullmatch(path.name)
-        if named is not None and named["venue"] == self.venue:
-            series = Series(
-                venue=self.venue,
-                market=Market(named["market"]),
-                symbol=named["symbol"],
-                timeframe=Timeframe.parse(named["timeframe"]),
-            )
+        series = named_series(path)
+        if series is not None and series.venue == self.venue:
             self._candle_files.setdefault(series.symbol, {}).setdefault(series, []).append(path)
         funding = _FUNDING.fullmatch(path.name)
         if funding is not None and funding["venue"] == self.venue:
@@ -94,6 +88,19 @@ class FolderCandles:
                 origin=self.origin, venue=self.venue, series=series, funding={symbol: rates}
             )
         return self._loaded[symbol]
+
+
+def named_series(path: Path) -> Series | None:
+    """The series a file name tells; None for names of another form."""
+    named = _CANDLES.fullmatch(path.name)
+    if named is None:
+        return None
+    return Series(
+        venue=named["venue"],
+        market=Market(named["market"]),
+        symbol=named["symbol"],
+        timeframe=Timeframe.parse(named["timeframe"]),
+    )
 
 
 def file_source(
