@@ -7,6 +7,7 @@ installation (owners, grants).
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import Any
 
@@ -138,7 +139,9 @@ def _describe(connection: psycopg.Connection[Any]) -> str:
     parts += _tables(connection)
     parts += _sorted(connection, _PARTITIONS)
     parts += _sorted(connection, _INDEXES, [_BOOKKEEPING])
-    for query in (_VIEWS, _FUNCTIONS, _TRIGGERS):
+    # PostgreSQL 15 qualifies every column of a view, later ones only where they must: neither is kept.
+    parts += [re.sub(r"\b[a-z_]\w*\.", "", view) for view in _sorted(connection, _VIEWS)]
+    for query in (_FUNCTIONS, _TRIGGERS):
         parts += _sorted(connection, query)
     return "\n\n".join(parts) + "\n" if parts else ""
 
