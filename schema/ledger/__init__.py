@@ -1,8 +1,8 @@
 """What each ledger operation and status change does to rows and events, written once over `Tx`.
 
-Contract with the stores: a function answers, or raises. Where it raises, the caller rolls the savepoint back, and
-a RunnerError becomes `OpRefused`. Whatever it answers stands, an `OpRefused` included: the alert about impossible
-venue data commits, while the data itself has entered nothing.
+Contract with the stores: a function answers, or raises. Where it raises, the caller rolls the savepoint back,
+and a RunnerError becomes `OpRefused`. Whatever it answers stands, an `OpRefused` included: the alert about
+impossible venue data commits, while the data itself has entered nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import assert_never
 from schema.ledger.fills import observe_fill, observe_funding
 from schema.ledger.intents import propose, send_refusal
 from schema.ledger.news import end_leg, observe_order
-from schema.ledger.payloads import signal_payload, switch_payload
+from schema.ledger.payloads import PLATFORM_USER, signal_payload, switch_payload
 from schema.ledger.statuses import adapter_failed, adapter_recovered, command_run
 from schema.ledger.user_risk import expire_pause, simulate_trade
 from schema.ops import (
@@ -29,6 +29,7 @@ from schema.ops import (
 from schema.tx import Tx
 
 __all__ = [
+    "PLATFORM_USER",
     "adapter_failed",
     "adapter_recovered",
     "command_run",

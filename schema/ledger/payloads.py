@@ -8,9 +8,13 @@ from decimal import Decimal
 from typing import Any
 
 from core.errors import Reason
+from core.ids import UserId
 from core.order import Order
 from core.position import Fill, RoundTrip
 from core.risk import PauseStarted
+
+PLATFORM_USER = UserId("platform")
+"""Whose events concern the whole installation, like the global kill switch."""
 
 Plain = str | int | float | bool | None
 

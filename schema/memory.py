@@ -1,0 +1,396 @@
+"""The store in memory, for replay, simulation and tests; passes the same conformance suite as PostgreSQL.
+
+Every method is atomic under one lock. Claiming and reporting a slot copy nothing: a replay does both 100,000
+times a second.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from core.clock import Clock
+from core.definition import StrategyDefinition
+from core.errors import Conflict, Reason, RunnerError
+from core.ids import AccountId, ClientOrderId, NodeId, RunId, StrategyId, UserId
+from core.order import Order
+from core.risk import RiskLimits, gate
+from core.run import Run, RunCommand, RunStatus
+from schema.ledger import (
+    PLATFORM_USER,
+    adapter_failed,
+    adapter_recovered,
+    command_run,
+    send_refusal,
+    settle_one,
+    switch_payload,
+)
+from schema.memory_clock import MemoryClock
+from schema.memory_rows import AccountRow, RunRow
+from schema.memory_slots import MemorySlots
+from schema.memory_tables import Tables
+from schema.memory_tx import MemoryTx
+from schema.ops import LedgerOp, LedgerResult, OpRefused
+from schema.records import (
+    Account,
+    Claim,
+    ClockSettings,
+    EquityPoint,
+    Event,
+    ExecutionStatus,
+    Node,
+    OpenPosition,
+    Platform,
+    RiskView,
+    RunState,
+    SlotReport,
+    TickRow,
+    Trade,
+)
+
+T = TypeVar("T")
+
+_BEAT_S = 15.0
+
+
+class MemoryStore:
+    """`tick_window`: how many tick rows of a run are kept (None: all); older ones are only counted."""
+
+    def __init__(self, clock: Clock, limits: RiskLimits, *, tick_window: int | None = None) -> None:
+        self._clock = clock
+        self._market = MemoryClock(clock)
+        self._now: Callable[[], datetime] = clock.now
+        self._tables = Tables(limits)
+        self._lock = threading.RLock()
+        self._slots = MemorySlots(self._tables, clock.monotonic, tick_window=tick_window)
+        self._beats: dict[NodeId, tuple[float, Node]] = {}
+
+    # -- time and installation ------------------------------------------------------------------
+    def clock(self) -> ClockSettings:
+        with self._lock:
+            return self._market.settings()
+
+    def set_clock(
+        self, *, at: datetime | None = None, rate: float | None = None, ceiling: datetime | None = None
+    ) -> ClockSettings:
+        with self._lock:
+            self._market.set(at, rate, ceiling)
+            return self._market.settings()
+
+    def mark_demo(self, *, start: datetime, rate: float) -> ClockSettings:
+        with self._lock:
+            if not self._market.is_demo:
+                if self._tables.runs:
+                    raise RunnerError("this database holds runs and cannot become a demo")
+                self._market.become_demo(start, rate)
+                self._now = self._market.now
+            return self._market.settings()
+
+    def platform(self) -> Platform:
+        return Platform(
+            kill_switch=self._tables.kill_switch,
+            kill_switch_reason=self._tables.kill_switch_reason,
+            minimum_version=None,
+            demo=self._market.is_demo,
+        )
+
+    def set_kill_switch(self, *, on: bool, reason: str, account_id: AccountId | None = None) -> None:
+        with self._lock:
+            user_id = PLATFORM_USER
+            if account_id is None:
+                if self._tables.kill_switch == on:
+                    return
+                self._tables.kill_switch = on
+                self._tables.kill_switch_reason = reason if on else None
+            else:
+                row = self._account(account_id)
+                if row.account.kill_switch == on:
+                    return
+                row.account = replace(row.account, kill_switch=on)
+                user_id = row.account.user_id
+            payload = switch_payload(on=on, reason=reason, account_id=str(account_id) if account_id else None)
+            self._tx().append_event(
+                user_id=user_id, run_id=None, type="risk_block", at=self._now(), payload=payload
+            )
+
+    def beat(self, node_id: NodeId, version: str) -> list[Node]:
+        with self._lock:
+            process = self._clock.monotonic()
+            beat_at = self._market.settings().database_now
+            self._beats[node_id] = (process, Node(id=node_id, version=version, beat_at=beat_at))
+            live = [node for beaten, node in self._beats.values() if process - beaten <= _BEAT_S]
+            return sorted(live, key=lambda node: node.id)
+
+    def leave(self, node_id: NodeId) -> None:
+        with self._lock:
+            self._beats.pop(node_id, None)
+
+    # -- strategies, runs, accounts -------------------------------------------------------------
+    def create_strategy(self, definition: StrategyDefinition) -> None:
+        with self._lock:
+            if definition.id in self._tables.strategies:
+                raise Conflict(f"there is a strategy {definition.id} already")
+            self._tables.strategies[definition.id] = definition
+
+    def create_account(self, account: Account) -> None:
+        with self._lock:
+            if account.id in self._tables.accounts:
+                raise Conflict(f"there is an account {account.id} already")
+            self._tables.accounts[account.id] = AccountRow(account)
+
+    def create_run(self, run: Run) -> None:
+        with self._lock:
+            tables = self._tables
+            if run.id in tables.runs:
+                raise Conflict(f"there is a run {run.id} already")
+            if run.strategy.id not in tables.strategies:
+                raise RunnerError(f"there is no strategy {run.strategy.id}")
+            if run.account_id is None:
+                tables.runs[run.id] = RunRow(run, tables.user(run.user_id), None)
+                return
+            account = self._account(run.account_id)
+            if account.account.user_id != run.user_id:
+                raise RunnerError(f"account {run.account_id} is not {run.user_id}'s")
+            others = tables.runs_of.setdefault((run.account_id, run.strategy.symbol), [])
+            if any(other.run.status is not RunStatus.ARCHIVED for other in others):
+                raise Conflict(f"a run trades {run.strategy.symbol} on account {run.account_id} already")
+            row = RunRow(run, tables.user(run.user_id), account)
+            tables.runs[run.id] = row
+            others.append(row)
+
+    def set_limits(self, user_id: UserId, limits: RiskLimits) -> None:
+        with self._lock:
+            self._tables.user(user_id).limits = limits
+
+    def strategy(self, strategy_id: StrategyId) -> StrategyDefinition | None:
+        return self._tables.strategies.get(strategy_id)
+
+    def account(self, account_id: AccountId) -> Account | None:
+        row = self._tables.accounts.get(account_id)
+        return None if row is None else row.account
+
+    def run(self, run_id: RunId) -> Run | None:
+        with self._lock:
+            row = self._tables.runs.get(run_id)
+            return None if row is None else row.current()
+
+    def runs(
+        self, *, statuses: Sequence[RunStatus] | None = None, user_id: UserId | None = None
+    ) -> list[Run]:
+        with self._lock:
+            return [
+                row.current()
+                for row in self._tables.runs.values()
+                if (statuses is None or row.run.status in statuses) and user_id in (None, row.run.user_id)
+            ]
+
+    def run_state(self, run_id: RunId) -> RunState | None:
+        with self._lock:
+            row = self._tables.runs.get(run_id)
+            if row is None:
+                return None
+            orders = tuple(row.open_orders.values())
+            if row.position is None:
+                return RunState(run=row.current(), open_orders=orders)
+            return RunState(
+                run=row.current(),
+                position=row.position.position,
+                stop_loss=row.position.stop_loss,
+                take_profit=row.position.take_profit,
+                open_orders=orders,
+            )
+
+    def command(self, run_id: RunId, command: RunCommand, *, by: str, reason: str | None = None) -> Run:
+        return self._atomic(lambda tx: command_run(tx, run_id, command, by, reason))
+
+    def adapter_failed(self, run_id: RunId, *, slot: datetime, kind: str, detail: str) -> Run:
+        return self._atomic(lambda tx: adapter_failed(tx, run_id, slot=slot, kind=kind, detail=detail))
+
+    def adapter_recovered(self, run_id: RunId) -> Run:
+        return self._atomic(lambda tx: adapter_recovered(tx, run_id))
+
+    # -- slots ----------------------------------------------------------------------------------
+    def claim(self, run_ids: Sequence[RunId], *, slot: datetime, owner: str, ttl_s: float) -> list[Claim]:
+        with self._lock:
+            return self._slots.claim(run_ids, slot=slot, owner=owner, ttl_s=ttl_s, day=self._now().date())
+
+    def acquire(self, run_id: RunId, *, owner: str, ttl_s: float) -> int | None:
+        with self._lock:
+            return self._slots.acquire(run_id, owner=owner, ttl_s=ttl_s)
+
+    def renew(self, run_id: RunId, *, fence: int, ttl_s: float) -> bool:
+        with self._lock:
+            return self._slots.renew(run_id, fence=fence, ttl_s=ttl_s)
+
+    def release(self, leases: Sequence[tuple[RunId, int]]) -> None:
+        with self._lock:
+            self._slots.release(leases)
+
+    def report(self, report: SlotReport) -> int:
+        with self._lock:
+            new, signals = self._slots.report(report)
+            if signals:
+                self._slots.publish(signals, self._tx(), self._now())
+            return new
+
+    def close_interrupted(self, *, older_than_s: float) -> list[TickRow]:
+        with self._lock:
+            return self._slots.close_interrupted(older_than_s=older_than_s, now=self._now())
+
+    def pending(self, slot: datetime) -> int:
+        with self._lock:
+            return self._slots.pending(slot)
+
+    def ticks(
+        self,
+        *,
+        run_id: RunId | None = None,
+        status: str | None = None,
+        since: datetime | None = None,
+        slot: datetime | None = None,
+        limit: int = 50,
+    ) -> list[TickRow]:
+        with self._lock:
+            return self._slots.ticks(run_id=run_id, status=status, since=since, slot=slot, limit=limit)
+
+    def tick_counts(self, run_id: RunId) -> Counter[tuple[str, str | None]]:
+        """How many slots of the run ended with each (status, reason), for reports."""
+        return Counter(self._tables.runs[run_id].tick_counts)
+
+    def execution_counts(self) -> Counter[ExecutionStatus]:
+        """How many evaluations ended with each status, for reports."""
+        return Counter(self._slots.executions)
+
+    # -- orders, fills, risk --------------------------------------------------------------------
+    def settle(self, ops: Sequence[LedgerOp]) -> list[LedgerResult]:
+        return self._atomic(lambda tx: [self._savepoint(tx, op) for op in ops])
+
+    def may_send(self, client_order_id: ClientOrderId, *, fence: int) -> Reason | None:
+        with self._lock:
+            tx = self._tx()
+            order = tx.order(client_order_id)
+            account = None if order is None else self._tables.accounts[order.account_id].account
+            return send_refusal(
+                order,
+                fence=fence,
+                lease_holds=order is not None and tx.lease_holds(order.run_id, fence),
+                switched_off=self._tables.kill_switch or (account is not None and account.kill_switch),
+            )
+
+    def open_orders(self, *, run_id: RunId | None = None, account_id: AccountId | None = None) -> list[Order]:
+        with self._lock:
+            rows = self._tables.runs.values() if run_id is None else self._rows_of(run_id)
+            return [
+                order
+                for row in rows
+                for order in row.open_orders.values()
+                if account_id in (None, order.account_id)
+            ]
+
+    def orders(self, *, run_id: RunId, limit: int = 200) -> list[Order]:
+        """Newest first."""
+        with self._lock:
+            ids = [each for row in self._rows_of(run_id) for each in row.order_ids]
+            return [self._tables.orders[each] for each in reversed(ids[-limit:])]
+
+    def open_positions(
+        self, *, account_id: AccountId | None = None, user_id: UserId | None = None
+    ) -> list[OpenPosition]:
+        with self._lock:
+            held = [row.position for row in self._tables.runs.values() if row.position is not None]
+            return [
+                position
+                for position in held
+                if not position.position.is_flat
+                and account_id in (None, position.account_id)
+                and user_id in (None, position.user_id)
+            ]
+
+    def trades(self, *, run_id: RunId | None = None, limit: int = 200) -> list[Trade]:
+        """Newest first."""
+        with self._lock:
+            trades = self._tables.trades
+            if run_id is not None:
+                trades = [trade for trade in trades if trade.run_id == run_id]
+            return trades[-limit:][::-1]
+
+    def equity(self, account_id: AccountId, *, limit: int = 1_000) -> list[EquityPoint]:
+        with self._lock:
+            row = self._tables.accounts.get(account_id)
+            points = [] if row is None else row.equity[-limit:]
+            return [EquityPoint(account_id=account_id, at=at, balance=balance) for at, balance in points]
+
+    def risk(self, user_id: UserId) -> RiskView:
+        with self._lock:
+            now = self._now()
+            user = self._tables.user(user_id)
+            state = user.view(now.date())
+            return RiskView(
+                user_id=user_id, state=state, limits=user.limits, blocked=gate(state, user.limits, now)
+            )
+
+    def expired_pauses(self) -> list[UserId]:
+        with self._lock:
+            now = self._now()
+            return [
+                user_id
+                for user_id, row in self._tables.users.items()
+                if row.state.paused_until is not None and row.state.paused_until <= now
+            ]
+
+    # -- events ---------------------------------------------------------------------------------
+    def events(
+        self,
+        *,
+        after_id: int = 0,
+        user_id: UserId | None = None,
+        run_id: RunId | None = None,
+        newest: bool = False,
+        limit: int = 200,
+    ) -> list[Event]:
+        with self._lock:
+            found = [
+                event
+                for event in self._tables.events[after_id:]
+                if user_id in (None, event.user_id) and run_id in (None, event.run_id)
+            ]
+            return found[-limit:] if newest else found[:limit]
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    # -- inside ---------------------------------------------------------------------------------
+    def _tx(self) -> MemoryTx:
+        return MemoryTx(self._tables, self._now, self._clock.monotonic)
+
+    def _atomic(self, work: Callable[[MemoryTx], T]) -> T:
+        with self._lock:
+            tx = self._tx()
+            try:
+                return work(tx)
+            except BaseException:
+                tx.undo.back_to(0)
+                raise
+
+    def _savepoint(self, tx: MemoryTx, op: LedgerOp) -> LedgerResult:
+        mark = tx.undo.mark()
+        try:
+            return settle_one(tx, op)
+        except RunnerError as error:
+            tx.undo.back_to(mark)
+            return OpRefused(sentence=str(error))
+
+    def _account(self, account_id: AccountId) -> AccountRow:
+        row = self._tables.accounts.get(account_id)
+        if row is None:
+            raise RunnerError(f"there is no account {account_id}")
+        return row
+
+    def _rows_of(self, run_id: RunId) -> list[RunRow]:
+        row = self._tables.runs.get(run_id)
+        return [] if row is None else [row]

@@ -1,0 +1,139 @@
+"""Rows of the memory store: plain mutable objects, found by reference, with an undo log for transactions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, MutableMapping
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from core.ids import ClientOrderId
+from core.order import Order
+from core.risk import DayRisk, RiskLimits, RiskState
+from core.run import Run
+from schema.records import Account, OpenPosition, TickRow
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+NEVER = float("-inf")
+_ABSENT: Any = object()
+
+
+class AccountRow:
+    __slots__ = ("account", "equity")
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.equity: list[tuple[datetime, Any]] = []
+
+
+class UserRow:
+    """A user's risk; days apart, so that a state stays small however long the user trades."""
+
+    __slots__ = ("_view", "_view_day", "days", "event_seq", "limits", "state")
+
+    def __init__(self, limits: RiskLimits) -> None:
+        self.limits = limits
+        self.state = RiskState()
+        self.days: dict[date, DayRisk] = {}
+        self.event_seq = 0
+        self._view: RiskState | None = None
+        self._view_day: date | None = None
+
+    def load(self, days: list[date]) -> RiskState:
+        return replace(self.state, days={day: self.days[day] for day in days if day in self.days})
+
+    def view(self, day: date) -> RiskState:
+        """The state with that day alone, kept until something changes."""
+        if self._view is None or self._view_day != day:
+            self._view = self.load([day])
+            self._view_day = day
+        return self._view
+
+    def forget_view(self) -> None:
+        self._view = None
+
+
+class RunRow:
+    """A run with everything found through it. `locked_until` is process time."""
+
+    __slots__ = (
+        "account",
+        "event_seq",
+        "fence",
+        "last_slot",
+        "locked_until",
+        "open_orders",
+        "order_ids",
+        "owner",
+        "position",
+        "run",
+        "tick_counts",
+        "ticks",
+        "trades",
+        "user",
+    )
+
+    def __init__(self, run: Run, user: UserRow, account: AccountRow | None) -> None:
+        self.run = run
+        self.user = user
+        self.account = account
+        self.owner = ""
+        self.fence = 0
+        self.locked_until = NEVER
+        self.last_slot = run.last_slot
+        self.ticks: dict[datetime, TickRow] = {}
+        self.tick_counts: Counter[tuple[str, str | None]] = Counter()
+        self.order_ids: list[ClientOrderId] = []
+        self.open_orders: dict[ClientOrderId, Order] = {}
+        self.position: OpenPosition | None = None
+        self.event_seq = 0
+        self.trades = 0
+
+    def current(self) -> Run:
+        """The run as its row says, the last claimed slot included."""
+        if self.run.last_slot is not self.last_slot:
+            self.run = replace(self.run, last_slot=self.last_slot)
+        return self.run
+
+
+class Undo:
+    """What to do, backwards, so that a transaction never was."""
+
+    def __init__(self) -> None:
+        self._steps: list[Callable[[], object]] = []
+
+    def mark(self) -> int:
+        return len(self._steps)
+
+    def back_to(self, mark: int) -> None:
+        while len(self._steps) > mark:
+            self._steps.pop()()
+
+    def then(self, step: Callable[[], object]) -> None:
+        self._steps.append(step)
+
+    def set_attribute(self, row: object, name: str, value: object) -> None:
+        old = getattr(row, name)
+        setattr(row, name, value)
+        self._steps.append(lambda: setattr(row, name, old))
+
+    def set_item(self, mapping: MutableMapping[K, V], key: K, value: V) -> None:
+        old = mapping.get(key, _ABSENT)
+        mapping[key] = value
+        if old is _ABSENT:
+            self._steps.append(lambda: mapping.pop(key))
+        else:
+            self._steps.append(lambda: mapping.__setitem__(key, old))
+
+    def remove_item(self, mapping: MutableMapping[K, V], key: K) -> None:
+        if key in mapping:
+            old = mapping.pop(key)
+            self._steps.append(lambda: mapping.__setitem__(key, old))
+
+    def append(self, rows: list[V], row: V) -> None:
+        rows.append(row)
+        self._steps.append(rows.pop)

@@ -1,0 +1,190 @@
+"""Claims, leases and tick rows of the memory store. Leases live in process time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+
+from core.errors import Reason, RunnerError
+from core.ids import RunId
+from core.run import RunStatus, ticks
+from core.signal import Action
+from schema.ledger import signal_payload
+from schema.memory_rows import NEVER, RunRow
+from schema.memory_tables import Tables
+from schema.memory_tx import MemoryTx
+from schema.records import Claim, ExecutionStatus, SlotReport, TickRow, TickStatus
+from schema.store import MAX_CLAIM_BATCH
+
+
+class MemorySlots:
+    """The caller holds the store's lock."""
+
+    def __init__(self, tables: Tables, monotonic: Callable[[], float], *, tick_window: int | None) -> None:
+        self._tables = tables
+        self._monotonic = monotonic
+        self._tick_window = tick_window
+        self.executions: Counter[ExecutionStatus] = Counter()
+
+    def claim(
+        self, run_ids: Sequence[RunId], *, slot: datetime, owner: str, ttl_s: float, day: date
+    ) -> list[Claim]:
+        if len(run_ids) > MAX_CLAIM_BATCH:
+            raise RunnerError(f"{len(run_ids)} runs are more than one claim takes ({MAX_CLAIM_BATCH})")
+        tables, process = self._tables, self._monotonic()
+        claims = []
+        for run_id in run_ids:
+            row = tables.runs.get(run_id)
+            if row is None or row.run.status is not RunStatus.ACTIVE or process < row.locked_until:
+                continue
+            previous = row.last_slot
+            if previous is not None and slot <= previous:
+                continue
+            tables.fence += 1
+            row.owner, row.fence, row.locked_until = owner, tables.fence, process + ttl_s
+            row.last_slot = slot
+            claims.append(_claim(row, slot, previous, tables, day))
+        return claims
+
+    def acquire(self, run_id: RunId, *, owner: str, ttl_s: float) -> int | None:
+        row, process = self._tables.runs.get(run_id), self._monotonic()
+        if row is None or process < row.locked_until:
+            return None
+        self._tables.fence += 1
+        row.owner, row.fence, row.locked_until = owner, self._tables.fence, process + ttl_s
+        return row.fence
+
+    def renew(self, run_id: RunId, *, fence: int, ttl_s: float) -> bool:
+        row, process = self._tables.runs.get(run_id), self._monotonic()
+        if row is None or row.fence != fence or process >= row.locked_until:
+            return False
+        row.locked_until = process + ttl_s
+        return True
+
+    def release(self, leases: Sequence[tuple[RunId, int]]) -> None:
+        process = self._monotonic()
+        for run_id, fence in leases:
+            row = self._tables.runs.get(run_id)
+            if row is not None and row.fence == fence and process < row.locked_until:
+                row.locked_until = process
+
+    def report(self, report: SlotReport) -> tuple[int, list[TickRow]]:
+        """How many tick rows were new, and those with a signal to publish."""
+        runs = self._tables.runs
+        for tick in report.ticks:
+            if tick.run_id not in runs:
+                raise RunnerError(f"there is no run {tick.run_id}")
+        new, signals = 0, []
+        for tick in report.ticks:
+            row = runs[tick.run_id]
+            if self._keep(row, tick):
+                new += 1
+                if tick.signal is not None and tick.signal != Action.HOLD:
+                    signals.append(tick)
+            if tick.fence and row.fence == tick.fence:
+                row.locked_until = NEVER
+        for execution in report.executions:
+            self.executions[execution.status] += 1
+        return new, signals
+
+    def publish(self, signals: Sequence[TickRow], tx: MemoryTx, at: datetime) -> None:
+        for tick in signals:
+            payload = signal_payload(
+                tick.signal or "", slot=tick.slot, status=tick.status.value, reason=tick.reason
+            )
+            tx.append_event(user_id=tick.user_id, run_id=tick.run_id, type="signal", at=at, payload=payload)
+
+    def close_interrupted(self, *, older_than_s: float, now: datetime) -> list[TickRow]:
+        latest_end = self._monotonic() - older_than_s
+        closed = []
+        for row in self._tables.runs.values():
+            if row.last_slot is None or row.last_slot in row.ticks or row.locked_until > latest_end:
+                continue
+            tick = TickRow(
+                run_id=row.run.id,
+                user_id=row.run.user_id,
+                slot=row.last_slot,
+                status=TickStatus.ERROR,
+                reason=Reason.INTERRUPTED.value,
+                scheduled_at=row.last_slot,
+                finished_at=now,
+                worker=row.owner,
+                fence=row.fence,
+            )
+            self._keep(row, tick)
+            closed.append(tick)
+        return closed
+
+    def pending(self, slot: datetime) -> int:
+        return sum(
+            ticks(row.run) and row.run.strategy.timeframe.is_slot(slot) and slot not in row.ticks
+            for row in self._tables.runs.values()
+        )
+
+    def ticks(
+        self,
+        *,
+        run_id: RunId | None,
+        status: str | None,
+        since: datetime | None,
+        slot: datetime | None,
+        limit: int,
+    ) -> list[TickRow]:
+        runs = self._tables.runs
+        rows = runs.values() if run_id is None else [runs[run_id]] if run_id in runs else []
+        found = [
+            tick
+            for row in rows
+            for tick in row.ticks.values()
+            if status in (None, tick.status)
+            and slot in (None, tick.slot)
+            and (since is None or tick.slot >= since)
+        ]
+        found.sort(key=lambda tick: (tick.slot, tick.finished_at), reverse=True)
+        return found[:limit]
+
+    def _keep(self, row: RunRow, tick: TickRow) -> bool:
+        """False when the slot has its row already: the first one stays (I1)."""
+        kept = row.ticks
+        if tick.slot in kept:
+            return False
+        kept[tick.slot] = tick
+        row.tick_counts[tick.status, tick.reason] += 1
+        if self._tick_window is not None and len(kept) > self._tick_window:
+            del kept[next(iter(kept))]
+        return True
+
+
+def _claim(row: RunRow, slot: datetime, previous: datetime | None, tables: Tables, day: date) -> Claim:
+    run, user = row.run, row.user
+    account = None if row.account is None else row.account.account
+    if account is None:
+        return Claim(
+            run_id=run.id,
+            user_id=run.user_id,
+            slot=slot,
+            fence=row.fence,
+            previous_slot=previous,
+            activated_at=run.activated_at,
+            run_version=run.version,
+            status=run.status,
+            kill_switch=tables.kill_switch,
+            risk=user.view(day),
+            limits=user.limits,
+        )
+    return Claim(
+        run_id=run.id,
+        user_id=run.user_id,
+        slot=slot,
+        fence=row.fence,
+        previous_slot=previous,
+        activated_at=run.activated_at,
+        run_version=run.version,
+        status=run.status,
+        kill_switch=tables.kill_switch or account.kill_switch,
+        risk=user.view(day),
+        limits=user.limits,
+        balance=account.balance,
+        used_margin=account.used_margin,
+    )

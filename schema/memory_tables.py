@@ -1,0 +1,42 @@
+"""The memory store's tables, shared by the store and its transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from core.definition import StrategyDefinition
+from core.ids import AccountId, ClientOrderId, RunId, StrategyId, UserId
+from core.order import Leg, Order
+from core.risk import RiskLimits
+from schema.memory_rows import AccountRow, RunRow, UserRow
+from schema.records import Event, Trade
+from schema.tx import FillRow
+
+
+class Tables:
+    """Append-only history and rows by key. A user's row is made when first asked for."""
+
+    def __init__(self, limits: RiskLimits) -> None:
+        self.default_limits = limits
+        self.strategies: dict[StrategyId, StrategyDefinition] = {}
+        self.accounts: dict[AccountId, AccountRow] = {}
+        self.users: dict[UserId, UserRow] = {}
+        self.runs: dict[RunId, RunRow] = {}
+        self.runs_of: dict[tuple[AccountId, str], list[RunRow]] = {}
+        self.orders: dict[ClientOrderId, Order] = {}
+        self.whys: dict[ClientOrderId, Mapping[str, Any]] = {}
+        self.legs: dict[tuple[RunId, datetime, Leg], list[ClientOrderId]] = {}
+        self.fills: dict[tuple[AccountId, str, str], FillRow] = {}
+        self.trades: list[Trade] = []
+        self.events: list[Event] = []
+        self.fence = 0
+        self.kill_switch = False
+        self.kill_switch_reason: str | None = None
+
+    def user(self, user_id: UserId) -> UserRow:
+        row = self.users.get(user_id)
+        if row is None:
+            row = self.users[user_id] = UserRow(self.default_limits)
+        return row
