@@ -21,3 +21,99 @@
 """
 
 from __future__ import annotations
+
+from actors.runtime.actor import DispatchedActor
+from actors.runtime.admin import (
+    ChildCounts,
+    CountChildren,
+    DeleteChild,
+    PauseChild,
+    RestartChild,
+    ResumeChild,
+    StartChild,
+    TerminateChild,
+)
+from actors.runtime.behaviour import Behaviour, Context
+from actors.runtime.deterministic import VirtualClock
+from actors.runtime.effects import EffectCancelled, Effects
+from actors.runtime.errors import (
+    AlreadyPresent,
+    AlreadyStarted,
+    AskTimeout,
+    BadSpec,
+    BlockingOnWorker,
+    ChildNotFound,
+    ChildRunning,
+    GaveUp,
+    MailboxFull,
+    Overloaded,
+    StartFailed,
+    SupervisionRefusal,
+)
+from actors.runtime.letter import Terminated
+from actors.runtime.ref import ShellRef
+from actors.runtime.reply import Reply
+from actors.runtime.spec import (
+    AutoShutdown,
+    ChildSpec,
+    Directive,
+    Intensity,
+    Policy,
+    Restart,
+    Shutdown,
+    StopMode,
+    Strategy,
+    Supervision,
+)
+from actors.runtime.supervisor import Supervisor
+from actors.runtime.system import ActorInfo, ActorSystem
+from actors.runtime.timer import TimerHandle, Timers
+from core.backoff import Backoff
+
+__all__ = [
+    "ActorInfo",
+    "ActorSystem",
+    "AlreadyPresent",
+    "AlreadyStarted",
+    "AskTimeout",
+    "AutoShutdown",
+    "Backoff",
+    "BadSpec",
+    "Behaviour",
+    "BlockingOnWorker",
+    "ChildCounts",
+    "ChildNotFound",
+    "ChildRunning",
+    "ChildSpec",
+    "Context",
+    "CountChildren",
+    "DeleteChild",
+    "Directive",
+    "DispatchedActor",
+    "EffectCancelled",
+    "Effects",
+    "GaveUp",
+    "Intensity",
+    "MailboxFull",
+    "Overloaded",
+    "PauseChild",
+    "Policy",
+    "Reply",
+    "Restart",
+    "RestartChild",
+    "ResumeChild",
+    "ShellRef",
+    "Shutdown",
+    "StartChild",
+    "StartFailed",
+    "StopMode",
+    "Strategy",
+    "Supervision",
+    "SupervisionRefusal",
+    "Supervisor",
+    "TerminateChild",
+    "Terminated",
+    "TimerHandle",
+    "Timers",
+    "VirtualClock",
+]

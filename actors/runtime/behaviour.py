@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from actors.runtime.spec import StopMode
 
 if TYPE_CHECKING:
+    from actors.runtime.letter import ChildEvent
     from actors.runtime.ref import ShellRef
     from actors.runtime.reply import Reply
     from actors.runtime.shell import Shell
@@ -93,6 +94,10 @@ class Context:
         """End normally once everything now in the mailbox is handled."""
         self._shell.stop()
 
+    def fail(self, error: BaseException) -> None:
+        """Fail as if the handler had raised `error`, and go on to its end."""
+        self._shell.fail(error)
+
 
 class Behaviour:
     """Base of all application actors. Handlers never overlap and never block."""
@@ -124,3 +129,21 @@ class Behaviour:
 
     def resuming(self) -> None:
         """The pause is over."""
+
+
+class Parent(Behaviour):
+    """A behaviour with children: its life begins after theirs and ends before theirs is over. See `Supervisor`."""
+
+    __slots__ = ()
+
+    def start_children(self, then: Callable[[], None]) -> None:
+        """Start the initial children in order, then call `then`."""
+        raise NotImplementedError
+
+    def stop_children(self, mode: StopMode, then: Callable[[], None], keep: bool = False) -> None:
+        """Stop all children, then call `then`; `keep` leaves their names to the next incarnation."""
+        raise NotImplementedError
+
+    def on_child(self, event: ChildEvent) -> None:
+        """Take note of what a child did."""
+        raise NotImplementedError

@@ -1,0 +1,146 @@
+"""The live implementation of effects: a bounded executor for blocking calls, one asyncio loop for coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from actors.runtime.effects import Delivery, EffectCancelled
+from actors.runtime.errors import Overloaded
+from actors.runtime.letter import ANY_INCARNATION
+from actors.runtime.ref import ShellRef
+
+T = TypeVar("T")
+
+CALLS_MAX = 10_000
+COROUTINES_MAX = 10_000
+
+
+class ThreadEffects:
+    """`workers` daemon threads, so that a call that never returns cannot keep the process from ending."""
+
+    def __init__(self, workers: int) -> None:
+        self._calls: queue.Queue[tuple[Callable[[], object], Delivery] | None] = queue.Queue(CALLS_MAX)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way = 0
+        self._lock = threading.Lock()
+        self._loop = asyncio.new_event_loop()
+        self._loop_thread = threading.Thread(target=self._run_loop, name="effects-loop", daemon=True)
+        self._loop_thread.start()
+        self._workers = [
+            threading.Thread(target=self._work, name=f"effects-{number}", daemon=True)
+            for number in range(workers)
+        ]
+        for worker in self._workers:
+            worker.start()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The one loop of the process; clients that live on it are made there."""
+        return self._loop
+
+    def call(
+        self,
+        to: ShellRef,
+        fn: Callable[[], T],
+        reply: Callable[[T], object],
+        failed: Callable[[Exception], object],
+        incarnation: int = ANY_INCARNATION,
+    ) -> None:
+        delivery = Delivery(to, reply, failed, incarnation)
+        try:
+            self._calls.put_nowait((fn, delivery))
+        except queue.Full:
+            delivery.fail(Overloaded(f"{CALLS_MAX} calls wait for the executor"))
+
+    def run(
+        self,
+        to: ShellRef,
+        co: Coroutine[Any, Any, T],
+        reply: Callable[[T], object],
+        failed: Callable[[Exception], object],
+        timeout_s: float,
+        incarnation: int = ANY_INCARNATION,
+    ) -> None:
+        delivery = Delivery(to, reply, failed, incarnation)
+        with self._lock:
+            accepted = self._under_way < COROUTINES_MAX
+            self._under_way += accepted
+        if not accepted:
+            co.close()
+            delivery.fail(Overloaded(f"{COROUTINES_MAX} coroutines are under way"))
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._start, co, delivery, timeout_s)
+        except RuntimeError:  # the loop is closed
+            co.close()
+            delivery.fail(EffectCancelled("the event loop has stopped"))
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        return asyncio.sleep(seconds)
+
+    def stop(self, timeout_s: float) -> bool:
+        """Cancel coroutines, let running calls end; false when something was still at it after `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        self._discard_calls()
+        for _ in self._workers:
+            self._calls.put(None)
+        self._loop.call_soon_threadsafe(self._cancel_all)
+        for thread in (*self._workers, self._loop_thread):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in (*self._workers, self._loop_thread))
+
+    def _discard_calls(self) -> None:
+        while True:
+            try:
+                waiting = self._calls.get_nowait()
+            except queue.Empty:
+                return
+            if waiting is not None:
+                waiting[1].fail(EffectCancelled("stopped before the call began"))
+
+    def _work(self) -> None:
+        while True:
+            waiting = self._calls.get()
+            if waiting is None:
+                return
+            fn, delivery = waiting
+            try:
+                result = fn()
+            except BaseException as error:
+                delivery.fail(error)
+            else:
+                delivery.succeed(result)
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._loop.close()
+
+    def _start(self, co: Coroutine[Any, Any, Any], delivery: Delivery, timeout_s: float) -> None:
+        task = self._loop.create_task(self._finish(co, delivery, timeout_s))
+        self._tasks.add(task)  # the loop itself keeps only a weak reference
+        task.add_done_callback(self._done)
+
+    async def _finish(self, co: Coroutine[Any, Any, Any], delivery: Delivery, timeout_s: float) -> None:
+        try:
+            result = await asyncio.wait_for(co, timeout_s)
+        except (Exception, asyncio.CancelledError) as error:
+            delivery.fail(error)
+        else:
+            delivery.succeed(result)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        with self._lock:
+            self._under_way -= 1
+
+    def _cancel_all(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        # One more round lets the cancelled ones tell their outcome.
+        self._loop.call_soon(lambda: self._loop.call_soon(self._loop.stop))
