@@ -47,7 +47,7 @@ THIRD_PARTY = {
     "jwt": ("facade/",),
     "typer": ("bin/",),
     "rich": ("bin/",),
-    "yaml": ("bin/",),
+    "yaml": ("facade/settings_file.py",),
 }
 
 GIVEN_FROM_OUTSIDE = ("core/", "actors/")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from core.config import Settings
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 TTL_MAX = timedelta(days=366)
@@ -21,22 +22,27 @@ def register(app: typer.Typer) -> None:
         user: Annotated[str, typer.Option(help="The user the token speaks for (its `sub`).")],
         admin: Annotated[bool, typer.Option("--admin", help="With the role admin.")] = False,
         ttl: Annotated[str, typer.Option(help="How long it is valid: 90s, 30m, 1h, 7d.")] = "1h",
+        config: Annotated[
+            str | None, typer.Option(metavar="FILE", help="YAML settings file, or a folder with one.")
+        ] = None,
         json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
     ) -> None:
         """Print a JWT for development."""
         from bin.commands.output import write_json
         from facade import tokens
+        from facade.settings_file import load_settings
 
         lifetime = parse_ttl(ttl)
+        settings = load_settings(config=config)
         now = datetime.now(UTC).replace(microsecond=0)
         signed = tokens.issue(
-            secret=signing_secret(os.environ),
+            secret=signing_secret(settings),
             user_id=user,
             admin=admin,
             now=now,
             ttl=lifetime,
-            audience=os.environ.get("JWT_AUDIENCE"),
-            issuer=os.environ.get("JWT_ISSUER"),
+            audience=settings.jwt_audience,
+            issuer=settings.jwt_issuer,
         )
         if json:
             write_json({"token": signed, "user": user, "admin": admin, "expiresAt": now + lifetime})
@@ -53,9 +59,10 @@ def parse_ttl(text: str) -> timedelta:
     return ttl
 
 
-def signing_secret(environment: Mapping[str, str]) -> str:
+def signing_secret(settings: Settings) -> str:
     """The configured secret, else the one generated into the data directory."""
     from facade.secrets import load_or_create
 
-    configured = environment.get("JWT_SECRET") or environment.get("SUPABASE_JWT_SECRET")
-    return configured or load_or_create(Path(environment.get("RUNNER_DATA_DIR") or "var"), "jwt_secret")
+    if settings.jwt_secret is not None:
+        return settings.jwt_secret.reveal()
+    return load_or_create(Path(settings.runner_data_dir), "jwt_secret")

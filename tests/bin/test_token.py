@@ -11,6 +11,7 @@ import typer
 
 from bin.commands.main import main
 from bin.commands.token import parse_ttl, signing_secret
+from facade.settings_file import load_settings
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -34,12 +35,12 @@ def test_any_other_lifetime_is_a_wrong_command_line(text: str) -> None:
         parse_ttl(text)
 
 
-def test_the_configured_secret_comes_before_its_alias_and_before_a_generated_one(tmp_path: Path) -> None:
+def test_the_configured_secret_comes_before_one_generated_into_the_data_directory(tmp_path: Path) -> None:
     data = {"RUNNER_DATA_DIR": str(tmp_path)}
-    assert signing_secret({**data, "JWT_SECRET": "a", "SUPABASE_JWT_SECRET": "b"}) == "a"
-    assert signing_secret({**data, "SUPABASE_JWT_SECRET": "b"}) == "b"
+    assert signing_secret(load_settings(environ={**data, "JWT_SECRET": SECRET})) == SECRET
     assert not list(tmp_path.iterdir())
-    assert signing_secret(data) == signing_secret(data) == (tmp_path / "secrets" / "jwt_secret").read_text()
+    unset = load_settings(environ=data)
+    assert signing_secret(unset) == signing_secret(unset) == (tmp_path / "secrets" / "jwt_secret").read_text()
 
 
 @pytest.mark.parametrize(("arguments", "role"), [([], "authenticated"), (["--admin"], "admin")])
