@@ -50,6 +50,7 @@ from schema.records import (
     RunState,
     SlotReport,
     TickRow,
+    TickStatus,
     Trade,
 )
 
@@ -59,7 +60,10 @@ _BEAT_S = 15.0
 
 
 class MemoryStore:
-    """`tick_window`: how many tick rows of a run are kept (None: all); older ones are only counted."""
+    """`tick_window`: at least this many, at most twice as many, of a run's tick rows are kept (None: all).
+
+    Older ones are only counted.
+    """
 
     def __init__(self, clock: Clock, limits: RiskLimits, *, tick_window: int | None = None) -> None:
         self._clock = clock
@@ -258,9 +262,9 @@ class MemoryStore:
         with self._lock:
             return self._slots.ticks(run_id=run_id, status=status, since=since, slot=slot, limit=limit)
 
-    def tick_counts(self, run_id: RunId) -> Counter[tuple[str, str | None]]:
+    def tick_counts(self, run_id: RunId) -> Counter[tuple[TickStatus, str | None]]:
         """How many slots of the run ended with each (status, reason), for reports."""
-        return Counter(self._tables.runs[run_id].tick_counts)
+        return self._tables.runs[run_id].tick_counts()
 
     def execution_counts(self) -> Counter[ExecutionStatus]:
         """How many evaluations ended with each status, for reports."""

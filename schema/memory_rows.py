@@ -13,7 +13,7 @@ from core.ids import ClientOrderId
 from core.order import Order
 from core.risk import DayRisk, RiskLimits, RiskState
 from core.run import Run
-from schema.records import Account, OpenPosition, TickRow
+from schema.records import Account, OpenPosition, TickRow, TickStatus
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -68,10 +68,11 @@ class RunRow:
         "locked_until",
         "open_orders",
         "order_ids",
+        "other_ticks",
         "owner",
+        "plain_ticks",
         "position",
         "run",
-        "tick_counts",
         "ticks",
         "trades",
         "user",
@@ -86,12 +87,17 @@ class RunRow:
         self.locked_until = NEVER
         self.last_slot = run.last_slot
         self.ticks: dict[datetime, TickRow] = {}
-        self.tick_counts: Counter[tuple[str, str | None]] = Counter()
+        self.plain_ticks = 0
+        self.other_ticks: Counter[tuple[TickStatus, str | None]] = Counter()
         self.order_ids: list[ClientOrderId] = []
         self.open_orders: dict[ClientOrderId, Order] = {}
         self.position: OpenPosition | None = None
         self.event_seq = 0
         self.trades = 0
+
+    def tick_counts(self) -> Counter[tuple[TickStatus, str | None]]:
+        """Slots by (status, reason); the common kind is counted apart, without hashing."""
+        return self.other_ticks + Counter({(TickStatus.OK, None): self.plain_ticks})
 
     def current(self) -> Run:
         """The run as its row says, the last claimed slot included."""
