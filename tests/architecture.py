@@ -21,7 +21,7 @@ ARROWS = {
     "exchanges": {"exchanges", "core"},
     "schema": {"schema", "core"},
     "actors": {"actors", "exchanges", "schema", "core"},
-    "facade": {"facade", "actors", "core"},
+    "facade": {"facade", "actors", "schema", "core"},
     "bin": {"bin", "facade", "actors", "exchanges", "schema", "core"},
 }
 

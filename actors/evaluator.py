@@ -1,0 +1,211 @@
+"""Evaluator: one evaluation per strategy content and slot, told to every run that shares it (I20).
+
+Looks at the shared candle windows; where the closing candle is not there yet it waits for MarketData's word,
+at most until the slot's candle deadline.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from actors.directory import tell
+from actors.journal import JournalBuffer
+from actors.messages import EvaluateSlot, Evaluation, SeriesAdvanced, TickDue, run_name
+from actors.runtime.behaviour import Behaviour, Context
+from actors.windows import Windows
+from core.candles import CandleView, Gap, NotYet, TooFew
+from core.definition import StrategyDefinition
+from core.errors import Reason
+from core.market import Market, Series, SymbolRules
+from core.signal import Action, BadSignal, SignalFault
+from core.strategies import template
+from core.strategy import Context as DecisionContext
+from core.strategy import Parameters, Strategy, evaluation_key, strategy_parameters
+from core.timeframe import candle_deadline
+from schema.records import ExecutionRow, ExecutionStatus
+
+MAX_REMEMBERED = 20_000
+"""Evaluations kept for runs that ask late; the oldest go first."""
+
+
+class Overdue(msgspec.Struct, frozen=True):
+    """The candle deadline of a slot has passed."""
+
+    slot: datetime
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """What an evaluation of one strategy version needs, worked out once."""
+
+    strategy: Strategy
+    parameters: Parameters
+    series: Series
+    key: str
+    lookback: int
+    min_candles: int
+
+
+def series_of(definition: StrategyDefinition) -> Series:
+    """The candle series a strategy decides on."""
+    return Series(
+        venue=definition.venue,
+        market=Market(definition.market),
+        symbol=definition.symbol,
+        timeframe=definition.timeframe,
+    )
+
+
+def prepare(definition: StrategyDefinition) -> Prepared:
+    """Raises ParameterError or LookupError sentences for definitions that cannot be evaluated."""
+    strategy = template(definition.template)
+    parameters = strategy_parameters(strategy, definition.parameters)
+    series = series_of(definition)
+    return Prepared(
+        strategy=strategy,
+        parameters=parameters,
+        series=series,
+        key=evaluation_key(strategy=strategy, parameters=parameters, series=series),
+        lookback=strategy.lookback(parameters),
+        min_candles=strategy.min_candles(parameters),
+    )
+
+
+class Evaluator(Behaviour):
+    __slots__ = ("_done", "_journal", "_prepared", "_rules", "_waiting", "_windows", "_worker")
+
+    def __init__(
+        self,
+        ctx: Context,
+        *,
+        windows: Windows,
+        journal: JournalBuffer,
+        rules: Mapping[str, SymbolRules],
+        worker: str,
+    ) -> None:
+        super().__init__(ctx)
+        self._windows = windows
+        self._journal = journal
+        self._rules = rules
+        self._worker = worker
+        self._prepared: OrderedDict[tuple[object, int], Prepared] = OrderedDict()
+        self._done: OrderedDict[tuple[str, datetime], Evaluation] = OrderedDict()
+        self._waiting: dict[tuple[Series, datetime], list[EvaluateSlot]] = {}
+
+    def receive(self, message: object) -> None:
+        match message:
+            case EvaluateSlot():
+                self._evaluate(message)
+            case SeriesAdvanced():
+                for waiting in self._waiting.pop((message.series, message.close_time), ()):
+                    self._evaluate(waiting)
+            case Overdue():
+                self._give_up(message.slot)
+            case _:
+                raise TypeError(f"evaluator cannot handle {type(message).__name__}")
+
+    def _evaluate(self, request: EvaluateSlot) -> None:
+        prepared = self._prepare(request.definition)
+        key = (prepared.key, request.slot)
+        done = self._done.get(key)
+        if done is None:
+            view = self._windows.view(prepared.series, request.slot, prepared.lookback, prepared.min_candles)
+            if isinstance(view, NotYet):
+                self._wait(prepared.series, request)
+                return
+            done = self._decide(prepared, request, view)
+            self._remember(key, done)
+        self._tell(request, done)
+
+    def _tell(self, request: EvaluateSlot, evaluation: Evaluation) -> None:
+        for tick in request.ticks:
+            tell(self.ctx, run_name(tick.claim.run_id), TickDue(tick=tick, evaluation=evaluation))
+
+    def _decide(
+        self, prepared: Prepared, request: EvaluateSlot, view: CandleView | TooFew | Gap
+    ) -> Evaluation:
+        started = self.ctx.clock.monotonic()
+        evaluation = self._answer(prepared, request, view)
+        signal = evaluation.signal
+        self._journal.executed(
+            ExecutionRow(
+                evaluation_key=prepared.key,
+                strategy_id=request.definition.id,
+                slot=request.slot,
+                worker=self._worker,
+                duration_ms=(self.ctx.clock.monotonic() - started) * 1_000,
+                status=evaluation.status,
+                action=None if signal is None else signal.action.value,
+                price=None if evaluation.price is None else float(evaluation.price),
+                reason=signal.reason if signal is not None else evaluation.reason,
+                indicators={} if signal is None else signal.indicators,
+                runs_reached=len(request.ticks),
+                error=evaluation.detail,
+            )
+        )
+        return evaluation
+
+    def _answer(
+        self, prepared: Prepared, request: EvaluateSlot, view: CandleView | TooFew | Gap
+    ) -> Evaluation:
+        skipped = ExecutionStatus.SKIPPED
+        if isinstance(view, Gap):
+            return Evaluation(slot=request.slot, status=skipped, reason=Reason.CANDLE_GAP)
+        if isinstance(view, TooFew):
+            return Evaluation(slot=request.slot, status=skipped, reason=Reason.TOO_FEW_CANDLES)
+        context = DecisionContext(candles=view, parameters=prepared.parameters, slot=request.slot)
+        try:
+            signal = prepared.strategy.decide(context)
+        except BadSignal as bad:
+            if bad.fault is SignalFault.TOO_FEW_CANDLES:
+                return Evaluation(slot=request.slot, status=skipped, reason=Reason.TOO_FEW_CANDLES)
+            return self._fault(request.slot, str(bad))
+        except Exception as error:  # a strategy may raise anything; it must not take the Evaluator down (I20)
+            return self._fault(request.slot, f"{type(error).__name__}: {error}")
+        hold = signal.action is Action.HOLD
+        return Evaluation(
+            slot=request.slot,
+            status=ExecutionStatus.NO_SIGNAL if hold else ExecutionStatus.SUCCESS,
+            signal=signal,
+            price=None if hold else self._rules[prepared.series.symbol].price_of(context.price),
+        )
+
+    def _fault(self, slot: datetime, detail: str) -> Evaluation:
+        return Evaluation(
+            slot=slot, status=ExecutionStatus.FAILED, reason=Reason.STRATEGY_ERROR, detail=detail
+        )
+
+    def _prepare(self, definition: StrategyDefinition) -> Prepared:
+        key = (definition.id, definition.version)
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            prepared = self._prepared[key] = prepare(definition)
+            if len(self._prepared) > MAX_REMEMBERED:
+                self._prepared.popitem(last=False)
+        return prepared
+
+    def _remember(self, key: tuple[str, datetime], evaluation: Evaluation) -> None:
+        self._done[key] = evaluation
+        if len(self._done) > MAX_REMEMBERED:
+            self._done.popitem(last=False)
+
+    def _wait(self, series: Series, request: EvaluateSlot) -> None:
+        deadline = candle_deadline(request.slot)
+        if self.ctx.clock.now() >= deadline:
+            self._tell(request, self._missing(request.slot))
+            return
+        key = (series, request.slot)
+        if key not in self._waiting:
+            self.ctx.at(deadline, Overdue(request.slot))
+        self._waiting.setdefault(key, []).append(request)
+
+    def _give_up(self, slot: datetime) -> None:
+        for key in [key for key in self._waiting if key[1] == slot]:
+            for request in self._waiting.pop(key):
+                self._tell(request, self._missing(slot))
+
+    def _missing(self, slot: datetime) -> Evaluation:
+        return Evaluation(slot=slot, status=ExecutionStatus.SKIPPED, reason=Reason.NO_CANDLES)

@@ -1,0 +1,71 @@
+"""ExchangeGateway: routes to one Connection per exchange connection or paper portfolio, started when first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from actors.connection import Connection
+from actors.directory import tell
+from actors.messages import ReconcileRun, Record, SubmitOrder, SyncVenue, VenueSynced, account_name, run_name
+from actors.runtime.behaviour import Context
+from actors.runtime.spec import ChildSpec, Intensity, Supervision
+from actors.runtime.supervisor import Supervisor
+from core.backoff import Backoff
+from core.ids import AccountId
+from core.order import NotPlaced
+from schema.ops import ObserveOrder
+
+QUEUE_LIMIT = 1_000
+"""Messages one connection may have waiting; orders beyond it are not placed."""
+BACKOFF = Backoff(min_s=0.2, max_s=10.0, random_factor=0.2)
+
+MakeConnection = Callable[[Context, AccountId], Connection]
+
+
+class ExchangeGateway(Supervisor):
+    def __init__(self, ctx: Context, *, make_connection: MakeConnection) -> None:
+        intensity = Intensity(max_restarts=5, window_s=60.0, per_child=True)
+        super().__init__(ctx, (), Supervision(intensity=intensity, stop_together=True))
+        self._make_connection = make_connection
+
+    def handle(self, message: object) -> None:
+        match message:
+            case SubmitOrder():
+                if not self._forward(message.order.account_id, message):
+                    self._refuse(message)
+            case SyncVenue() | ReconcileRun():
+                account_id = message.run.account_id
+                if account_id is None or not self._forward(account_id, message):
+                    self._answer_without(message)
+            case _:
+                raise TypeError(f"gateway cannot handle {type(message).__name__}")
+
+    def _forward(self, account_id: AccountId, message: object) -> bool:
+        name = account_name(account_id)
+        if name not in self.child_ids():
+            self.start_child(self._spec(account_id))
+        return tell(self.ctx, name, message)
+
+    def _spec(self, account_id: AccountId) -> ChildSpec:
+        make = self._make_connection
+        return ChildSpec(
+            id=account_name(account_id),
+            factory=lambda ctx: make(ctx, account_id),
+            backoff=BACKOFF,
+            mailbox_capacity=QUEUE_LIMIT,
+        )
+
+    def _refuse(self, submit: SubmitOrder) -> None:
+        """Nothing left this process, so the order was not placed; the failure is ours and counts as one."""
+        order = submit.order
+        event = NotPlaced("the connection's queue is full")
+        op = ObserveOrder(client_order_id=order.client_order_id, event=event, no_further_attempt=False)
+        record = Record(
+            user_id=order.user_id, op=op, reply_to=run_name(order.run_id), failure="connection"
+        )
+        tell(self.ctx, "risk_ledger", record)
+
+    def _answer_without(self, message: SyncVenue | ReconcileRun) -> None:
+        """A signals run has no venue: there is nothing to wait for."""
+        if isinstance(message, SyncVenue):
+            tell(self.ctx, run_name(message.run.id), VenueSynced(slot=message.slot))

@@ -1,0 +1,117 @@
+"""Journal: tick rows and executions of a slot become one batch, written in one transaction.
+
+Whoever has a row adds it to the buffer; the actor writes what is there, one batch under way at a time. Rows are
+kept until the store has them, up to a bound; a tick row lost beyond it is later found as `interrupted`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from actors.runtime.behaviour import Behaviour, Context
+from core.backoff import Backoff
+from schema.records import ExecutionRow, SlotReport, TickRow
+from schema.store import Store
+
+MAX_BATCH = 10_000
+MAX_BUFFERED = 200_000
+FLUSH_AFTER_S = 0.02
+"""How long the first row of a batch waits for company."""
+
+RETRY = Backoff(min_s=0.1, max_s=5.0)
+
+
+class Flush(msgspec.Struct, frozen=True):
+    """Write what has been added."""
+
+
+class Written(msgspec.Struct, frozen=True):
+    """The batch under way is durable."""
+
+
+class WriteFailed(msgspec.Struct, frozen=True):
+    error: Exception
+
+
+class JournalBuffer:
+    """Rows waiting to be written. Adding is an append; the first one after a flush wakes the journal."""
+
+    def __init__(self) -> None:
+        self.ticks: deque[TickRow] = deque(maxlen=MAX_BUFFERED)
+        self.executions: deque[ExecutionRow] = deque(maxlen=MAX_BUFFERED)
+        self.wake: Callable[[], None] = lambda: None
+        self.idle = True
+
+    def ticked(self, row: TickRow) -> None:
+        self.ticks.append(row)
+        if self.idle:
+            self.idle = False
+            self.wake()
+
+    def executed(self, row: ExecutionRow) -> None:
+        """Executions ride along with the tick rows they led to."""
+        self.executions.append(row)
+
+
+class Journal(Behaviour):
+    __slots__ = ("_attempt", "_buffer", "_flush_after_s", "_store", "_writing")
+
+    def __init__(
+        self, ctx: Context, *, store: Store, buffer: JournalBuffer, flush_after_s: float = FLUSH_AFTER_S
+    ) -> None:
+        super().__init__(ctx)
+        self._store = store
+        self._buffer = buffer
+        self._flush_after_s = flush_after_s
+        self._writing: SlotReport | None = None
+        self._attempt = 0
+
+    def started(self) -> None:
+        self._buffer.wake = self._wake
+        self._buffer.idle = True
+        if self._buffer.ticks or self._buffer.executions:
+            self.ctx.self_ref.tell(Flush())
+
+    def receive(self, message: object) -> None:
+        match message:
+            case Flush():
+                self._flush()
+            case Written():
+                self._writing = None
+                self._attempt = 0
+                if self._buffer.ticks:
+                    self._flush()
+                else:
+                    self._buffer.idle = True
+                    if self._buffer.ticks:  # added between the look and the flag
+                        self._buffer.idle = False
+                        self._flush()
+            case WriteFailed():
+                self.ctx.after(RETRY.delay_s(self._attempt, 0.0), Flush())
+                self._attempt += 1
+            case _:
+                raise TypeError(f"journal cannot handle {type(message).__name__}")
+
+    def _wake(self) -> None:
+        if self._flush_after_s:
+            self.ctx.after(self._flush_after_s, Flush())
+        else:
+            self.ctx.self_ref.tell(Flush())
+
+    def _flush(self) -> None:
+        if self._writing is None:
+            self._writing = self._take()
+        elif self._attempt == 0:
+            return  # a batch is under way; its end flushes the rest
+        report = self._writing
+        self.ctx.call(lambda: self._store.report(report), lambda _: Written(), WriteFailed)
+
+    def _take(self) -> SlotReport:
+        ticks, executions = self._buffer.ticks, self._buffer.executions
+        return SlotReport(
+            ticks=tuple(ticks.popleft() for _ in range(min(len(ticks), MAX_BATCH))),
+            executions=tuple(executions.popleft() for _ in range(min(len(executions), MAX_BATCH))),
+        )

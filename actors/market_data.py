@@ -1,0 +1,238 @@
+"""MarketData: one candle window per series, kept up to the last close; the only writer of the windows.
+
+At each boundary it asks the feed for what has closed, again every half second until it is there or the slot's
+candle deadline has passed, then tells the Evaluator and whoever watches the symbol. A feed that holds the future
+is loaded whole: a window's views end at the slot they are asked for, so nothing looks ahead.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from actors.directory import tell
+from actors.feed import Feed
+from actors.messages import CandleClosed, SeriesAdvanced, Subscribe, Unwatch, Watch
+from actors.runtime.behaviour import Behaviour, Context
+from actors.windows import Windows
+from core.backoff import Backoff
+from core.candles import CandleColumns, CandleWindow
+from core.errors import ImpossibleVenueData
+from core.market import Series
+from core.timeframe import candle_deadline, from_ms, to_ms
+
+FETCH_TIMEOUT_S = 20.0
+POLL_AGAIN_S = 0.5
+SPARE_CANDLES = 1_000
+"""Candles a live window keeps beyond the longest lookback asked for."""
+MAX_CATCH_UP = 20_000
+"""Candles a watcher may be behind, at most; two weeks of minutes."""
+RELOAD = Backoff(min_s=0.5, max_s=30.0)
+
+
+class Boundary(msgspec.Struct, frozen=True):
+    """Candles close at this market time."""
+
+    close_time: datetime
+
+
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
+    """`until` None: the whole window was loaded; otherwise the candle closing then was asked for."""
+
+    series: Series
+    columns: CandleColumns
+    until: datetime | None
+
+
+class FetchFailed(msgspec.Struct, frozen=True, kw_only=True):
+    series: Series
+    until: datetime | None
+    error: Exception
+
+
+class FetchAgain(msgspec.Struct, frozen=True):
+    series: Series
+    until: datetime | None
+
+
+class MarketData(Behaviour):
+    __slots__ = ("_failures", "_feed", "_loading", "_lookback", "_next", "_preload", "_told", "_windows")
+
+    def __init__(
+        self,
+        ctx: Context,
+        *,
+        feed: Feed,
+        windows: Windows,
+        preload: tuple[datetime, datetime] | None = None,
+    ) -> None:
+        """`preload`: load this whole range of a held feed at once (replay), not each candle as it closes."""
+        super().__init__(ctx)
+        self._feed = feed
+        self._windows = windows
+        self._preload = preload
+        self._lookback: dict[Series, int] = {}
+        self._loading: set[Series] = set()
+        self._failures: dict[Series, int] = {}
+        # watcher -> close time of the last candle it was told, per watched series
+        self._told: dict[Series, dict[str, datetime]] = {}
+        self._next: datetime | None = None
+
+    def receive(self, message: object) -> None:
+        match message:
+            case Subscribe():
+                self._subscribe(message.series, message.lookback)
+            case Watch():
+                self._watch(message)
+            case Unwatch():
+                self._unwatch(message)
+            case Boundary():
+                self._boundary(message.close_time)
+            case Fetched():
+                self._fetched(message)
+            case FetchFailed():
+                self._fetch_failed(message)
+            case FetchAgain():
+                self._fetch(message.series, message.until)
+            case _:
+                raise TypeError(f"market_data cannot handle {type(message).__name__}")
+
+    def _subscribe(self, series: Series, lookback: int) -> None:
+        if self._lookback.get(series, 0) >= lookback:
+            return
+        self._lookback[series] = lookback
+        self._fetch(series, None)
+
+    # -- watchers -------------------------------------------------------------------------------
+
+    def _finest(self, symbol: str) -> Series:
+        return Series(
+            venue=self._feed.venue,
+            market=self._feed.market(symbol),
+            symbol=symbol,
+            timeframe=self._feed.finest(symbol),
+        )
+
+    def _watch(self, watch: Watch) -> None:
+        series = self._finest(watch.symbol)
+        self._told.setdefault(series, {})[watch.watcher] = watch.since
+        behind = (self.ctx.clock.now() - watch.since) // series.timeframe.delta + 2
+        self._subscribe(series, min(MAX_CATCH_UP, max(2, behind)))
+        self._tell_watchers(series)
+        self._arm()
+
+    def _unwatch(self, unwatch: Unwatch) -> None:
+        series = self._finest(unwatch.symbol)
+        watchers = self._told.get(series, {})
+        watchers.pop(unwatch.watcher, None)
+        if not watchers:
+            self._told.pop(series, None)
+
+    def _tell_watchers(self, series: Series) -> None:
+        window, watchers = self._windows.get(series), self._told.get(series)
+        if window is None or not watchers or window.last_close is None:
+            return
+        reach = min(window.last_close, series.timeframe.floor(self.ctx.clock.now()))
+        for watcher, told in watchers.items():
+            if told >= reach:
+                continue
+            watchers[watcher] = reach
+            for candle in window.columns.between(to_ms(told), to_ms(reach)):
+                close_time = from_ms(candle.open_time_ms) + series.timeframe.delta
+                tell(self.ctx, watcher, CandleClosed(symbol=series.symbol, close_time=close_time, candle=candle))
+
+    # -- boundaries -----------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        """Wake at the next close of any series that has to be looked after."""
+        live = self._told if self._preload else self._lookback
+        if not live:
+            return
+        nearest = min(series.timeframe.next_close(self.ctx.clock.now()) for series in live)
+        if self._next is None or nearest < self._next:
+            self._next = nearest
+            self.ctx.at(nearest, Boundary(nearest))
+
+    def _boundary(self, close_time: datetime) -> None:
+        if self._next == close_time:
+            self._next = None
+        if self._preload:
+            for series in list(self._told):
+                self._tell_watchers(series)
+        else:
+            for series in self._lookback:
+                if series.timeframe.is_slot(close_time) and series not in self._loading:
+                    self._fetch(series, close_time)
+        self._arm()
+
+    # -- fetching -------------------------------------------------------------------------------
+
+    def _fetch(self, series: Series, until: datetime | None) -> None:
+        if until is None:
+            self._loading.add(series)
+        start, end = self._range(series, until)
+        self.ctx.run(
+            self._feed.candles(series, start, end),
+            lambda columns: Fetched(series=series, columns=columns, until=until),
+            lambda error: FetchFailed(series=series, until=until, error=error),
+            timeout_s=FETCH_TIMEOUT_S,
+        )
+
+    def _range(self, series: Series, until: datetime | None) -> tuple[datetime, datetime]:
+        window, step = self._windows.get(series), series.timeframe.delta
+        now = self.ctx.clock.now()
+        if until is not None:
+            reach = None if window is None else window.last_close
+            return reach if reach is not None else until - step, until
+        if self._preload is not None:
+            return self._preload
+        end = series.timeframe.floor(now)
+        return end - step * (self._lookback[series] + 1), end
+
+    def _fetched(self, fetched: Fetched) -> None:
+        series = fetched.series
+        self._failures.pop(series, None)
+        if fetched.until is None:
+            self._load(series, fetched.columns)
+        else:
+            self._append(series, fetched.columns, fetched.until)
+        self._tell_watchers(series)
+
+    def _load(self, series: Series, columns: CandleColumns) -> None:
+        capacity = max(len(columns), 1) if self._preload else self._lookback[series] + SPARE_CANDLES
+        window = CandleWindow(series.timeframe, capacity)
+        window.load(columns)
+        self._windows.put(series, window)
+        self._loading.discard(series)
+        if window.last_close is not None:
+            self._advanced(series, window.last_close)
+        if not self._preload and window.last_close != series.timeframe.floor(self.ctx.clock.now()):
+            self._fetch(series, series.timeframe.floor(self.ctx.clock.now()))  # a boundary passed meanwhile
+        self._arm()
+
+    def _append(self, series: Series, columns: CandleColumns, until: datetime) -> None:
+        window = self._windows.get(series)
+        if window is None:
+            return
+        try:
+            for candle in columns:
+                window.append(candle)
+        except ImpossibleVenueData:
+            return  # the candle enters nothing; the slot is skipped for lack of it
+        if window.last_close is not None and window.last_close >= until:
+            self._advanced(series, until)
+        elif self.ctx.clock.now() < candle_deadline(until):
+            self.ctx.after(POLL_AGAIN_S, FetchAgain(series, until))
+
+    def _advanced(self, series: Series, close_time: datetime) -> None:
+        self.ctx.ref("evaluator").tell(SeriesAdvanced(series=series, close_time=close_time))
+
+    def _fetch_failed(self, failed: FetchFailed) -> None:
+        """A market-data failure: slots are skipped meanwhile, no run is blamed (decision 22)."""
+        if failed.until is not None and self.ctx.clock.now() >= candle_deadline(failed.until):
+            return
+        attempt = self._failures.get(failed.series, 0)
+        self._failures[failed.series] = attempt + 1
+        self.ctx.after(RELOAD.delay_s(attempt, 0.0), FetchAgain(failed.series, failed.until))
+

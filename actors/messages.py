@@ -1,0 +1,244 @@
+"""What actors tell each other. Commands are imperative, events past tense; payloads are values, never state.
+
+Logical names: `scheduler`, `market_data`, `evaluator`, `risk_ledger`, `gateway`, `journal`, `runs` (the supervisor
+of runs), `run:<id>`, `account:<id>`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from core.candles import Candle
+from core.definition import StrategyDefinition
+from core.errors import Reason
+from core.ids import AccountId, RunId, UserId
+from core.market import Series
+from core.order import Order
+from core.run import Run
+from core.signal import Signal
+from schema.ops import LedgerOp, LedgerResult
+from schema.records import Claim, ExecutionStatus, TickSource
+
+
+def run_name(run_id: RunId) -> str:
+    return f"run:{run_id}"
+
+
+def account_name(account_id: AccountId) -> str:
+    return f"account:{account_id}"
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all messages."""
+
+
+# -- slots ------------------------------------------------------------------------------------------
+
+
+class Resident(Message, frozen=True, kw_only=True):
+    """To the Scheduler: this process has the run's actor; also when its row changed."""
+
+    run: Run
+
+
+class Gone(Message, frozen=True, kw_only=True):
+    """To the Scheduler: the run no longer ticks here."""
+
+    run_id: RunId
+
+
+class TickRequested(Message, frozen=True, kw_only=True):
+    """To the Scheduler: claim `slot` for this run now, due or not (execute-tick)."""
+
+    run_id: RunId
+    slot: datetime
+
+
+class DueRequested(Message, frozen=True, kw_only=True):
+    """To the Scheduler: claim whatever is due now (cron, safety pass)."""
+
+    source: TickSource
+
+
+class ClaimedTick(Message, frozen=True, kw_only=True):
+    """A claim, when it was asked for (process seconds), until when its lease is trusted, and who wanted it."""
+
+    claim: Claim
+    asked_at_s: float
+    trusted_until_s: float
+    source: TickSource
+
+
+class EvaluateSlot(Message, frozen=True, kw_only=True):
+    """To the Evaluator: one evaluation of `definition` on the candles closing at `slot`, told to all these runs."""
+
+    definition: StrategyDefinition
+    slot: datetime
+    ticks: tuple[ClaimedTick, ...]
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """An evaluation's outcome, shared by all runs. `price` is the last close; no signal: `reason` says why."""
+
+    slot: datetime
+    status: ExecutionStatus
+    signal: Signal | None = None
+    price: Decimal | None = None
+    reason: Reason | None = None
+    detail: str | None = None
+
+
+class TickDue(Message, frozen=True, kw_only=True):
+    """To a StrategyRun: the slot is yours. `evaluation` None: entries are blocked by the pre-gate."""
+
+    tick: ClaimedTick
+    evaluation: Evaluation | None
+
+
+# -- market data ------------------------------------------------------------------------------------
+
+
+class Subscribe(Message, frozen=True, kw_only=True):
+    """To MarketData: keep a window of this series with at least `lookback` candles."""
+
+    series: Series
+    lookback: int
+
+
+class Watch(Message, frozen=True, kw_only=True):
+    """To MarketData: tell the actor named `watcher` every closed candle of the symbol's finest series.
+
+    Candles that closed after `since` and are there already come first, so that none is missed.
+    """
+
+    venue: str
+    symbol: str
+    watcher: str
+    since: datetime
+
+
+class Unwatch(Message, frozen=True, kw_only=True):
+    venue: str
+    symbol: str
+    watcher: str
+
+
+class CandleClosed(Message, frozen=True, kw_only=True):
+    """From MarketData to watchers."""
+
+    symbol: str
+    close_time: datetime
+    candle: Candle
+
+
+class SeriesAdvanced(Message, frozen=True, kw_only=True):
+    """From MarketData to the Evaluator: the window of this series now reaches `close_time`."""
+
+    series: Series
+    close_time: datetime
+
+
+# -- orders -----------------------------------------------------------------------------------------
+
+
+class Record(Message, frozen=True, kw_only=True):
+    """To the RiskLedger: commit `op`; the actor named `reply_to` is told `Recorded`.
+
+    `failure`: the venue failure behind this news, if it counts against the run.
+    """
+
+    user_id: UserId
+    op: LedgerOp
+    reply_to: str | None = None
+    failure: str | None = None
+
+
+class SettleAsked(Message, frozen=True, kw_only=True):
+    """To the RiskLedger, asked from outside: the answer is the LedgerResult."""
+
+    user_id: UserId
+    op: LedgerOp
+
+
+class Recorded(Message, frozen=True, kw_only=True):
+    """The operation is durable, or refused."""
+
+    op: LedgerOp
+    result: LedgerResult
+    failure: str | None = None
+
+
+class SubmitOrder(Message, frozen=True, kw_only=True):
+    """To the gateway: send a committed order."""
+
+    order: Order
+
+
+class SyncVenue(Message, frozen=True, kw_only=True):
+    """To the gateway: answer once everything the venue did up to `slot` is in the ledger."""
+
+    run: Run
+    slot: datetime
+
+
+class VenueSynced(Message, frozen=True, kw_only=True):
+    """To a StrategyRun, behind all settled fills."""
+
+    slot: datetime
+
+
+class ReconcileRun(Message, frozen=True, kw_only=True):
+    """To the gateway: settle the fate of these orders, then answer `Reconciled`."""
+
+    run: Run
+    orders: tuple[Order, ...]
+
+
+class Reconciled(Message, frozen=True, kw_only=True):
+    """To a StrategyRun: nothing of it is left open at the venue that the ledger does not know."""
+
+
+class Barrier(Message, frozen=True, kw_only=True):
+    """To the RiskLedger: pass `answer` on to `reply_to` once all earlier operations of the user are settled."""
+
+    user_id: UserId
+    reply_to: str
+    answer: Message
+
+
+# -- runs -------------------------------------------------------------------------------------------
+
+
+class AdapterFailed(Message, frozen=True, kw_only=True):
+    """To the supervisor of runs, at most once per tick."""
+
+    run_id: RunId
+    slot: datetime
+    kind: str
+    detail: str
+
+
+class AdapterRecovered(Message, frozen=True, kw_only=True):
+    """To the supervisor of runs: a tick with venue calls, all good, after errors."""
+
+    run_id: RunId
+
+
+class StrategyFaulted(Message, frozen=True, kw_only=True):
+    """To the supervisor of runs: the strategy itself failed; the run goes to `error`."""
+
+    run_id: RunId
+    detail: str
+
+
+class RunChanged(Message, frozen=True, kw_only=True):
+    """To a StrategyRun: its row as it is now."""
+
+    run: Run
+
+
+class RowsChanged(Message, frozen=True, kw_only=True):
+    """To the supervisor of runs: re-read the rows (a hint)."""

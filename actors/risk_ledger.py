@@ -1,0 +1,225 @@
+"""RiskLedger: the only writer of orders, fills, positions, trades and risk days (decisions 9, 10).
+
+Operations queue per user. A user's are settled in order, one transaction of his under way at a time; while one
+is, others gather, so that the intents of a slot share transactions. Without the store nobody gets approval
+(I18): proposals are refused, news of the venue is kept and tried again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from actors.directory import tell
+from actors.messages import Barrier, Record, Recorded, SettleAsked
+from actors.runtime.behaviour import Behaviour, Context
+from actors.runtime.reply import Reply
+from core.backoff import Backoff
+from core.errors import Reason
+from core.ids import UserId
+from schema.ops import (
+    ExpirePause,
+    FillSettled,
+    IntentRefused,
+    LedgerResult,
+    ProposeIntent,
+    RiskSettled,
+)
+from schema.store import Store
+
+MAX_BATCH = 256
+MAX_PER_USER = 5_000
+"""Operations of one user that may wait; proposals beyond are refused, nothing else is."""
+
+RETRY = Backoff(min_s=0.2, max_s=5.0)
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """An operation in the queue; `reply` is set when somebody outside asked for it."""
+
+    record: Record
+    reply: Reply | None = None
+
+
+class Settled(msgspec.Struct, frozen=True):
+    pending: tuple[Pending, ...]
+    results: list[LedgerResult]
+
+
+class SettleFailed(msgspec.Struct, frozen=True):
+    pending: tuple[Pending, ...]
+    error: Exception
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """The wait after a failed transaction is over."""
+
+
+class PauseOver(msgspec.Struct, frozen=True):
+    user_id: UserId
+
+
+class PausesFound(msgspec.Struct, frozen=True):
+    """Pauses that ran out while nobody looked."""
+
+    users: list[UserId]
+
+
+class RiskLedger(Behaviour):
+    __slots__ = (
+        "_attempt",
+        "_busy",
+        "_in_flight",
+        "_max_in_flight",
+        "_queues",
+        "_store",
+        "_waiting_to_retry",
+    )
+
+    def __init__(self, ctx: Context, *, store: Store, max_in_flight: int = 2) -> None:
+        super().__init__(ctx)
+        self._store = store
+        self._max_in_flight = max_in_flight
+        self._queues: dict[UserId, deque[Pending | Barrier]] = {}
+        self._busy: set[UserId] = set()
+        self._in_flight = 0
+        self._attempt = 0
+        self._waiting_to_retry = False
+
+    def started(self) -> None:
+        self.ctx.call(self._store.expired_pauses, PausesFound, lambda _: PausesFound([]))
+
+    def receive(self, message: object) -> None:
+        match message:
+            case Record():
+                self._enqueue(Pending(message))
+            case SettleAsked():
+                record = Record(user_id=message.user_id, op=message.op)
+                self._enqueue(Pending(record, self.ctx.reply_later()))
+            case Barrier():
+                self._barrier(message)
+            case Settled():
+                self._settled(message)
+            case SettleFailed():
+                self._failed(message)
+            case Retry():
+                self._waiting_to_retry = False
+                self._start()
+            case PauseOver():
+                self._expire(message.user_id)
+            case PausesFound():
+                for user in message.users:
+                    self._expire(user)
+            case _:
+                raise TypeError(f"risk_ledger cannot handle {type(message).__name__}")
+
+    def _enqueue(self, pending: Pending) -> None:
+        queue = self._queues.setdefault(pending.record.user_id, deque())
+        if len(queue) >= MAX_PER_USER and isinstance(pending.record.op, ProposeIntent):
+            self._refuse(pending)
+            return
+        queue.append(pending)
+        self._start()
+
+    def _barrier(self, barrier: Barrier) -> None:
+        if barrier.user_id in self._queues or barrier.user_id in self._busy:
+            self._queues.setdefault(barrier.user_id, deque()).append(barrier)
+        else:
+            tell(self.ctx, barrier.reply_to, barrier.answer)
+
+    def _start(self) -> None:
+        while self._in_flight < self._max_in_flight and not self._waiting_to_retry:
+            taken = self._take()
+            if not taken:
+                return
+            self._in_flight += 1
+            self._settle(taken)
+
+    def _settle(self, taken: tuple[Pending, ...]) -> None:
+        ops = [pending.record.op for pending in taken]
+        self.ctx.call(
+            lambda: self._store.settle(ops),
+            lambda results: Settled(taken, results),
+            lambda error: SettleFailed(taken, error),
+        )
+
+    def _take(self) -> tuple[Pending, ...]:
+        """The next operations of users without a transaction under way, users in id order (decision 10)."""
+        taken: list[Pending] = []
+        for user in sorted(user for user in self._queues if user not in self._busy):
+            queue = self._queues[user]
+            mine = 0
+            while queue and len(taken) < MAX_BATCH:
+                head = queue[0]
+                if isinstance(head, Barrier):
+                    if mine:
+                        break  # it answers once what was taken before it is settled
+                    queue.popleft()
+                    tell(self.ctx, head.reply_to, head.answer)
+                    continue
+                taken.append(head)
+                queue.popleft()
+                mine += 1
+            if mine:
+                self._busy.add(user)
+            if not queue:
+                del self._queues[user]
+            if len(taken) >= MAX_BATCH:
+                break
+        return tuple(taken)
+
+    def _settled(self, done: Settled) -> None:
+        self._attempt = 0
+        self._finish(done.pending)
+        for pending, result in zip(done.pending, done.results, strict=True):
+            self._watch_pause(result)
+            self._answer(pending, result)
+        self._start()
+
+    def _failed(self, failed: SettleFailed) -> None:
+        """Nobody knows whether it committed. Proposals are refused: one that did commit is an intent nobody
+        sends, and reconciliation finds it. News is put back in front: told twice it changes nothing."""
+        self._finish(failed.pending)
+        kept: dict[UserId, list[Pending]] = {}
+        for pending in failed.pending:
+            if isinstance(pending.record.op, ProposeIntent):
+                self._refuse(pending)
+            elif pending.reply is not None:
+                pending.reply.fail(failed.error)
+            else:
+                kept.setdefault(pending.record.user_id, []).append(pending)
+        for user, again in kept.items():
+            self._queues.setdefault(user, deque()).extendleft(reversed(again))
+        self._waiting_to_retry = True
+        self.ctx.after(RETRY.delay_s(self._attempt, 0.0), Retry())
+        self._attempt += 1
+
+    def _finish(self, pending: tuple[Pending, ...]) -> None:
+        self._in_flight -= 1
+        self._busy.difference_update(each.record.user_id for each in pending)
+
+    def _refuse(self, pending: Pending) -> None:
+        assert isinstance(pending.record.op, ProposeIntent)
+        refused = IntentRefused(order=pending.record.op.order, reason=Reason.STORE_UNAVAILABLE)
+        self._answer(pending, refused)
+
+    def _answer(self, pending: Pending, result: LedgerResult) -> None:
+        record = pending.record
+        if pending.reply is not None:
+            pending.reply.set(result)
+        if record.reply_to is not None:
+            answer = Recorded(op=record.op, result=result, failure=record.failure)
+            tell(self.ctx, record.reply_to, answer)
+
+    def _watch_pause(self, result: LedgerResult) -> None:
+        pause, user = None, None
+        if isinstance(result, FillSettled | RiskSettled):
+            pause, user = result.pause, result.user_id
+        elif isinstance(result, IntentRefused):
+            pause, user = result.pause, result.order.user_id
+        if pause is not None and user is not None:
+            self.ctx.at(pause.until, PauseOver(user))
+
+    def _expire(self, user: UserId) -> None:
+        self._enqueue(Pending(Record(user_id=user, op=ExpirePause(user_id=user))))

@@ -1,0 +1,153 @@
+"""A tick at work in a StrategyRun, the words the actor says to itself, and what a tick leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from actors.messages import ClaimedTick, Evaluation
+from core.errors import Reason
+from core.market import SymbolRules
+from core.position import Position
+from core.run import Run
+from core.signal import Signal
+from core.sizing import Money
+from core.tick import Facts, Working
+from schema.records import Account, RunState, TickRow, TickStatus
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    state: RunState | None
+    account: Account | None
+
+
+class LoadFailed(msgspec.Struct, frozen=True):
+    error: Exception
+
+
+class LoadAgain(msgspec.Struct, frozen=True):
+    """The wait after a failed load is over."""
+
+
+class AttemptDue(msgspec.Struct, frozen=True):
+    """The wait before the next attempt of the leg at work is over."""
+
+    fence: int
+
+
+class TrustOver(msgspec.Struct, frozen=True):
+    """Trust in the lease with this fence has run out."""
+
+    fence: int
+
+
+class Tick(msgspec.Struct, kw_only=True):
+    """The tick at work; `working` is None until a leg is proposed."""
+
+    due: ClaimedTick
+    evaluation: Evaluation
+    started_s: float
+    blocked: Reason | None = None
+    working: Working | None = None
+    owed: bool = False
+    """An exit taken up again after its tick: it has no tick row of its own."""
+
+
+class ExitOwed(msgspec.Struct, frozen=True):
+    """Time to take up the exit that `tick` could not finish."""
+
+    tick: Tick
+    attempt: int
+
+
+class ExitLease(msgspec.Struct, frozen=True):
+    """Answer to asking for a lease for an owed exit; None while another holds one."""
+
+    owed: ExitOwed
+    fence: int | None
+    asked_at_s: float
+
+
+class Released(msgspec.Struct, frozen=True):
+    """The lease of an owed exit was given back, or will run out by itself."""
+
+
+def facts_of(
+    tick: Tick,
+    *,
+    run: Run,
+    position: Position,
+    account: Account | None,
+    money_from_claim: bool,
+    rules: SymbolRules,
+    now: datetime,
+) -> Facts:
+    """What the next step may look at. Money comes from the claim unless the account was read after it."""
+    signal, price = tick.evaluation.signal, tick.evaluation.price
+    assert signal is not None
+    assert price is not None
+    claim = tick.due.claim
+    assert account is not None
+    free = claim.balance - claim.used_margin if money_from_claim else account.free_margin
+    return Facts(
+        run=run,
+        position=position,
+        money=Money(
+            free_margin=free,
+            taker_fee_pct=account.taker_fee_pct,
+            slippage_pct=account.slippage_pct,
+            max_leverage=account.max_leverage,
+            max_notional=account.max_notional,
+        ),
+        rules=rules,
+        price=price,
+        signal=signal,
+        slot=claim.slot,
+        now=now,
+        blocked=tick.blocked,
+    )
+
+
+def tick_row(
+    due: ClaimedTick,
+    *,
+    status: TickStatus,
+    reason: str | None,
+    signal: Signal | None,
+    finished_at: datetime,
+    latency_ms: float,
+    worker: str,
+) -> TickRow:
+    """The one row of a run in a slot."""
+    claim = due.claim
+    return TickRow(
+        run_id=claim.run_id,
+        user_id=claim.user_id,
+        slot=claim.slot,
+        status=status,
+        signal=None if signal is None else signal.action.value,
+        reason=None if reason is None else str(reason),
+        source=due.source,
+        scheduled_at=claim.slot,
+        finished_at=finished_at,
+        latency_ms=latency_ms,
+        worker=worker,
+        fence=claim.fence,
+    )
+
+
+def why(tick: Tick) -> Mapping[str, Any]:
+    """What is stored beside an order so that "why did it trade" is one query."""
+    signal = tick.evaluation.signal
+    assert signal is not None
+    return {
+        "signal": signal.action.value,
+        "reason": signal.reason,
+        "score": signal.score,
+        "indicators": dict(signal.indicators),
+        "gate": "open" if tick.blocked is None else str(tick.blocked),
+        "source": tick.due.source.value,
+    }

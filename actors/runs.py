@@ -1,0 +1,223 @@
+"""The supervisor of runs: rows of the database become StrategyRun actors, and stay in step with them.
+
+NOTIFY hints and a periodic pass both end in re-reading the rows. A run's actor lives here while this process wins
+its user; repeated venue failures pause a run by policy, a run that keeps failing is set to `error`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+import msgspec
+
+from actors.directory import tell
+from actors.evaluator import prepare
+from actors.messages import (
+    AdapterFailed,
+    AdapterRecovered,
+    Gone,
+    Resident,
+    RowsChanged,
+    RunChanged,
+    StrategyFaulted,
+    Subscribe,
+    run_name,
+)
+from actors.runtime.behaviour import Behaviour, Context
+from actors.runtime.spec import ChildSpec, Intensity, Restart, Supervision
+from actors.runtime.supervisor import Supervisor
+from core.backoff import Backoff
+from core.errors import RunnerError
+from core.ids import NodeId, RunId, UserId
+from core.residency import home
+from core.run import Run, RunCommand, RunStatus
+from schema.records import Node
+from schema.store import Store, StoreUnavailable
+
+RESIDENT_STATUSES = (RunStatus.ACTIVE, RunStatus.PAUSED, RunStatus.AUTO_PAUSED, RunStatus.ERROR)
+"""Only active runs tick; the others still have positions, orders and fills to follow."""
+
+MAX_RESTARTS = 5
+RESTART_WINDOW_S = 60.0
+RUN_BACKOFF = Backoff(min_s=0.2, max_s=5.0, random_factor=0.2)
+STOP_DEADLINE_S = 5.0
+
+RunFactory = Callable[[Context, RunId], Behaviour]
+
+
+class PollDue(msgspec.Struct, frozen=True):
+    """Re-read the rows; the safety net under NOTIFY."""
+
+
+class RowsRead(msgspec.Struct, frozen=True):
+    runs: list[Run]
+    nodes: list[Node]
+
+
+class RunSaved(msgspec.Struct, frozen=True):
+    """A policy's change of a run is durable."""
+
+    run: Run
+
+
+class StoreFailed(msgspec.Struct, frozen=True):
+    """What was asked of the store did not happen; `again` is told to ourselves a little later."""
+
+    again: object
+
+
+class RunsSupervisor(Supervisor):
+    def __init__(
+        self,
+        ctx: Context,
+        *,
+        store: Store,
+        node: NodeId,
+        version: str,
+        make_run: RunFactory,
+        poll_s: float,
+    ) -> None:
+        intensity = Intensity(max_restarts=MAX_RESTARTS, window_s=RESTART_WINDOW_S, per_child=True)
+        super().__init__(ctx, (), Supervision(intensity=intensity, stop_together=True))
+        self._store = store
+        self._node = node
+        self._version = version
+        self._make_run = make_run
+        self._poll_s = poll_s
+        self._reading = False
+        self._read_again = False
+        self._runs: dict[RunId, Run] = {}
+
+    def started(self) -> None:
+        self._read()
+        if self._poll_s:
+            self.ctx.after(self._poll_s, PollDue(), every=self._poll_s)
+
+    def handle(self, message: object) -> None:
+        match message:
+            case RowsChanged() | PollDue():
+                self._read()
+            case RowsRead():
+                self._rows_read(message)
+            case AdapterFailed():
+                self._adapter_failed(message)
+            case AdapterRecovered():
+                run_id = message.run_id
+                self._save(lambda: self._store.adapter_recovered(run_id), message)
+            case StrategyFaulted():
+                self._fail(message.run_id, message.detail, message)
+            case RunSaved():
+                self._admit(message.run)
+            case StoreFailed():
+                self._reading = False
+                self.ctx.after(1.0, message.again)
+            case _:
+                raise TypeError(f"runs cannot handle {type(message).__name__}")
+
+    # -- rows -----------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        if self._reading:
+            self._read_again = True
+            return
+        self._reading, self._read_again = True, False
+        store, node, version = self._store, self._node, self._version
+
+        def read() -> RowsRead:
+            return RowsRead(store.runs(statuses=RESIDENT_STATUSES), store.beat(node, version))
+
+        self.ctx.call(read, lambda rows: rows, lambda _: StoreFailed(PollDue()))
+
+    def _rows_read(self, rows: RowsRead) -> None:
+        self._reading = False
+        nodes = [node.id for node in rows.nodes]
+        homes: dict[UserId, NodeId | None] = {}
+        mine: set[RunId] = set()
+        for run in rows.runs:
+            if run.user_id not in homes:
+                homes[run.user_id] = home(run.user_id, nodes)
+            if homes[run.user_id] == self._node:
+                mine.add(run.id)
+                known = self._runs.get(run.id)
+                if known is None or known.version < run.version or known.strategy != run.strategy:
+                    self._admit(run)
+        for run_id in [run_id for run_id in self._runs if run_id not in mine]:
+            self._dismiss(run_id)
+        if self._read_again:
+            self._read()
+
+    def _admit(self, run: Run) -> None:
+        """Start or refresh the run's actor, and let the Scheduler and MarketData know."""
+        if run.status not in RESIDENT_STATUSES:
+            self._dismiss(run.id)
+            return
+        try:
+            prepared = prepare(run.strategy)
+        except RunnerError as problem:
+            self._fail(run.id, str(problem), StrategyFaulted(run_id=run.id, detail=str(problem)))
+            return
+        name = run_name(run.id)
+        if run.id not in self._runs:
+            if name in self.child_ids():
+                return  # still on its way out; the next pass starts it anew
+            self.start_child(self._spec(run.id))
+        self._runs[run.id] = run
+        tell(self.ctx, name, RunChanged(run=run))
+        subscribe = Subscribe(series=prepared.series, lookback=prepared.lookback)
+        tell(self.ctx, "market_data", subscribe)
+        tell(self.ctx, "scheduler", Resident(run=run))
+
+    def _dismiss(self, run_id: RunId) -> None:
+        tell(self.ctx, "scheduler", Gone(run_id=run_id))
+        if self._runs.pop(run_id, None) is not None:
+            self.terminate_child(run_name(run_id))
+
+    def _spec(self, run_id: RunId) -> ChildSpec:
+        make_run = self._make_run
+        return ChildSpec(
+            id=run_name(run_id),
+            factory=lambda ctx: make_run(ctx, run_id),
+            restart=Restart.PERMANENT,
+            backoff=RUN_BACKOFF,
+            shutdown=STOP_DEADLINE_S,
+            mailbox_capacity=1_000,
+        )
+
+    def child_stopped(self, child_id: str) -> None:
+        if child_id in self.child_ids():
+            self.delete_child(child_id)
+
+    def child_gave_up(self, child_id: str, error: BaseException) -> None:
+        run_id = RunId(UUID(child_id.removeprefix("run:")))
+        detail = f"restarted more than {MAX_RESTARTS} times in {RESTART_WINDOW_S:.0f} s: {error}"
+        self._runs.pop(run_id, None)
+        tell(self.ctx, "scheduler", Gone(run_id=run_id))
+        self._fail(run_id, detail, StrategyFaulted(run_id=run_id, detail=detail))
+
+    # -- policy ---------------------------------------------------------------------------------
+
+    def _adapter_failed(self, failed: AdapterFailed) -> None:
+        store = self._store
+        self._save(
+            lambda: store.adapter_failed(
+                failed.run_id, slot=failed.slot, kind=failed.kind, detail=failed.detail
+            ),
+            failed,
+        )
+
+    def _fail(self, run_id: RunId, detail: str, again: object) -> None:
+        store = self._store
+        self._save(lambda: store.command(run_id, RunCommand.FAIL, by="supervisor", reason=detail), again)
+
+    def _save(self, change: Callable[[], Run], again: object) -> None:
+        """Perform a policy's change; an illegal one (somebody was faster) is dropped, an outage is retried."""
+
+        def failed(error: Exception) -> object:
+            return RowsChanged() if _refused(error) else StoreFailed(again)
+
+        self.ctx.call(change, RunSaved, failed)
+
+
+def _refused(error: Exception) -> bool:
+    return isinstance(error, RunnerError) and not isinstance(error, StoreUnavailable)
