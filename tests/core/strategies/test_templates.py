@@ -162,7 +162,7 @@ def test_rsi_signals_equal_a_plain_loop_over_talib() -> None:
 
 def test_rsi_forgets_what_was_livelier_than_the_window() -> None:
     """A crash out of sight weighs nothing in `decide`, however small the moves inside the window are."""
-    quiet = [50.0 + 1e-9 * (step % 3) for step in range(700)]
+    quiet = [50.0 + 1e-13 * (step % 3) for step in range(700)]
     candles = columns_of([*generated(200).close.tolist(), *quiet])
     strategy = template("rsi_oversold_overbought")
     assert_forms_agree(strategy, candles, strategy_parameters(strategy, {}))
