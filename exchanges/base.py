@@ -1,0 +1,147 @@
+"""What every venue answers, paper included: orders, executions, positions, and news pushed as it happens.
+
+Methods are coroutines that await nothing but injected I/O and sleep (decision 12): the same adapter runs on an
+event loop live and is driven by hand on a virtual clock in replay. They raise `exchanges.errors`.
+
+An execution may be told twice, in a report, as news, by `executions`; whoever books it drops repeats by its
+trade id, which is unique per account and symbol and the same whenever the execution is told again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from core.ids import ClientOrderId
+from core.market import SymbolRules
+from core.order import Leg, Order, OrderStatus
+from core.position import ZERO, Fill
+
+
+class MarginMode(StrEnum):
+    ISOLATED = "isolated"
+    CROSS = "cross"
+
+
+class PositionMode(StrEnum):
+    ONE_WAY = "one_way"
+    HEDGE = "hedge"
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A fill at the venue. `client_order_id` names our order; None: the venue's own doing, `venue_leg` says what."""
+
+    symbol: str
+    fill: Fill
+    client_order_id: ClientOrderId | None = None
+    venue_leg: Leg | None = None
+
+    @property
+    def trade_id(self) -> str:
+        return self.fill.trade_id
+
+
+class FundingPaid(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Funding of an open position; `amount` USDT, negative when paid. `funding_id` deduplicates like a trade id."""
+
+    symbol: str
+    funding_id: str
+    amount: Decimal
+    at: datetime
+
+
+class OrderNews(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """An order of ours moved without being asked about. Its executions are news of their own, told before."""
+
+    symbol: str
+    client_order_id: ClientOrderId
+    venue_order_id: str
+    status: OrderStatus
+    reason: str | None = None
+
+
+News = Execution | FundingPaid | OrderNews
+Listener = Callable[[News], None]
+
+
+class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as the venue has it: submitted, partial, filled, canceled, expired or rejected.
+
+    Canceled, expired and rejected orders may carry executions. `filled_quantity` counts all of them, also those
+    the venue no longer lists in `executions`.
+    """
+
+    client_order_id: ClientOrderId
+    venue_order_id: str
+    status: OrderStatus
+    filled_quantity: Decimal = ZERO
+    executions: tuple[Execution, ...] = ()
+    reason: str | None = None
+
+
+class VenuePosition(msgspec.Struct, frozen=True, kw_only=True):
+    """What is open in a symbol, and the protection that stands for it. `quantity` signed: short is negative."""
+
+    symbol: str
+    quantity: Decimal
+    entry_price: Decimal
+    leverage: int
+    liquidation_price: Decimal | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """Money at the venue, USDT: cash after realised PnL, fees and funding; what margin and open orders leave."""
+
+    balance: Decimal
+    available: Decimal
+
+
+class Exchange(Protocol):
+    """One account at one venue."""
+
+    async def place(self, order: Order) -> OrderReport:
+        """Send a committed intent: the order row itself, so that nothing is decided after the commit (I2).
+
+        Reduce-only orders never increase or flip a position. `sign_ts` is sent unchanged. An entry's protection
+        (`core.protection`) is attached or follows its fill, as the venue allows. An id the venue knows already
+        is never executed again: the report of the first one comes back. Raises NotPlaced, Rejected or
+        OutcomeUnknown.
+        """
+        ...
+
+    async def cancel(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport | None:
+        """The order after a cancel; one that has ended stays as it ended. None: there is no such order."""
+        ...
+
+    async def find(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport | None:
+        """The order, open or ended; None: the venue has none of that id (when that is final: invariants §4)."""
+        ...
+
+    async def open_orders(self, symbol: str) -> list[OrderReport]: ...
+
+    async def executions(self, symbol: str, since: datetime) -> list[Execution]:
+        """Executions at or after `since`, oldest first, as far back as the venue keeps them."""
+        ...
+
+    async def positions(self) -> list[VenuePosition]:
+        """What is open; flat symbols are left out."""
+        ...
+
+    async def balance(self) -> Balance: ...
+
+    async def configure(
+        self, symbol: str, *, leverage: int, margin_mode: MarginMode, position_mode: PositionMode
+    ) -> None:
+        """Bring symbol and account to these settings; settings already so are no error."""
+        ...
+
+    async def rules(self, symbol: str) -> SymbolRules:
+        """The symbol's filters; raises Rejected for a symbol the venue does not trade."""
+        ...

@@ -1,0 +1,1 @@
+"""A venue on candles: the paper account's matching, money and adapter."""

@@ -1,0 +1,196 @@
+"""A paper account's money and positions: what a fill, a trigger or funding does to them (isolated, one-way)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from core.market import SymbolRules
+from core.order import Leg, Order
+from core.position import FLAT, ZERO, Fill, OrderSide, Position, apply_fill, apply_funding
+from core.protection import Protection, protection_of
+from core.run import margin_of
+from core.timeframe import to_ms
+from exchanges.base import Execution, FundingPaid
+from exchanges.paper.book import Match, Touched, Triggers, against_taker, triggers
+from exchanges.paper.terms import Terms
+
+
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
+    """An open position at the paper venue; what it is rebuilt from after a restart.
+
+    `since`: candles that closed by then have been checked against it. For a stored position that is the market time
+    of its last change: earlier candles met another size or another stop.
+    """
+
+    symbol: str
+    position: Position
+    leverage: int
+    since: datetime
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+
+
+class _Held:
+    """A holding with what is worked out once per change of it."""
+
+    __slots__ = ("checked_ms", "holding", "triggers")
+
+    def __init__(self, holding: Holding, set_: Triggers) -> None:
+        self.holding = holding
+        self.triggers = set_
+        self.checked_ms = to_ms(holding.since)
+
+
+class PaperAccount:
+    """Equity is `balance` plus unrealised PnL; `balance` is the bankroll plus all PnL realised, fees and funding."""
+
+    def __init__(
+        self,
+        terms: Terms,
+        rules: Mapping[str, SymbolRules],
+        balance: Decimal,
+        holdings: Iterable[Holding] = (),
+    ) -> None:
+        self.terms = terms
+        self.balance = balance
+        self._rules = rules
+        self._held: dict[str, _Held] = {}
+        self._funded: dict[str, datetime] = {}
+        for holding in holdings:
+            self._hold(holding)
+
+    @property
+    def used_margin(self) -> Decimal:
+        return sum((margin_of(h.position.open_cost, h.leverage) for h in self.holdings()), ZERO)
+
+    def holdings(self) -> list[Holding]:
+        return [held.holding for held in self._held.values()]
+
+    def position(self, symbol: str) -> Position:
+        held = self._held.get(symbol)
+        return held.holding.position if held else FLAT
+
+    def triggers(self, symbol: str) -> Triggers | None:
+        held = self._held.get(symbol)
+        return held.triggers if held else None
+
+    def unchecked(self, symbol: str, close_ms: int) -> Triggers | None:
+        """Triggers that the candle closing at `close_ms` has not yet been held against; asking marks it as done."""
+        held = self._held.get(symbol)
+        if held is None or close_ms <= held.checked_ms:
+            return None
+        held.checked_ms = close_ms
+        return held.triggers
+
+    def equity(self, prices: Mapping[str, Decimal]) -> Decimal:
+        return self.balance + sum((h.position.unrealised(prices[h.symbol]) for h in self.holdings()), ZERO)
+
+    def shortfall(self, order: Order, price: Decimal, reserved: Decimal) -> Decimal:
+        """USDT missing for margin and fee of what `order` would add at `price`; 0 when there is enough.
+
+        What closes the present position needs no margin, and frees that position's.
+        """
+        held = self._held.get(order.symbol)
+        position = self.position(order.symbol)
+        closing, freed, leverage = ZERO, ZERO, order.leverage
+        if held is not None and position.quantity * order.side.sign < 0:
+            closing = min(order.quantity, position.size)
+            freed = margin_of(position.open_cost * closing / position.size, held.holding.leverage)
+        elif held is not None:
+            leverage = held.holding.leverage
+        value = (order.quantity - closing) * price
+        needed = margin_of(value, leverage) + self.terms.commission(value, maker=False)
+        free = self.balance - self.used_margin - reserved + freed
+        return max(ZERO, needed - free) if value else ZERO
+
+    def fill(self, order: Order, match: Match, at: datetime, *, filled_before: Decimal) -> Execution:
+        """Books a fill of `order`. Its trade id follows from order and time, so that a repeat deduplicates."""
+        fill = Fill(
+            trade_id=f"{order.client_order_id}.{to_ms(at)}",
+            side=order.side,
+            quantity=match.quantity,
+            price=match.price,
+            commission=self.terms.commission(match.quantity * match.price, maker=match.maker),
+            executed_at=at,
+            maker=match.maker,
+        )
+        held = self._held.get(order.symbol)
+        applied = apply_fill(self.position(order.symbol), fill)
+        self.balance += applied.realised
+        if applied.position.is_flat:
+            del self._held[order.symbol]
+        elif held is None or held.holding.position.side is not applied.position.side:
+            self._hold(_opened(order, applied.position, at))
+        else:
+            kept = msgspec.structs.replace(held.holding, position=applied.position)
+            if order.leg is Leg.ENTRY and filled_before == 0:
+                kept = _protected(kept, protection_of(order, applied.position.entry_price))
+            self._hold(kept, checked_ms=held.checked_ms)
+        return Execution(symbol=order.symbol, fill=fill, client_order_id=order.client_order_id)
+
+    def close(self, symbol: str, touch: Touched, at: datetime) -> Execution:
+        """Books the venue's own closing of the whole position: stop, target or liquidation, as a taker."""
+        held = self._held.pop(symbol)
+        position = held.holding.position
+        assert position.opened_at is not None
+        side = OrderSide.SELL if position.quantity > 0 else OrderSide.BUY
+        price = self._rules[symbol].price(touch.price, against_taker(side))
+        fill = Fill(
+            trade_id=f"{touch.leg}.{to_ms(position.opened_at)}.{to_ms(at)}",
+            side=side,
+            quantity=position.size,
+            price=price,
+            commission=self.terms.commission(position.size * price, maker=False),
+            executed_at=at,
+        )
+        self.balance += apply_fill(position, fill).realised
+        return Execution(symbol=symbol, fill=fill, venue_leg=Leg(touch.leg))
+
+    def fund(self, symbol: str, at: datetime, *, rate: Decimal, mark: Decimal) -> FundingPaid | None:
+        """Settles funding on a position held before `at`: longs pay `rate` of its value at the mark, shorts get it.
+
+        Source: the USDⓈ-M funding fee, nominal value of positions × funding rate. Once per symbol and time.
+        """
+        held, funded = self._held.get(symbol), self._funded.get(symbol)
+        if held is None or (funded is not None and funded >= at):
+            return None
+        position = held.holding.position
+        if position.opened_at is None or position.opened_at >= at:
+            return None
+        amount = -position.quantity * mark * rate
+        self._funded[symbol] = at
+        applied = apply_funding(position, amount)
+        self.balance += applied.realised
+        self._hold(
+            msgspec.structs.replace(held.holding, position=applied.position), checked_ms=held.checked_ms
+        )
+        return FundingPaid(symbol=symbol, funding_id=f"funding.{to_ms(at)}", amount=amount, at=at)
+
+    def _hold(self, holding: Holding, *, checked_ms: int | None = None) -> None:
+        set_ = triggers(
+            holding.position,
+            Protection(stop_loss=holding.stop_loss, take_profit=holding.take_profit),
+            leverage=holding.leverage,
+            terms=self.terms,
+            rules=self._rules[holding.symbol],
+        )
+        held = self._held[holding.symbol] = _Held(holding, set_)
+        if checked_ms is not None:
+            held.checked_ms = checked_ms
+
+
+def _opened(order: Order, position: Position, at: datetime) -> Holding:
+    holding = Holding(symbol=order.symbol, position=position, leverage=order.leverage, since=at)
+    if order.leg is not Leg.ENTRY:
+        return holding
+    return _protected(holding, protection_of(order, position.entry_price))
+
+
+def _protected(holding: Holding, protection: Protection) -> Holding:
+    return msgspec.structs.replace(
+        holding, stop_loss=protection.stop_loss, take_profit=protection.take_profit
+    )

@@ -1,0 +1,172 @@
+"""Where and how much an order fills on candles, and which protection a candle touches. Pure (decision 27).
+
+Every price lands on the symbol's tick, against whoever takes: a buy rounds up, a sell down. A candle says nothing
+of the order of its prices beyond its open, so where that order matters the worse is assumed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from core.candles import Candle
+from core.market import Rounding, SymbolRules, floor_to
+from core.order import Leg, Order
+from core.position import OrderSide, Position, Side
+from core.protection import Protection
+from exchanges.paper.terms import HUNDRED, Terms
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """The first trade of a candle. `volume` base units that market orders may share in; a live feed, which cannot
+    know the candle's own yet, gives the last closed one's.
+    """
+
+    at: datetime
+    price: float
+    volume: float
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """Part or all of an order, filled at one price. `at_open`: at the candle's first trade."""
+
+    quantity: Decimal
+    price: Decimal
+    maker: bool = False
+    at_open: bool = True
+
+
+class Triggers(msgspec.Struct, frozen=True, kw_only=True):
+    """Prices at which a position ends by itself, on the tick grid."""
+
+    side: Side
+    liquidation: Decimal | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+
+
+class Touched(msgspec.Struct, frozen=True, kw_only=True):
+    """The trigger a candle set off. `at_open`: the candle opened at or beyond it."""
+
+    leg: Leg
+    price: Decimal
+    at_open: bool
+
+
+def exact(value: float) -> Decimal:
+    """A market-data number as its shortest decimal."""
+    return Decimal(repr(value))
+
+
+def against_taker(side: OrderSide) -> Rounding:
+    return Rounding.UP if side is OrderSide.BUY else Rounding.DOWN
+
+
+def market_price(side: OrderSide, opening_price: float, terms: Terms, rules: SymbolRules) -> Decimal:
+    """The opening, moved by the slippage against the taker."""
+    slipped = exact(opening_price) * (1 + side.sign * terms.slippage_pct / HUNDRED)
+    return max(rules.price(slipped, against_taker(side)), rules.tick_size)
+
+
+def share_of(volume: float, terms: Terms, step: Decimal) -> Decimal:
+    """The base quantity an account may take of a candle's volume, in whole steps."""
+    return floor_to(exact(volume) * terms.participation_pct / HUNDRED, step)
+
+
+def limit_match(
+    order: Order, candle: Candle, rules: SymbolRules, *, quantity: Decimal, first: bool
+) -> Match | None:
+    """A fill of `quantity`, what is left and the volume allows, once the candle trades through the limit.
+
+    Trading at the limit is not enough: others were first in the queue. A candle that opens beyond the limit fills at
+    its open; on the order's `first` candle that means it never rested, and it pays as a taker.
+    """
+    assert order.price is not None
+    limit, open_, low, high = float(order.price), candle.open, candle.low, candle.high
+    through = low < limit if order.side is OrderSide.BUY else high > limit
+    if not through or quantity <= 0:
+        return None
+    beyond = open_ < limit if order.side is OrderSide.BUY else open_ > limit
+    price = rules.price(exact(open_), against_taker(order.side)) if beyond else order.price
+    return Match(quantity=quantity, price=price, maker=not (beyond and first), at_open=beyond)
+
+
+def triggers(
+    position: Position, protection: Protection, *, leverage: int, terms: Terms, rules: SymbolRules
+) -> Triggers:
+    """The prices that end `position`, on the grid: where a long's lie between two ticks, the lower."""
+    assert position.side is not None
+    rounding = Rounding.DOWN if position.side is Side.LONG else Rounding.UP
+
+    def on_grid(price: Decimal | None) -> Decimal | None:
+        return None if price is None or price <= 0 else max(rules.price(price, rounding), rules.tick_size)
+
+    return Triggers(
+        side=position.side,
+        liquidation=on_grid(liquidation_price(position, leverage=leverage, terms=terms)),
+        stop_loss=on_grid(protection.stop_loss),
+        take_profit=on_grid(protection.take_profit),
+    )
+
+
+def liquidation_price(position: Position, *, leverage: int, terms: Terms) -> Decimal | None:
+    """The price P at which isolated margin plus unrealised PnL falls to the maintenance margin; None: there is none.
+
+    With entry price E, leverage L and maintenance rate m, per unit: E/L ± (P − E) = m·P, hence
+    long P = E·(1 − 1/L)/(1 − m), short P = E·(1 + 1/L)/(1 + m). (The USDⓈ-M isolated liquidation formula with
+    maintenance amount 0, the initial margin as wallet, and no fee set aside.)
+    """
+    entry, rate = position.entry_price, terms.maintenance_margin_pct / HUNDRED
+    if position.side is Side.LONG:
+        return entry * (1 - 1 / Decimal(leverage)) / (1 - rate) if leverage > 1 else None
+    return entry * (1 + 1 / Decimal(leverage)) / (1 + rate)
+
+
+def touched(set_: Triggers, candle: Candle, *, adverse_only: bool = False) -> Touched | None:
+    """The trigger that ends the position in this candle; of a loss and a gain both touched, the worse price.
+
+    Fills at the trigger, or at the open where the candle opens beyond it. Of stop and liquidation the one that the
+    price meets first; both behind the open: liquidation. `adverse_only` leaves the target out: for a position
+    opened inside the candle, which may have touched it before.
+    """
+    long = set_.side is Side.LONG
+    loss = _loss(set_, candle, long)
+    gain = None if adverse_only else _gain(set_, candle, long)
+    if loss is None or gain is None:
+        return loss or gain
+    loss_is_worse = loss.price <= gain.price if long else loss.price >= gain.price
+    return loss if loss_is_worse else gain
+
+
+def _loss(set_: Triggers, candle: Candle, long: bool) -> Touched | None:
+    # Compared as floats: both sides are the nearest float of a short decimal, so equal prices compare equal.
+    extreme = candle.low if long else candle.high
+    hit = [
+        (trigger, leg)
+        for trigger, leg in ((set_.liquidation, Leg.LIQUIDATION), (set_.stop_loss, Leg.STOP_LOSS))
+        if trigger is not None and (extreme <= float(trigger) if long else extreme >= float(trigger))
+    ]
+    for trigger, leg in hit:
+        if candle.open <= float(trigger) if long else candle.open >= float(trigger):
+            return Touched(leg=leg, price=exact(candle.open), at_open=True)
+    if not hit:
+        return None
+    trigger, leg = (max if long else min)(hit, key=_price)
+    return Touched(leg=leg, price=trigger, at_open=False)
+
+
+def _gain(set_: Triggers, candle: Candle, long: bool) -> Touched | None:
+    if set_.take_profit is None:
+        return None
+    target = float(set_.take_profit)
+    if candle.high < target if long else candle.low > target:
+        return None
+    beyond = candle.open >= target if long else candle.open <= target
+    price = exact(candle.open) if beyond else set_.take_profit
+    return Touched(leg=Leg.TAKE_PROFIT, price=price, at_open=beyond)
+
+
+def _price(hit: tuple[Decimal, Leg]) -> Decimal:
+    return hit[0]
