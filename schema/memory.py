@@ -31,7 +31,7 @@ from schema.ledger import (
     switch_payload,
 )
 from schema.memory_clock import MemoryClock
-from schema.memory_rows import AccountRow, RunRow
+from schema.memory_rows import NEVER, AccountRow, RunRow
 from schema.memory_slots import MemorySlots
 from schema.memory_tables import Tables
 from schema.memory_tx import MemoryTx
@@ -245,6 +245,12 @@ class MemoryStore:
     def close_interrupted(self, *, older_than_s: float) -> list[TickRow]:
         with self._lock:
             return self._slots.close_interrupted(older_than_s=older_than_s, now=self._now())
+
+    def forget_lease(self, run_id: RunId) -> None:
+        """As if the lease's row had been deleted: a drill for what must survive that (I6)."""
+        with self._lock:
+            row = self._tables.runs[run_id]
+            row.owner, row.fence, row.locked_until, row.last_slot = "", 0, NEVER, None
 
     def pending(self, slot: datetime) -> int:
         with self._lock:
