@@ -1,0 +1,227 @@
+"""`PgStore`: the store on PostgreSQL. Each method is one transaction over the functions of its noun."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from core.definition import StrategyDefinition
+from core.errors import Reason
+from core.ids import AccountId, ClientOrderId, NodeId, RunId, StrategyId, UserId
+from core.order import Order
+from core.risk import RiskLimits
+from core.run import Run, RunCommand, RunStatus
+from schema import pg_journal, pg_platform, pg_records, pg_settle, pg_slots
+from schema.ledger import adapter_failed, adapter_recovered, command_run
+from schema.ops import LedgerOp, LedgerResult
+from schema.pg_database import Connection, Database
+from schema.pg_tx import PgTx
+from schema.records import (
+    Account,
+    Claim,
+    ClockSettings,
+    EquityPoint,
+    Event,
+    Node,
+    OpenPosition,
+    Platform,
+    RiskView,
+    RunState,
+    SlotReport,
+    TickRow,
+    Trade,
+)
+
+T = TypeVar("T")
+
+
+class PgStore:
+    """`pool_size` connections at most; `worker` names this process in the server's list of sessions.
+
+    Raises StoreUnavailable when the database cannot be reached or is not migrated.
+    """
+
+    def __init__(self, conninfo: str, *, default_limits: RiskLimits, worker: str, pool_size: int = 8) -> None:
+        self.database = Database(conninfo, pool_size=pool_size, worker=worker)
+        self._limits = default_limits
+
+    # -- time and installation ------------------------------------------------------------------
+    def clock(self) -> ClockSettings:
+        return self.database.run(pg_platform.clock)
+
+    def set_clock(
+        self, *, at: datetime | None = None, rate: float | None = None, ceiling: datetime | None = None
+    ) -> ClockSettings:
+        def set_clock(connection: Connection) -> ClockSettings:
+            settings = pg_platform.set_clock(connection, at=at, rate=rate, ceiling=ceiling)
+            self.database.cover_now(connection)
+            return settings
+
+        return self._run(set_clock)
+
+    def mark_demo(self, *, start: datetime, rate: float) -> ClockSettings:
+        def mark_demo(connection: Connection) -> ClockSettings:
+            settings = pg_platform.mark_demo(connection, start=start, rate=rate)
+            self.database.cover_now(connection)
+            return settings
+
+        return self._run(mark_demo)
+
+    def platform(self) -> Platform:
+        return self._run(pg_platform.platform)
+
+    def set_kill_switch(self, *, on: bool, reason: str, account_id: AccountId | None = None) -> None:
+        def turn(connection: Connection) -> None:
+            tx = self._tx(connection)
+            pg_platform.set_kill_switch(connection, tx, on=on, reason=reason, account_id=account_id)
+
+        self._run(turn)
+
+    def beat(self, node_id: NodeId, version: str) -> list[Node]:
+        """Also makes the partitions of the months ahead, so that none is missing when a month begins."""
+
+        def beat(connection: Connection) -> list[Node]:
+            self.database.cover_now(connection)
+            return pg_platform.beat(connection, node_id, version)
+
+        return self._run(beat)
+
+    def leave(self, node_id: NodeId) -> None:
+        self._run(lambda c: pg_platform.leave(c, node_id))
+
+    # -- strategies, runs, accounts -------------------------------------------------------------
+    def create_strategy(self, definition: StrategyDefinition) -> None:
+        self._run(lambda c: pg_records.create_strategy(c, definition))
+
+    def create_account(self, account: Account) -> None:
+        self._run(lambda c: pg_records.create_account(c, account))
+
+    def create_run(self, run: Run) -> None:
+        self._run(lambda c: pg_records.create_run(c, run))
+
+    def set_limits(self, user_id: UserId, limits: RiskLimits) -> None:
+        self._run(lambda c: pg_records.set_limits(c, user_id, limits))
+
+    def strategy(self, strategy_id: StrategyId) -> StrategyDefinition | None:
+        return self._run(lambda c: pg_records.strategy(c, strategy_id))
+
+    def account(self, account_id: AccountId) -> Account | None:
+        return self._run(lambda c: pg_records.account(c, account_id))
+
+    def run(self, run_id: RunId) -> Run | None:
+        return self._run(lambda c: pg_records.run(c, run_id))
+
+    def runs(
+        self, *, statuses: Sequence[RunStatus] | None = None, user_id: UserId | None = None
+    ) -> list[Run]:
+        return self._run(lambda c: pg_records.runs(c, statuses, user_id))
+
+    def run_state(self, run_id: RunId) -> RunState | None:
+        return self._run(lambda c: pg_records.run_state(c, run_id))
+
+    def command(self, run_id: RunId, command: RunCommand, *, by: str, reason: str | None = None) -> Run:
+        return self._run(lambda c: command_run(self._tx(c), run_id, command, by, reason))
+
+    def adapter_failed(self, run_id: RunId, *, slot: datetime, kind: str, detail: str) -> Run:
+        return self._run(lambda c: adapter_failed(self._tx(c), run_id, slot=slot, kind=kind, detail=detail))
+
+    def adapter_recovered(self, run_id: RunId) -> Run:
+        return self._run(lambda c: adapter_recovered(self._tx(c), run_id))
+
+    # -- slots ----------------------------------------------------------------------------------
+    def claim(self, run_ids: Sequence[RunId], *, slot: datetime, owner: str, ttl_s: float) -> list[Claim]:
+        limits = self._limits
+        return self._run(
+            lambda c: pg_slots.claim(c, run_ids, slot=slot, owner=owner, ttl_s=ttl_s, default_limits=limits)
+        )
+
+    def acquire(self, run_id: RunId, *, owner: str, ttl_s: float) -> int | None:
+        return self._run(lambda c: pg_slots.acquire(c, run_id, owner=owner, ttl_s=ttl_s))
+
+    def renew(self, run_id: RunId, *, fence: int, ttl_s: float) -> bool:
+        return self._run(lambda c: pg_slots.renew(c, run_id, fence=fence, ttl_s=ttl_s))
+
+    def release(self, leases: Sequence[tuple[RunId, int]]) -> None:
+        self._run(lambda c: pg_slots.release(c, leases))
+
+    def report(self, report: SlotReport) -> int:
+        return self._run(lambda c: pg_journal.report(c, self.database.months, report))
+
+    def close_interrupted(self, *, older_than_s: float) -> list[TickRow]:
+        months = self.database.months
+        return self._run(lambda c: pg_journal.close_interrupted(c, months, older_than_s=older_than_s))
+
+    def pending(self, slot: datetime) -> int:
+        return self._run(lambda c: pg_slots.pending(c, slot))
+
+    def ticks(
+        self,
+        *,
+        run_id: RunId | None = None,
+        status: str | None = None,
+        since: datetime | None = None,
+        slot: datetime | None = None,
+        limit: int = 50,
+    ) -> list[TickRow]:
+        return self._run(
+            lambda c: pg_journal.ticks(c, run_id=run_id, status=status, since=since, slot=slot, limit=limit)
+        )
+
+    # -- orders, fills, risk --------------------------------------------------------------------
+    def settle(self, ops: Sequence[LedgerOp]) -> list[LedgerResult]:
+        return self._run(lambda c: pg_settle.settle(c, self._tx(c), ops))
+
+    def may_send(self, client_order_id: ClientOrderId, *, fence: int) -> Reason | None:
+        return self._run(lambda c: pg_settle.may_send(c, client_order_id, fence=fence))
+
+    def open_orders(self, *, run_id: RunId | None = None, account_id: AccountId | None = None) -> list[Order]:
+        return self._run(lambda c: pg_records.open_orders(c, run_id=run_id, account_id=account_id))
+
+    def orders(self, *, run_id: RunId, limit: int = 200) -> list[Order]:
+        """Newest first."""
+        return self._run(lambda c: pg_records.orders(c, run_id, limit))
+
+    def open_positions(
+        self, *, account_id: AccountId | None = None, user_id: UserId | None = None
+    ) -> list[OpenPosition]:
+        return self._run(lambda c: pg_records.open_positions(c, account_id=account_id, user_id=user_id))
+
+    def trades(self, *, run_id: RunId | None = None, limit: int = 200) -> list[Trade]:
+        """Newest first."""
+        return self._run(lambda c: pg_records.trades(c, run_id, limit))
+
+    def equity(self, account_id: AccountId, *, limit: int = 1_000) -> list[EquityPoint]:
+        return self._run(lambda c: pg_records.equity(c, account_id, limit))
+
+    def risk(self, user_id: UserId) -> RiskView:
+        return self._run(lambda c: pg_records.risk(c, user_id, self._limits))
+
+    def expired_pauses(self) -> list[UserId]:
+        return self._run(pg_records.expired_pauses)
+
+    # -- events ---------------------------------------------------------------------------------
+    def events(
+        self,
+        *,
+        after_id: int = 0,
+        user_id: UserId | None = None,
+        run_id: RunId | None = None,
+        newest: bool = False,
+        limit: int = 200,
+    ) -> list[Event]:
+        return self._run(
+            lambda c: pg_records.events(
+                c, after_id=after_id, user_id=user_id, run_id=run_id, newest=newest, limit=limit
+            )
+        )
+
+    def close(self) -> None:
+        self.database.close()
+
+    # -- inside ---------------------------------------------------------------------------------
+    def _run(self, work: Callable[[Connection], T]) -> T:
+        return self.database.run(work)
+
+    def _tx(self, connection: Connection) -> PgTx:
+        return PgTx(connection, self.database.months, self._limits)

@@ -1,0 +1,169 @@
+"""Transactions on PostgreSQL: the pool, its time limits, the retry rule, and the one place that maps errors.
+
+psycopg's errors become ours here, by what the caller may conclude:
+
+    Conflict            a constraint or trigger refused it; nothing was written
+    StoreUnavailable    unreachable, too slow, or blocked three times: nobody knows, so nobody trades
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
+
+from core.errors import Conflict
+from schema.queries import load_queries
+from schema.store import StoreUnavailable
+
+T = TypeVar("T")
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+SQL = {name: query.sql for name, query in load_queries().items()}
+
+RETRIES = 3
+_CONNECT_TIMEOUT_S = 5
+_POOL_TIMEOUT_S = 5.0
+_MAX_WAITING = 1_000
+_SESSION = (
+    b"SET lock_timeout = '3s'",
+    b"SET idle_in_transaction_session_timeout = '5s'",
+    b"SET statement_timeout = '10s'",
+    b"SET TIME ZONE 'UTC'",
+)
+_RETRIED = (
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.LockNotAvailable,
+)
+_MONTHS_AHEAD = timedelta(days=45)
+
+
+class Database:
+    """A pool of connections on which work runs as whole transactions, again from its start where locks met."""
+
+    def __init__(self, conninfo: str, *, pool_size: int, worker: str) -> None:
+        _reach(conninfo)
+        self.months = Months()
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            conninfo,
+            min_size=1,
+            max_size=pool_size,
+            open=False,
+            timeout=_POOL_TIMEOUT_S,
+            max_waiting=_MAX_WAITING,
+            reconnect_timeout=_POOL_TIMEOUT_S,
+            configure=_configure,
+            check=ConnectionPool.check_connection,
+            kwargs={"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": worker[:63]},
+            name=f"store {worker}",
+        )
+        try:
+            self._pool.open(wait=True, timeout=_POOL_TIMEOUT_S)
+            self.run(self.cover_now)
+        except PoolTimeout as error:
+            self._pool.close()
+            raise StoreUnavailable(f"The database gave no connection in {_POOL_TIMEOUT_S:g} s.") from error
+        except BaseException:
+            self._pool.close()
+            raise
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returns, committed. `work` may run up to 1 + RETRIES times, so it has no other effects."""
+        for attempt in range(RETRIES + 1):
+            try:
+                with _mapped(), self._pool.connection() as connection:
+                    return work(connection)
+            except _RETRIED as error:
+                if attempt == RETRIES:
+                    raise StoreUnavailable(
+                        f"The database was busy with the same rows {RETRIES + 1} times: {_sentence(error)}."
+                    ) from error
+            except BaseException:
+                self.months.forget()
+                raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def cover_now(self, connection: Connection) -> datetime:
+        """Market time, with monthly partitions from a month back to the next month."""
+        row = connection.execute(SQL["market_now"]).fetchone()
+        assert row is not None
+        now: datetime = row[0]
+        self.months.cover(connection, [now - timedelta(days=31), now, now + _MONTHS_AHEAD])
+        return now
+
+    def close(self) -> None:
+        self._pool.close(timeout=_POOL_TIMEOUT_S)
+
+
+class Months:
+    """The months known to have their partitions, so that asking for one again costs nothing.
+
+    Forgotten whenever a transaction fails: its partitions may have gone with it.
+    """
+
+    def __init__(self) -> None:
+        self._known: frozenset[tuple[int, int]] = frozenset()
+        self._lock = threading.Lock()
+
+    def cover(self, connection: Connection, instants: Iterable[datetime]) -> None:
+        missing = {}
+        for instant in instants:
+            at = instant.astimezone(UTC)
+            if (at.year, at.month) not in self._known:
+                missing[at.year, at.month] = at
+        if not missing:
+            return
+        for at in missing.values():
+            connection.execute(SQL["ensure_partitions"], {"first": at, "last": at})
+        with self._lock:
+            self._known |= missing.keys()
+
+    def forget(self) -> None:
+        with self._lock:
+            self._known = frozenset()
+
+
+def refusal(error: psycopg.IntegrityError) -> str:
+    """The sentence of a constraint or trigger that refused a statement."""
+    return _sentence(error)
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
+    except _RETRIED:
+        raise
+    except psycopg.IntegrityError as error:
+        raise Conflict(f"The database refuses this: {_sentence(error)}.") from error
+    except psycopg.DataError as error:
+        raise Conflict(f"The database cannot hold this value: {_sentence(error)}.") from error
+    except (PoolTimeout, TooManyRequests) as error:
+        raise StoreUnavailable("The database gave no connection in time.") from error
+    except psycopg.Error as error:
+        raise StoreUnavailable(f"The database did not do its part: {_sentence(error)}.") from error
+
+
+def _sentence(error: psycopg.Error) -> str:
+    return (error.diag.message_primary or str(error).strip() or type(error).__name__).splitlines()[-1]
+
+
+def _reach(conninfo: str) -> None:
+    """One connection of its own first: a pool that cannot connect does not say why."""
+    try:
+        psycopg.connect(conninfo, connect_timeout=_CONNECT_TIMEOUT_S).close()
+    except psycopg.Error as error:
+        raise StoreUnavailable(f"The database cannot be reached: {_sentence(error)}.") from error
+
+
+def _configure(connection: Connection) -> None:
+    connection.autocommit = True
+    for statement in _SESSION:
+        connection.execute(statement)
+    connection.autocommit = False

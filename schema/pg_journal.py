@@ -1,0 +1,178 @@
+"""What the journal writes on PostgreSQL: tick rows by COPY, executions, signals; and slots that were cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from core.errors import Reason, RunnerError
+from core.ids import RunId
+from core.signal import Action
+from schema.ledger import signal_payload
+from schema.pg_database import SQL, Connection, Months
+from schema.pg_rows import as_type, changed, fields, many, plain_json, value
+from schema.records import SlotReport, TickRow, TickStatus
+
+_COPY_FROM_ROWS = 100
+"""Below this many rows one INSERT is quicker than a COPY (docs: platform §2)."""
+
+_COPY_TYPES = (
+    *("uuid", "text", "timestamptz", "text", "text", "text", "text"),
+    *("timestamptz", "timestamptz", "float8", "text", "int8"),
+)
+_COLUMNS = TickRow.__struct_fields__
+_HOLD = Action.HOLD.value
+
+
+def report(connection: Connection, months: Months, given: SlotReport) -> int:
+    """Tick rows, leases by fence, executions, signals with their events; how many tick rows were new."""
+    new: Sequence[TickRow] = ()
+    if given.ticks:
+        months.cover(connection, {tick.slot for tick in given.ticks})
+        new = _store(connection, given.ticks)
+        _finish(connection, given.ticks)
+    if given.executions:
+        with connection.cursor() as cursor:
+            cursor.executemany(SQL["insert_execution"], [fields(row) for row in given.executions])
+    _publish(connection, months, [tick for tick in new if tick.signal not in (None, _HOLD)])
+    return len(new)
+
+
+def close_interrupted(connection: Connection, months: Months, *, older_than_s: float) -> list[TickRow]:
+    """Claimed slots whose lease ran out without a tick row become `interrupted`, never evaluated again."""
+    ticks = [
+        TickRow(
+            run_id=row["run_id"],
+            user_id=row["user_id"],
+            slot=row["slot"],
+            status=TickStatus.ERROR,
+            reason=Reason.INTERRUPTED.value,
+            scheduled_at=row["slot"],
+            finished_at=row["now"],
+            worker=row["owner"],
+            fence=row["fence"],
+        )
+        for row in many(connection, "interrupted_slots", {"older_than_s": older_than_s})
+    ]
+    if not ticks:
+        return []
+    months.cover(connection, {tick.slot for tick in ticks})
+    new = _insert(connection, ticks)
+    _finish(connection, ticks)
+    return list(new)
+
+
+def ticks(
+    connection: Connection,
+    *,
+    run_id: RunId | None,
+    status: str | None,
+    since: datetime | None,
+    slot: datetime | None,
+    limit: int,
+) -> list[TickRow]:
+    named = {"run_id": run_id, "status": status, "since": since, "slot": slot, "limit": limit}
+    read = as_type(TickRow)
+    return [read(row) for row in many(connection, "list_ticks", named)]
+
+
+def _store(connection: Connection, rows: Sequence[TickRow]) -> Sequence[TickRow]:
+    """The rows that were new. Claims make repeats rare, so COPY is tried first and undone where it meets one."""
+    if len(rows) < _COPY_FROM_ROWS:
+        return _insert(connection, rows)
+    try:
+        with connection.transaction():
+            _copy(connection, rows)
+    except psycopg.errors.UniqueViolation:
+        return _insert(connection, rows)
+    return rows
+
+
+def _copy(connection: Connection, rows: Sequence[TickRow]) -> None:
+    with connection.cursor() as cursor, cursor.copy(SQL["copy_ticks"]) as copy:
+        copy.set_types(_COPY_TYPES)
+        for row in rows:
+            copy.write_row(
+                (
+                    row.run_id,
+                    row.user_id,
+                    row.slot,
+                    str(row.status),
+                    row.signal,
+                    row.reason,
+                    str(row.source),
+                    row.scheduled_at,
+                    row.finished_at,
+                    row.latency_ms,
+                    row.worker,
+                    row.fence,
+                )
+            )
+
+
+def _insert(connection: Connection, rows: Sequence[TickRow]) -> Sequence[TickRow]:
+    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in _COLUMNS}
+    for name in ("status", "source"):
+        columns[name] = [str(content) for content in columns[name]]
+    stored = connection.execute(SQL["insert_ticks"], columns).fetchall()
+    if len(stored) == len(rows):
+        return rows
+    new = set(stored)
+    by_key = {(row.run_id, row.slot): row for row in reversed(rows)}
+    return [row for key, row in by_key.items() if key in new]
+
+
+def _finish(connection: Connection, rows: Sequence[TickRow]) -> None:
+    """Each run's newest row ends its lease and says what its tick came to. Missed slots had neither."""
+    newest: dict[RunId, TickRow] = {}
+    for row in rows:
+        known = newest.get(row.run_id)
+        if known is None or (row.status is not TickStatus.MISSED, row.slot) >= (
+            known.status is not TickStatus.MISSED,
+            known.slot,
+        ):
+            newest[row.run_id] = row
+    finished = [row for row in newest.values() if row.status is not TickStatus.MISSED]
+    columns = {
+        "run_id": [row.run_id for row in finished],
+        "fence": [row.fence for row in finished],
+        "slot": [row.slot for row in finished],
+        "status": [str(row.status) for row in finished],
+        "signal": [row.signal for row in finished],
+        "finished_at": [row.finished_at for row in finished],
+    }
+    if changed(connection, "finish_ticks", columns) < len(newest):
+        run_ids = list(newest)
+        if value(connection, "known_runs", {"run_ids": run_ids}) < len(run_ids):
+            raise RunnerError("a tick was reported for a run that does not exist")
+
+
+def _publish(connection: Connection, months: Months, rows: Sequence[TickRow]) -> None:
+    """Signals other than hold, each once, with its event."""
+    if not rows:
+        return
+    columns = {
+        "run_id": [row.run_id for row in rows],
+        "slot": [row.slot for row in rows],
+        "action": [row.signal for row in rows],
+    }
+    stored = set(connection.execute(SQL["insert_signals"], columns).fetchall())
+    told = [row for row in rows if (row.run_id, row.slot) in stored]
+    now = value(connection, "market_now")
+    months.cover(connection, [now])
+    payloads = [
+        signal_payload(row.signal or "", slot=row.slot, status=row.status.value, reason=row.reason)
+        for row in told
+    ]
+    named = {
+        "user_id": [row.user_id for row in told],
+        "run_id": [row.run_id for row in told],
+        "payload": [Jsonb(plain_json(payload)) for payload in payloads],
+        "at": now,
+    }
+    if told:
+        changed(connection, "insert_signal_events", named)

@@ -1,0 +1,151 @@
+"""Strategies, accounts, runs and what is read about them by key, on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.definition import StrategyDefinition
+from core.errors import Conflict, RunnerError
+from core.ids import AccountId, RunId, UserId
+from core.order import Order
+from core.position import FLAT
+from core.risk import RiskLimits, gate, risk_day
+from core.run import Run, RunStatus
+from schema.pg_database import Connection
+from schema.pg_rows import (
+    as_type,
+    changed,
+    definition_of,
+    fields,
+    limits_of,
+    many,
+    one,
+    optional,
+    position_of,
+    risk_of,
+    run_of,
+    run_parameters,
+    value,
+)
+from schema.records import Account, EquityPoint, Event, OpenPosition, RiskView, RunState, Trade
+
+
+def create_strategy(connection: Connection, definition: StrategyDefinition) -> None:
+    if one(connection, "strategy", {"id": definition.id}) is not None:
+        raise Conflict(f"there is a strategy {definition.id} already")
+    row = fields(definition) | {"timeframe_s": definition.timeframe.seconds}
+    changed(connection, "insert_strategy", row)
+    changed(connection, "insert_strategy_version", row)
+
+
+def create_account(connection: Connection, account: Account) -> None:
+    if one(connection, "account", {"id": account.id}) is not None:
+        raise Conflict(f"there is an account {account.id} already")
+    changed(connection, "insert_account", fields(account))
+
+
+def create_run(connection: Connection, run: Run) -> None:
+    if one(connection, "run", {"id": run.id}) is not None:
+        raise Conflict(f"there is a run {run.id} already")
+    if run.account_id is not None:
+        account = one(connection, "account", {"id": run.account_id})
+        if account is None or account["user_id"] != run.user_id:
+            raise RunnerError(f"account {run.account_id} is not {run.user_id}'s")
+    if not changed(connection, "insert_run", run_parameters(run)):
+        raise RunnerError(f"there is no strategy {run.strategy.id}")
+    changed(connection, "insert_lock", {"run_id": run.id, "last_slot": run.last_slot})
+
+
+def set_limits(connection: Connection, user_id: UserId, limits: RiskLimits) -> None:
+    changed(connection, "put_limits", fields(limits) | {"user_id": user_id})
+
+
+def strategy(connection: Connection, strategy_id: object) -> StrategyDefinition | None:
+    return optional(one(connection, "strategy", {"id": strategy_id}), definition_of)
+
+
+def account(connection: Connection, account_id: AccountId) -> Account | None:
+    return optional(one(connection, "account", {"id": account_id}), as_type(Account))
+
+
+def run(connection: Connection, run_id: RunId) -> Run | None:
+    return optional(one(connection, "run", {"id": run_id}), run_of)
+
+
+def runs(connection: Connection, statuses: Sequence[RunStatus] | None, user_id: UserId | None) -> list[Run]:
+    named = {"statuses": None if statuses is None else [str(status) for status in statuses]}
+    return [run_of(row) for row in many(connection, "runs", named | {"user_id": user_id})]
+
+
+def run_state(connection: Connection, run_id: RunId) -> RunState | None:
+    found = run(connection, run_id)
+    if found is None:
+        return None
+    held = optional(one(connection, "position", {"run_id": run_id}), position_of)
+    return RunState(
+        run=found,
+        position=held.position if held else FLAT,
+        stop_loss=held.stop_loss if held else None,
+        take_profit=held.take_profit if held else None,
+        open_orders=tuple(open_orders(connection, run_id=run_id, account_id=None)),
+    )
+
+
+def open_orders(connection: Connection, *, run_id: RunId | None, account_id: AccountId | None) -> list[Order]:
+    read = as_type(Order)
+    named = {"run_id": run_id, "account_id": account_id}
+    return [read(row) for row in many(connection, "open_orders", named)]
+
+
+def orders(connection: Connection, run_id: RunId, limit: int) -> list[Order]:
+    read = as_type(Order)
+    return [read(row) for row in many(connection, "run_orders", {"run_id": run_id, "limit": limit})]
+
+
+def open_positions(
+    connection: Connection, *, account_id: AccountId | None, user_id: UserId | None
+) -> list[OpenPosition]:
+    named = {"account_id": account_id, "user_id": user_id}
+    return [position_of(row) for row in many(connection, "open_positions", named)]
+
+
+def trades(connection: Connection, run_id: RunId | None, limit: int) -> list[Trade]:
+    read = as_type(Trade)
+    return [read(row) for row in many(connection, "trades", {"run_id": run_id, "limit": limit})]
+
+
+def equity(connection: Connection, account_id: AccountId, limit: int) -> list[EquityPoint]:
+    read = as_type(EquityPoint)
+    rows = many(connection, "equity", {"account_id": account_id, "limit": limit})
+    return [read(row) for row in reversed(rows)]
+
+
+def risk(connection: Connection, user_id: UserId, default_limits: RiskLimits) -> RiskView:
+    """Today beside what carries over, and why an entry would be refused now."""
+    now = value(connection, "market_now")
+    whose = {"user_id": user_id}
+    days = many(connection, "risk_days", whose | {"days": [risk_day(now)]})
+    state = risk_of(one(connection, "risk_user", whose), days)
+    limits = limits_of(one(connection, "limits", whose), default_limits)
+    return RiskView(user_id=user_id, state=state, limits=limits, blocked=gate(state, limits, now))
+
+
+def expired_pauses(connection: Connection) -> list[UserId]:
+    return [row["user_id"] for row in many(connection, "expired_pauses")]
+
+
+def events(
+    connection: Connection,
+    *,
+    after_id: int,
+    user_id: UserId | None,
+    run_id: RunId | None,
+    newest: bool,
+    limit: int,
+) -> list[Event]:
+    """The horizon is read by a statement of its own first, so that no event below it is still to come."""
+    named = {"after_id": after_id, "user_id": user_id, "run_id": run_id, "limit": limit}
+    named |= {"horizon": value(connection, "events_horizon")}
+    rows = many(connection, "events_newest" if newest else "events_after", named)
+    read = as_type(Event)
+    return [read(row) for row in (reversed(rows) if newest else rows)]

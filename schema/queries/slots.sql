@@ -1,0 +1,150 @@
+-- Leases, claims and tick rows.
+
+-- name: claim_runs
+-- Claims a slot for many active runs (lease, fence, slot) and returns what the gates look at.
+-- An upsert, so that a lease row that was deleted comes back; the condition is judged on the locked row, and
+-- fence and lease are taken after any wait for it. Sorted, so that two claimers cannot block each other.
+WITH wanted AS MATERIALIZED (
+    SELECT id, user_id, account_id, activated_at, version FROM strategy_runs
+     WHERE id = ANY(%(run_ids)s) AND status = 'active'
+), claimed AS (
+    INSERT INTO strategy_locks AS l (run_id, owner, fence, locked_until, last_slot)
+    SELECT id, %(owner)s, nextval('strategy_fence'),
+           clock_timestamp() + %(ttl_s)s * interval '1 second', %(slot)s
+      FROM wanted ORDER BY id
+    ON CONFLICT (run_id) DO UPDATE
+       SET owner = excluded.owner, fence = nextval('strategy_fence'),
+           locked_until = clock_timestamp() + %(ttl_s)s * interval '1 second',
+           previous_slot = l.last_slot, last_slot = excluded.last_slot
+     WHERE l.locked_until <= clock_timestamp() AND (l.last_slot IS NULL OR l.last_slot < excluded.last_slot)
+    RETURNING run_id, fence, previous_slot
+), installation AS MATERIALIZED (
+    SELECT kill_switch, (runner_now() AT TIME ZONE 'UTC')::date AS today FROM platform_settings
+)
+SELECT w.id, w.user_id, c.fence, c.previous_slot, w.activated_at, w.version,
+       i.kill_switch OR coalesce(a.kill_switch, false), coalesce(a.balance, 0), coalesce(a.used_margin, 0),
+       i.today, d.realized_pnl_usdt, d.trades_count,
+       u.streak, u.last_trade_at, u.paused_until, u.paused_reason,
+       q.daily_max_loss_usdt, q.max_trades_per_day, q.max_consecutive_losses, q.cooldown_after_trade_s,
+       q.pause_duration_min
+  FROM claimed c
+  JOIN wanted w ON w.id = c.run_id
+ CROSS JOIN installation i
+  LEFT JOIN accounts a ON a.id = w.account_id
+  LEFT JOIN risk_users u ON u.user_id = w.user_id
+  LEFT JOIN risk_days d ON d.user_id = w.user_id AND d.day = i.today
+  LEFT JOIN risk_limits q ON q.user_id = w.user_id;
+
+-- name: acquire_lease
+-- Takes a run's lease without a slot; no row while another holds it.
+INSERT INTO strategy_locks AS l (run_id, owner, fence, locked_until)
+SELECT id, %(owner)s, nextval('strategy_fence'), clock_timestamp() + %(ttl_s)s * interval '1 second'
+  FROM strategy_runs WHERE id = %(run_id)s
+ON CONFLICT (run_id) DO UPDATE
+   SET owner = excluded.owner, fence = nextval('strategy_fence'),
+       locked_until = clock_timestamp() + %(ttl_s)s * interval '1 second'
+ WHERE l.locked_until <= clock_timestamp()
+RETURNING fence;
+
+-- name: renew_lease
+-- Lengthens a lease that is still held under this fence.
+UPDATE strategy_locks SET locked_until = clock_timestamp() + %(ttl_s)s * interval '1 second'
+ WHERE run_id = %(run_id)s AND fence = %(fence)s AND clock_timestamp() < locked_until;
+
+-- name: release_leases
+-- Ends the leases still held under these fences, rows locked in order.
+WITH held AS MATERIALIZED (
+    SELECT l.run_id FROM strategy_locks l
+      JOIN unnest(%(run_ids)s::uuid[], %(fences)s::bigint[]) AS given (run_id, fence) ON given.run_id = l.run_id
+     WHERE l.fence = given.fence AND clock_timestamp() < l.locked_until
+     ORDER BY l.run_id FOR UPDATE OF l
+)
+UPDATE strategy_locks l SET locked_until = clock_timestamp() FROM held WHERE held.run_id = l.run_id;
+
+-- name: insert_ticks
+-- Stores tick rows that are not there yet and tells which those were.
+INSERT INTO strategy_tick_runs (run_id, user_id, slot, status, signal, reason, source, scheduled_at, finished_at,
+                                latency_ms, worker, fence)
+SELECT * FROM unnest(%(run_id)s::uuid[], %(user_id)s::text[], %(slot)s::timestamptz[], %(status)s::text[],
+                     %(signal)s::text[], %(reason)s::text[], %(source)s::text[], %(scheduled_at)s::timestamptz[],
+                     %(finished_at)s::timestamptz[], %(latency_ms)s::float8[], %(worker)s::text[],
+                     %(fence)s::bigint[])
+ON CONFLICT (run_id, slot) DO NOTHING
+RETURNING run_id, slot;
+
+-- name: copy_ticks
+-- Stores many tick rows at once; fails when one is there already.
+COPY strategy_tick_runs (run_id, user_id, slot, status, signal, reason, source, scheduled_at, finished_at,
+                         latency_ms, worker, fence) FROM STDIN (FORMAT BINARY);
+
+-- name: finish_ticks
+-- Ends the leases of finished ticks by fence and notes what each run's tick came to; rows locked in order.
+WITH done AS MATERIALIZED (
+    SELECT l.run_id, given.fence, given.slot, given.status, given.signal, given.finished_at
+      FROM strategy_locks l
+      JOIN unnest(%(run_id)s::uuid[], %(fence)s::bigint[], %(slot)s::timestamptz[], %(status)s::text[],
+                  %(signal)s::text[], %(finished_at)s::timestamptz[])
+           AS given (run_id, fence, slot, status, signal, finished_at) ON given.run_id = l.run_id
+     ORDER BY l.run_id FOR UPDATE OF l
+)
+UPDATE strategy_locks l
+   SET locked_until = CASE WHEN l.fence = d.fence THEN least(l.locked_until, clock_timestamp())
+                           ELSE l.locked_until END,
+       ticked_slot = greatest(l.ticked_slot, d.slot), last_run_at = greatest(l.last_run_at, d.finished_at),
+       last_status = CASE WHEN d.slot < l.ticked_slot THEN l.last_status ELSE d.status END,
+       last_signal = CASE WHEN d.slot < l.ticked_slot THEN l.last_signal ELSE coalesce(d.signal, l.last_signal) END,
+       last_signal_at = CASE WHEN d.slot < l.ticked_slot OR d.signal IS NULL THEN l.last_signal_at ELSE d.slot END
+  FROM done d
+ WHERE d.run_id = l.run_id;
+
+-- name: known_runs
+-- How many of these runs there are.
+SELECT count(*) FROM strategy_runs WHERE id = ANY(%(run_ids)s);
+
+-- name: insert_execution
+-- Stores one evaluation; the first row of a key and slot wins.
+INSERT INTO strategy_executions (evaluation_key, strategy_id, slot, worker, duration_ms, status, action, price,
+                                 reason, indicators, runs_reached, nodes_executed, error)
+VALUES (%(evaluation_key)s, %(strategy_id)s, %(slot)s, %(worker)s, %(duration_ms)s, %(status)s, %(action)s,
+        %(price)s, %(reason)s, %(indicators)s, %(runs_reached)s, %(nodes_executed)s, %(error)s)
+ON CONFLICT (evaluation_key, slot) DO NOTHING;
+
+-- name: insert_signals
+-- Stores signals that are not there yet and tells which those were.
+INSERT INTO signals (run_id, user_id, slot, strategy_id, symbol, action, at)
+SELECT r.id, r.user_id, given.slot, r.strategy_id, r.symbol, given.action, runner_now()
+  FROM unnest(%(run_id)s::uuid[], %(slot)s::timestamptz[], %(action)s::text[]) AS given (run_id, slot, action)
+  JOIN strategy_runs r ON r.id = given.run_id
+ON CONFLICT (run_id, slot) DO NOTHING
+RETURNING run_id, slot;
+
+-- name: insert_signal_events
+-- Appends an event for each signal, runs locked in order of user and run.
+INSERT INTO strategy_events (user_id, run_id, type, at, payload)
+SELECT user_id, run_id, 'signal', %(at)s, payload
+  FROM unnest(%(user_id)s::text[], %(run_id)s::uuid[], %(payload)s::jsonb[]) AS given (user_id, run_id, payload)
+ ORDER BY user_id, run_id;
+
+-- name: interrupted_slots
+-- Claimed slots without a tick row whose lease ran out a while ago, locked.
+SELECT l.run_id, r.user_id, l.last_slot AS slot, l.fence, coalesce(l.owner, '') AS owner, runner_now() AS now
+  FROM strategy_locks l JOIN strategy_runs r ON r.id = l.run_id
+ WHERE l.last_slot IS NOT NULL AND l.ticked_slot IS DISTINCT FROM l.last_slot
+   AND l.locked_until <= clock_timestamp() - %(older_than_s)s * interval '1 second'
+   AND NOT EXISTS (SELECT FROM strategy_tick_runs t WHERE t.run_id = l.run_id AND t.slot = l.last_slot)
+ ORDER BY l.run_id FOR UPDATE OF l SKIP LOCKED;
+
+-- name: pending_runs
+-- How many runs that tick by themselves have this slot and no tick row for it.
+SELECT count(*) FROM run_rows r
+ WHERE r.status = 'active' AND r.execution_mode <> 'MANUAL'
+   AND extract(epoch FROM %(slot)s)::bigint %% r.timeframe_s = 0
+   AND NOT EXISTS (SELECT FROM strategy_tick_runs t WHERE t.run_id = r.id AND t.slot = %(slot)s);
+
+-- name: list_ticks
+-- Tick rows, newest first.
+SELECT run_id, user_id, slot, status, signal, reason, source, scheduled_at, finished_at, latency_ms, worker, fence
+  FROM strategy_tick_runs
+ WHERE (%(run_id)s::uuid IS NULL OR run_id = %(run_id)s) AND (%(status)s::text IS NULL OR status = %(status)s)
+   AND (%(since)s::timestamptz IS NULL OR slot >= %(since)s) AND (%(slot)s::timestamptz IS NULL OR slot = %(slot)s)
+ ORDER BY slot DESC, finished_at DESC, run_id LIMIT %(limit)s;
