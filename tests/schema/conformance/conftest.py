@@ -16,10 +16,20 @@ from tests.schema.conformance.world import START, HandClock, World
 
 @pytest.fixture(params=["memory", "postgres"])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    yield from _built(request, demo=True)
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def fresh(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A store whose market time is not yet anybody's: not marked demo, and `set_now` without effect."""
+    yield from _built(request, demo=False)
+
+
+def _built(request: pytest.FixtureRequest, *, demo: bool) -> Iterator[World]:
     if request.param == "memory":
         yield memory_world()
         return
-    with _postgres_world(request) as built:
+    with _postgres_world(request, demo=demo) as built:
         yield built
 
 
@@ -33,13 +43,11 @@ def memory_world() -> World:
     def expire_leases(seconds: float) -> None:
         clock.process_s += 3_600 + seconds
 
-    return World(
-        store, set_now=set_now, expire_leases=expire_leases, forget_lease=store.forget_lease
-    )
+    return World(store, set_now=set_now, expire_leases=expire_leases, forget_lease=store.forget_lease)
 
 
 @contextmanager
-def _postgres_world(request: pytest.FixtureRequest) -> Iterator[World]:
+def _postgres_world(request: pytest.FixtureRequest, *, demo: bool) -> Iterator[World]:
     import psycopg
 
     pg = pytest.importorskip("schema.pg")
@@ -48,7 +56,8 @@ def _postgres_world(request: pytest.FixtureRequest) -> Iterator[World]:
     with psycopg.connect(database.owner_dsn, autocommit=True, connect_timeout=10) as owner:
 
         def set_now(at: datetime) -> None:
-            store.set_clock(at=at, ceiling=at)
+            if demo:
+                store.set_clock(at=at, ceiling=at)
 
         def expire_leases(seconds: float) -> None:
             owner.execute(
@@ -61,7 +70,8 @@ def _postgres_world(request: pytest.FixtureRequest) -> Iterator[World]:
             owner.execute("DELETE FROM strategy_locks WHERE run_id = %s", [run_id])
 
         try:
-            store.mark_demo(start=START, rate=1.0)
+            if demo:
+                store.mark_demo(start=START, rate=0.0)
             yield World(store, set_now=set_now, expire_leases=expire_leases, forget_lease=forget_lease)
         finally:
             store.close()

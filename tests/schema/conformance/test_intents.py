@@ -105,7 +105,9 @@ def test_i5_a_released_lease_decides_nothing(world: World) -> None:
     assert world.refused(run, fence).reason is Reason.LEASE_LOST
 
 
-@pytest.mark.parametrize("command", [RunCommand.PAUSE, RunCommand.STOP, RunCommand.AUTO_PAUSE, RunCommand.FAIL])
+@pytest.mark.parametrize(
+    "command", [RunCommand.PAUSE, RunCommand.STOP, RunCommand.AUTO_PAUSE, RunCommand.FAIL]
+)
 def test_i9_a_run_that_is_not_active_gets_no_entry_and_no_first_exit(
     world: World, command: RunCommand
 ) -> None:
