@@ -6,10 +6,12 @@ to the RiskLedger; what it did not answer is looked up until there is evidence, 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Coroutine
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Protocol
 
 import msgspec
 
@@ -29,6 +31,7 @@ from actors.messages import (
 )
 from actors.runtime.behaviour import Behaviour, Context
 from core.backoff import Backoff
+from core.candles import Candle
 from core.errors import Reason
 from core.ids import AccountId, ClientOrderId, RunId, UserId
 from core.lookup import LOOK_EVERY_S, Absences, absent
@@ -43,8 +46,10 @@ from core.order import (
     OutcomeUnknown,
     Rejected,
 )
+from core.timeframe import Timeframe
 from exchanges import errors as venue_errors
 from exchanges.base import Exchange, Execution, FundingPaid, News, OrderNews, OrderReport
+from exchanges.feeds.base import FundingRate
 from schema.ops import LedgerOp, ObserveFill, ObserveFunding, ObserveOrder
 from schema.records import Account, AccountKind, OpenPosition
 from schema.store import Store
@@ -97,7 +102,6 @@ class LookUp(msgspec.Struct, frozen=True):
 
     order: Order
     absences: Absences
-    asked_by: RunId | None = None
 
 
 class LookedUp(msgspec.Struct, frozen=True):
@@ -106,16 +110,365 @@ class LookedUp(msgspec.Struct, frozen=True):
     failed: bool = False
 
 
-class CandleApplied(msgspec.Struct, frozen=True):
-    symbol: str
-    close_time: datetime
+class PaperVenue(Exchange, Protocol):
+    """A venue that is fed candles instead of pushing news by itself."""
+
+    def apply_candle(self, symbol: str, candle: Candle, timeframe: Timeframe) -> None: ...
+
+    def apply_funding(
+        self, symbol: str, at: datetime, *, rate: Decimal, mark: Decimal
+    ) -> FundingPaid | None: ...
+
+    def following(self) -> set[str]:
+        """Symbols with something open that candles can touch."""
+        ...
 
 
-class Told(msgspec.Struct, frozen=True):
-    """A venue call is over; `then` is what it was for."""
+MakeVenue = Callable[[VenueState, Callable[[News], None]], PaperVenue]
 
-    then: object
+_NEVER_ACKNOWLEDGED = frozenset({OrderStatus.INTENT, OrderStatus.UNKNOWN})
+_END_EVENTS: dict[OrderStatus, type[Canceled] | type[Expired] | type[Rejected]] = {
+    OrderStatus.CANCELED: Canceled,
+    OrderStatus.EXPIRED: Expired,
+    OrderStatus.REJECTED: Rejected,
+}
 
 
-Venue = Exchange
-"""What a connection talks to; paper adapters also take candles (`PaperVenue`)."""
+class Connection(Behaviour):
+    __slots__ = (
+        "_account",
+        "_account_id",
+        "_applied",
+        "_funding",
+        "_looking",
+        "_make_venue",
+        "_news",
+        "_ready",
+        "_restores",
+        "_run_of",
+        "_stashed",
+        "_store",
+        "_syncs",
+        "_venue",
+        "_watched",
+    )
+
+    def __init__(
+        self,
+        ctx: Context,
+        *,
+        account_id: AccountId,
+        store: Store,
+        make_venue: MakeVenue,
+        funding: Callable[[str], Sequence[FundingRate]],
+    ) -> None:
+        super().__init__(ctx)
+        self._account_id = account_id
+        self._store = store
+        self._make_venue = make_venue
+        self._funding = funding
+        self._account: Account | None = None
+        self._venue: PaperVenue | None = None
+        self._ready = False
+        self._restores = 0
+        self._stashed: deque[object] = deque()
+        # What the venue pushed; filled on the event loop, emptied by the call that caused it.
+        self._news: deque[News] = deque()
+        self._run_of: dict[str, tuple[RunId, UserId]] = {}
+        self._looking: set[ClientOrderId] = set()
+        self._watched: set[str] = set()
+        self._applied: dict[str, datetime] = {}
+        self._syncs: dict[str, list[SyncVenue]] = {}
+
+    def started(self) -> None:
+        self._restore()
+
+    def receive(self, message: object) -> None:
+        match message:
+            case Restored():
+                self._restored(message.state)
+            case RestoreFailed():
+                self.ctx.after(RELOAD.delay_s(self._restores, 0.0), RestoreAgain())
+                self._restores += 1
+            case RestoreAgain():
+                self._restore()
+            case _ if not self._ready:
+                self._stash(message)
+            case SubmitOrder():
+                self._submit(message.order)
+            case Permission():
+                self._permitted(message)
+            case Placed():
+                self._placed(message.order, message.report)
+            case PlaceFailed():
+                self._place_failed(message.order, message.error)
+            case CandleClosed():
+                self._apply(message)
+            case SyncVenue():
+                self._sync(message)
+            case ReconcileRun():
+                self._reconcile(message)
+            case LookUp():
+                self._look_up(message)
+            case LookedUp():
+                self._looked_up(message)
+            case _:
+                raise TypeError(f"{self.ctx.name} cannot handle {type(message).__name__}")
+
+    def _stash(self, message: object) -> None:
+        if len(self._stashed) < MAX_STASHED:
+            self._stashed.append(message)
+        elif isinstance(message, SubmitOrder):
+            event = NotPlaced("the connection is not ready")
+            self._observe(message.order, event, failure="connection")
+
+    # -- start ----------------------------------------------------------------------------------
+
+    def _restore(self) -> None:
+        store, account_id = self._store, self._account_id
+
+        def read() -> Restored:
+            account = store.account(account_id)
+            if account is None:
+                return Restored(None)
+            return Restored(
+                VenueState(
+                    account=account,
+                    positions=tuple(store.open_positions(account_id=account_id)),
+                    open_orders=tuple(store.open_orders(account_id=account_id)),
+                )
+            )
+
+        self.ctx.call(read, lambda restored: restored, RestoreFailed)
+
+    def _restored(self, state: VenueState | None) -> None:
+        if state is None:
+            raise LookupError(f"there is no account {self._account_id}")
+        self._account = state.account
+        self._venue = self._make_venue(state, self._news.append)
+        for position in state.positions:
+            self._run_of[position.symbol] = (position.run_id, position.user_id)
+        about_to_send = {m.order.client_order_id for m in self._stashed if isinstance(m, SubmitOrder)}
+        for order in state.open_orders:
+            self._run_of[order.symbol] = (order.run_id, order.user_id)
+            if order.status not in _NEVER_ACKNOWLEDGED or order.client_order_id in about_to_send:
+                continue
+            if state.account.kind is AccountKind.PORTFOLIO:
+                # Paper keeps nothing of its own: an intent without an answer was not placed (decision 28).
+                self._observe(order, NotPlaced("restart"))
+            else:
+                self._look_up(LookUp(order, Absences()))
+        for symbol in self._venue.following():
+            self._watch(symbol, min(p.updated_at for p in state.positions if p.symbol == symbol))
+        self._ready = True
+        stashed, self._stashed = self._stashed, deque()
+        for message in stashed:
+            self.receive(message)
+
+    # -- sending --------------------------------------------------------------------------------
+
+    def _submit(self, order: Order) -> None:
+        self._run_of[order.symbol] = (order.run_id, order.user_id)
+        store = self._store
+        self.ctx.call(
+            lambda: store.may_send(order.client_order_id, fence=order.fence),
+            lambda refusal: Permission(order, refusal),
+            lambda _: Permission(order, Reason.STORE_UNAVAILABLE),
+        )
+
+    def _permitted(self, permission: Permission) -> None:
+        order = permission.order
+        if permission.refusal is not None:
+            self._observe(order, NotPlaced(str(permission.refusal)))
+            return
+        assert self._venue is not None
+        self.ctx.run(
+            self._venue.place(order),
+            lambda report: Placed(order, report),
+            lambda error: PlaceFailed(order, error),
+            timeout_s=PLACE_TIMEOUT_S,
+        )
+
+    def _placed(self, order: Order, report: OrderReport) -> None:
+        self._book_report(order, report)
+        self._book_news()
+        self._follow(order.symbol)
+
+    def _place_failed(self, order: Order, error: Exception) -> None:
+        match error:
+            case venue_errors.NotPlaced():
+                self._observe(order, NotPlaced(error.kind.value), failure=_failure(error))
+            case venue_errors.Rejected():
+                self._observe(order, Rejected(error.refusal.value), failure=_failure(error))
+            case _:
+                # A timeout, a bug of ours, anything else after the first byte: nobody knows (I4).
+                kind = error.kind.value if isinstance(error, venue_errors.ExchangeError) else "timeout"
+                self._observe(order, OutcomeUnknown(kind), failure=kind)
+                self.ctx.after(LOOK_EVERY_S, LookUp(order, Absences()))
+        self._book_news()
+
+    # -- what the venue says --------------------------------------------------------------------
+
+    def _book_report(self, order: Order, report: OrderReport) -> None:
+        self._observe(order, Acknowledged(report.venue_order_id))
+        for execution in report.executions:
+            self._book(execution)
+        ended = _END_EVENTS.get(report.status)
+        if ended is not None:
+            self._observe(order, ended(report.reason or report.status.value))
+
+    def _book_news(self) -> None:
+        news = tuple(self._news)
+        self._news.clear()
+        for item in news:
+            self._book(item)
+
+    def _book(self, news: News) -> None:
+        owner = self._run_of.get(news.symbol)
+        if owner is None:
+            return  # nothing of ours was ever in this symbol
+        run_id, user_id = owner
+        op: LedgerOp
+        match news:
+            case Execution():
+                op = ObserveFill(
+                    account_id=self._account_id,
+                    symbol=news.symbol,
+                    fill=news.fill,
+                    client_order_id=news.client_order_id,
+                    run_id=run_id,
+                    venue_leg=news.venue_leg,
+                )
+            case FundingPaid():
+                op = ObserveFunding(
+                    account_id=self._account_id,
+                    symbol=news.symbol,
+                    run_id=run_id,
+                    funding_id=news.funding_id,
+                    amount=news.amount,
+                    at=news.at,
+                )
+            case OrderNews():
+                ended = _END_EVENTS.get(news.status)
+                if ended is None:
+                    return
+                event = ended(news.reason or news.status.value)
+                op = ObserveOrder(client_order_id=news.client_order_id, event=event)
+        record = Record(user_id=user_id, op=op, reply_to=run_name(run_id))
+        tell(self.ctx, "risk_ledger", record)
+
+    def _observe(self, order: Order, event: OrderEvent, *, failure: str | None = None) -> None:
+        # What was not placed may be tried again: its run, not this observation, ends the leg.
+        again = isinstance(event, NotPlaced)
+        op = ObserveOrder(client_order_id=order.client_order_id, event=event, no_further_attempt=not again)
+        record = Record(user_id=order.user_id, op=op, reply_to=run_name(order.run_id), failure=failure)
+        tell(self.ctx, "risk_ledger", record)
+
+    # -- candles --------------------------------------------------------------------------------
+
+    def _watch(self, symbol: str, since: datetime) -> None:
+        self._watched.add(symbol)
+        self._applied[symbol] = since
+        assert self._account is not None
+        watch = Watch(venue=self._account.venue, symbol=symbol, watcher=self.ctx.name, since=since)
+        tell(self.ctx, "market_data", watch)
+
+    def _follow(self, symbol: str) -> None:
+        """Take candles of a symbol while something of ours in it can be touched by them."""
+        assert self._venue is not None
+        following = symbol in self._venue.following()
+        if following and symbol not in self._watched:
+            self._watch(symbol, self.ctx.clock.now())
+        elif not following and symbol in self._watched:
+            self._watched.discard(symbol)
+            assert self._account is not None
+            unwatch = Unwatch(venue=self._account.venue, symbol=symbol, watcher=self.ctx.name)
+            tell(self.ctx, "market_data", unwatch)
+            self._answer_syncs(symbol, None)
+
+    def _apply(self, closed: CandleClosed) -> None:
+        assert self._venue is not None
+        symbol = closed.symbol
+        self._venue.apply_candle(symbol, closed.candle, closed.timeframe)
+        for funding in self._funding_due(symbol, closed):
+            mark = Decimal(repr(closed.candle.close))
+            self._venue.apply_funding(symbol, funding.at, rate=funding.rate, mark=mark)
+        self._book_news()
+        self._applied[symbol] = closed.close_time
+        self._answer_syncs(symbol, closed.close_time)
+        self._follow(symbol)
+
+    def _funding_due(self, symbol: str, closed: CandleClosed) -> Sequence[FundingRate]:
+        """Rates settled at this candle's close; venues stamp them some milliseconds late, so minutes count."""
+        rates = self._funding(symbol)
+        opened, minute = closed.close_time - closed.timeframe.delta, timedelta(minutes=1)
+        first = bisect_left(rates, opened + minute, key=_settled_at)
+        last = bisect_left(rates, closed.close_time + minute, key=_settled_at)
+        return rates[first:last]
+
+    def _sync(self, sync: SyncVenue) -> None:
+        symbol = sync.run.strategy.symbol
+        if symbol not in self._watched or self._applied[symbol] >= sync.slot:
+            self._pass_barrier(sync)
+        else:
+            self._syncs.setdefault(symbol, []).append(sync)
+
+    def _answer_syncs(self, symbol: str, reached: datetime | None) -> None:
+        waiting = self._syncs.pop(symbol, [])
+        for sync in waiting:
+            if reached is None or reached >= sync.slot:
+                self._pass_barrier(sync)
+            else:
+                self._syncs.setdefault(symbol, []).append(sync)
+
+    def _pass_barrier(self, sync: SyncVenue) -> None:
+        """Behind everything booked so far, through the ledger's queue of this user."""
+        name = run_name(sync.run.id)
+        barrier = Barrier(user_id=sync.run.user_id, reply_to=name, answer=VenueSynced(slot=sync.slot))
+        tell(self.ctx, "risk_ledger", barrier)
+
+    # -- orders whose fate is open --------------------------------------------------------------
+
+    def _reconcile(self, ask: ReconcileRun) -> None:
+        for order in ask.orders:
+            if order.status in _NEVER_ACKNOWLEDGED and order.client_order_id not in self._looking:
+                self._look_up(LookUp(order, Absences()))
+        barrier = Barrier(user_id=ask.run.user_id, reply_to=run_name(ask.run.id), answer=Reconciled())
+        tell(self.ctx, "risk_ledger", barrier)
+
+    def _look_up(self, look_up: LookUp) -> None:
+        order = look_up.order
+        self._looking.add(order.client_order_id)
+        assert self._venue is not None
+        self.ctx.run(
+            self._venue.find(order.symbol, order.client_order_id),
+            lambda report: LookedUp(look_up, report),
+            lambda _: LookedUp(look_up, None, failed=True),
+            timeout_s=LOOK_UP_TIMEOUT_S,
+        )
+
+    def _looked_up(self, found: LookedUp) -> None:
+        order = found.look_up.order
+        if found.report is not None:
+            self._looking.discard(order.client_order_id)
+            self._book_report(order, found.report)
+            self._follow(order.symbol)
+            return
+        absences = found.look_up.absences
+        if not found.failed:
+            looked = absent(order, absences, venue_now=self.ctx.clock.now())
+            absences = looked.absences
+            if looked.final:
+                self._looking.discard(order.client_order_id)
+                self._observe(order, NotPlaced("absent"))
+                return
+        self.ctx.after(LOOK_EVERY_S, LookUp(order, absences))
+
+
+def _settled_at(funding: FundingRate) -> datetime:
+    return funding.at
+
+
+def _failure(error: venue_errors.ExchangeError) -> str | None:
+    """The failure that counts against the run, if it does."""
+    return error.kind.value if error.counts else None

@@ -8,10 +8,14 @@ from typing import Protocol
 
 from core.candles import CandleColumns
 from core.market import Market, Series, SymbolRules
-from core.timeframe import Timeframe
+from core.timeframe import Timeframe, from_ms
 from exchanges.feeds.base import CandleSource, FundingRate, NoCandles
 from exchanges.feeds.binance_public import BinancePublic
+from exchanges.paper.book import Opening
 from exchanges.symbol_rules import plain_rules, shipped_rules
+
+MAX_HOLE_CANDLES = 60
+"""How far behind an order the first candle may open, in finest candles; beyond it there is no price."""
 
 
 class Feed(Protocol):
@@ -40,14 +44,21 @@ class Feed(Protocol):
 
     def funding(self, symbol: str) -> tuple[FundingRate, ...]: ...
 
+    async def opening(self, symbol: str, at: datetime, timeout_s: float) -> Opening | None:
+        """The first trade of the finest candle that opens at or after `at` (`exchanges.paper.prices`)."""
+        ...
+
 
 class HeldFeed:
     """A source that is all there already: files, the generator, a downloaded range."""
 
     holds_future = True
 
-    def __init__(self, source: CandleSource) -> None:
+    def __init__(self, source: CandleSource, span: tuple[datetime, datetime]) -> None:
+        """`span`: the market time it will be asked about; what has no candles for all of it is too fine."""
         self.source = source
+        self._span = span
+        self._finest: dict[str, Timeframe] = {}
         self.origin = source.origin
         self.venue = source.venue
 
@@ -58,16 +69,33 @@ class HeldFeed:
         return self.source.market(symbol)
 
     def finest(self, symbol: str) -> Timeframe:
+        found = self._finest.get(symbol)
+        if found is None:
+            found = self._finest[symbol] = self._find_finest(symbol)
+        return found
+
+    def _find_finest(self, symbol: str) -> Timeframe:
+        start, end = self._span
         for timeframe in Timeframe:
-            if self.source.coverage(symbol, timeframe) is not None:
+            coverage = self.source.coverage(symbol, timeframe)
+            if coverage is not None and coverage.start <= start and end <= coverage.end:
                 return timeframe
-        raise NoCandles(f"There are no candles of {symbol}.")
+        raise NoCandles(f"No candles of {symbol} cover {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC.")
 
     async def candles(self, series: Series, start: datetime, end: datetime) -> CandleColumns:
         return self.source.candles(series.symbol, series.timeframe, start, end)
 
     def funding(self, symbol: str) -> tuple[FundingRate, ...]:
         return self.source.funding(symbol)
+
+    async def opening(self, symbol: str, at: datetime, timeout_s: float) -> Opening | None:
+        timeframe = self.finest(symbol)
+        reach = at + timeframe.delta * MAX_HOLE_CANDLES
+        columns = self.source.candles(symbol, timeframe, at, reach)
+        if not len(columns):
+            return None
+        first = columns.candle(0)
+        return Opening(at=from_ms(first.open_time_ms), price=first.open, volume=first.volume)
 
 
 class LiveFeed:
@@ -95,6 +123,12 @@ class LiveFeed:
 
     def funding(self, symbol: str) -> tuple[FundingRate, ...]:
         return ()
+
+    async def opening(self, symbol: str, at: datetime, timeout_s: float) -> Opening | None:
+        found = await self._venue.opening(symbol, self.finest(symbol), at, timeout_s)
+        if found is None:
+            return None
+        return Opening(at=from_ms(found.open_time_ms), price=found.open, volume=found.volume)
 
 
 def rules_of(feed: Feed, prices: Mapping[str, float]) -> dict[str, SymbolRules]:

@@ -27,6 +27,7 @@ class ExchangeGateway(Supervisor):
         intensity = Intensity(max_restarts=5, window_s=60.0, per_child=True)
         super().__init__(ctx, (), Supervision(intensity=intensity, stop_together=True))
         self._make_connection = make_connection
+        self._accounts: set[AccountId] = set()
 
     def handle(self, message: object) -> None:
         match message:
@@ -41,10 +42,10 @@ class ExchangeGateway(Supervisor):
                 raise TypeError(f"gateway cannot handle {type(message).__name__}")
 
     def _forward(self, account_id: AccountId, message: object) -> bool:
-        name = account_name(account_id)
-        if name not in self.child_ids():
+        if account_id not in self._accounts:
+            self._accounts.add(account_id)
             self.start_child(self._spec(account_id))
-        return tell(self.ctx, name, message)
+        return tell(self.ctx, account_name(account_id), message)
 
     def _spec(self, account_id: AccountId) -> ChildSpec:
         make = self._make_connection
@@ -60,9 +61,7 @@ class ExchangeGateway(Supervisor):
         order = submit.order
         event = NotPlaced("the connection's queue is full")
         op = ObserveOrder(client_order_id=order.client_order_id, event=event, no_further_attempt=False)
-        record = Record(
-            user_id=order.user_id, op=op, reply_to=run_name(order.run_id), failure="connection"
-        )
+        record = Record(user_id=order.user_id, op=op, reply_to=run_name(order.run_id), failure="connection")
         tell(self.ctx, "risk_ledger", record)
 
     def _answer_without(self, message: SyncVenue | ReconcileRun) -> None:

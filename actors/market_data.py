@@ -139,8 +139,13 @@ class MarketData(Behaviour):
                 continue
             watchers[watcher] = reach
             for candle in window.columns.between(to_ms(told), to_ms(reach)):
-                close_time = from_ms(candle.open_time_ms) + series.timeframe.delta
-                tell(self.ctx, watcher, CandleClosed(symbol=series.symbol, close_time=close_time, candle=candle))
+                closed = CandleClosed(
+                    symbol=series.symbol,
+                    timeframe=series.timeframe,
+                    close_time=from_ms(candle.open_time_ms) + series.timeframe.delta,
+                    candle=candle,
+                )
+                tell(self.ctx, watcher, closed)
 
     # -- boundaries -----------------------------------------------------------------------------
 
@@ -235,4 +240,3 @@ class MarketData(Behaviour):
         attempt = self._failures.get(failed.series, 0)
         self._failures[failed.series] = attempt + 1
         self.ctx.after(RELOAD.delay_s(attempt, 0.0), FetchAgain(failed.series, failed.until))
-

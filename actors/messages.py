@@ -19,6 +19,7 @@ from core.market import Series
 from core.order import Order
 from core.run import Run
 from core.signal import Signal
+from core.timeframe import Timeframe
 from schema.ops import LedgerOp, LedgerResult
 from schema.records import Claim, ExecutionStatus, TickSource
 
@@ -130,6 +131,7 @@ class CandleClosed(Message, frozen=True, kw_only=True):
     """From MarketData to watchers."""
 
     symbol: str
+    timeframe: Timeframe
     close_time: datetime
     candle: Candle
 

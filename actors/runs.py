@@ -88,6 +88,7 @@ class RunsSupervisor(Supervisor):
         self._reading = False
         self._read_again = False
         self._runs: dict[RunId, Run] = {}
+        self._leaving: set[RunId] = set()
 
     def started(self) -> None:
         self._read()
@@ -159,7 +160,7 @@ class RunsSupervisor(Supervisor):
             return
         name = run_name(run.id)
         if run.id not in self._runs:
-            if name in self.child_ids():
+            if run.id in self._leaving:
                 return  # still on its way out; the next pass starts it anew
             self.start_child(self._spec(run.id))
         self._runs[run.id] = run
@@ -171,7 +172,8 @@ class RunsSupervisor(Supervisor):
     def _dismiss(self, run_id: RunId) -> None:
         tell(self.ctx, "scheduler", Gone(run_id=run_id))
         if self._runs.pop(run_id, None) is not None:
-            self.terminate_child(run_name(run_id))
+            self._leaving.add(run_id)
+            self.terminate_child(run_name(run_id), then=lambda: self._left(run_id))
 
     def _spec(self, run_id: RunId) -> ChildSpec:
         make_run = self._make_run
@@ -184,12 +186,13 @@ class RunsSupervisor(Supervisor):
             mailbox_capacity=1_000,
         )
 
-    def child_stopped(self, child_id: str) -> None:
-        if child_id in self.child_ids():
-            self.delete_child(child_id)
+    def _left(self, run_id: RunId) -> None:
+        self._leaving.discard(run_id)
+        self.delete_child(run_name(run_id))
 
     def child_gave_up(self, child_id: str, error: BaseException) -> None:
         run_id = RunId(UUID(child_id.removeprefix("run:")))
+        self.delete_child(child_id)
         detail = f"restarted more than {MAX_RESTARTS} times in {RESTART_WINDOW_S:.0f} s: {error}"
         self._runs.pop(run_id, None)
         tell(self.ctx, "scheduler", Gone(run_id=run_id))

@@ -284,9 +284,7 @@ class Scheduler(Behaviour):
 
     def _sweep(self) -> None:
         store = self._store
-        self.ctx.call(
-            lambda: store.close_interrupted(older_than_s=1.0), lambda _: Swept(), lambda _: Swept()
-        )
+        self.ctx.call(lambda: store.close_interrupted(older_than_s=1.0), lambda _: Swept(), lambda _: Swept())
 
 
 def _slots(first: datetime, end: datetime, step: timedelta) -> Iterable[datetime]:

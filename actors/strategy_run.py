@@ -47,7 +47,7 @@ from core.errors import Reason
 from core.ids import MAX_ATTEMPTS, RunId
 from core.lease import Lease, may_start, trusted_until
 from core.market import SymbolRules
-from core.order import NotPlaced, Order
+from core.order import NotPlaced, Order, releases
 from core.position import FLAT
 from core.risk import gate
 from core.run import Run, RunStatus, TradingMode
@@ -192,6 +192,8 @@ class StrategyRun(Behaviour):
         self._position = loaded.state.position
         self._account = loaded.account
         self._account_read_s = self.ctx.clock.monotonic()
+        for order in loaded.state.open_orders:
+            self._end_leg_of(order)
         if loaded.state.open_orders:
             ask = ReconcileRun(run=self._run, orders=loaded.state.open_orders)
             self.ctx.ref("gateway").tell(ask)
@@ -277,7 +279,7 @@ class StrategyRun(Behaviour):
     def _facts(self, tick: Tick) -> Facts:
         run, account = self._run, self._account
         assert run is not None
-        read_after_claim = self._account_read_s > tick.due.asked_at_s
+        read_after_claim = self._account_read_s >= tick.due.asked_at_s
         return facts_of(
             tick,
             run=run,
@@ -339,7 +341,9 @@ class StrategyRun(Behaviour):
                 if self._awaits(result.order):
                     self._advance(ticking.Refused(result.reason))
             case OrderMoved():
-                if self._is_at_work(result.order):
+                if not self._is_at_work(result.order):
+                    self._end_leg_of(result.order)
+                elif result.changed:
                     self._advance(Moved(result.order, recorded.failure))
             case FillSettled():
                 self._position = result.position
@@ -367,6 +371,11 @@ class StrategyRun(Behaviour):
         if tick is None or tick.working is None or tick.working.order is None:
             return False
         return tick.working.order.client_order_id == order.client_order_id
+
+    def _end_leg_of(self, order: Order) -> None:
+        """No tick is left to try again: what the order reserved for nothing is given back."""
+        if releases(order):
+            self._record(EndLeg(client_order_id=order.client_order_id))
 
     def _withdraw(self, order: Order) -> None:
         """The tick that proposed it is over; nobody will send it."""

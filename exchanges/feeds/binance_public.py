@@ -14,7 +14,7 @@ import httpx
 import msgspec
 import numpy as np
 
-from core.candles import CandleColumns, aggregate, check, empty
+from core.candles import Candle, CandleColumns, aggregate, check, empty
 from core.errors import ImpossibleVenueData, RunnerError
 from core.market import Market, Series
 from core.timeframe import Timeframe, from_ms, to_ms
@@ -27,6 +27,7 @@ MAX_PAGES: Final = 1000
 MAX_RETRIES: Final = 2
 RETRY_PAUSE_S: Final = 0.5
 MAX_RETRY_AFTER_S: Final = 10.0
+OPENING_POLL_S: Final = 0.5
 CONNECT_TIMEOUT_S: Final = 3.0
 READ_TIMEOUT_S: Final = 10.0
 # The venue has no 10m candles; every other timeframe of ours is its own.
@@ -124,6 +125,26 @@ class BinancePublic:
             )
         columns = CandleColumns.joined(parts) if parts else empty()
         return aggregate(columns, base, timeframe).between(to_ms(start), to_ms(end) - timeframe.ms + 1)
+
+    async def opening(
+        self, symbol: str, timeframe: Timeframe, at: datetime, timeout_s: float
+    ) -> Candle | None:
+        """The newest candle once it opens at or after `at`, still open, with the volume of the one before it.
+
+        Asked for every `OPENING_POLL_S` until it is there; None when it is not within `timeout_s`.
+        """
+        for _ in range(max(1, int(timeout_s / OPENING_POLL_S))):
+            query = {"symbol": symbol, "interval": timeframe.value, "limit": "2"}
+            body = await self._get("/fapi/v1/klines", query, retries=0)
+            try:
+                columns = _columns(msgspec.json.decode(body, type=list[_Kline]))
+            except (msgspec.MsgspecError, ValueError) as error:
+                raise FeedError(f"Binance answered {symbol} candles that cannot be read: {error}") from error
+            if len(columns) and int(columns.open_time[-1]) >= to_ms(at):
+                forming = columns.candle(len(columns) - 1)
+                return msgspec.structs.replace(forming, volume=float(columns.volume[0]))
+            await self._sleep(OPENING_POLL_S)
+        return None
 
     async def source(
         self, symbols: tuple[str, ...], timeframe: Timeframe, start: datetime, end: datetime

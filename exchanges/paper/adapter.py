@@ -212,6 +212,11 @@ class PaperExchange:
             self._tell([paid])
         return paid
 
+    def following(self) -> set[str]:
+        """Symbols with a position or a resting order: those whose candles matter."""
+        with self._lock:
+            return {holding.symbol for holding in self._account.holdings()} | self._orders.resting_symbols()
+
     def equity(self, prices: Mapping[str, Decimal]) -> Decimal:
         """Balance plus unrealised PnL at `prices`, which must name every symbol that is open."""
         with self._lock:

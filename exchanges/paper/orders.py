@@ -68,6 +68,9 @@ class PaperOrders:
     def resting(self, symbol: str) -> list[Resting]:
         return list(self._resting.get(symbol, {}).values())
 
+    def resting_symbols(self) -> set[str]:
+        return set(self._resting)
+
     def executions(self, symbol: str, since: datetime) -> list[Execution]:
         held = [e for e in self._executions if e.symbol == symbol and e.fill.executed_at >= since]
         return sorted(held, key=_executed_at)
