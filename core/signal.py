@@ -123,7 +123,10 @@ def _number(name: str, value: object) -> float:
     """`value` as a finite float; numpy's numbers count as numbers, text and booleans do not."""
     if isinstance(value, (str, bytes, bool)) or not hasattr(value, "__float__"):
         raise BadSignal(SignalFault.NOT_A_SIGNAL, f"The signal's {name} is not a number.")
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError) as error:  # a signalling NaN, an integer beyond any float
+        raise BadSignal(SignalFault.NON_FINITE, f"The signal's {name} is not a finite number.") from error
     if number != number:
         raise BadSignal(SignalFault.NAN_RESULT, f"The signal's {name} is NaN.")
     if not isfinite(number):

@@ -84,6 +84,8 @@ def test_a_full_answer_is_read_with_exact_decimals() -> None:
         ({"action": "hold", "price": math.nan}, SignalFault.NAN_RESULT),
         ({"action": "hold", "price": Decimal("NaN")}, SignalFault.NAN_RESULT),
         ({"action": "hold", "price": math.inf}, SignalFault.NON_FINITE),
+        ({"action": "hold", "price": Decimal("sNaN")}, SignalFault.NON_FINITE),
+        ({"action": "hold", "price": 10**400}, SignalFault.NON_FINITE),
         ({"action": "hold", "price": 0}, SignalFault.OUT_OF_BOUNDS),
         ({"action": "hold", "amount": -1}, SignalFault.OUT_OF_BOUNDS),
         ({"action": "hold", "score": 10.5}, SignalFault.OUT_OF_BOUNDS),
