@@ -16,6 +16,7 @@ from schema import pg_journal, pg_platform, pg_records, pg_settle, pg_slots
 from schema.ledger import adapter_failed, adapter_recovered, command_run
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg_database import Connection, Database
+from schema.pg_reads import PgReads
 from schema.pg_tx import PgTx
 from schema.records import (
     Account,
@@ -37,13 +38,15 @@ T = TypeVar("T")
 
 
 class PgStore:
-    """`pool_size` connections at most; `worker` names this process in the server's list of sessions.
+    """`pool_size` connections at most; `worker` names this process in the server's list of sessions;
+    `reads` has what HTTP asks for beyond the protocol.
 
     Raises StoreUnavailable when the database cannot be reached or is not migrated.
     """
 
     def __init__(self, conninfo: str, *, default_limits: RiskLimits, worker: str, pool_size: int = 8) -> None:
         self.database = Database(conninfo, pool_size=pool_size, worker=worker)
+        self.reads = PgReads(self.database, default_limits)
         self._limits = default_limits
 
     # -- time and installation ------------------------------------------------------------------

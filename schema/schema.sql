@@ -1,0 +1,955 @@
+CREATE SEQUENCE strategy_event_ids AS bigint INCREMENT 1 MINVALUE 1 MAXVALUE 9223372036854775807 START 1 CACHE 1;
+
+CREATE SEQUENCE strategy_fence AS bigint INCREMENT 1 MINVALUE 1 MAXVALUE 9223372036854775807 START 1 CACHE 1;
+
+CREATE TABLE accounts (
+    id uuid NOT NULL,
+    user_id text NOT NULL,
+    name text NOT NULL,
+    kind text NOT NULL,
+    venue text NOT NULL,
+    bankroll numeric NOT NULL,
+    balance numeric NOT NULL,
+    used_margin numeric DEFAULT 0 NOT NULL,
+    maker_fee_pct numeric NOT NULL,
+    taker_fee_pct numeric NOT NULL,
+    slippage_pct numeric NOT NULL,
+    participation_pct numeric NOT NULL,
+    max_leverage integer NOT NULL,
+    max_notional numeric,
+    kill_switch boolean DEFAULT false NOT NULL,
+    kill_switch_reason text,
+    outage_orders integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    CONSTRAINT accounts_pkey PRIMARY KEY (id),
+    CONSTRAINT accounts_balance_check CHECK (((balance > '-Infinity'::numeric) AND (balance < 'Infinity'::numeric))),
+    CONSTRAINT accounts_bankroll_check CHECK (((bankroll >= (0)::numeric) AND (bankroll < 'Infinity'::numeric))),
+    CONSTRAINT accounts_id_user_id_key UNIQUE (id, user_id),
+    CONSTRAINT accounts_kind_check CHECK ((kind = ANY (ARRAY['portfolio'::text, 'connection'::text]))),
+    CONSTRAINT accounts_max_leverage_check CHECK ((max_leverage >= 1)),
+    CONSTRAINT accounts_max_notional_check CHECK ((max_notional > (0)::numeric)),
+    CONSTRAINT accounts_outage_orders_check CHECK ((outage_orders >= 0)),
+    CONSTRAINT accounts_participation_pct_check CHECK (((participation_pct > (0)::numeric) AND (participation_pct <= (100)::numeric))),
+    CONSTRAINT accounts_slippage_pct_check CHECK ((slippage_pct >= (0)::numeric)),
+    CONSTRAINT accounts_used_margin_check CHECK (((used_margin > '-Infinity'::numeric) AND (used_margin < 'Infinity'::numeric))),
+    CONSTRAINT accounts_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255)))
+) WITH (fillfactor=70);
+
+CREATE TABLE candles (
+    venue text NOT NULL,
+    market text NOT NULL,
+    symbol text NOT NULL,
+    timeframe text NOT NULL,
+    open_time timestamp with time zone NOT NULL,
+    open double precision NOT NULL,
+    high double precision NOT NULL,
+    low double precision NOT NULL,
+    close double precision NOT NULL,
+    volume double precision NOT NULL,
+    taker_buy_volume double precision,
+    trade_count integer,
+    CONSTRAINT candles_pkey PRIMARY KEY (venue, market, symbol, timeframe, open_time)
+);
+
+CREATE TABLE equity_points (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    account_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    balance numeric NOT NULL,
+    CONSTRAINT equity_points_pkey PRIMARY KEY (id),
+    CONSTRAINT equity_points_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id)
+);
+
+CREATE TABLE fills (
+    account_id uuid NOT NULL,
+    symbol text NOT NULL,
+    trade_id text NOT NULL,
+    client_order_id text,
+    run_id uuid NOT NULL,
+    user_id text NOT NULL,
+    side text NOT NULL,
+    quantity numeric NOT NULL,
+    price numeric NOT NULL,
+    commission numeric NOT NULL,
+    maker boolean NOT NULL,
+    executed_at timestamp with time zone NOT NULL,
+    realised numeric NOT NULL,
+    stored_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    CONSTRAINT fills_pkey PRIMARY KEY (account_id, symbol, trade_id),
+    CONSTRAINT fills_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id),
+    CONSTRAINT fills_check CHECK (((client_order_id IS NULL) OR ((quantity > (0)::numeric) AND (price > (0)::numeric)))),
+    CONSTRAINT fills_client_order_id_fkey FOREIGN KEY (client_order_id) REFERENCES orders(client_order_id),
+    CONSTRAINT fills_commission_check CHECK (((commission > '-Infinity'::numeric) AND (commission < 'Infinity'::numeric))),
+    CONSTRAINT fills_price_check CHECK (((price >= (0)::numeric) AND (price < 'Infinity'::numeric))),
+    CONSTRAINT fills_quantity_check CHECK (((quantity >= (0)::numeric) AND (quantity < 'Infinity'::numeric))),
+    CONSTRAINT fills_realised_check CHECK (((realised > '-Infinity'::numeric) AND (realised < 'Infinity'::numeric))),
+    CONSTRAINT fills_run_id_fkey FOREIGN KEY (run_id) REFERENCES strategy_runs(id),
+    CONSTRAINT fills_side_check CHECK ((side = ANY (ARRAY['buy'::text, 'sell'::text])))
+);
+
+CREATE TABLE monthly_tables (
+    name text NOT NULL,
+    CONSTRAINT monthly_tables_pkey PRIMARY KEY (name)
+);
+
+CREATE TABLE orders (
+    client_order_id text NOT NULL,
+    number bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    run_id uuid NOT NULL,
+    user_id text NOT NULL,
+    account_id uuid NOT NULL,
+    symbol text NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    leg text NOT NULL,
+    attempt integer NOT NULL,
+    side text NOT NULL,
+    kind text NOT NULL,
+    quantity numeric NOT NULL,
+    reference_price numeric NOT NULL,
+    reduce_only boolean NOT NULL,
+    leverage integer NOT NULL,
+    price numeric,
+    stop_loss numeric,
+    take_profit numeric,
+    stop_loss_pct numeric,
+    take_profit_pct numeric,
+    fence bigint NOT NULL,
+    sign_ts timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    status text NOT NULL,
+    filled_quantity numeric DEFAULT 0 NOT NULL,
+    filled_value numeric DEFAULT 0 NOT NULL,
+    venue_order_id text,
+    reason text,
+    reserved boolean DEFAULT false NOT NULL,
+    why jsonb DEFAULT '{}'::jsonb NOT NULL,
+    updated_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    CONSTRAINT orders_pkey PRIMARY KEY (client_order_id),
+    CONSTRAINT orders_account_id_user_id_fkey FOREIGN KEY (account_id, user_id) REFERENCES accounts(id, user_id),
+    CONSTRAINT orders_attempt_check CHECK ((attempt >= 1)),
+    CONSTRAINT orders_client_order_id_check CHECK ((client_order_id ~ '^[A-Za-z0-9_-]{1,36}$'::text)),
+    CONSTRAINT orders_exits_reduce CHECK ((reduce_only OR (leg <> ALL (ARRAY['exit'::text, 'flatten'::text, 'repair'::text])))),
+    CONSTRAINT orders_filled_at_most_ordered CHECK ((filled_quantity <= quantity)),
+    CONSTRAINT orders_filled_quantity_check CHECK ((filled_quantity >= (0)::numeric)),
+    CONSTRAINT orders_filled_value_check CHECK (((filled_value >= (0)::numeric) AND (filled_value < 'Infinity'::numeric))),
+    CONSTRAINT orders_kind_check CHECK ((kind = ANY (ARRAY['market'::text, 'limit'::text]))),
+    CONSTRAINT orders_leg_check CHECK ((leg = ANY (ARRAY['exit'::text, 'entry'::text, 'flatten'::text, 'repair'::text, 'take_profit'::text, 'stop_loss'::text, 'liquidation'::text, 'manual'::text]))),
+    CONSTRAINT orders_leverage_check CHECK ((leverage >= 1)),
+    CONSTRAINT orders_limit_has_price CHECK (((kind <> 'limit'::text) OR (price IS NOT NULL))),
+    CONSTRAINT orders_only_entries_reserve CHECK (((NOT reserved) OR (leg = 'entry'::text))),
+    CONSTRAINT orders_price_check CHECK ((price > (0)::numeric)),
+    CONSTRAINT orders_quantity_check CHECK (((quantity > (0)::numeric) AND (quantity < 'Infinity'::numeric))),
+    CONSTRAINT orders_reference_price_check CHECK (((reference_price >= (0)::numeric) AND (reference_price < 'Infinity'::numeric))),
+    CONSTRAINT orders_run_id_fkey FOREIGN KEY (run_id) REFERENCES strategy_runs(id),
+    CONSTRAINT orders_run_id_slot_leg_attempt_key UNIQUE (run_id, slot, leg, attempt),
+    CONSTRAINT orders_side_check CHECK ((side = ANY (ARRAY['buy'::text, 'sell'::text]))),
+    CONSTRAINT orders_status_check CHECK ((status = ANY (ARRAY['intent'::text, 'submitted'::text, 'partial'::text, 'filled'::text, 'canceled'::text, 'expired'::text, 'rejected'::text, 'not_placed'::text, 'unknown'::text]))),
+    CONSTRAINT orders_stop_loss_check CHECK ((stop_loss > (0)::numeric)),
+    CONSTRAINT orders_stop_loss_pct_check CHECK ((stop_loss_pct > (0)::numeric)),
+    CONSTRAINT orders_take_profit_check CHECK ((take_profit > (0)::numeric)),
+    CONSTRAINT orders_take_profit_pct_check CHECK ((take_profit_pct > (0)::numeric))
+) WITH (fillfactor=70);
+
+CREATE TABLE platform_settings (
+    only_row boolean DEFAULT true NOT NULL,
+    kill_switch boolean DEFAULT false NOT NULL,
+    kill_switch_reason text,
+    minimum_version text,
+    demo boolean DEFAULT false NOT NULL,
+    anchor_market timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    anchor_process timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    rate double precision DEFAULT 1 NOT NULL,
+    ceiling timestamp with time zone,
+    CONSTRAINT platform_settings_pkey PRIMARY KEY (only_row),
+    CONSTRAINT platform_settings_only_row_check CHECK (only_row),
+    CONSTRAINT platform_settings_rate_check CHECK (((rate >= (0)::double precision) AND (rate < 'Infinity'::double precision)))
+);
+
+CREATE TABLE positions (
+    run_id uuid NOT NULL,
+    user_id text NOT NULL,
+    account_id uuid NOT NULL,
+    symbol text NOT NULL,
+    leverage integer NOT NULL,
+    quantity numeric NOT NULL,
+    open_cost numeric NOT NULL,
+    opened_at timestamp with time zone,
+    entered_quantity numeric NOT NULL,
+    entered_value numeric NOT NULL,
+    exited_quantity numeric NOT NULL,
+    exited_value numeric NOT NULL,
+    realised_gross numeric NOT NULL,
+    fees numeric NOT NULL,
+    funding numeric NOT NULL,
+    stop_loss numeric,
+    take_profit numeric,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT positions_pkey PRIMARY KEY (run_id),
+    CONSTRAINT positions_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id),
+    CONSTRAINT positions_check CHECK (((quantity = (0)::numeric) = (opened_at IS NULL))),
+    CONSTRAINT positions_check1 CHECK (((quantity <> (0)::numeric) OR (open_cost = (0)::numeric))),
+    CONSTRAINT positions_check2 CHECK ((exited_quantity <= entered_quantity)),
+    CONSTRAINT positions_leverage_check CHECK ((leverage >= 1)),
+    CONSTRAINT positions_open_cost_check CHECK ((open_cost >= (0)::numeric)),
+    CONSTRAINT positions_run_id_fkey FOREIGN KEY (run_id) REFERENCES strategy_runs(id)
+) WITH (fillfactor=70);
+
+CREATE TABLE risk_days (
+    user_id text NOT NULL,
+    day date NOT NULL,
+    realized_pnl_usdt numeric NOT NULL,
+    trades_count integer NOT NULL,
+    CONSTRAINT risk_days_pkey PRIMARY KEY (user_id, day),
+    CONSTRAINT risk_days_realized_pnl_usdt_check CHECK (((realized_pnl_usdt > '-Infinity'::numeric) AND (realized_pnl_usdt < 'Infinity'::numeric))),
+    CONSTRAINT risk_days_trades_count_check CHECK ((trades_count >= 0)),
+    CONSTRAINT risk_days_user_id_fkey FOREIGN KEY (user_id) REFERENCES risk_users(user_id)
+) WITH (fillfactor=70);
+
+CREATE TABLE risk_limits (
+    user_id text NOT NULL,
+    daily_max_loss_usdt numeric NOT NULL,
+    max_trades_per_day integer NOT NULL,
+    max_consecutive_losses integer NOT NULL,
+    cooldown_after_trade_s numeric NOT NULL,
+    pause_duration_min numeric NOT NULL,
+    CONSTRAINT risk_limits_pkey PRIMARY KEY (user_id),
+    CONSTRAINT risk_limits_cooldown_after_trade_s_check CHECK (((cooldown_after_trade_s >= (0)::numeric) AND (cooldown_after_trade_s < 'Infinity'::numeric))),
+    CONSTRAINT risk_limits_daily_max_loss_usdt_check CHECK (((daily_max_loss_usdt > (0)::numeric) AND (daily_max_loss_usdt < 'Infinity'::numeric))),
+    CONSTRAINT risk_limits_max_consecutive_losses_check CHECK ((max_consecutive_losses >= 1)),
+    CONSTRAINT risk_limits_max_trades_per_day_check CHECK ((max_trades_per_day >= 0)),
+    CONSTRAINT risk_limits_pause_duration_min_check CHECK (((pause_duration_min >= (1)::numeric) AND (pause_duration_min < 'Infinity'::numeric)))
+);
+
+CREATE TABLE risk_users (
+    user_id text NOT NULL,
+    streak integer DEFAULT 0 NOT NULL,
+    last_trade_at timestamp with time zone,
+    paused_until timestamp with time zone,
+    paused_reason text,
+    event_seq bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT risk_users_pkey PRIMARY KEY (user_id),
+    CONSTRAINT risk_users_check CHECK (((paused_until IS NULL) = (paused_reason IS NULL))),
+    CONSTRAINT risk_users_streak_check CHECK ((streak >= 0))
+) WITH (fillfactor=70);
+
+CREATE TABLE runner_nodes (
+    id text NOT NULL,
+    version text NOT NULL,
+    beat_at timestamp with time zone NOT NULL,
+    CONSTRAINT runner_nodes_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE signals (
+    run_id uuid NOT NULL,
+    user_id text NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    strategy_id uuid NOT NULL,
+    symbol text NOT NULL,
+    action text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT signals_pkey PRIMARY KEY (run_id, slot),
+    CONSTRAINT signals_action_check CHECK ((action = ANY (ARRAY['long'::text, 'short'::text, 'exit_long'::text, 'exit_short'::text])))
+) PARTITION BY RANGE (slot);
+
+CREATE TABLE strategies (
+    id uuid NOT NULL,
+    owner_id text NOT NULL,
+    name text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    kind text NOT NULL,
+    visibility text NOT NULL,
+    latest_version integer NOT NULL,
+    created_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    CONSTRAINT strategies_pkey PRIMARY KEY (id),
+    CONSTRAINT strategies_kind_check CHECK ((kind = 'template'::text)),
+    CONSTRAINT strategies_latest_version_check CHECK ((latest_version >= 1)),
+    CONSTRAINT strategies_owner_id_check CHECK (((length(owner_id) >= 1) AND (length(owner_id) <= 255))),
+    CONSTRAINT strategies_visibility_check CHECK ((visibility = ANY (ARRAY['private'::text, 'public'::text, 'marketplace'::text])))
+);
+
+CREATE TABLE strategy_events (
+    id bigint NOT NULL,
+    user_id text NOT NULL,
+    run_id uuid,
+    seq bigint NOT NULL,
+    type text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    payload jsonb NOT NULL,
+    CONSTRAINT strategy_events_pkey PRIMARY KEY (id, at),
+    CONSTRAINT strategy_events_payload_check CHECK ((jsonb_typeof(payload) = 'object'::text))
+) PARTITION BY RANGE (at);
+
+CREATE TABLE strategy_executions (
+    evaluation_key text NOT NULL,
+    strategy_id uuid NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    worker text NOT NULL,
+    duration_ms double precision NOT NULL,
+    status text NOT NULL,
+    action text,
+    price double precision,
+    reason text,
+    indicators jsonb DEFAULT '{}'::jsonb NOT NULL,
+    runs_reached integer NOT NULL,
+    nodes_executed integer NOT NULL,
+    error text,
+    stored_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    CONSTRAINT strategy_executions_pkey PRIMARY KEY (evaluation_key, slot),
+    CONSTRAINT strategy_executions_nodes_executed_check CHECK ((nodes_executed >= 0)),
+    CONSTRAINT strategy_executions_runs_reached_check CHECK ((runs_reached >= 0)),
+    CONSTRAINT strategy_executions_status_check CHECK ((status = ANY (ARRAY['success'::text, 'failed'::text, 'skipped'::text, 'no_signal'::text])))
+);
+
+CREATE TABLE strategy_locks (
+    run_id uuid NOT NULL,
+    owner text,
+    fence bigint DEFAULT 0 NOT NULL,
+    locked_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    last_slot timestamp with time zone,
+    previous_slot timestamp with time zone,
+    ticked_slot timestamp with time zone,
+    last_run_at timestamp with time zone,
+    last_status text,
+    last_signal text,
+    last_signal_at timestamp with time zone,
+    CONSTRAINT strategy_locks_pkey PRIMARY KEY (run_id),
+    CONSTRAINT strategy_locks_run_id_fkey FOREIGN KEY (run_id) REFERENCES strategy_runs(id) ON DELETE CASCADE
+) WITH (fillfactor=50);
+
+CREATE TABLE strategy_runs (
+    id uuid NOT NULL,
+    number bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    user_id text NOT NULL,
+    strategy_id uuid NOT NULL,
+    account_id uuid,
+    symbol text NOT NULL,
+    trading_mode text NOT NULL,
+    execution_mode text NOT NULL,
+    schedule text,
+    direction text NOT NULL,
+    leverage integer NOT NULL,
+    margin_mode text NOT NULL,
+    position_mode text NOT NULL,
+    capital numeric NOT NULL,
+    size_by text NOT NULL,
+    order_size_pct numeric NOT NULL,
+    risk_pct numeric,
+    take_profit_pct numeric,
+    stop_loss_pct numeric,
+    status text DEFAULT 'draft'::text NOT NULL,
+    status_reason text,
+    adapter_errors integer DEFAULT 0 NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    event_seq bigint DEFAULT 0 NOT NULL,
+    activated_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    CONSTRAINT strategy_runs_pkey PRIMARY KEY (id),
+    CONSTRAINT strategy_runs_account_id_user_id_fkey FOREIGN KEY (account_id, user_id) REFERENCES accounts(id, user_id),
+    CONSTRAINT strategy_runs_adapter_errors_check CHECK ((adapter_errors >= 0)),
+    CONSTRAINT strategy_runs_capital_check CHECK (((capital > (0)::numeric) AND (capital < 'Infinity'::numeric))),
+    CONSTRAINT strategy_runs_check CHECK (((account_id IS NOT NULL) OR (trading_mode = 'signals'::text))),
+    CONSTRAINT strategy_runs_direction_check CHECK ((direction = ANY (ARRAY['both'::text, 'long'::text, 'short'::text]))),
+    CONSTRAINT strategy_runs_execution_mode_check CHECK ((execution_mode = ANY (ARRAY['AUTO'::text, 'SCHEDULED'::text, 'MANUAL'::text]))),
+    CONSTRAINT strategy_runs_leverage_check CHECK ((leverage >= 1)),
+    CONSTRAINT strategy_runs_order_size_pct_check CHECK ((order_size_pct > (0)::numeric)),
+    CONSTRAINT strategy_runs_risk_pct_check CHECK ((risk_pct > (0)::numeric)),
+    CONSTRAINT strategy_runs_size_by_check CHECK ((size_by = ANY (ARRAY['percent'::text, 'risk'::text, 'amount'::text]))),
+    CONSTRAINT strategy_runs_status_check CHECK ((status = ANY (ARRAY['draft'::text, 'active'::text, 'paused'::text, 'stopped'::text, 'auto_paused'::text, 'error'::text, 'archived'::text]))),
+    CONSTRAINT strategy_runs_stop_loss_pct_check CHECK ((stop_loss_pct > (0)::numeric)),
+    CONSTRAINT strategy_runs_strategy_id_fkey FOREIGN KEY (strategy_id) REFERENCES strategies(id),
+    CONSTRAINT strategy_runs_take_profit_pct_check CHECK ((take_profit_pct > (0)::numeric)),
+    CONSTRAINT strategy_runs_trading_mode_check CHECK ((trading_mode = ANY (ARRAY['paper'::text, 'live'::text, 'signals'::text]))),
+    CONSTRAINT strategy_runs_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255)))
+) WITH (fillfactor=70);
+
+CREATE TABLE strategy_tick_runs (
+    run_id uuid NOT NULL,
+    user_id text NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    status text NOT NULL,
+    signal text,
+    reason text,
+    source text NOT NULL,
+    scheduled_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone NOT NULL,
+    latency_ms double precision NOT NULL,
+    worker text NOT NULL,
+    fence bigint NOT NULL,
+    CONSTRAINT strategy_tick_runs_pkey PRIMARY KEY (run_id, slot),
+    CONSTRAINT strategy_tick_runs_signal_check CHECK ((signal = ANY (ARRAY['long'::text, 'short'::text, 'hold'::text, 'exit_long'::text, 'exit_short'::text]))),
+    CONSTRAINT strategy_tick_runs_source_check CHECK ((source = ANY (ARRAY['timer'::text, 'candle'::text, 'cron'::text, 'operator'::text]))),
+    CONSTRAINT strategy_tick_runs_status_check CHECK ((status = ANY (ARRAY['ok'::text, 'skipped'::text, 'blocked'::text, 'error'::text, 'missed'::text])))
+) PARTITION BY RANGE (slot);
+
+CREATE TABLE strategy_versions (
+    strategy_id uuid NOT NULL,
+    version integer NOT NULL,
+    template text NOT NULL,
+    parameters jsonb NOT NULL,
+    venue text NOT NULL,
+    market text NOT NULL,
+    symbol text NOT NULL,
+    timeframe text NOT NULL,
+    timeframe_s integer NOT NULL,
+    created_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    CONSTRAINT strategy_versions_pkey PRIMARY KEY (strategy_id, version),
+    CONSTRAINT strategy_versions_parameters_check CHECK ((jsonb_typeof(parameters) = 'object'::text)),
+    CONSTRAINT strategy_versions_strategy_id_fkey FOREIGN KEY (strategy_id) REFERENCES strategies(id) ON DELETE CASCADE,
+    CONSTRAINT strategy_versions_timeframe_s_check CHECK ((timeframe_s > 0)),
+    CONSTRAINT strategy_versions_version_check CHECK ((version >= 1))
+);
+
+CREATE TABLE trades (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    number bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    run_id uuid NOT NULL,
+    user_id text NOT NULL,
+    account_id uuid NOT NULL,
+    symbol text NOT NULL,
+    side text NOT NULL,
+    quantity numeric NOT NULL,
+    entry_time timestamp with time zone NOT NULL,
+    entry_price numeric NOT NULL,
+    exit_time timestamp with time zone NOT NULL,
+    exit_price numeric NOT NULL,
+    fees numeric NOT NULL,
+    funding numeric NOT NULL,
+    pnl numeric NOT NULL,
+    exit_reason text NOT NULL,
+    CONSTRAINT trades_pkey PRIMARY KEY (id),
+    CONSTRAINT trades_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id),
+    CONSTRAINT trades_entry_price_check CHECK ((entry_price > (0)::numeric)),
+    CONSTRAINT trades_exit_price_check CHECK ((exit_price > (0)::numeric)),
+    CONSTRAINT trades_quantity_check CHECK ((quantity > (0)::numeric)),
+    CONSTRAINT trades_run_id_fkey FOREIGN KEY (run_id) REFERENCES strategy_runs(id),
+    CONSTRAINT trades_side_check CHECK ((side = ANY (ARRAY['long'::text, 'short'::text])))
+);
+
+CREATE INDEX accounts_by_user ON public.accounts USING btree (user_id);
+
+CREATE INDEX equity_points_by_account ON public.equity_points USING btree (account_id, at, id);
+
+CREATE INDEX fills_by_run ON public.fills USING btree (run_id, executed_at);
+
+CREATE INDEX orders_by_run ON public.orders USING btree (run_id, number);
+
+CREATE INDEX orders_live_by_account ON public.orders USING btree (account_id, symbol) WHERE (status = ANY (ARRAY['intent'::text, 'submitted'::text, 'partial'::text, 'unknown'::text]));
+
+CREATE UNIQUE INDEX orders_one_live_per_leg ON public.orders USING btree (run_id, slot, leg) WHERE (status = ANY (ARRAY['intent'::text, 'submitted'::text, 'partial'::text, 'unknown'::text]));
+
+CREATE INDEX positions_open_by_account ON public.positions USING btree (account_id) WHERE (quantity <> (0)::numeric);
+
+CREATE INDEX positions_open_by_user ON public.positions USING btree (user_id) WHERE (quantity <> (0)::numeric);
+
+CREATE INDEX risk_users_paused ON public.risk_users USING btree (paused_until) WHERE (paused_until IS NOT NULL);
+
+CREATE INDEX signals_by_user ON ONLY public.signals USING btree (user_id, slot);
+
+CREATE INDEX strategies_by_owner ON public.strategies USING btree (owner_id);
+
+CREATE INDEX strategy_events_by_run ON ONLY public.strategy_events USING btree (run_id, id) WHERE (run_id IS NOT NULL);
+
+CREATE INDEX strategy_events_by_user ON ONLY public.strategy_events USING btree (user_id, id);
+
+CREATE INDEX strategy_events_errors ON ONLY public.strategy_events USING btree (run_id, id) WHERE (type = 'error'::text);
+
+CREATE INDEX strategy_executions_by_strategy ON public.strategy_executions USING btree (strategy_id, slot);
+
+CREATE INDEX strategy_runs_active ON public.strategy_runs USING btree (id) WHERE (status = 'active'::text);
+
+CREATE INDEX strategy_runs_by_strategy ON public.strategy_runs USING btree (strategy_id);
+
+CREATE INDEX strategy_runs_by_user ON public.strategy_runs USING btree (user_id);
+
+CREATE UNIQUE INDEX strategy_runs_one_per_symbol ON public.strategy_runs USING btree (account_id, symbol) WHERE ((status <> 'archived'::text) AND (account_id IS NOT NULL));
+
+CREATE INDEX strategy_tick_runs_by_slot ON ONLY public.strategy_tick_runs USING btree (slot);
+
+CREATE INDEX trades_by_number ON public.trades USING btree (number);
+
+CREATE INDEX trades_by_run ON public.trades USING btree (run_id, number) INCLUDE (pnl);
+
+CREATE VIEW exchange_connections AS
+ SELECT id,
+    user_id,
+    name,
+    venue,
+    max_leverage,
+    max_notional,
+    kill_switch,
+    created_at
+   FROM accounts
+  WHERE (kind = 'connection'::text);
+
+CREATE VIEW market_data AS
+ SELECT venue,
+    market,
+    symbol,
+    timeframe,
+    open_time AS "timestamp",
+    open,
+    high,
+    low,
+    close,
+    volume,
+    taker_buy_volume,
+    trade_count
+   FROM candles;
+
+CREATE VIEW paper_portfolios AS
+ SELECT id,
+    user_id,
+    name,
+    bankroll,
+    balance,
+    used_margin,
+    (balance - bankroll) AS realized_pnl,
+    created_at
+   FROM portfolios;
+
+CREATE VIEW paper_trades AS
+ SELECT id,
+    run_id,
+    user_id,
+    account_id AS portfolio_id,
+    symbol,
+    side,
+    quantity,
+    entry_time,
+    entry_price,
+    exit_time,
+    exit_price,
+    fees,
+    funding,
+    pnl,
+    exit_reason
+   FROM (trades t
+     JOIN accounts a ON ((id = account_id)))
+  WHERE (kind = 'portfolio'::text);
+
+CREATE VIEW portfolios AS
+ SELECT id,
+    user_id,
+    name,
+    bankroll,
+    balance,
+    used_margin,
+    maker_fee_pct,
+    taker_fee_pct,
+    slippage_pct,
+    participation_pct,
+    max_leverage,
+    max_notional,
+    kill_switch,
+    outage_orders,
+    created_at
+   FROM accounts
+  WHERE (kind = 'portfolio'::text);
+
+CREATE VIEW run_rows AS
+ SELECT id,
+    user_id,
+    account_id,
+    trading_mode,
+    execution_mode,
+    schedule,
+    direction,
+    leverage,
+    margin_mode,
+    position_mode,
+    capital,
+    size_by,
+    order_size_pct,
+    risk_pct,
+    take_profit_pct,
+    stop_loss_pct,
+    status,
+    status_reason,
+    adapter_errors,
+    version,
+    activated_at,
+    created_at,
+    number,
+    last_slot,
+    strategy_id,
+    owner_id,
+    name,
+    template,
+    parameters,
+    symbol,
+    timeframe,
+    timeframe_s,
+    version AS strategy_version,
+    kind,
+    venue,
+    market,
+    visibility,
+    description,
+    last_run_at,
+    last_status,
+    last_signal,
+    last_signal_at
+   FROM (((strategy_runs r
+     JOIN strategies s ON ((id = strategy_id)))
+     JOIN strategy_versions v ON (((strategy_id = id) AND (version = latest_version))))
+     LEFT JOIN strategy_locks l ON ((run_id = id)));
+
+CREATE VIEW strategy_execution_logs AS
+ SELECT evaluation_key,
+    strategy_id,
+    slot,
+    worker,
+    duration_ms,
+    nodes_executed,
+    status,
+    action AS signal,
+    price,
+    reason,
+    indicators,
+    runs_reached,
+    error,
+    stored_at AS created_at
+   FROM strategy_executions;
+
+CREATE VIEW strategy_logs AS
+ SELECT id,
+    user_id,
+    run_id,
+    strategy_id,
+    seq,
+    type AS event_type,
+        CASE
+            WHEN (type = ANY (ARRAY['error'::text, 'risk_block'::text])) THEN 'error'::text
+            WHEN (type = 'signal'::text) THEN 'signal'::text
+            WHEN ((type ~~ 'order%'::text) OR (type ~~ 'trade%'::text)) THEN 'trade'::text
+            ELSE 'info'::text
+        END AS level,
+    payload,
+    at AS created_at
+   FROM (strategy_events e
+     LEFT JOIN strategy_runs r ON ((id = run_id)));
+
+CREATE VIEW strategy_risk_state AS
+ SELECT user_id,
+    day,
+    realized_pnl_usdt,
+    trades_count,
+    streak AS consecutive_losses,
+    paused_until,
+    paused_reason,
+    last_trade_at,
+    COALESCE((( SELECT runner_now() AS runner_now) < paused_until), false) AS is_paused
+   FROM (risk_days d
+     JOIN risk_users u ON ((user_id = user_id)));
+
+CREATE OR REPLACE FUNCTION public.drop_partitions_before(instant timestamp with time zone)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+    child text;
+    dropped integer := 0;
+BEGIN
+    IF instant > runner_now() - interval '1 day' THEN
+        RAISE EXCEPTION 'retention of less than a day is refused';
+    END IF;
+    FOR child IN
+        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+          JOIN pg_class p ON p.oid = i.inhparent JOIN monthly_tables m ON m.name = p.relname
+         WHERE c.relnamespace = 'public'::regnamespace AND right(c.relname, 6) ~ '^\d{6}$'
+           AND (to_date(right(c.relname, 6), 'YYYYMM') + interval '1 month') AT TIME ZONE 'UTC' <= instant
+         ORDER BY c.relname
+    LOOP
+        EXECUTE format('DROP TABLE %I', child);
+        dropped := dropped + 1;
+    END LOOP;
+    RETURN dropped;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.ensure_partitions(first timestamp with time zone, last timestamp with time zone)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+    month timestamp := date_trunc('month', first AT TIME ZONE 'UTC');
+    parent text;
+    child text;
+    made integer := 0;
+BEGIN
+    IF last - first > interval '400 days' THEN
+        RAISE EXCEPTION 'partitions for % to % are too many at once', first, last;
+    END IF;
+    WHILE month <= last AT TIME ZONE 'UTC' LOOP
+        FOR parent IN SELECT name FROM monthly_tables ORDER BY name LOOP
+            child := format('%s_%s', parent, to_char(month, 'YYYYMM'));
+            CONTINUE WHEN to_regclass(child) IS NOT NULL;
+            PERFORM pg_advisory_xact_lock(1296128077);
+            CONTINUE WHEN to_regclass(child) IS NOT NULL;
+            -- Made apart and attached: the parent stays open to readers and writers meanwhile.
+            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', child, parent);
+            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, child,
+                           month AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');
+            made := made + 1;
+        END LOOP;
+        month := month + interval '1 month';
+    END LOOP;
+    RETURN made;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.events_horizon()
+ RETURNS bigint
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+    newest bigint;
+    furthest_back bigint;
+BEGIN
+    SELECT last_value INTO newest FROM strategy_event_ids;
+    -- A lock's number wraps; half the circle ahead of `newest` are writers that came after it was read.
+    SELECT max(behind) INTO furthest_back
+      FROM (SELECT (newest - objid::bigint + 2147483647) % 2147483647 AS behind FROM pg_locks
+             WHERE locktype = 'advisory' AND classid = 1163284301 AND objsubid = 2 AND granted
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS writers
+     WHERE behind < 1073741824;
+    RETURN newest - coalesce(furthest_back + 1, 0);
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_lock()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    IF NEW.fence < OLD.fence THEN
+        RAISE EXCEPTION 'a fence never falls' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.owner IS DISTINCT FROM OLD.owner AND NEW.fence = OLD.fence THEN
+        RAISE EXCEPTION 'a new owner needs a new fence' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.last_slot < OLD.last_slot THEN
+        RAISE EXCEPTION 'a slot is never claimed after a later one' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_order()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.leg IN ('entry', 'exit', 'flatten', 'repair') AND
+           (NEW.status <> 'intent' OR NEW.filled_quantity <> 0 OR NEW.sign_ts IS NULL) THEN
+            RAISE EXCEPTION 'an order of ours begins as an unfilled intent with sign_ts'
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        IF NEW.leg IN ('entry', 'exit', 'flatten', 'repair') AND
+           NEW.fence IS DISTINCT FROM (SELECT fence FROM strategy_locks WHERE run_id = NEW.run_id) THEN
+            RAISE EXCEPTION 'fence % of order % is not the current one', NEW.fence, NEW.client_order_id
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF (NEW.client_order_id, NEW.run_id, NEW.user_id, NEW.account_id, NEW.symbol, NEW.slot, NEW.leg, NEW.attempt,
+        NEW.side, NEW.kind, NEW.quantity, NEW.reduce_only, NEW.price, NEW.fence, NEW.sign_ts, NEW.created_at)
+       IS DISTINCT FROM
+       (OLD.client_order_id, OLD.run_id, OLD.user_id, OLD.account_id, OLD.symbol, OLD.slot, OLD.leg, OLD.attempt,
+        OLD.side, OLD.kind, OLD.quantity, OLD.reduce_only, OLD.price, OLD.fence, OLD.sign_ts, OLD.created_at) THEN
+        RAISE EXCEPTION 'what order % asks for never changes', OLD.client_order_id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.filled_quantity < OLD.filled_quantity OR NEW.filled_value < OLD.filled_value THEN
+        RAISE EXCEPTION 'what order % filled never falls', OLD.client_order_id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.status <> OLD.status AND OLD.status <> 'unknown' AND (OLD.status, NEW.status) NOT IN (
+        ('intent', 'submitted'), ('intent', 'partial'), ('intent', 'filled'), ('intent', 'rejected'),
+        ('intent', 'not_placed'), ('intent', 'unknown'),
+        ('submitted', 'partial'), ('submitted', 'filled'), ('submitted', 'canceled'), ('submitted', 'expired'),
+        ('submitted', 'rejected'), ('submitted', 'unknown'),
+        ('partial', 'filled'), ('partial', 'canceled'), ('partial', 'expired'), ('partial', 'unknown')) THEN
+        RAISE EXCEPTION 'order % is % and cannot become %', OLD.client_order_id, OLD.status, NEW.status
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF OLD.status = 'unknown' AND NEW.status = 'intent' THEN
+        RAISE EXCEPTION 'order % may have been sent and is no intent again', OLD.client_order_id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_platform_settings()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        RAISE EXCEPTION 'the platform settings cannot be deleted' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF OLD.demo AND NOT NEW.demo THEN
+        RAISE EXCEPTION 'a demo database stays one' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.kill_switch IS DISTINCT FROM OLD.kill_switch THEN
+        -- Waits for every transaction that read the switch under `kill_switch_shared` (I8).
+        PERFORM pg_advisory_xact_lock(1263094604);
+        PERFORM pg_notify('kill_switch', '');
+    END IF;
+    RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_run()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    IF NEW.id <> OLD.id OR NEW.user_id <> OLD.user_id OR NEW.strategy_id <> OLD.strategy_id THEN
+        RAISE EXCEPTION 'a run keeps its id, user and strategy' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.event_seq <> OLD.event_seq AND (NEW.event_seq <> OLD.event_seq + 1 OR pg_trigger_depth() < 2) THEN
+        RAISE EXCEPTION 'only an event moves the event counter' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.version < OLD.version THEN
+        RAISE EXCEPTION 'a row version never falls' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.status <> OLD.status AND (OLD.status, NEW.status) NOT IN (
+        ('draft', 'active'), ('draft', 'archived'),
+        ('active', 'paused'), ('active', 'stopped'), ('active', 'auto_paused'), ('active', 'error'),
+        ('paused', 'active'), ('paused', 'stopped'), ('paused', 'archived'),
+        ('stopped', 'active'), ('stopped', 'archived'),
+        ('auto_paused', 'active'), ('auto_paused', 'stopped'), ('auto_paused', 'archived'),
+        ('error', 'active'), ('error', 'stopped'), ('error', 'archived')) THEN
+        RAISE EXCEPTION 'a run that is % cannot become %', OLD.status, NEW.status
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_user_counter()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    IF NEW.event_seq <> OLD.event_seq + 1 OR pg_trigger_depth() < 2 THEN
+        RAISE EXCEPTION 'only an event moves the event counter' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.kill_switch_shared()
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(1263094604);
+    RETURN (SELECT kill_switch FROM platform_settings);
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.lease_holds(run uuid, held bigint)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    PERFORM FROM strategy_locks WHERE run_id = run FOR UPDATE;
+    -- Read after the wait, so that a lease that ran out meanwhile is seen as run out.
+    RETURN EXISTS (SELECT FROM strategy_locks
+                    WHERE run_id = run AND fence = held AND clock_timestamp() < locked_until);
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.notify_runs()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    PERFORM pg_notify('runs', '');
+    RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.number_event()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    IF coalesce(current_setting('runner.events_announced', true), '') = '' THEN
+        PERFORM pg_advisory_xact_lock_shared(1163284301,
+                                             ((last_value + is_called::integer) % 2147483647)::integer)
+           FROM strategy_event_ids;
+        PERFORM set_config('runner.events_announced', 'yes', true);
+    END IF;
+    IF NEW.run_id IS NOT NULL THEN
+        UPDATE strategy_runs SET event_seq = event_seq + 1
+         WHERE id = NEW.run_id AND user_id = NEW.user_id RETURNING event_seq INTO NEW.seq;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'no run % of user %', NEW.run_id, NEW.user_id USING ERRCODE = 'foreign_key_violation';
+        END IF;
+    ELSE
+        INSERT INTO risk_users (user_id) VALUES (NEW.user_id) ON CONFLICT DO NOTHING;
+        UPDATE risk_users SET event_seq = event_seq + 1 WHERE user_id = NEW.user_id
+            RETURNING event_seq INTO NEW.seq;
+    END IF;
+    -- Under the counter's lock, so that ids rise with the sequence.
+    NEW.id := nextval('strategy_event_ids');
+    RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.refuse_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'integrity_constraint_violation';
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.require_status_event()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    IF (SELECT event_seq FROM strategy_runs WHERE id = NEW.id) <= OLD.event_seq THEN
+        RAISE EXCEPTION 'the status of run % changed without an event', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.runner_now()
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+    market timestamptz;
+BEGIN
+    SELECT CASE WHEN demo
+                THEN least(anchor_market + (clock_timestamp() - anchor_process) * rate, ceiling)
+                ELSE clock_timestamp() END
+      INTO STRICT market FROM platform_settings;
+    RETURN market;
+END $function$;
+
+CREATE TRIGGER fills_append_only BEFORE DELETE OR UPDATE ON public.fills FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER orders_guard BEFORE INSERT OR UPDATE ON public.orders FOR EACH ROW EXECUTE FUNCTION guard_order();
+
+CREATE TRIGGER orders_stay BEFORE DELETE ON public.orders FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER platform_settings_guard BEFORE DELETE OR UPDATE ON public.platform_settings FOR EACH ROW EXECUTE FUNCTION guard_platform_settings();
+
+CREATE TRIGGER risk_users_guard BEFORE UPDATE ON public.risk_users FOR EACH ROW WHEN ((old.event_seq <> new.event_seq)) EXECUTE FUNCTION guard_user_counter();
+
+CREATE TRIGGER strategy_events_append_only BEFORE DELETE OR UPDATE ON public.strategy_events FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER strategy_events_no_truncate BEFORE TRUNCATE ON public.strategy_events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER strategy_events_number BEFORE INSERT ON public.strategy_events FOR EACH ROW EXECUTE FUNCTION number_event();
+
+CREATE TRIGGER strategy_locks_guard BEFORE UPDATE OF fence, owner, last_slot ON public.strategy_locks FOR EACH ROW EXECUTE FUNCTION guard_lock();
+
+CREATE TRIGGER strategy_runs_guard BEFORE UPDATE ON public.strategy_runs FOR EACH ROW EXECUTE FUNCTION guard_run();
+
+CREATE TRIGGER strategy_runs_notify AFTER INSERT OR UPDATE OF status, version ON public.strategy_runs FOR EACH STATEMENT EXECUTE FUNCTION notify_runs();
+
+CREATE CONSTRAINT TRIGGER strategy_runs_status_event AFTER UPDATE ON public.strategy_runs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.status <> new.status)) EXECUTE FUNCTION require_status_event();
+
+CREATE TRIGGER trades_append_only BEFORE DELETE OR UPDATE ON public.trades FOR EACH ROW EXECUTE FUNCTION refuse_change();

@@ -162,7 +162,7 @@ CREATE TABLE trades (
     pnl numeric NOT NULL,
     exit_reason text NOT NULL
 );
-CREATE INDEX trades_by_run ON trades (run_id, number);
+CREATE INDEX trades_by_run ON trades (run_id, number) INCLUDE (pnl);
 CREATE INDEX trades_by_number ON trades (number);
 CREATE TRIGGER trades_append_only BEFORE UPDATE OR DELETE ON trades
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -188,5 +188,5 @@ CREATE TABLE risk_days (
 -- A day beside what its user carries from day to day.
 CREATE VIEW strategy_risk_state AS
 SELECT d.user_id, d.day, d.realized_pnl_usdt, d.trades_count, u.streak AS consecutive_losses, u.paused_until,
-       u.paused_reason, u.last_trade_at, coalesce(runner_now() < u.paused_until, false) AS is_paused
+       u.paused_reason, u.last_trade_at, coalesce((SELECT runner_now()) < u.paused_until, false) AS is_paused
   FROM risk_days d JOIN risk_users u ON u.user_id = d.user_id;

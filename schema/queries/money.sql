@@ -190,7 +190,7 @@ ON CONFLICT (user_id, day) DO UPDATE
 
 -- name: expired_pauses
 -- Users whose pause has run out and is not yet written as expired.
-SELECT user_id FROM risk_users WHERE paused_until <= runner_now() ORDER BY user_id;
+SELECT user_id FROM risk_users WHERE paused_until <= (SELECT runner_now()) ORDER BY user_id;
 
 -- name: lease_holds
 -- Locks a lease row and tells whether it is held under this fence.

@@ -1,0 +1,101 @@
+-- What HTTP and the page ask for.
+
+-- name: strategies_seen_by
+-- A user's own strategies and those they have runs of, newest first, after a cursor.
+SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version, v.template, v.parameters, v.venue,
+       v.market, v.symbol, v.timeframe, s.created_at
+  FROM strategies s JOIN strategy_versions v ON v.strategy_id = s.id AND v.version = s.latest_version
+ WHERE (s.owner_id = %(user_id)s
+        OR EXISTS (SELECT FROM strategy_runs r WHERE r.strategy_id = s.id AND r.user_id = %(user_id)s))
+   AND (%(before_at)s::timestamptz IS NULL OR (s.created_at, s.id) < (%(before_at)s, %(before_id)s::uuid))
+ ORDER BY s.created_at DESC, s.id DESC LIMIT %(limit)s;
+
+-- name: strategy_seen_by
+-- One strategy if the user may see it: own, a run of theirs, or not private.
+SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version, v.template, v.parameters, v.venue,
+       v.market, v.symbol, v.timeframe, s.created_at
+  FROM strategies s JOIN strategy_versions v ON v.strategy_id = s.id AND v.version = s.latest_version
+ WHERE s.id = %(strategy_id)s
+   AND (s.owner_id = %(user_id)s OR s.visibility <> 'private'
+        OR EXISTS (SELECT FROM strategy_runs r WHERE r.strategy_id = s.id AND r.user_id = %(user_id)s));
+
+-- name: run_summaries
+-- Runs with their last tick, position and what they realised, oldest first.
+SELECT r.*, coalesce(t.closed_pnl, 0) AS closed_pnl
+  FROM run_rows r
+  LEFT JOIN LATERAL (SELECT sum(pnl) AS closed_pnl FROM trades WHERE trades.run_id = r.id) t ON true
+ WHERE (%(user_id)s::text IS NULL OR r.user_id = %(user_id)s)
+   AND (%(strategy_ids)s::uuid[] IS NULL OR r.strategy_id = ANY(%(strategy_ids)s))
+   AND (%(archived)s OR r.status <> 'archived')
+ ORDER BY r.number LIMIT %(limit)s;
+
+-- name: positions_of
+-- Positions of these runs, flat ones too.
+SELECT * FROM positions WHERE run_id = ANY(%(run_ids)s);
+
+-- name: subscribers
+-- How many users run a strategy.
+SELECT count(DISTINCT user_id) FROM strategy_runs WHERE strategy_id = %(strategy_id)s AND status <> 'archived';
+
+-- name: execution_totals
+-- How often a strategy was evaluated, and how long that took on average.
+SELECT count(*) AS total, avg(duration_ms)::float8 AS average_ms FROM strategy_executions
+ WHERE strategy_id = %(strategy_id)s;
+
+-- name: strategy_events_of
+-- The last events of a user's runs of a strategy, newest first; each run's newest by its index.
+SELECT e.id, e.user_id, e.run_id, e.seq, e.type, e.at, e.payload
+  FROM strategy_runs r
+ CROSS JOIN LATERAL (SELECT * FROM strategy_events e WHERE e.run_id = r.id ORDER BY e.id DESC LIMIT %(limit)s) e
+ WHERE r.strategy_id = %(strategy_id)s AND r.user_id = %(user_id)s
+ ORDER BY e.id DESC LIMIT %(limit)s;
+
+-- name: active_counts
+-- Active runs and the strategies they are of.
+SELECT count(*) AS runs, count(DISTINCT strategy_id) AS strategies FROM strategy_runs WHERE status = 'active';
+
+-- name: active_series
+-- Candle series that active runs trade on.
+SELECT r.symbol, r.timeframe, count(DISTINCT r.strategy_id) AS strategies, count(*) AS runs
+  FROM run_rows r WHERE r.status = 'active' GROUP BY r.symbol, r.timeframe, r.timeframe_s
+ ORDER BY r.symbol, r.timeframe_s;
+
+-- name: last_tick
+-- The newest tick that was not a missed slot.
+SELECT finished_at, status FROM strategy_tick_runs
+ WHERE slot >= %(since)s AND status <> 'missed' ORDER BY slot DESC, finished_at DESC LIMIT 1;
+
+-- name: slot_lag
+-- How long after its slot a tick was finished, milliseconds, over the ticks since an instant.
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY lag_ms) AS p50,
+       percentile_cont(0.99) WITHIN GROUP (ORDER BY lag_ms) AS p99
+  FROM (SELECT greatest(extract(epoch FROM finished_at - slot)::float8 * 1000, 0) AS lag_ms
+          FROM strategy_tick_runs WHERE slot >= %(since)s AND status IN ('ok', 'blocked')) AS ticks;
+
+-- name: risks_to_judge
+-- Users with active runs whose risk could block them; everyone else is open.
+SELECT u.user_id, u.streak, u.last_trade_at, u.paused_until, u.paused_reason,
+       d.day, d.realized_pnl_usdt, d.trades_count,
+       q.daily_max_loss_usdt, q.max_trades_per_day, q.max_consecutive_losses, q.cooldown_after_trade_s,
+       q.pause_duration_min
+  FROM risk_users u
+  LEFT JOIN risk_days d ON d.user_id = u.user_id AND d.day = %(today)s
+  LEFT JOIN risk_limits q ON q.user_id = u.user_id
+ WHERE EXISTS (SELECT FROM strategy_runs r WHERE r.user_id = u.user_id
+                  AND (r.status = 'active' OR %(inactive_too)s AND r.status <> 'archived'))
+   AND (%(user_id)s::text IS NULL OR u.user_id = %(user_id)s)
+ ORDER BY u.user_id LIMIT %(limit)s;
+
+-- name: accounts_with_runs
+-- Accounts that are traded on, oldest first.
+SELECT a.* FROM accounts a
+ WHERE EXISTS (SELECT FROM strategy_runs r WHERE r.account_id = a.id AND r.status <> 'archived')
+   AND (%(user_id)s::text IS NULL OR a.user_id = %(user_id)s)
+ ORDER BY a.created_at, a.id LIMIT %(limit)s;
+
+-- name: equity_of
+-- The last equity points of each of these accounts, newest first.
+SELECT e.account_id, e.at, e.balance FROM unnest(%(account_ids)s::uuid[]) AS given (id)
+ CROSS JOIN LATERAL (SELECT account_id, at, balance, id FROM equity_points p WHERE p.account_id = given.id
+                      ORDER BY p.at DESC, p.id DESC LIMIT %(points)s) e
+ ORDER BY e.account_id, e.at DESC, e.id DESC;
