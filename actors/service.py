@@ -1,0 +1,196 @@
+"""A live process: the actor system on threads over PostgreSQL, and what the facade may ask of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+import msgspec
+
+from actors.clock_keeper import ClockChanged, ClockKeeper, SetDemoClock
+from actors.market_clock import MarketClock
+from actors.messages import DueRequested, RowsChanged, SettleAsked, TickRequested
+from actors.runtime.dead_letters import Sink
+from actors.runtime.errors import AskTimeout
+from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
+from actors.runtime.system import ActorInfo, ActorSystem
+from actors.system import BACKOFF, Parts, specs
+from core.ids import RunId, UserId
+from core.timeframe import from_ms, to_ms
+from schema.ops import LedgerOp, LedgerResult
+from schema.records import ClockSettings, TickSource
+from schema.store import Notifier, Store, StoreUnavailable
+
+CHANNELS = ("runs", "ticks", "clock")
+DB_WORKERS = 4
+ASK_TIMEOUT_S = 5.0
+MAX_HINTS = 100
+"""Hints waiting to be sent; more are dropped, as periodic passes find what they were about."""
+STOP_TIMEOUT_S = 25.0
+"""A stop is bounded below the 30 s an orchestrator gives (I16)."""
+
+
+class TickHint(msgspec.Struct, frozen=True, kw_only=True):
+    """On channel `ticks`: everything due, or one run in one slot (epoch ms)."""
+
+    source: str
+    run_id: RunId | None = None
+    slot_ms: int | None = None
+
+
+class Service:
+    """One process's share of the runs. Built from parts, started once, stopped once."""
+
+    def __init__(
+        self,
+        *,
+        parts: Parts,
+        clock: MarketClock,
+        notifier: Notifier,
+        sink: Sink,
+        data_end: datetime | None = None,
+        on_data_end: Callable[[], None] | None = None,
+    ) -> None:
+        self._parts = parts
+        self._clock = clock
+        self._notifier = notifier
+        self._data_end = data_end
+        self._on_data_end = on_data_end
+        self._running = False
+        self._hints = ThreadPoolExecutor(1, thread_name_prefix="hints")
+        self._hint_places = threading.BoundedSemaphore(MAX_HINTS)
+        self.system = ActorSystem.live(clock, db_workers=DB_WORKERS, sink=sink)
+
+    @property
+    def store(self) -> Store:
+        return self._parts.store
+
+    @property
+    def origin(self) -> str:
+        """Where the candles come from, as it is shown."""
+        return self._parts.feed.origin
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Raises StartFailed with nothing left running."""
+        keeper = ChildSpec(
+            id="clock",
+            factory=lambda ctx: ClockKeeper(
+                ctx,
+                store=self._parts.store,
+                clock=self._clock,
+                hint=lambda: self._notifier.notify("clock", ""),
+                data_end=self._data_end,
+                on_data_end=self._on_data_end,
+            ),
+            backoff=BACKOFF,
+        )
+        supervision = Supervision(intensity=Intensity(max_restarts=5, window_s=60.0))
+        self.system.start([*specs(self.system, self._parts), keeper], supervision)
+        self._notifier.listen(CHANNELS, self._heard)
+        self._running = True
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
+        """Drain: no new claims, orders in flight end recorded; whether all ended in time (I16)."""
+        self._running = False
+        in_time = self.system.stop(StopMode.DRAIN, timeout_s)
+        self._hints.shutdown(wait=False, cancel_futures=True)
+        self._notifier.close()
+        try:
+            self._parts.store.leave(self._parts.options.node)
+        except StoreUnavailable:
+            in_time = False
+        return in_time
+
+    def _heard(self, channel: str, payload: str) -> None:
+        """On the listener's thread: hints become messages; an empty payload says that hints may be missing."""
+        if channel == "runs":
+            self._tell("runs", RowsChanged())
+        elif channel == "clock":
+            self._tell("clock", ClockChanged())
+        elif payload:
+            self._pass_on(msgspec.json.decode(payload, type=TickHint))
+
+    def _pass_on(self, hint: TickHint) -> None:
+        if hint.run_id is not None and hint.slot_ms is not None:
+            self._tell("scheduler", TickRequested(run_id=hint.run_id, slot=from_ms(hint.slot_ms)))
+        else:
+            self._tell("scheduler", DueRequested(source=TickSource(hint.source)))
+
+    def _tell(self, name: str, message: object) -> None:
+        try:
+            self.system.ref(name).tell(message)
+        except LookupError:
+            return  # starting or stopping: rows are read again anyway
+
+    # -- what the facade asks -------------------------------------------------------------------
+
+    def tick_due(self, *, source: TickSource) -> None:
+        """Claim everything due, on every process."""
+        self._tell("scheduler", DueRequested(source=source))
+        self._hint(TickHint(source=source.value))
+
+    def execute_tick(self, run_id: RunId, slot: datetime) -> None:
+        """Ask whichever process has the run to tick it in `slot`."""
+        self._tell("scheduler", TickRequested(run_id=run_id, slot=slot))
+        self._hint(TickHint(source=TickSource.OPERATOR.value, run_id=run_id, slot_ms=to_ms(slot)))
+
+    def rows_changed(self) -> None:
+        """Re-read the rows, here and elsewhere."""
+        self._tell("runs", RowsChanged())
+        self._notify("runs", "")
+
+    def actors(self) -> Sequence[ActorInfo]:
+        root = self.system.snapshot()
+        return () if root is None else (root,)
+
+    def settle(self, user_id: UserId, op: LedgerOp, timeout_s: float) -> LedgerResult:
+        """Through the risk ledger. Raises TimeoutError, or StoreUnavailable when the ledger is down."""
+        try:
+            answer: LedgerResult = self.system.ask(
+                "risk_ledger", SettleAsked(user_id=user_id, op=op), timeout_s
+            )
+        except AskTimeout as error:
+            raise TimeoutError(str(error)) from error
+        except LookupError as error:
+            raise StoreUnavailable("The risk ledger is not running.") from error
+        return answer
+
+    def market_now(self) -> datetime:
+        return self._clock.now()
+
+    def clock_settings(self) -> ClockSettings:
+        return self._clock.settings
+
+    def set_rate(self, rate: float) -> ClockSettings:
+        """A demo's market seconds per second; 0 stands still. Blocks."""
+        settings: ClockSettings = self.system.ask("clock", SetDemoClock(rate=rate), ASK_TIMEOUT_S)
+        return settings
+
+    def ready(self) -> dict[str, bool]:
+        """What must be up to serve, by name."""
+        up = {"risk_ledger": False, "scheduler": False, "runs": False, "market_data": False}
+        root = self.system.snapshot() if self._running else None
+        for child in () if root is None else root.children:
+            if child.name in up:
+                up[child.name] = child.state == "running"
+        return up
+
+    def _hint(self, hint: TickHint) -> None:
+        self._notify("ticks", msgspec.json.encode(hint).decode())
+
+    def _notify(self, channel: str, payload: str) -> None:
+        """Off the caller's thread, which may be an event loop."""
+        if self._hint_places.acquire(blocking=False):
+            self._hints.submit(self._send_hint, channel, payload)
+
+    def _send_hint(self, channel: str, payload: str) -> None:
+        try:
+            self._notifier.notify(channel, payload)
+        except StoreUnavailable:
+            return  # a hint: periodic passes find what it was about
+        finally:
+            self._hint_places.release()
