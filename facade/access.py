@@ -1,0 +1,179 @@
+"""What a request may do: users, admins, cron callers, and the cookie of a demo's page."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import time
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from core.config import Settings
+from core.redact import Secret
+from facade.auth import Principal, TokenVerifier, unauthorized
+from facade.errors import ApiError
+from facade.limits import FailedAttempts
+from facade.tokens import issue
+
+SESSION_COOKIE: Final = "runner_session"
+SESSION_TTL: Final = timedelta(hours=12)
+DEMO_USER: Final = "demo-operator"
+CRON_HEADER: Final = "x-cron-secret"
+_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Access(StrEnum):
+    """Who may call a route."""
+
+    ANYONE = "anyone"
+    USER = "user"
+    ADMIN = "admin"
+    CRON = "cron"
+
+
+class DemoSession:
+    """Logs the demo's page in: an HttpOnly cookie, on loopback only (decision 32)."""
+
+    def __init__(self, secret: Secret, settings: Settings) -> None:
+        self._secret = secret
+        self._settings = settings
+
+    def log_in(self, connection: HTTPConnection, response: Response) -> None:
+        """Set the cookie; ApiError 403 for a caller that is not on this machine."""
+        if not is_local(connection):
+            raise ApiError(403, "The demo's page is for this machine only.", code="LOOPBACK_ONLY")
+        token = issue(
+            secret=self._secret.reveal(),
+            user_id=DEMO_USER,
+            admin=True,
+            now=datetime.fromtimestamp(time.time(), UTC),
+            ttl=SESSION_TTL,
+            audience=self._settings.jwt_audience,
+            issuer=self._settings.jwt_issuer,
+        )
+        response.set_cookie(
+            SESSION_COOKIE,
+            token,
+            max_age=int(SESSION_TTL.total_seconds()),
+            path="/",
+            httponly=True,
+            samesite="strict",
+        )
+
+    def token(self, connection: HTTPConnection) -> str | None:
+        """The cookie's token where it may be used: on this machine, and not from another site's page."""
+        token = connection.cookies.get(SESSION_COOKIE)
+        if token is None or not is_local(connection) or not _is_same_origin(connection):
+            return None
+        return token
+
+
+class Gatekeeper:
+    """Lets requests through to the route they ask for, or says why not."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        verifier: TokenVerifier,
+        *,
+        demo: DemoSession | None = None,
+        failures: FailedAttempts | None = None,
+    ) -> None:
+        self._runner_cron_secret = settings.runner_cron_secret
+        self._bearer_secret = settings.cron_secret or settings.admin_api_key
+        self._verifier = verifier
+        self._demo = demo
+        self._failures = failures or FailedAttempts()
+
+    async def admit(self, connection: HTTPConnection, access: Access) -> Principal | None:
+        """The caller; None where nobody in particular is asking (open paths, a cron secret)."""
+        if access is Access.ANYONE:
+            return None
+        if access is Access.CRON and self._is_cron(connection):
+            return None
+        principal = await self._principal(connection)
+        if access is not Access.USER and not principal.admin:
+            raise ApiError(403, "This is for administrators.")
+        return principal
+
+    async def _principal(self, connection: HTTPConnection) -> Principal:
+        token = _bearer(connection)
+        if token is None and self._demo is not None:
+            token = self._demo.token(connection)
+        if token is None:
+            raise unauthorized("This needs a token: Authorization: Bearer <JWT>.")
+        try:
+            return await self._verifier.principal(token)
+        except ApiError as error:
+            if error.status == 401:
+                self._fail(connection)
+            raise
+
+    def _is_cron(self, connection: HTTPConnection) -> bool:
+        """Whether a cron secret was sent and is right. Nobody guesses on while over the limit."""
+        offered = connection.headers.get(CRON_HEADER)
+        bearer = _bearer(connection)
+        if offered is not None and self._runner_cron_secret is None:
+            raise ApiError(503, "RUNNER_CRON_SECRET is not configured.", code="CRON_SECRET_NOT_CONFIGURED")
+        if offered is None and (bearer is None or self._bearer_secret is None):
+            return False
+        guesses_bearer = bearer is not None and bearer.count(".") != 2
+        if offered is not None or guesses_bearer:
+            self._refuse_over_limit(connection)
+        if offered is not None and self._runner_cron_secret is not None:
+            if self._runner_cron_secret.matches(offered):
+                return True
+            if bearer is None:
+                self._fail(connection)
+                raise unauthorized("The cron secret is not the right one.")
+        return bearer is not None and self._bearer_secret is not None and self._bearer_secret.matches(bearer)
+
+    def _fail(self, connection: HTTPConnection) -> None:
+        self._refuse_over_limit(connection)
+        self._failures.failed(_caller(connection))
+
+    def _refuse_over_limit(self, connection: HTTPConnection) -> None:
+        wait_s = self._failures.retry_after_s(_caller(connection))
+        if wait_s > 0:
+            raise ApiError(
+                429,
+                "Too many failed attempts to authenticate.",
+                headers={"Retry-After": str(math.ceil(wait_s))},
+            )
+
+
+def is_local(connection: HTTPConnection) -> bool:
+    """Whether the caller is on this machine and meant it: loopback socket, loopback name in Host.
+
+    The name is checked because a foreign page can make its own name resolve to 127.0.0.1.
+    """
+    host = connection.headers.get("host", "")
+    try:
+        name = urlsplit(f"//{host}").hostname
+        address = ipaddress.ip_address(_caller(connection))
+    except ValueError:
+        return False
+    return address.is_loopback and name in _LOOPBACK_NAMES
+
+
+def _is_same_origin(connection: HTTPConnection) -> bool:
+    """Ports of one machine count as one site for cookies, so a change also needs our own origin."""
+    if connection.scope.get("method", "GET") in _READING:
+        return True
+    origin = connection.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == connection.headers.get("host")
+
+
+def _bearer(connection: HTTPConnection) -> str | None:
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _caller(connection: HTTPConnection) -> str:
+    return connection.client.host if connection.client is not None else "unknown"

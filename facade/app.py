@@ -1,0 +1,109 @@
+"""The application: routes, layers around them, and what is opened and closed with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from core.config import Settings
+from core.redact import Secret
+from facade.access import DemoSession, Gatekeeper
+from facade.auth import TokenVerifier, verifier
+from facade.bridge import Bridge, Runner
+from facade.endpoint import ErrorLog, Services, error_response
+from facade.errors import ApiError
+from facade.event_stream import EventHub
+from facade.middleware import REQUEST_ID_HEADER, AccessLog, EveryRequest
+from facade.routes import demo, events, health, runner, runs, strategies
+
+
+def build_app(
+    system: Runner,
+    settings: Settings,
+    *,
+    demo_secret: Secret | None = None,
+    tokens: TokenVerifier | None = None,
+    pages: Sequence[BaseRoute] = (),
+    access_log: AccessLog | None = None,
+    error_log: ErrorLog | None = None,
+) -> Starlette:
+    """`demo_secret`: the generated one; tokens signed with it count, and the demo's page may log in.
+
+    `tokens` replaces the verifier the settings ask for; `pages` are served beside the interface. Raises
+    SettingsError when there is nothing to check tokens with.
+    """
+    bridge = Bridge(system)
+    session_secret = settings.jwt_secret or demo_secret
+    session = DemoSession(session_secret, settings) if _is_demo(system) and session_secret else None
+    services = Services(
+        settings=settings,
+        bridge=bridge,
+        gatekeeper=Gatekeeper(
+            settings, tokens or verifier(settings, generated_secret=demo_secret), demo=session
+        ),
+        hub=EventHub(bridge),
+        demo=session,
+        error_log=error_log or _to_nobody,
+    )
+    app = Starlette(
+        routes=[
+            *health.ROUTES,
+            *runner.ROUTES,
+            *strategies.ROUTES,
+            *runs.ROUTES,
+            *events.ROUTES,
+            *(demo.ROUTES if session is not None else ()),
+            *pages,
+        ],
+        middleware=[Middleware(EveryRequest, access_log=access_log), *_cors(settings)],
+        exception_handlers={HTTPException: _failed, ApiError: _failed, Exception: _failed},
+        lifespan=_lifespan,
+    )
+    app.state.services = services
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    try:
+        yield
+    finally:
+        await services.hub.close()
+        services.bridge.close()
+
+
+def _is_demo(system: Runner) -> bool:
+    return system.demo_clock() is not None
+
+
+def _cors(settings: Settings) -> list[Middleware]:
+    """Other origins only where configured, and never with cookies."""
+    if not settings.frontend_url:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.frontend_url),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "If-Match", "Last-Event-ID", REQUEST_ID_HEADER],
+            expose_headers=[REQUEST_ID_HEADER, "Retry-After"],
+            max_age=600,
+        )
+    ]
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return error_response(request, error)
+
+
+def _to_nobody(fields: Mapping[str, object], error: BaseException) -> None:
+    """Where nobody keeps a log."""

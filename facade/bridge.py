@@ -1,0 +1,268 @@
+"""The only place that talks to the running system: the store off the event loop, the actors through `Runner`.
+
+The facade's names for what lies below are imported from here, so that this file alone knows those layers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+
+from core.errors import RunnerError
+from core.ids import RunId, StrategyId, UserId
+from core.timeframe import Timeframe
+from schema.ops import LedgerOp, LedgerResult, OpRefused, RiskSettled, SimulateTrade
+from schema.pg_reads import RunnerNumbers, RunSummary, StrategyDetail, StrategyView
+from schema.records import (
+    Account,
+    AccountKind,
+    Event,
+    Node,
+    OpenPosition,
+    Platform,
+    RiskView,
+    TickRow,
+    TickSource,
+    TickStatus,
+)
+from schema.store import Store, StoreUnavailable
+
+__all__ = [
+    "Account",
+    "AccountKind",
+    "ActorNode",
+    "Bridge",
+    "BridgeTimeout",
+    "DemoClock",
+    "DemoTime",
+    "Event",
+    "Node",
+    "OpRefused",
+    "OpenPosition",
+    "Platform",
+    "Reads",
+    "RiskSettled",
+    "RiskView",
+    "RunSummary",
+    "Runner",
+    "RunnerAway",
+    "RunnerNumbers",
+    "SimulateTrade",
+    "Store",
+    "StoreUnavailable",
+    "StrategyDetail",
+    "StrategyView",
+    "TickRow",
+    "TickSource",
+    "TickStatus",
+]
+
+T = TypeVar("T")
+
+STORE_THREADS: Final = 8
+MAX_WAITING: Final = 256
+"""Requests at the store at once, running and queued; the next one is refused."""
+STORE_TIMEOUT_S: Final = 5.0
+SETTLE_TIMEOUT_S: Final = 5.0
+TICK_TIMEOUT_S: Final = 10.0
+CRON_ANSWER_S: Final = 2.0
+CRON_LONGEST_S: Final = 8.0
+"""A call up to 5 s before the boundary answers 2 s after it; more is market time standing still."""
+_POLL_FIRST_S: Final = 0.01
+_POLL_LONGEST_S: Final = 0.1
+
+
+class BridgeTimeout(RunnerError):
+    """Whoever was asked did not answer in time; what was asked may still happen."""
+
+
+class RunnerAway(RunnerError):
+    """Nobody is there to ask, or too many are asking."""
+
+
+class ActorNode(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One actor of the supervision tree."""
+
+    name: str
+    state: str
+    mailbox_length: int
+    restarts: int
+    last_error: str | None = None
+    children: tuple[ActorNode, ...] = ()
+
+
+class DemoTime(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Market time of a demo; `speed` 60 means a minute a second."""
+
+    now: datetime
+    speed: float
+    paused: bool
+
+
+class DemoClock(Protocol):
+    """The demo's pause and speed; both methods may block on the database."""
+
+    def time(self) -> DemoTime: ...
+
+    def set(self, *, speed: float | None, paused: bool | None) -> DemoTime:
+        """None leaves as is."""
+        ...
+
+
+class Reads(Protocol):
+    """What routes read beyond the store's protocol; every method blocks."""
+
+    def strategies(
+        self, user_id: UserId, *, limit: int = 50, before: tuple[datetime, StrategyId] | None = None
+    ) -> list[StrategyView]: ...
+
+    def strategy(self, strategy_id: StrategyId, user_id: UserId) -> StrategyDetail | None: ...
+
+    def numbers(self) -> RunnerNumbers: ...
+
+
+class Runner(Protocol):
+    """What routes need of the running system. Methods that return at once may be called on the event loop."""
+
+    @property
+    def store(self) -> Store:
+        """Blocks: used through `Bridge` only."""
+        ...
+
+    @property
+    def reads(self) -> Reads:
+        """Blocks: used through `Bridge` only."""
+        ...
+
+    def tick_due(self, *, source: TickSource) -> None:
+        """Run everything due, on every process; returns at once."""
+        ...
+
+    def execute_tick(self, run_id: RunId, slot: datetime) -> None:
+        """Ask whichever process has the run to tick it in `slot`; returns at once."""
+        ...
+
+    def rows_changed(self) -> None:
+        """Hint that runs or switches changed; returns at once."""
+        ...
+
+    def actors(self) -> Sequence[ActorNode]:
+        """Roots of the supervision tree; returns at once."""
+        ...
+
+    def nodes(self) -> Sequence[Node]:
+        """Processes that beat, as this one last saw them; returns at once."""
+        ...
+
+    def settle(self, op: LedgerOp, timeout_s: float) -> LedgerResult:
+        """Through the risk ledger; blocks. Raises TimeoutError, or StoreUnavailable when the ledger is down."""
+        ...
+
+    def market_now(self) -> datetime: ...
+
+    def ready(self) -> dict[str, bool]:
+        """What must be up to serve, by name; returns at once."""
+        ...
+
+    def demo_clock(self) -> DemoClock | None:
+        """None in production."""
+        ...
+
+
+class SlotOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """Tick rows of a slot when the answer was due, and how many runs were still undecided."""
+
+    rows: tuple[TickRow, ...]
+    undecided: int
+
+
+class Bridge:
+    """Asks the running system for the event loop: every call off the loop, bounded in number and time."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+        self._threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="facade-store")
+        self._places = threading.BoundedSemaphore(MAX_WAITING)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def ask(self, fn: Callable[[Store], T], *, timeout_s: float = STORE_TIMEOUT_S) -> T:
+        """`fn(store)` on a thread of ours. Raises BridgeTimeout, RunnerAway, or what `fn` raised."""
+        return await self.call(lambda: fn(self.runner.store), timeout_s=timeout_s)
+
+    async def read(self, fn: Callable[[Reads], T]) -> T:
+        """`fn(reads)` likewise."""
+        return await self.call(lambda: fn(self.runner.reads), timeout_s=STORE_TIMEOUT_S)
+
+    async def call(self, fn: Callable[[], T], *, timeout_s: float) -> T:
+        if not self._places.acquire(blocking=False):
+            raise RunnerAway("too many requests are waiting for the database")
+        future = self._threads.submit(fn)
+        future.add_done_callback(lambda _: self._places.release())
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), timeout_s)
+        except TimeoutError as error:
+            raise BridgeTimeout(f"there was no answer within {timeout_s:g} s") from error
+
+    async def settle(self, op: LedgerOp) -> LedgerResult:
+        return await self.call(
+            lambda: self.runner.settle(op, SETTLE_TIMEOUT_S), timeout_s=SETTLE_TIMEOUT_S + STORE_TIMEOUT_S
+        )
+
+    async def tick(self, run_id: RunId, slot: datetime) -> TickRow:
+        """The run's tick in `slot`: the one there is, or the one that follows from asking for it."""
+        found = await self._tick_row(run_id, slot)
+        if found is not None:
+            return found
+        self.runner.execute_tick(run_id, slot)
+        deadline = _now_s() + TICK_TIMEOUT_S
+        pause_s = _POLL_FIRST_S
+        while _now_s() < deadline:
+            await asyncio.sleep(pause_s)
+            found = await self._tick_row(run_id, slot)
+            if found is not None:
+                return found
+            pause_s = min(pause_s * 2, _POLL_LONGEST_S)
+        raise BridgeTimeout(f"the run did not finish its tick within {TICK_TIMEOUT_S:g} s")
+
+    async def due_slot(self, slot: datetime) -> SlotOutcome:
+        """Everything due in `slot`, asked of every process; whole when all is in or the time is up.
+
+        Answers within 2 s of the boundary or of the call, whichever is later (decision 11).
+        """
+        called = _now_s()
+        self.runner.tick_due(source=TickSource.CRON)
+        pause_s = _POLL_FIRST_S
+        while True:
+            undecided = await self.ask(lambda store: store.pending(slot))
+            waited = _now_s() - called
+            past_boundary = self.runner.market_now() >= slot + timedelta(seconds=CRON_ANSWER_S)
+            if not undecided or waited >= CRON_LONGEST_S or (waited >= CRON_ANSWER_S and past_boundary):
+                break
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _POLL_LONGEST_S)
+        rows = await self.ask(lambda store: store.ticks(slot=slot, limit=MAX_SLOT_ROWS))
+        return SlotOutcome(rows=tuple(rows), undecided=undecided)
+
+    def slot_due_now(self, grace_s: float) -> datetime | None:
+        """The boundary that is due at this moment, if any: windows of 30 s at most never meet another one's."""
+        now = self.runner.market_now()
+        return Timeframe.M1.slot(now) if Timeframe.M1.is_due(now, None, grace_s) else None
+
+    async def _tick_row(self, run_id: RunId, slot: datetime) -> TickRow | None:
+        rows = await self.ask(lambda store: store.ticks(run_id=run_id, slot=slot, limit=1))
+        return rows[0] if rows else None
+
+
+MAX_SLOT_ROWS: Final = 100_000
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

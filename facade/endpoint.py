@@ -1,0 +1,132 @@
+"""A route: who may call it, what it answers; errors and answers take the same way out everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from core.config import Settings
+from core.ids import UserId
+from facade.access import Access, DemoSession, Gatekeeper
+from facade.auth import Principal
+from facade.bridge import Bridge, Runner
+from facade.errors import UNFORESEEN, ApiError, api_error
+from facade.event_stream import EventHub
+
+ErrorLog = Callable[[Mapping[str, object], BaseException], None]
+JSON: Final = "application/json"
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="string")
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What every answer to a request has; `request_id` is filled in on the way out."""
+
+    ok: bool = True
+    request_id: str = ""
+
+
+class Services:
+    """What routes work with; one for each application."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        bridge: Bridge,
+        gatekeeper: Gatekeeper,
+        hub: EventHub,
+        demo: DemoSession | None,
+        error_log: ErrorLog,
+    ) -> None:
+        self.settings = settings
+        self.bridge = bridge
+        self.gatekeeper = gatekeeper
+        self.hub = hub
+        self.demo = demo
+        self.error_log = error_log
+
+    @property
+    def runner(self) -> Runner:
+        return self.bridge.runner
+
+
+class Call:
+    """One request at a route, its caller known."""
+
+    def __init__(self, request: Request, services: Services, principal: Principal | None) -> None:
+        self.request = request
+        self.services = services
+        self._principal = principal
+
+    @property
+    def principal(self) -> Principal:
+        if self._principal is None:
+            raise LookupError("this route is open to callers without a name")
+        return self._principal
+
+    @property
+    def user_id(self) -> UserId:
+        return self.principal.user_id
+
+    @property
+    def bridge(self) -> Bridge:
+        return self.services.bridge
+
+    @property
+    def settings(self) -> Settings:
+        return self.services.settings
+
+
+Handler = Callable[[Call], Awaitable[Answer | Response]]
+
+
+def route(
+    method: str,
+    path: str,
+    handler: Handler,
+    access: Access,
+    *,
+    status: int = 200,
+    needs_runner: bool = False,
+) -> Route:
+    """`needs_runner`: 503 RUNNER_DISABLED while ENABLE_STRATEGY_RUNNER is false."""
+
+    async def endpoint(request: Request) -> Response:
+        services: Services = request.app.state.services
+        try:
+            principal = await services.gatekeeper.admit(request, access)
+            if needs_runner:
+                require_runner(services)
+            answer = await handler(Call(request, services, principal))
+        except Exception as error:  # the one place where errors become answers
+            return error_response(request, error)
+        return answer if isinstance(answer, Response) else encode(request, answer, status)
+
+    return Route(path, endpoint, methods=[method], name=f"{method} {path}")
+
+
+def require_runner(services: Services) -> None:
+    if not services.settings.enable_strategy_runner:
+        raise ApiError(503, "The runner is disabled (ENABLE_STRATEGY_RUNNER).", code="RUNNER_DISABLED")
+
+
+def encode(request: Request, answer: Answer, status: int = 200) -> Response:
+    dressed = msgspec.structs.replace(answer, request_id=request.state.request_id)
+    return Response(_ENCODER.encode(dressed), status, media_type=JSON)
+
+
+def error_response(request: Request, error: Exception) -> Response:
+    told = api_error(error)
+    request_id: str = request.state.request_id
+    if told.code == UNFORESEEN:
+        services: Services = request.app.state.services
+        services.error_log(
+            {"action": "http_error", "path": request.url.path, "request_id": request_id}, error
+        )
+    body = msgspec.json.encode(told.body(request_id))
+    return Response(body, told.status, headers=told.headers, media_type=JSON)

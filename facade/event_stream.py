@@ -1,0 +1,213 @@
+"""Server-sent events from the event log: in id order, without gap, bounded for every reader.
+
+One poll of the log feeds all readers. A reader first reads the log itself from its cursor up to where the hub
+is, then takes from its queue. The store hands out events in id order and never one that a lower id may still
+follow, so a cursor is one number. A reader that falls behind is cut and resumes with `Last-Event-ID`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+import msgspec
+
+from core.errors import RunnerError
+from core.ids import RunId, UserId
+from facade.bridge import Bridge, Event, Store
+from facade.errors import ApiError, bad_field
+
+POLL_S: Final = 0.25
+PAGE: Final = 500
+QUEUE_EVENTS: Final = 1_000
+MAX_READERS: Final = 500
+MAX_READERS_PER_USER: Final = 20
+HEARTBEAT_S: Final = 15.0
+RETRY_MS: Final = 1_000
+MAX_EVENT_ID: Final = 2**63 - 1
+
+
+class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An event on the wire; the stream's id is the event's."""
+
+    id: int
+    user_id: UserId
+    run_id: RunId | None
+    seq: int
+    type: str
+    at: Any
+    payload: Any
+
+
+class Reader:
+    """One stream: whose events, and those not yet sent."""
+
+    def __init__(self, user_id: UserId | None, run_id: RunId | None, owner: UserId) -> None:
+        self.user_id = user_id
+        self.run_id = run_id
+        self.owner = owner
+        self.queue: asyncio.Queue[Event | None] = asyncio.Queue(QUEUE_EVENTS)
+        self.cut = False
+
+    def sees(self, event: Event) -> bool:
+        if self.user_id is not None and event.user_id != self.user_id:
+            return False
+        return self.run_id is None or event.run_id == self.run_id
+
+
+class EventHub:
+    """Reads the log while anybody listens."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self._readers: set[Reader] = set()
+        self._position = 0
+        self._poller: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+
+    async def stream(
+        self,
+        *,
+        owner: UserId,
+        user_id: UserId | None,
+        run_id: RunId | None = None,
+        after_id: int | None = None,
+    ) -> AsyncIterator[bytes]:
+        """Frames from after `after_id` on, or from now; `user_id` None sees everybody's.
+
+        Admission and the first read happen before this returns, so that a refusal can still be a status.
+        """
+        reader = Reader(user_id, run_id, owner)
+        self._admit(reader)
+        try:
+            position = await self._join(reader)
+            if after_id is None or (after_id > position and await self._is_foreign(after_id)):
+                after_id = position
+        except BaseException:
+            self._leave(reader)
+            raise
+        return self._frames(reader, after_id, position)
+
+    async def close(self) -> None:
+        for reader in list(self._readers):
+            self._cut(reader)
+        if self._poller is not None:
+            self._poller.cancel()
+
+    def _admit(self, reader: Reader) -> None:
+        same = sum(1 for each in self._readers if each.owner == reader.owner)
+        if len(self._readers) >= MAX_READERS or same >= MAX_READERS_PER_USER:
+            raise ApiError(429, "Too many open streams.", headers={"Retry-After": "5"})
+
+    async def _join(self, reader: Reader) -> int:
+        """Add the reader; the position its queue starts after."""
+        async with self._starting:
+            if self._poller is None or self._poller.done():
+                newest = await self._bridge.ask(lambda store: store.events(newest=True, limit=1))
+                self._position = newest[-1].id if newest else 0
+                self._poller = asyncio.create_task(self._poll(), name="event hub")
+            self._readers.add(reader)
+            return self._position
+
+    async def _is_foreign(self, after_id: int) -> bool:
+        """Whether a cursor lies beyond this log: another database's, as after a demo was started anew."""
+        newest = await self._bridge.ask(lambda store: store.events(newest=True, limit=1))
+        return not newest or after_id > newest[-1].id
+
+    def _leave(self, reader: Reader) -> None:
+        self._readers.discard(reader)
+
+    def _cut(self, reader: Reader) -> None:
+        reader.cut = True
+        self._leave(reader)
+        if reader.queue.empty():
+            reader.queue.put_nowait(None)  # wakes the one who waits
+
+    async def _poll(self) -> None:
+        """Hand out what is new until nobody listens. A store that is away is asked again at the next turn."""
+        try:
+            while self._readers:
+                events = await self._read_on()
+                for event in events:
+                    self._position = event.id
+                    self._hand_out(event)
+                if len(events) < PAGE:
+                    await asyncio.sleep(POLL_S)
+        finally:
+            # However it ends, nobody may go on waiting for a poll that is over.
+            for reader in list(self._readers):
+                self._cut(reader)
+
+    async def _read_on(self) -> list[Event]:
+        position = self._position
+        try:
+            return await self._bridge.ask(lambda store: store.events(after_id=position, limit=PAGE))
+        except RunnerError:
+            return []
+
+    def _hand_out(self, event: Event) -> None:
+        for reader in list(self._readers):
+            if reader.sees(event):
+                try:
+                    reader.queue.put_nowait(event)
+                except asyncio.QueueFull:
+                    self._cut(reader)
+
+    async def _frames(self, reader: Reader, after_id: int, position: int) -> AsyncIterator[bytes]:
+        try:
+            yield f"retry: {RETRY_MS}\nid: {after_id}\n\n".encode()
+            async for event in self._stored(reader, after_id, position):
+                yield frame(event)
+            newest = max(after_id, position)
+            while not (reader.cut and reader.queue.empty()):
+                try:
+                    waiting = await asyncio.wait_for(reader.queue.get(), HEARTBEAT_S)
+                except TimeoutError:
+                    yield b": still here\n\n"
+                    continue
+                if waiting is not None and waiting.id > newest:
+                    yield frame(waiting)
+        except RunnerError:
+            return  # the store is away: the client comes back with its cursor
+        finally:
+            self._leave(reader)
+
+    async def _stored(self, reader: Reader, after_id: int, until_id: int) -> AsyncIterator[Event]:
+        """Events of the log after `after_id` and up to `until_id`, a page at a time."""
+        while after_id < until_id:
+            page = await self._bridge.ask(_page_after(after_id, reader))
+            for event in page:
+                if event.id <= until_id:
+                    yield event
+            if len(page) < PAGE:
+                return
+            after_id = page[-1].id
+
+
+def _page_after(after_id: int, reader: Reader) -> Callable[[Store], list[Event]]:
+    return lambda store: store.events(
+        after_id=after_id, user_id=reader.user_id, run_id=reader.run_id, limit=PAGE
+    )
+
+
+def frame(event: Event) -> bytes:
+    body = StreamedEvent(
+        id=event.id,
+        user_id=event.user_id,
+        run_id=event.run_id,
+        seq=event.seq,
+        type=event.type,
+        at=event.at,
+        payload=event.payload,
+    )
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), msgspec.json.encode(body))
+
+
+def cursor_of(text: str | None) -> int | None:
+    """The event id a client resumes after; ApiError 400 for a cursor of somebody else's making."""
+    if text is None or not text.strip():
+        return None
+    if not text.isascii() or not text.isdecimal() or len(text) > 19 or int(text) > MAX_EVENT_ID:
+        raise bad_field("Last-Event-ID", "must be the id of an event")
+    return int(text)

@@ -1,0 +1,137 @@
+"""Lists, details and numbers as they are shown, from what the store read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from core.ids import StrategyId, UserId
+from core.position import ZERO
+from core.run import RunStatus, TradingMode
+from facade.bridge import ActorNode, Node, Platform, RunnerNumbers, RunSummary, StrategyDetail, StrategyView
+from facade.errors import bad_field
+from facade.schemas import (
+    CandlesShown,
+    LagShown,
+    NodeShown,
+    StatusAnswer,
+    StrategiesAnswer,
+    StrategyAnswer,
+)
+from facade.views import actor_counts, event_shown, next_slot, run_shown, strategy_shown
+
+Cursor = tuple[datetime, StrategyId]
+_MAX_CURSOR_CHARS: Final = 200
+
+
+def strategies_answer(
+    views: Sequence[StrategyView], *, limit: int, viewer: UserId, now: datetime
+) -> StrategiesAnswer:
+    """A page of `limit` out of the one more that was read."""
+    page = views[:limit]
+    return StrategiesAnswer(
+        strategies=tuple(
+            strategy_shown(view.strategy, [summary.run for summary in unarchived(view)], viewer, now)
+            for view in page
+        ),
+        next_cursor=_cursor_text(page[-1]) if len(views) > limit else None,
+    )
+
+
+def strategy_answer(detail: StrategyDetail, *, viewer: UserId, now: datetime) -> StrategyAnswer:
+    """One strategy; status, numbers and events are of the caller's runs alone."""
+    definition, runs = detail.view.strategy, unarchived(detail.view)
+    paper = [summary for summary in runs if summary.run.trading_mode is TradingMode.PAPER]
+    newest = max(runs, key=lambda summary: summary.created_at, default=None)
+    return StrategyAnswer(
+        id=definition.id,
+        name=definition.name,
+        description=definition.description,
+        type=definition.kind.value,
+        template=definition.template,
+        params=definition.parameters,
+        symbol=definition.symbol,
+        timeframe=definition.timeframe,
+        version=definition.version,
+        visibility=definition.visibility,
+        own=definition.owner_id == viewer,
+        subscriber_count=detail.subscribers,
+        trading_mode=newest.run.trading_mode if newest else None,
+        status=newest.run.status if newest else None,
+        error_message=newest.run.status_reason if newest else None,
+        last_run_at=max((each.last_run_at for each in runs if each.last_run_at), default=None),
+        last_signal_at=max((each.last_signal_at for each in runs if each.last_signal_at), default=None),
+        next_slot_at=min((slot for each in runs if (slot := next_slot(each.run, now))), default=None),
+        total_executions=detail.executions,
+        avg_execution_time_ms=detail.average_execution_ms,
+        paper_pnl_usd=sum((summary.realised for summary in paper), ZERO),
+        paper_positions_count=sum(1 for summary in paper if summary.position is not None),
+        runs=tuple(run_shown(summary.run, now) for summary in runs),
+        events=tuple(event_shown(event) for event in detail.events),
+    )
+
+
+def status_answer(
+    numbers: RunnerNumbers,
+    platform: Platform,
+    *,
+    enabled: bool,
+    actors: Sequence[ActorNode],
+    nodes: Sequence[Node],
+) -> StatusAnswer:
+    now = numbers.now
+    return StatusAnswer(
+        enabled=enabled,
+        market_time=now,
+        kill_switch=platform.kill_switch,
+        kill_switch_reason=platform.kill_switch_reason,
+        active_strategies=numbers.active_strategies,
+        active_runs=numbers.active_runs,
+        last_tick_at=numbers.last_tick_at,
+        last_tick_status=numbers.last_tick_status,
+        blocked_users_count=len(numbers.blocked),
+        last_blocked_reasons={user: reason.value for user, reason in numbers.blocked.items()},
+        nodes=tuple(NodeShown(id=node.id, version=node.version, beat_at=node.beat_at) for node in nodes),
+        candles=tuple(
+            CandlesShown(
+                symbol=series.symbol,
+                timeframe=series.timeframe,
+                strategies=series.strategies,
+                runs=series.runs,
+                next_slot=series.timeframe.next_close(now),
+            )
+            for series in numbers.series
+        ),
+        slot_lag_ms=LagShown(p50=numbers.slot_lag_p50_ms, p99=numbers.slot_lag_p99_ms),
+        actors=actor_counts(actors),
+    )
+
+
+def unarchived(view: StrategyView) -> list[RunSummary]:
+    return [summary for summary in view.runs if summary.run.status is not RunStatus.ARCHIVED]
+
+
+def read_cursor(text: str | None) -> Cursor | None:
+    """The place a page ended; ApiError 400 for a cursor of somebody else's making."""
+    if text is None:
+        return None
+    try:
+        plain = base64.urlsafe_b64decode(text[:_MAX_CURSOR_CHARS]).decode("ascii")
+        at, _, strategy_id = plain.partition("|")
+        created = msgspec.convert(at, datetime)
+        if created.tzinfo is None:
+            raise ValueError("a time without offset")
+        return created, StrategyId(UUID(strategy_id))
+    except (binascii.Error, UnicodeError, ValueError, msgspec.ValidationError) as error:
+        raise bad_field("cursor", "must be one that a page before gave") from error
+
+
+def _cursor_text(view: StrategyView) -> str:
+    plain = f"{view.created_at.isoformat()}|{view.strategy.id}"
+    return base64.urlsafe_b64encode(plain.encode("ascii")).decode("ascii")

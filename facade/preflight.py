@@ -1,0 +1,40 @@
+"""What must hold before a run may be activated: switch off, symbol and leverage allowed, money linked."""
+
+from __future__ import annotations
+
+from core.config import Settings
+from core.errors import Reason
+from core.run import Run, TradingMode
+from facade.bridge import Store
+from facade.errors import ApiError, refused
+
+
+def preflight(store: Store, run: Run, settings: Settings) -> None:
+    """Raises the first refusal: 423 for the global switch, 422 for the rest."""
+    platform = store.platform()
+    if platform.kill_switch:
+        raise refused(
+            Reason.KILL_SWITCH, f"The kill switch is on: {platform.kill_switch_reason or 'no reason given'}."
+        )
+    symbol = run.strategy.symbol
+    if symbol not in settings.symbol_whitelist:
+        allowed = ", ".join(settings.symbol_whitelist)
+        raise refused(
+            Reason.SYMBOL_NOT_ALLOWED, f"{symbol} is not among the symbols allowed here: {allowed}."
+        )
+    _within_leverage(run.settings.leverage, settings.max_leverage)
+    if run.trading_mode is TradingMode.SIGNALS:
+        return
+    account = store.account(run.account_id) if run.account_id is not None else None
+    if account is None or account.user_id != run.user_id:
+        raise ApiError(422, "The run has neither portfolio nor exchange connection.", code="NO_PORTFOLIO")
+    if account.kill_switch:
+        raise ApiError(422, f"The kill switch of {account.name} is on.", code="ACCOUNT_KILL_SWITCH")
+    _within_leverage(run.settings.leverage, account.max_leverage)
+
+
+def _within_leverage(leverage: int, allowed: int) -> None:
+    if leverage > allowed:
+        raise refused(
+            Reason.LEVERAGE_TOO_HIGH, f"A leverage of {leverage} is above the {allowed} allowed here."
+        )

@@ -1,0 +1,153 @@
+"""The runner's own endpoints: cron and operator ticks, status, risk simulation, kill switch, actors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from starlette.routing import Route
+
+from core.ids import RunId, UserId
+from core.risk import gate
+from core.run import RunStatus
+from facade.access import Access
+from facade.bridge import OpRefused, RiskSettled, RiskView, SimulateTrade, SlotOutcome, TickStatus
+from facade.decoding import Query, decode, read_body, within
+from facade.endpoint import Call, route
+from facade.errors import ApiError, not_found
+from facade.listing import status_answer
+from facade.routes.runs import execute_tick
+from facade.schemas import (
+    ActorsAnswer,
+    CronAnswer,
+    CronSummary,
+    ExecuteTick,
+    KillSwitchAnswer,
+    RiskAnswer,
+    SetKillSwitch,
+    SimulateTradeResult,
+    StatusAnswer,
+    TickAnswer,
+    TickRunsAnswer,
+)
+from facade.views import risk_answer, tick_shown
+
+MAX_SIMULATED_USDT: Final = 1_000_000_000
+_STATUSES: Final = {status.value: status.value for status in TickStatus}
+
+
+async def cron(call: Call) -> CronAnswer:
+    """Runs everything due, on every process. Schedulers send bodies of their own making: none is read."""
+    await read_body(call.request)
+    runner = call.services.runner
+    started = runner.market_now()
+    slot = call.bridge.slot_due_now(call.settings.runner_grace_sec)
+    if slot is None:
+        summary, notes = CronSummary(), ["No candle close is due at this moment."]
+    else:
+        summary, notes = _summary(await call.bridge.due_slot(slot))
+    return CronAnswer(
+        ran_at=slot or started,
+        started_at=started,
+        finished_at=runner.market_now(),
+        summary=summary,
+        notes=tuple(notes),
+    )
+
+
+async def tick(call: Call) -> TickAnswer:
+    body = await decode(call.request, ExecuteTick)
+    run_id = RunId(body.strategy_run_id)
+    run = await call.bridge.ask(lambda store: store.run(run_id))
+    if run is None or run.status is RunStatus.ARCHIVED:
+        raise not_found()
+    return await execute_tick(call, run)
+
+
+async def status(call: Call) -> StatusAnswer:
+    runner = call.services.runner
+    numbers = await call.bridge.read(lambda reads: reads.numbers())
+    platform = await call.bridge.ask(lambda store: store.platform())
+    return status_answer(
+        numbers,
+        platform,
+        enabled=call.settings.enable_strategy_runner,
+        actors=runner.actors(),
+        nodes=runner.nodes(),
+    )
+
+
+async def tick_runs(call: Call) -> TickRunsAnswer:
+    query = Query(call.request)
+    limit, run_id = query.limit(), query.uuid("runId")
+    wanted, since = query.choice("status", _STATUSES), query.time("since")
+    query.done()
+    rows = await call.bridge.ask(
+        lambda store: store.ticks(
+            run_id=RunId(run_id) if run_id else None, status=wanted, since=since, limit=limit
+        )
+    )
+    return TickRunsAnswer(ticks=tuple(tick_shown(row) for row in rows))
+
+
+async def simulate_trade_result(call: Call) -> RiskAnswer:
+    if not call.settings.enable_runner_admin_endpoints:
+        raise not_found()
+    body = await decode(call.request, SimulateTradeResult)
+    delta = within("pnlDeltaUsdt", body.pnl_delta_usdt, -MAX_SIMULATED_USDT, MAX_SIMULATED_USDT)
+    settled = await call.bridge.settle(SimulateTrade(user_id=UserId(body.user_id), delta=delta))
+    if isinstance(settled, OpRefused):
+        raise ApiError(422, settled.sentence)
+    assert isinstance(settled, RiskSettled)
+    now = call.services.runner.market_now()
+    blocked = gate(settled.state, settled.limits, now)
+    view = RiskView(user_id=settled.user_id, state=settled.state, limits=settled.limits, blocked=blocked)
+    return risk_answer(view, now)
+
+
+async def kill_switch(call: Call) -> KillSwitchAnswer:
+    body = await decode(call.request, SetKillSwitch)
+    reason = body.reason or f"set by {call.user_id}"
+    await call.bridge.ask(lambda store: store.set_kill_switch(on=body.on, reason=reason))
+    call.services.runner.rows_changed()
+    return KillSwitchAnswer(on=body.on, reason=reason if body.on else None)
+
+
+async def actors(call: Call) -> ActorsAnswer:
+    return ActorsAnswer(actors=tuple(call.services.runner.actors()))
+
+
+def _summary(outcome: SlotOutcome) -> tuple[CronSummary, list[str]]:
+    count = Counter(row.status for row in outcome.rows)
+    summary = CronSummary(
+        processed=len(outcome.rows) + outcome.undecided,
+        ran=count[TickStatus.OK],
+        skipped=count[TickStatus.SKIPPED] + count[TickStatus.MISSED],
+        blocked=count[TickStatus.BLOCKED],
+        errors=count[TickStatus.ERROR],
+    )
+    if not outcome.undecided:
+        return summary, []
+    return summary, [f"{outcome.undecided} of {summary.processed} runs were not decided yet."]
+
+
+ROUTES: list[Route] = [
+    *(
+        route(method, path, cron, Access.CRON, needs_runner=True)
+        for method, path in (
+            ("POST", "/api/runner/cron"),
+            ("GET", "/api/cron/strategies"),
+            ("POST", "/api/cron/strategies"),
+            ("GET", "/api/cron/strategy-executor"),
+            ("POST", "/api/cron/strategy-executor"),
+        )
+    ),
+    route("POST", "/api/runner/execute-tick", tick, Access.ADMIN, needs_runner=True),
+    route("GET", "/api/runner/status", status, Access.ADMIN, needs_runner=True),
+    route("GET", "/api/runner/tick-runs", tick_runs, Access.ADMIN, needs_runner=True),
+    route(
+        "POST", "/api/runner/simulate-trade-result", simulate_trade_result, Access.ADMIN, needs_runner=True
+    ),
+    route("PUT", "/api/runner/kill-switch", kill_switch, Access.ADMIN, needs_runner=True),
+    route("GET", "/api/runner/actors", actors, Access.ADMIN, needs_runner=True),
+]

@@ -1,0 +1,101 @@
+"""One run by its id: what it is, and the verbs that change its status."""
+
+from __future__ import annotations
+
+from starlette.routing import Route
+
+from core.config import Settings
+from core.errors import Reason
+from core.ids import RunId
+from core.run import Run, RunCommand, RunStatus
+from facade.access import Access
+from facade.bridge import Store
+from facade.decoding import decode, path_uuid
+from facade.endpoint import Call, Handler, require_runner, route
+from facade.errors import ApiError, not_found
+from facade.preflight import preflight
+from facade.schemas import Nothing, RunAnswer, SetStatus, TickAnswer, VerbAnswer
+from facade.views import run_shown, tick_answer
+
+ACTIVATING = frozenset({RunCommand.START, RunCommand.RESUME})
+COMMAND_FOR = {"active": RunCommand.START, "paused": RunCommand.PAUSE, "stopped": RunCommand.STOP}
+VERBS = {
+    "start": RunCommand.START,
+    "pause": RunCommand.PAUSE,
+    "resume": RunCommand.RESUME,
+    "stop": RunCommand.STOP,
+}
+
+
+async def run_of(call: Call) -> Run:
+    """The run the path names: the caller's own, any for an administrator, 404 for everybody else (I12)."""
+    run_id = RunId(path_uuid(call.request))
+    run = await call.bridge.ask(lambda store: store.run(run_id))
+    if run is None or (run.user_id != call.user_id and not call.principal.admin):
+        raise not_found()
+    return run
+
+
+async def command(call: Call, run: Run, wanted: RunCommand) -> VerbAnswer:
+    """The status change, with the preflight before an activation."""
+    if wanted in ACTIVATING:
+        require_runner(call.services)
+    user_id, settings = call.user_id, call.settings
+    changed = await call.bridge.ask(lambda store: _change(store, run, wanted, by=user_id, settings=settings))
+    call.services.runner.rows_changed()
+    return VerbAnswer(
+        run_id=changed.id,
+        strategy_id=changed.strategy.id,
+        status=changed.status,
+        trading_mode=changed.trading_mode,
+        execution_mode=changed.execution_mode,
+    )
+
+
+async def execute_tick(call: Call, run: Run) -> TickAnswer:
+    """One tick in the slot the moment belongs to; the one there is, where it has been ticked."""
+    if run.status is not RunStatus.ACTIVE:
+        raise ApiError(
+            409, f"Only an active run ticks; this one is {run.status}.", code=Reason.NOT_ACTIVE.upper()
+        )
+    slot = run.strategy.timeframe.slot(call.services.runner.market_now())
+    return tick_answer(await call.bridge.tick(run.id, slot))
+
+
+async def show(call: Call) -> RunAnswer:
+    return RunAnswer(run=run_shown(await run_of(call), call.services.runner.market_now()))
+
+
+async def set_status(call: Call) -> VerbAnswer:
+    body = await decode(call.request, SetStatus)
+    return await command(call, await run_of(call), COMMAND_FOR[body.status])
+
+
+async def tick(call: Call) -> TickAnswer:
+    await decode(call.request, Nothing)
+    return await execute_tick(call, await run_of(call))
+
+
+def _verb(wanted: RunCommand) -> Handler:
+    async def handler(call: Call) -> VerbAnswer:
+        await decode(call.request, Nothing)
+        return await command(call, await run_of(call), wanted)
+
+    return handler
+
+
+def _change(store: Store, run: Run, wanted: RunCommand, *, by: str, settings: Settings) -> Run:
+    if wanted in ACTIVATING and run.status is not RunStatus.ACTIVE:
+        preflight(store, run, settings)
+    return store.command(run.id, wanted, by=by)
+
+
+ROUTES: list[Route] = [
+    route("GET", "/api/runs/{id}", show, Access.USER),
+    route("PUT", "/api/runs/{id}/status", set_status, Access.USER),
+    route("POST", "/api/runs/{id}/execute-tick", tick, Access.USER, needs_runner=True),
+    *(
+        route("POST", f"/api/runs/{{id}}/{verb}", _verb(wanted), Access.USER)
+        for verb, wanted in VERBS.items()
+    ),
+]

@@ -1,0 +1,113 @@
+"""Strategies of the caller: list, create, detail, and the caller's run of one through its verbs."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from starlette.routing import Route
+
+from core.ids import StrategyId
+from core.run import Run, RunCommand
+from facade.access import Access
+from facade.bridge import StrategyDetail
+from facade.creation import carry_out, plan
+from facade.decoding import Query, decode, decode_either_case, path_uuid
+from facade.endpoint import Call, Handler, route
+from facade.errors import ApiError, Detail, not_found
+from facade.listing import read_cursor, strategies_answer, strategy_answer, unarchived
+from facade.routes.runs import COMMAND_FOR, VERBS, command, execute_tick
+from facade.schemas import (
+    CreatedAnswer,
+    CreateStrategy,
+    Nothing,
+    SetStatus,
+    StrategiesAnswer,
+    StrategyAnswer,
+    TickAnswer,
+    VerbAnswer,
+)
+from facade.views import run_shown, strategy_shown
+
+
+async def list_strategies(call: Call) -> StrategiesAnswer:
+    query = Query(call.request)
+    limit, before = query.limit(), read_cursor(query.text("cursor"))
+    query.done()
+    user_id, now = call.user_id, call.services.runner.market_now()
+    views = await call.bridge.read(lambda reads: reads.strategies(user_id, limit=limit + 1, before=before))
+    return strategies_answer(views, limit=limit, viewer=user_id, now=now)
+
+
+async def create(call: Call) -> CreatedAnswer:
+    creation = plan(await decode_either_case(call.request, CreateStrategy), call.user_id, uuid4)
+    created = await call.bridge.ask(lambda store: carry_out(store, creation, uuid4))
+    call.services.runner.rows_changed()
+    now = call.services.runner.market_now()
+    runs = [created.run] if created.run is not None else []
+    return CreatedAnswer(
+        id=created.strategy.id,
+        strategy=strategy_shown(created.strategy, runs, call.user_id, now),
+        run_id=created.run.id if created.run is not None else None,
+        run=run_shown(created.run, now) if created.run is not None else None,
+    )
+
+
+async def detail(call: Call) -> StrategyAnswer:
+    seen = await _seen(call)
+    return strategy_answer(seen, viewer=call.user_id, now=call.services.runner.market_now())
+
+
+async def set_status(call: Call) -> VerbAnswer:
+    body = await decode(call.request, SetStatus)
+    return await command(call, await _only_run(call), COMMAND_FOR[body.status])
+
+
+async def tick(call: Call) -> TickAnswer:
+    await decode(call.request, Nothing)
+    return await execute_tick(call, await _only_run(call))
+
+
+async def _seen(call: Call) -> StrategyDetail:
+    """The strategy in the path with the caller's runs of it; 404 where there is none they may see."""
+    strategy_id, user_id = StrategyId(path_uuid(call.request)), call.user_id
+    found = await call.bridge.read(lambda reads: reads.strategy(strategy_id, user_id))
+    if found is None:
+        raise not_found()
+    return found
+
+
+async def _only_run(call: Call) -> Run:
+    """The caller's run of the strategy in the path; 409 when there is none or the choice is not ours."""
+    runs = [summary.run for summary in unarchived((await _seen(call)).view)]
+    if not runs:
+        raise ApiError(409, "You have no run of this strategy.", code="NO_RUN")
+    if len(runs) > 1:
+        choices = [Detail(id=str(run.id), message=f"{run.trading_mode}, {run.status}") for run in runs]
+        raise ApiError(
+            409,
+            "You have several runs of this strategy; name one under /api/runs/{id}.",
+            code="SEVERAL_RUNS",
+            details=choices,
+        )
+    return runs[0]
+
+
+def _verb(wanted: RunCommand) -> Handler:
+    async def handler(call: Call) -> VerbAnswer:
+        await decode(call.request, Nothing)
+        return await command(call, await _only_run(call), wanted)
+
+    return handler
+
+
+ROUTES: list[Route] = [
+    route("GET", "/api/strategies", list_strategies, Access.USER),
+    route("POST", "/api/strategies", create, Access.USER, status=201),
+    route("GET", "/api/strategies/{id}", detail, Access.USER),
+    route("PUT", "/api/strategies/{id}/status", set_status, Access.USER),
+    route("POST", "/api/strategies/{id}/execute-tick", tick, Access.USER, needs_runner=True),
+    *(
+        route("POST", f"/api/strategies/{{id}}/{verb}", _verb(wanted), Access.USER)
+        for verb, wanted in VERBS.items()
+    ),
+]

@@ -1,0 +1,79 @@
+"""Serving the application: uvicorn with every limit stated; a port that is taken is one sentence."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+
+from core.errors import RunnerError
+from facade.endpoint import Services
+
+KEEP_ALIVE_S: Final = 30
+SHUTDOWN_S: Final = 5
+MAX_CONNECTIONS: Final = 1_000
+BACKLOG: Final = 1_024
+MAX_HEADER_BYTES: Final = 32_768
+
+
+class Server(uvicorn.Server):
+    """Ends event streams first when it stops: they would keep their connections open."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        services: Services = self.config.app.state.services  # type: ignore[union-attr]
+        await services.hub.close()
+        await super().shutdown(sockets)
+
+
+def server(app: Starlette) -> Server:
+    """A server for `app` to be run on a listening socket: `await server(app).serve([listen(...)])`."""
+    return Server(
+        uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # The caller's address decides about limits and the demo's log-in: no header may change it.
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+            limit_concurrency=MAX_CONNECTIONS,
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        )
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; RunnerError with one sentence when there can be none."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise RunnerError(f"HOST {host} is no address of this machine.") from error
+    opened = socket.socket(family, kind, protocol)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+        opened.listen(BACKLOG)
+    except OSError as error:
+        opened.close()
+        raise RunnerError(_why(error, host, port)) from error
+    opened.setblocking(False)
+    return opened
+
+
+def _why(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} on {host} is taken; stop what uses it or choose another with --port."
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"Port {port} on {host} needs rights this user does not have; choose one above 1023."
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"HOST {host} is no address of this machine."
+    return f"Port {port} on {host} cannot be opened: {error.strerror}."

@@ -1,0 +1,156 @@
+"""Rows as they are shown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID, uuid5
+
+from core.definition import StrategyDefinition
+from core.ids import RunId, UserId
+from core.risk import risk_day
+from core.run import Run, ticks
+from facade.bridge import ActorNode, Event, RiskView, TickRow
+from facade.schemas import (
+    ActorCounts,
+    EventShown,
+    RiskAnswer,
+    RunShown,
+    StrategyShown,
+    TickAnswer,
+    TickShown,
+)
+
+_TICK_NAMESPACE: Final = UUID("5c8f9d1e-6f0b-5d1c-9c0e-3b1f7a2d4e60")
+
+
+def tick_id(run_id: RunId, slot: datetime) -> UUID:
+    """One id per (run, slot), the same whoever computes it."""
+    return uuid5(_TICK_NAMESPACE, f"{run_id}@{slot.isoformat()}")
+
+
+def tick_answer(row: TickRow) -> TickAnswer:
+    return TickAnswer(
+        status=row.status.value,
+        reason=row.reason,
+        signal=row.signal,
+        latency_ms=round(row.latency_ms, 3),
+        tick_id=tick_id(row.run_id, row.slot),
+        strategy_run_id=row.run_id,
+        slot=row.slot,
+    )
+
+
+def tick_shown(row: TickRow) -> TickShown:
+    return TickShown(
+        tick_id=tick_id(row.run_id, row.slot),
+        run_id=row.run_id,
+        user_id=row.user_id,
+        slot=row.slot,
+        status=row.status.value,
+        signal=row.signal,
+        reason=row.reason,
+        source=row.source.value,
+        scheduled_at=row.scheduled_at,
+        finished_at=row.finished_at,
+        latency_ms=round(row.latency_ms, 3),
+        worker=row.worker,
+    )
+
+
+def run_shown(run: Run, now: datetime) -> RunShown:
+    settings = run.settings
+    return RunShown(
+        id=run.id,
+        strategy_id=run.strategy.id,
+        user_id=run.user_id,
+        account_id=run.account_id,
+        trading_mode=run.trading_mode,
+        execution_mode=run.execution_mode,
+        status=run.status,
+        error_message=run.status_reason,
+        direction=settings.direction,
+        leverage=settings.leverage,
+        margin_mode=settings.margin_mode,
+        position_mode=settings.position_mode,
+        order_size_pct=settings.order_size_pct,
+        initial_capital_usdt=settings.capital,
+        take_profit_pct=settings.take_profit_pct,
+        stop_loss_pct=settings.stop_loss_pct,
+        adapter_errors=run.adapter_errors,
+        activated_at=run.activated_at,
+        last_slot_at=run.last_slot,
+        next_slot_at=next_slot(run, now),
+    )
+
+
+def next_slot(run: Run, now: datetime) -> datetime | None:
+    """The next candle close this run ticks at by itself."""
+    return run.strategy.timeframe.next_close(now) if ticks(run) else None
+
+
+def strategy_shown(
+    definition: StrategyDefinition, runs: Iterable[Run], viewer: UserId, now: datetime
+) -> StrategyShown:
+    return StrategyShown(
+        id=definition.id,
+        name=definition.name,
+        description=definition.description,
+        type=definition.kind.value,
+        template=definition.template,
+        params=definition.parameters,
+        symbol=definition.symbol,
+        timeframe=definition.timeframe,
+        version=definition.version,
+        visibility=definition.visibility,
+        own=definition.owner_id == viewer,
+        runs=tuple(run_shown(run, now) for run in runs),
+    )
+
+
+def event_shown(event: Event) -> EventShown:
+    return EventShown(
+        id=event.id,
+        run_id=event.run_id,
+        seq=event.seq,
+        type=event.type,
+        at=event.at,
+        payload=event.payload,
+    )
+
+
+def risk_answer(view: RiskView, now: datetime) -> RiskAnswer:
+    state = view.state
+    day = state.day(now)
+    return RiskAnswer(
+        user_id=view.user_id,
+        day=risk_day(now),
+        realized_pnl_usdt=day.pnl,
+        trades_count=day.trades,
+        consecutive_losses=state.streak,
+        last_trade_at=state.last_trade_at,
+        is_paused=state.is_paused(now),
+        paused_until=state.paused_until,
+        paused_reason=state.paused_reason,
+        blocked_reason=view.blocked,
+    )
+
+
+def actor_counts(roots: Sequence[ActorNode]) -> ActorCounts:
+    nodes = list(_walk(roots))
+    return ActorCounts(
+        total=len(nodes),
+        restarts=sum(node.restarts for node in nodes),
+        mailbox_length=sum(node.mailbox_length for node in nodes),
+        by_state=dict(Counter(node.state for node in nodes)),
+    )
+
+
+def _walk(roots: Sequence[ActorNode]) -> Iterable[ActorNode]:
+    waiting = list(roots)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(node.children)
