@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -25,36 +26,33 @@ from actors.runtime.ref import DispatchedRef
 # pykka's own logger: its users, and its test suite, look there.
 _log = logging.getLogger("pykka")
 _reports = Reports(ignore, time.monotonic)
+_flag_lock = threading.Lock()
 
 
 class Flag:
-    """The part of threading.Event that pykka uses, a kilobyte smaller."""
+    """The part of threading.Event that pykka uses, a kilobyte smaller until somebody waits."""
 
-    __slots__ = ("_is_set",)
+    __slots__ = ("_event", "_is_set")
 
     def __init__(self) -> None:
         self._is_set = False
+        self._event: threading.Event | None = None
 
     def is_set(self) -> bool:
         return self._is_set
 
     def set(self) -> None:
         self._is_set = True
-
-    def clear(self) -> None:
-        self._is_set = False
+        if self._event is not None:
+            self._event.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Poll until set; stopping is rare, so nothing is kept to be notified by."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause = Flag._pause
-        while not self._is_set:
-            if deadline is not None and time.monotonic() >= deadline:
-                return False
-            pause(0.002)
-        return True
-
-    _pause = staticmethod(time.sleep)
+        with _flag_lock:
+            if self._event is None:
+                self._event = threading.Event()
+        if not self._is_set:  # looked at after the event is there: a set() from here on will find it
+            self._event.wait(timeout)
+        return self._is_set
 
 
 class Tombstone:

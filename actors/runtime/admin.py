@@ -52,6 +52,4 @@ class ChildCounts(msgspec.Struct, frozen=True, kw_only=True):
     active: int
 
 
-Admin = (
-    StartChild | TerminateChild | RestartChild | DeleteChild | PauseChild | ResumeChild | CountChildren
-)
+Admin = StartChild | TerminateChild | RestartChild | DeleteChild | PauseChild | ResumeChild | CountChildren

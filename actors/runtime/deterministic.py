@@ -154,9 +154,7 @@ class DeterministicTimers:
         self._dispatcher.call_at(epoch_us(when), handle.fire)
         return handle
 
-    def after(
-        self, seconds: float, to: ShellRef, message: object, every: float | None = None
-    ) -> TimerHandle:
+    def after(self, seconds: float, to: ShellRef, message: object, every: float | None = None) -> TimerHandle:
         handle = TimerHandle(to, message, every)
         due = self._dispatcher.clock.us + round(seconds * 1e6)
         if every is None:

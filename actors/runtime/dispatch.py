@@ -1,7 +1,7 @@
 """Worker threads that give actors their turns.
 
 An idle actor costs no thread. A worker that stays in one turn while others wait is replaced by another, so a blocked
-handler delays nobody for longer than `stall_s`; the replaced one leaves when its turn ends.
+handler delays the others by about three times `stall_s`; the replaced one leaves when its turn ends.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ MAX_REPLACEMENTS = 16
 
 
 class _Worker:
-    __slots__ = ("replaced", "running", "seen", "thread", "turns")
+    __slots__ = ("latest", "overdue", "replaced", "seen", "thread")
 
     def __init__(self) -> None:
-        self.turns = 0
-        self.running: Runnable | None = None
-        self.seen = -1  # the turn the watchdog saw last
+        self.latest: Runnable | None = (
+            None  # whose turn began last; the watchdog takes it away to see it change
+        )
+        self.seen: Runnable | None = None
+        self.overdue = 0  # looks in a row at which others waited and no turn had begun
         self.replaced = False
         self.thread: threading.Thread
 
@@ -44,7 +46,7 @@ class PoolDispatcher:
         throughput: int = 32,
         *,
         time_slice_s: float = 0.005,
-        stall_s: float = 0.25,
+        stall_s: float = 0.1,
         name: str = "cpu",
         sink: Sink = ignore,
     ) -> None:
@@ -99,10 +101,8 @@ class PoolDispatcher:
             runnable = get()
             if runnable is None:
                 break
-            worker.turns += 1
-            worker.running = runnable
+            worker.latest = runnable
             runnable.run_batch(throughput, monotonic, slice_s)
-            worker.running = None
         with self._lock:
             if worker in self._workers:
                 self._workers.remove(worker)
@@ -111,9 +111,14 @@ class PoolDispatcher:
         while not self._stopped.wait(self._stall_s):
             with self._lock:
                 for worker in tuple(self._workers):
-                    stuck = worker.running is not None and worker.turns == worker.seen
-                    worker.seen = worker.turns
-                    if stuck and not worker.replaced and self._queue.qsize():
+                    latest, worker.latest = worker.latest, None
+                    if latest is not None or not self._queue.qsize():
+                        worker.seen = latest or worker.seen
+                        worker.overdue = 0
+                        continue
+                    worker.overdue += 1
+                    # Twice, because at a single look it may be just about to take what has just come.
+                    if worker.overdue >= 2 and not worker.replaced:
                         self._replace(worker)
 
     def _replace(self, worker: _Worker) -> None:
@@ -125,7 +130,7 @@ class PoolDispatcher:
         stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
         self._sink(
             "worker_stuck",
-            {"worker": worker.thread.name, "actor": str(worker.running), "stack": stack},
+            {"worker": worker.thread.name, "actor": str(worker.seen), "stack": stack},
         )
 
 

@@ -123,7 +123,11 @@ class _Drive:
     __slots__ = ("_co", "_delivery", "_dispatcher", "_done", "_timed_out")
 
     def __init__(
-        self, co: Coroutine[Any, Any, Any], delivery: Delivery, dispatcher: DeterministicDispatcher, timeout_s: float
+        self,
+        co: Coroutine[Any, Any, Any],
+        delivery: Delivery,
+        dispatcher: DeterministicDispatcher,
+        timeout_s: float,
     ) -> None:
         self._co = co
         self._delivery = delivery
@@ -137,10 +141,8 @@ class _Drive:
         if self._done:
             return
         try:
-            if self._timed_out:
-                seconds = self._co.throw(asyncio.CancelledError())
-            else:
-                seconds = self._co.send(None)
+            co = self._co
+            seconds = co.throw(asyncio.CancelledError()) if self._timed_out else co.send(None)
         except StopIteration as stop:
             self._done = True
             self._delivery.succeed(stop.value)
@@ -158,7 +160,7 @@ class _Drive:
     def _sleep(self, seconds: object) -> None:
         if isinstance(seconds, float | int):
             dispatcher = self._dispatcher
-            dispatcher.call_at(dispatcher.clock.us + round(seconds * 1e6), lambda: self._wake())
+            dispatcher.call_at(dispatcher.clock.us + round(seconds * 1e6), self._wake)
         else:
             self._done = True
             self._co.close()

@@ -1,19 +1,19 @@
 """What the runtime refuses, and how it says so.
 
-    RuntimeRefusal
-    ├── Overloaded            an executor's, loop's or timer's bound is reached: the work was not started
-    ├── BlockingOnWorker      a blocking get() inside a handler: it would stop everybody else's turn
-    └── SupervisionRefusal    an administrative call that changed nothing
-        ├── BadSpec           names the field
-        ├── ChildNotFound
-        ├── ChildRunning
-        ├── AlreadyStarted    carries the running child's ref
-        └── AlreadyPresent    the spec is kept, the child is down
-    ChildError                something a child did; carries its id and the cause
-    ├── StartFailed           it raised in start-up
-    └── GaveUp                its restart intensity was exceeded
-    MailboxFull               an ask refused by a full mailbox (an ActorDeadError: nobody will answer)
-    AskTimeout                a pykka.Timeout naming target, message type and seconds
+RuntimeRefusal
+├── Overloaded            an executor's, loop's or timer's bound is reached: the work was not started
+├── BlockingOnWorker      a blocking get() inside a handler: it would stop everybody else's turn
+└── SupervisionRefusal    an administrative call that changed nothing
+    ├── BadSpec           names the field
+    ├── ChildNotFound
+    ├── ChildRunning
+    ├── AlreadyStarted    carries the running child's ref
+    └── AlreadyPresent    the spec is kept, the child is down
+ChildError                something a child did; carries its id and the cause
+├── StartFailed           it raised in start-up
+└── GaveUp                its restart intensity was exceeded
+MailboxFull               an ask refused by a full mailbox (an ActorDeadError: nobody will answer)
+AskTimeout                a pykka.Timeout naming target, message type and seconds
 """
 
 from __future__ import annotations

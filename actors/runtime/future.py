@@ -108,9 +108,13 @@ class SlimFuture(pykka.Future[T]):
             return (yield from loop.run_in_executor(None, self.get).__await__())
         settled: asyncio.Future[None] = loop.create_future()
 
+        def wake() -> None:
+            if not settled.done():
+                settled.set_result(None)
+
         def tell(_: SlimFuture[T]) -> None:
             try:
-                loop.call_soon_threadsafe(lambda: settled.done() or settled.set_result(None))
+                loop.call_soon_threadsafe(wake)
             except RuntimeError:  # the loop was closed: nobody waits any more
                 return
 

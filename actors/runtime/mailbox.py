@@ -80,7 +80,12 @@ class Mailbox:
             self._refuse(item, "full")
             return False
         user.append(item)
-        return self._queued()
+        if self.closed:  # lost the race with close(): nobody else will look again
+            self._drain()
+            return False
+        if self._idle.acquire(False):
+            self._schedule(self.owner)
+        return True
 
     def put_control(self, item: object) -> bool:
         """Queue in the control lane. Signals and notices always fit: there are only a few per actor or watch."""
@@ -122,7 +127,7 @@ class Mailbox:
         return not self.user
 
     def _queued(self) -> bool:
-        if self.closed:  # lost the race with close(): nobody else will look again
+        if self.closed:
             self._drain()
             return False
         if self._idle.acquire(False):

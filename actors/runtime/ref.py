@@ -36,7 +36,7 @@ class DispatchedRef(ActorRef[A]):
         return future.get() if block else future
 
 
-class ShellRef(ActorRef["Shell"]):
+class ShellRef(ActorRef[Any]):
     """The address of a supervised actor: its name, and whichever mailbox it has in this life."""
 
     __slots__ = ("_driver", "actor_inbox", "name")

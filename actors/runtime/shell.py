@@ -1,10 +1,10 @@
 """The lasting part of a supervised actor: name, ref and mailbox, around one behaviour after another.
 
-    NEW → STARTING → RUNNING ⇄ PAUSED, → DRAINING
-    any of these → FAILED (frozen, the supervisor decides) → STARTING | RUNNING | STOPPED
-    RUNNING, PAUSED → ENDED (by itself) → STARTING | STOPPED
-    told to stop, mail kept → HALTED → STARTING;  told to stop → STOPPED → STARTING (manual restart)
-    ABANDONED: overstayed its stop deadline; its thread may still be in a handler, nothing of it counts any more
+NEW → STARTING → RUNNING ⇄ PAUSED, → DRAINING
+any of these → FAILED (frozen, the supervisor decides) → STARTING | RUNNING | STOPPED
+RUNNING, PAUSED → ENDED (by itself) → STARTING | STOPPED
+told to stop, mail kept → HALTED → STARTING;  told to stop → STOPPED → STARTING (manual restart)
+ABANDONED: overstayed its stop deadline; its thread may still be in a handler, nothing of it counts any more
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class Shell(pykka.Actor):
             while user and not box.held:
                 item = user.popleft()
                 if item.__class__ is Letter:
-                    self._open(cast(Letter, item))
+                    self._open(item)
                 else:
                     self.behaviour.receive(item)  # type: ignore[union-attr]
                 throughput -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -75,6 +76,10 @@ Policy = Callable[[Any, object], tuple[Any, Directive | None]]
 """Pure rule over a child's reports: (state or None, report) -> (new state, directive or None to carry on)."""
 
 
+# One for all specs: an empty dict for each of 100,000 runs would be 6 MB.
+_NO_DIRECTIVES: Mapping[type[Exception], Directive] = MappingProxyType({})
+
+
 class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One child: `id` is its logical name, unique in the system; `factory` builds a fresh behaviour per incarnation.
 
@@ -88,7 +93,7 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: float = 20.0
     significant: bool = False
     backoff: Backoff = NO_BACKOFF
-    directives: Mapping[type[Exception], Directive] = msgspec.field(default_factory=dict)
+    directives: Mapping[type[Exception], Directive] = _NO_DIRECTIVES
     otherwise: Directive = Directive.RESTART
     policy: Policy | None = None
     dispatcher: str = "cpu"

@@ -154,11 +154,14 @@ class Supervisor(Parent):
                 case TerminateChild(id=child_id, mode=mode):
                     self.terminate_child(child_id, mode, then=lambda: reply.set(None))
                 case DeleteChild(id=child_id):
-                    reply.set(self.delete_child(child_id))
+                    self.delete_child(child_id)
+                    reply.set(None)
                 case PauseChild(id=child_id, reason=reason):
-                    reply.set(self.pause_child(child_id, reason))
+                    self.pause_child(child_id, reason)
+                    reply.set(None)
                 case ResumeChild(id=child_id):
-                    reply.set(self.resume_child(child_id))
+                    self.resume_child(child_id)
+                    reply.set(None)
                 case CountChildren():
                     reply.set(self.count_children())
         except SupervisionRefusal as refusal:

@@ -84,7 +84,7 @@ class ActorSystem:
         db_workers: int = 4,
         cpu_workers: int = 1,
         throughput: int = 32,
-        stall_s: float = 0.25,
+        stall_s: float = 0.1,
         rng: random.Random | None = None,
         sink: Sink = ignore,
     ) -> ActorSystem:
@@ -104,7 +104,12 @@ class ActorSystem:
 
     @classmethod
     def deterministic(
-        cls, clock: VirtualClock, rng: random.Random | None = None, *, throughput: int = 32, sink: Sink = ignore
+        cls,
+        clock: VirtualClock,
+        rng: random.Random | None = None,
+        *,
+        throughput: int = 32,
+        sink: Sink = ignore,
     ) -> ActorSystem:
         """In the calling thread; `system.virtual` is the dispatcher to run."""
         dispatcher = DeterministicDispatcher(clock, rng, throughput)

@@ -25,7 +25,8 @@ class ThreadEffects:
 
     def __init__(self, workers: int) -> None:
         self._calls: queue.Queue[tuple[Callable[[], object], Delivery] | None] = queue.Queue(CALLS_MAX)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopped = False
         self._under_way = 0
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
@@ -52,6 +53,9 @@ class ThreadEffects:
         incarnation: int = ANY_INCARNATION,
     ) -> None:
         delivery = Delivery(to, reply, failed, incarnation)
+        if self._stopped:
+            delivery.fail(EffectCancelled("the executor has stopped"))
+            return
         try:
             self._calls.put_nowait((fn, delivery))
         except queue.Full:
@@ -68,17 +72,17 @@ class ThreadEffects:
     ) -> None:
         delivery = Delivery(to, reply, failed, incarnation)
         with self._lock:
-            accepted = self._under_way < COROUTINES_MAX
+            stopped = self._stopped
+            accepted = not stopped and self._under_way < COROUTINES_MAX
             self._under_way += accepted
-        if not accepted:
-            co.close()
-            delivery.fail(Overloaded(f"{COROUTINES_MAX} coroutines are under way"))
-            return
-        try:
+        if accepted:
             self._loop.call_soon_threadsafe(self._start, co, delivery, timeout_s)
-        except RuntimeError:  # the loop is closed
-            co.close()
+            return
+        co.close()
+        if stopped:
             delivery.fail(EffectCancelled("the event loop has stopped"))
+        else:
+            delivery.fail(Overloaded(f"{COROUTINES_MAX} coroutines are under way"))
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         return asyncio.sleep(seconds)
@@ -86,10 +90,13 @@ class ThreadEffects:
     def stop(self, timeout_s: float) -> bool:
         """Cancel coroutines, let running calls end; false when something was still at it after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
-        self._discard_calls()
-        for _ in self._workers:
-            self._calls.put(None)
-        self._loop.call_soon_threadsafe(self._cancel_all)
+        with self._lock:
+            begun, self._stopped = self._stopped, True
+        if not begun:
+            self._discard_calls()
+            for _ in self._workers:
+                self._calls.put(None, timeout=timeout_s)
+            self._loop.call_soon_threadsafe(self._cancel_all)
         for thread in (*self._workers, self._loop_thread):
             thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in (*self._workers, self._loop_thread))
@@ -122,25 +129,30 @@ class ThreadEffects:
         self._loop.close()
 
     def _start(self, co: Coroutine[Any, Any, Any], delivery: Delivery, timeout_s: float) -> None:
-        task = self._loop.create_task(self._finish(co, delivery, timeout_s))
+        task = self._loop.create_task(asyncio.wait_for(co, timeout_s))
         self._tasks.add(task)  # the loop itself keeps only a weak reference
-        task.add_done_callback(self._done)
+        task.add_done_callback(lambda done: self._done(done, co, delivery))
+        if self._stopped:
+            task.cancel()
 
-    async def _finish(self, co: Coroutine[Any, Any, Any], delivery: Delivery, timeout_s: float) -> None:
-        try:
-            result = await asyncio.wait_for(co, timeout_s)
-        except (Exception, asyncio.CancelledError) as error:
-            delivery.fail(error)
-        else:
-            delivery.succeed(result)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[Any], co: Coroutine[Any, Any, Any], delivery: Delivery) -> None:
         self._tasks.discard(task)
         with self._lock:
             self._under_way -= 1
+        if task.cancelled():
+            co.close()  # it may not even have begun
+            delivery.fail(EffectCancelled("the event loop has stopped"))
+        elif (error := task.exception()) is not None:
+            delivery.fail(error)
+        else:
+            delivery.succeed(task.result())
+        self._stop_loop_when_done()
 
     def _cancel_all(self) -> None:
         for task in self._tasks:
             task.cancel()
-        # One more round lets the cancelled ones tell their outcome.
-        self._loop.call_soon(lambda: self._loop.call_soon(self._loop.stop))
+        self._stop_loop_when_done()
+
+    def _stop_loop_when_done(self) -> None:
+        if self._stopped and not self._under_way:
+            self._loop.stop()

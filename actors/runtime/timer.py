@@ -41,7 +41,9 @@ class TimerHandle:
     def repeats(self) -> bool:
         """Whether it is to be set again after firing."""
         to = self.to
-        return self.every is not None and to is not None and to.is_alive() and to.incarnation == self.incarnation
+        return (
+            self.every is not None and to is not None and to.is_alive() and to.incarnation == self.incarnation
+        )
 
 
 class Timers(Protocol):
@@ -49,9 +51,7 @@ class Timers(Protocol):
         """Tell `to` at market time `when`, at once when past."""
         ...
 
-    def after(
-        self, seconds: float, to: ShellRef, message: object, every: float | None = None
-    ) -> TimerHandle:
+    def after(self, seconds: float, to: ShellRef, message: object, every: float | None = None) -> TimerHandle:
         """Tell `to` after process `seconds`, then every `every` seconds; missed firings coalesce into one."""
         ...
 
@@ -83,9 +83,7 @@ class ThreadTimers:
                 self._notify()
         return handle
 
-    def after(
-        self, seconds: float, to: ShellRef, message: object, every: float | None = None
-    ) -> TimerHandle:
+    def after(self, seconds: float, to: ShellRef, message: object, every: float | None = None) -> TimerHandle:
         handle = TimerHandle(to, message, every)
         with self._condition:
             self._check_bound()
@@ -153,4 +151,3 @@ class ThreadTimers:
                 missed = int((now - at) // handle.every)
                 heapq.heappush(process, (at + handle.every * (missed + 1), number, handle))
         return due
-

@@ -16,7 +16,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every case that takes a world runs on every dispatcher, repeatedly."""
     if "world" in metafunc.fixturenames:
         cases = [(kind, repeat) for repeat in range(REPEATS) for kind in KINDS]
-        metafunc.parametrize("world", cases, indirect=True, ids=[f"{kind}-{repeat}" for kind, repeat in cases])
+        metafunc.parametrize(
+            "world", cases, indirect=True, ids=[f"{kind}-{repeat}" for kind, repeat in cases]
+        )
 
 
 @pytest.fixture

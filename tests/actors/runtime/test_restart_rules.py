@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from actors.runtime import (
     Backoff,
-    Behaviour,
     ChildCounts,
     ChildSpec,
     Context,
@@ -21,6 +21,7 @@ from actors.runtime import (
     RestartChild,
     Strategy,
     Supervision,
+    Supervisor,
     TerminateChild,
 )
 from tests.actors.runtime.world import Log, Probe, World, probe, supervisor
@@ -39,11 +40,15 @@ def test_s01_permanent_comes_back_whatever_ended_it(world: World, log: Log) -> N
     """A run's actor comes back with fresh state behind the same address (invariants, further promises)."""
     root = world.system.start([probe("a", log)], Supervision(intensity=Intensity(max_restarts=9)))
     ref = world.system.ref("a")
-    enders = (lambda: ref.tell("end"), lambda: ref.stop(block=False), lambda: ref.tell(("raise", ValueError())))
+    enders: tuple[Callable[[], object], ...] = (
+        lambda: ref.tell("end"),
+        lambda: ref.stop(block=False),
+        lambda: ref.tell(("raise", ValueError())),
+    )
     for life, end in enumerate(enders, start=2):
         ref.tell("inc")
         end()
-        world.until(lambda life=life: log.count("started", "a", life))
+        world.until(partial(log.count, "started", "a", life))
         assert world.system.ask(ref, "get") == 0
         assert world.system.ref("a") is ref
         assert counts(world, root) == UP
@@ -128,9 +133,7 @@ def test_s04_a_restart_that_fails_is_a_failure_too(world: World, log: Log) -> No
 
 
 def test_s05_one_for_all_replaces_the_whole_group(world: World, log: Log) -> None:
-    world.system.start(
-        [probe("a", log), probe("b", log)], Supervision(strategy=Strategy.ONE_FOR_ALL)
-    )
+    world.system.start([probe("a", log), probe("b", log)], Supervision(strategy=Strategy.ONE_FOR_ALL))
     a, b = world.system.ref("a"), world.system.ref("b")
     for number in range(20):
         b.tell(number)
@@ -210,9 +213,7 @@ def test_s07_a_cancelled_error_is_an_ordinary_failure(world: World, log: Log) ->
 
 
 def failing_start(world: World, log: Log, backoff: Backoff) -> None:
-    world.system.start(
-        [probe("a", log, backoff=backoff)], Supervision(intensity=Intensity(max_restarts=99))
-    )
+    world.system.start([probe("a", log, backoff=backoff)], Supervision(intensity=Intensity(max_restarts=99)))
 
 
 def frozen(world: World) -> bool:
@@ -263,17 +264,9 @@ def test_s08_mail_is_held_while_backing_off(world: World, log: Log) -> None:
     world.until(lambda: log.of("got", "a") == [(2, "held")])
 
 
-class Blocks(Behaviour):
-    def receive(self, message: object) -> object:
-        assert isinstance(message, threading.Event)
-        return message.wait(0.0)
-
-
 def test_i20_one_failing_run_never_stops_another(world: World, log: Log) -> None:
     """I20: with limits per child, the sixth restart within 60 s takes down that child only (decision 24)."""
     gave_up: list[str] = []
-
-    from actors.runtime import Supervisor
 
     class Runs(Supervisor):
         def child_gave_up(self, child_id: str, error: BaseException) -> None:

@@ -31,6 +31,7 @@ from actors.runtime import (
     Supervisor,
     TerminateChild,
 )
+from actors.runtime.letter import Stop
 from tests.actors.runtime.world import Log, Probe, World, probe, supervisor
 
 
@@ -49,7 +50,7 @@ def test_s10_stop_in_reverse_with_a_deadline_each(world: World, log: Log) -> Non
     notes = child(world, "2")
     asked = two.ask("get", block=False)
     began = world.clock.monotonic()
-    world.system._root.ref.signal(_stop_signal())  # type: ignore[union-attr]
+    begin_stop(world)
     world.until(lambda: notes.stop is not None and notes.stop.overdue is not None)
     assert [name for name, *_ in log.of("stopped")] == ["3"]
     world.advance(0.875)
@@ -65,10 +66,11 @@ def test_s10_stop_in_reverse_with_a_deadline_each(world: World, log: Log) -> Non
     assert log.count("got") == 0
 
 
-def _stop_signal() -> Any:
-    from actors.runtime.letter import Stop
-
-    return Stop(StopMode.NOW)
+def begin_stop(world: World) -> None:
+    """What `system.stop` does first, without waiting."""
+    root = world.system._root
+    assert root is not None
+    root.ref.signal(Stop(StopMode.NOW))
 
 
 class Ledger(Probe):
@@ -119,8 +121,10 @@ def test_pause_is_neither_stop_nor_drain(world: World, log: Log) -> None:
     class Boss(Supervisor):
         def handle(self, message: object) -> object:
             if message == "pause":
-                return self.pause_child("a", "by hand")
-            return self.resume_child("a")
+                self.pause_child("a", "by hand")
+            else:
+                self.resume_child("a")
+            return None
 
     boss = ChildSpec(
         id="boss",
@@ -192,7 +196,7 @@ def test_s12_the_administration_table(world: World, log: Log) -> None:
     assert log.count("started", "a") == 2
 
 
-BAD = [
+BAD: list[tuple[dict[str, Any], str]] = [
     ({"id": ""}, "id"),
     ({"factory": None}, "factory"),
     ({"restart": "sometimes"}, "restart"),

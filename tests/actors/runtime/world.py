@@ -57,9 +57,7 @@ class World:
         if kind in ("deterministic", "seeded"):
             self.clock = VirtualClock(START)
             rng = random.Random(seed) if kind == "seeded" else None
-            self.system = ActorSystem.deterministic(
-                self.clock, rng, throughput=throughput, sink=self._report
-            )
+            self.system = ActorSystem.deterministic(self.clock, rng, throughput=throughput, sink=self._report)
         else:
             self.clock = ManualClock()
             self.system = ActorSystem.live(
