@@ -4,8 +4,8 @@ Keeps nothing that the store does not have: after a restart `restore` rebuilds i
 intent it never answered was not placed, and what happens again gets the same trade ids (decision 28).
 
 Market orders fill at an opening; resting orders, stops, targets and liquidations fill in the closed candles that
-`apply_candle` is given. In which order things happened inside a candle is unknown: stops and targets of the position
-come first, then resting orders, then, against a position these opened, stop and liquidation once more.
+`apply_candle` is given. In which order things happened inside a candle is unknown: stop, target and liquidation of the
+position come first; if none was touched, resting orders, then stop and liquidation of a position these opened.
 """
 
 from __future__ import annotations
@@ -105,16 +105,21 @@ class PaperExchange:
     def restore(
         self, *, balance: Decimal, holdings: Iterable[Holding], open_orders: Iterable[Order] = ()
     ) -> None:
-        """Takes over stored positions and resting orders. Candles seen before may be applied again."""
+        """Takes over stored positions and resting orders; of `open_orders`, oldest first, those it had acknowledged.
+
+        An intent or an order of unknown fate was not placed. Candles seen before may be applied again: positions
+        know since when they stand, and resting orders start anew with the next candle to open.
+        """
         now_ms = to_ms(self._clock.now())
         with self._lock:
             self._account = PaperAccount(self._terms, self._rules, balance, holdings)
             self._orders = PaperOrders()
             self._last = {}
+            acknowledged = (OrderStatus.SUBMITTED, OrderStatus.PARTIAL)
             for order in open_orders:
-                # A partly filled order may have met the candles up to now already; an unfilled one met none.
-                from_ms = now_ms if order.filled_quantity else to_ms(order.slot)
-                self._orders.rest(Resting(order, from_ms, order.filled_quantity))
+                if order.kind is not OrderKind.LIMIT or order.status not in acknowledged:
+                    continue
+                self._orders.rest(Resting(order, now_ms, order.filled_quantity))
 
     async def place(self, order: Order) -> OrderReport:
         """Market orders fill at once, at the opening after their slot, and what volume does not allow expires."""
@@ -313,10 +318,9 @@ class PaperExchange:
 
     def _run(self, symbol: str, step: _Step, news: list[News]) -> None:
         set_ = self._account.unchecked(symbol, step.close_ms)
-        if set_ is not None:
-            touch = touched(set_, step.candle)
-            if touch is not None:
-                self._close(symbol, touch, step, news)
+        touch = None if set_ is None else touched(set_, step.candle)
+        if touch is not None:
+            self._close(symbol, touch, step, news)
         resting = self._orders.resting(symbol)
         if resting:
             self._run_resting(symbol, resting, step, news)
@@ -335,8 +339,9 @@ class PaperExchange:
                     news.append(self._orders.end(one, OrderStatus.EXPIRED, NOTHING_TO_REDUCE))
                     continue
                 left = min(left, position.size)
-            match = limit_match(one.order, step.candle, rules, quantity=min(left, available), first=one.first)
-            one.first, one.from_ms = False, step.close_ms
+            quantity, arrives = min(left, available), one.arrives_in(step.candle.open_time_ms)
+            match = limit_match(one.order, step.candle, rules, quantity=quantity, arrives=arrives)
+            one.from_ms = step.close_ms
             if match is not None:
                 available -= match.quantity
                 self._fill_resting(one, match, step, news)
@@ -359,6 +364,9 @@ class PaperExchange:
         execution = self._account.close(symbol, touch, at)
         self._orders.executed((execution,))
         news.append(execution)
+        # A candle ends one position by itself at most: what rests waits for the next, and trade ids stay unique.
+        for one in self._orders.resting(symbol):
+            one.from_ms = max(one.from_ms, step.close_ms)
 
     def _venue_position(self, holding: Holding) -> VenuePosition:
         set_ = self._account.triggers(holding.symbol)

@@ -76,12 +76,12 @@ def share_of(volume: float, terms: Terms, step: Decimal) -> Decimal:
 
 
 def limit_match(
-    order: Order, candle: Candle, rules: SymbolRules, *, quantity: Decimal, first: bool
+    order: Order, candle: Candle, rules: SymbolRules, *, quantity: Decimal, arrives: bool
 ) -> Match | None:
     """A fill of `quantity`, what is left and the volume allows, once the candle trades through the limit.
 
     Trading at the limit is not enough: others were first in the queue. A candle that opens beyond the limit fills at
-    its open; on the order's `first` candle that means it never rested, and it pays as a taker.
+    its open; in the candle the order `arrives` in that means it never rested, and it pays as a taker.
     """
     assert order.price is not None
     limit, open_, low, high = float(order.price), candle.open, candle.low, candle.high
@@ -90,7 +90,7 @@ def limit_match(
         return None
     beyond = open_ < limit if order.side is OrderSide.BUY else open_ > limit
     price = rules.price(exact(open_), against_taker(order.side)) if beyond else order.price
-    return Match(quantity=quantity, price=price, maker=not (beyond and first), at_open=beyond)
+    return Match(quantity=quantity, price=price, maker=not (beyond and arrives), at_open=beyond)
 
 
 def triggers(

@@ -13,6 +13,7 @@ from core.ids import ClientOrderId
 from core.order import Order, OrderStatus
 from core.position import ZERO
 from core.run import margin_of
+from core.timeframe import to_ms
 from exchanges.base import Execution, OrderNews, OrderReport
 
 KEPT_ORDERS = 500
@@ -25,18 +26,21 @@ MAX_RESTING = 200
 class Resting:
     """A limit order in the book. It may fill from the first candle that opens at or after `from_ms`."""
 
-    __slots__ = ("first", "from_ms", "order", "report")
+    __slots__ = ("from_ms", "order", "report")
 
     def __init__(self, order: Order, from_ms: int, filled: Decimal = ZERO) -> None:
         self.order = order
         self.from_ms = from_ms
-        self.first = filled == 0
         self.report = OrderReport(
             client_order_id=order.client_order_id,
             venue_order_id=venue_order_id(order),
             status=OrderStatus.PARTIAL if filled else OrderStatus.SUBMITTED,
             filled_quantity=filled,
         )
+
+    def arrives_in(self, open_ms: int) -> bool:
+        """Whether that candle is the one its slot opened: what crosses there never rested."""
+        return open_ms == to_ms(self.order.slot)
 
     @property
     def left(self) -> Decimal:

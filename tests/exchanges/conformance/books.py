@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from core.order import Order
+from core.order import Leg, Order, OrderStatus
 from core.position import FLAT, ZERO, Position, apply_fill, apply_funding
+from core.protection import Protection, protection_of
 from exchanges.base import Execution, FundingPaid, News, OrderReport
 
 
@@ -15,14 +16,16 @@ class Books:
         self.balance = bankroll
         self.positions: dict[str, Position] = {}
         self.executions: dict[tuple[str, str], Execution] = {}
+        self.protections: dict[str, Protection] = {}
+        self.leverages: dict[str, int] = {}
         self.sent: dict[str, Order] = {}
-        self.ended: set[str] = set()
+        self.resting: dict[str, None] = {}
 
     def told(self, news: News | OrderReport) -> None:
         if isinstance(news, OrderReport):
             self._book(news.executions)
-            if news.status.value not in ("submitted", "partial"):
-                self.ended.add(news.client_order_id)
+            if news.status in (OrderStatus.SUBMITTED, OrderStatus.PARTIAL):
+                self.resting[news.client_order_id] = None
         elif isinstance(news, Execution):
             self._book([news])
         elif isinstance(news, FundingPaid):
@@ -30,7 +33,7 @@ class Books:
             self.balance += applied.realised
             self.positions[news.symbol] = applied.position
         else:
-            self.ended.add(news.client_order_id)
+            self.resting.pop(news.client_order_id, None)
 
     def position(self, symbol: str) -> Position:
         return self.positions.get(symbol, FLAT)
@@ -44,7 +47,19 @@ class Books:
             key = (execution.symbol, execution.trade_id)
             if key in self.executions:
                 continue
+            order = self.sent.get(execution.client_order_id or "")
+            first = order is not None and self.filled(order.client_order_id) == 0
             self.executions[key] = execution
-            applied = apply_fill(self.position(execution.symbol), execution.fill)
+            before = self.position(execution.symbol)
+            applied = apply_fill(before, execution.fill)
             self.balance += applied.realised
             self.positions[execution.symbol] = applied.position
+            if order is not None and order.leg is Leg.ENTRY:
+                opened = before.side is not applied.position.side
+                self._protect(order, applied.position, first=first, opened=opened)
+
+    def _protect(self, order: Order, position: Position, *, first: bool, opened: bool) -> None:
+        if opened:
+            self.leverages[order.symbol] = order.leverage
+        if opened or first:
+            self.protections[order.symbol] = protection_of(order, position.entry_price)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import types
 from collections.abc import Coroutine, Generator
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
 
 from core.candles import Candle
-from core.order import Order
-from core.protection import Protection, protection_of
+from core.order import Order, OrderStatus
 from core.timeframe import Timeframe, to_ms
 from exchanges.base import News, OrderReport
 from exchanges.paper.account import Holding
@@ -129,17 +127,12 @@ class PaperVenue:
         position = self.books.position(SYMBOL)
         if position.is_flat:
             return []
-        entries = [
-            self.books.sent[e.client_order_id]
-            for e in self.books.executions.values()
-            if e.client_order_id and not self.books.sent[e.client_order_id].reduce_only
-        ]
-        protection = protection_of(entries[-1], position.entry_price) if entries else Protection()
+        protection = self.books.protections[SYMBOL]
         return [
             Holding(
                 symbol=SYMBOL,
                 position=position,
-                leverage=entries[-1].leverage if entries else 1,
+                leverage=self.books.leverages[SYMBOL],
                 since=self.clock.at,
                 stop_loss=protection.stop_loss,
                 take_profit=protection.take_profit,
@@ -147,9 +140,9 @@ class PaperVenue:
         ]
 
     def _open_orders(self) -> list[Order]:
-        open_ = [order for key, order in self.books.sent.items() if key not in self.books.ended]
-        return [with_fills(order, self.books.filled(order.client_order_id)) for order in open_]
+        return [self._stored(self.books.sent[key]) for key in self.books.resting]
 
-
-def with_fills(order: Order, filled: Decimal) -> Order:
-    return msgspec.structs.replace(order, filled_quantity=filled)
+    def _stored(self, order: Order) -> Order:
+        filled = self.books.filled(order.client_order_id)
+        status = OrderStatus.PARTIAL if filled else OrderStatus.SUBMITTED
+        return msgspec.structs.replace(order, filled_quantity=filled, status=status)

@@ -124,7 +124,7 @@ def test_prices_between_two_ticks_fall_on_the_takers_worse_side() -> None:
 
 
 @pytest.mark.parametrize(
-    ("side", "bar", "first", "fill"),
+    ("side", "bar", "arrives", "fill"),
     [
         (OrderSide.BUY, (1000, 1010, 991, 1000), False, None),
         (OrderSide.BUY, (1000, 1010, 990, 1000), False, None),
@@ -137,10 +137,13 @@ def test_prices_between_two_ticks_fall_on_the_takers_worse_side() -> None:
     ],
 )
 def test_limit_orders_fill_only_when_traded_through(
-    side: OrderSide, bar: tuple[float, float, float, float], first: bool, fill: tuple[str, bool, bool] | None
+    side: OrderSide,
+    bar: tuple[float, float, float, float],
+    arrives: bool,
+    fill: tuple[str, bool, bool] | None,
 ) -> None:
     sent = order(PaperVenue(), side=side, kind=OrderKind.LIMIT, price=D(990))
-    match = limit_match(sent, candle(*bar), RULES, quantity=D("0.1"), first=first)
+    match = limit_match(sent, candle(*bar), RULES, quantity=D("0.1"), arrives=arrives)
     found = None if match is None else (match.price, match.maker, match.at_open)
     assert found == (None if fill is None else (D(fill[0]), *fill[1:]))
 
