@@ -51,9 +51,12 @@ def parse_client_order_id(text: str) -> OrderKey | None:
     try:
         run = UUID(bytes=base64.urlsafe_b64decode(text[:22] + "=="))
         slot = datetime.fromtimestamp(int(text[22:28], 36), UTC)
-        return OrderKey(run_id=RunId(run), slot=slot, leg=_LEGS_BY_CODE[text[28]], attempt=int(text[29:], 36))
+        attempt = int(text[29:], 36)
     except ValueError:
         return None
+    key = OrderKey(run_id=RunId(run), slot=slot, leg=_LEGS_BY_CODE[text[28]], attempt=attempt)
+    # int() and base64 also read spellings that this service never writes.
+    return key if client_order_id(key) == text else None
 
 
 def _base36(number: int, width: int) -> str:

@@ -10,8 +10,7 @@ import pytest
 
 from core.ids import RunId
 from core.risk import RiskLimits
-from schema.memory import MemoryStore
-from tests.schema.conformance.world import START, HandClock, World
+from tests.schema.conformance.world import START, World, memory_world
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -31,19 +30,6 @@ def _built(request: pytest.FixtureRequest, *, demo: bool) -> Iterator[World]:
         return
     with _postgres_world(request, demo=demo) as built:
         yield built
-
-
-def memory_world() -> World:
-    clock = HandClock(START)
-    store = MemoryStore(clock, RiskLimits())
-
-    def set_now(at: datetime) -> None:
-        clock.market = at
-
-    def expire_leases(seconds: float) -> None:
-        clock.process_s += 3_600 + seconds
-
-    return World(store, set_now=set_now, expire_leases=expire_leases, forget_lease=store.forget_lease)
 
 
 @contextmanager

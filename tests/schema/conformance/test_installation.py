@@ -17,11 +17,14 @@ LATER = START + timedelta(days=3)
 
 
 def test_market_time_of_a_demo_starts_where_it_was_told_and_stands_at_its_ceiling(fresh: World) -> None:
-    fresh.store.mark_demo(start=LATER, rate=1_000_000.0)
-    settings = fresh.store.set_clock(at=LATER + MINUTE, ceiling=LATER + 2 * MINUTE)
+    fresh.store.mark_demo(start=LATER, rate=0.0)
+    settings = fresh.store.set_clock(at=LATER + MINUTE, rate=1_000_000.0, ceiling=LATER + 2 * MINUTE)
     assert (settings.demo, settings.ceiling, settings.rate) == (True, LATER + 2 * MINUTE, 1_000_000.0)
     assert settings.anchor_market >= LATER + MINUTE
     assert fresh.store.platform().demo
+    fresh.store.command(fresh.run().id, RunCommand.PAUSE, by="ann")
+    [event] = fresh.store.events()
+    assert LATER + MINUTE <= event.at <= LATER + 2 * MINUTE
 
 
 def test_marking_a_demo_twice_changes_nothing(fresh: World) -> None:

@@ -13,8 +13,10 @@ from core.definition import StrategyDefinition
 from core.ids import AccountId, ClientOrderId, OrderKey, RunId, StrategyId, UserId, client_order_id
 from core.order import Leg, Order, OrderKind
 from core.position import Fill, OrderSide
+from core.risk import RiskLimits
 from core.run import Run, RunSettings, RunStatus
 from core.timeframe import Timeframe
+from schema.memory import MemoryStore
 from schema.ops import (
     FillSettled,
     IntentCommitted,
@@ -253,3 +255,16 @@ class World:
 
     def event_types(self, run: Run) -> list[str]:
         return [event.type for event in self.store.events(run_id=run.id)]
+
+
+def memory_world() -> World:
+    clock = HandClock(START)
+    store = MemoryStore(clock, RiskLimits())
+
+    def set_now(at: datetime) -> None:
+        clock.market = at
+
+    def expire_leases(seconds: float) -> None:
+        clock.process_s += 3_600 + seconds
+
+    return World(store, set_now=set_now, expire_leases=expire_leases, forget_lease=store.forget_lease)
