@@ -1,0 +1,212 @@
+"""`backtest`: replays a strategy over stored candles through the whole system and reports what came of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+EXAMPLE = (
+    "Example: bin/runner backtest --template rsi_oversold_overbought --symbol BTCUSDT --timeframe 5m "
+    "--candles BTCUSDT-5m-2025-03.csv.gz --param rsi_period=14 --stop-loss-pct 2 --report out"
+)
+MAX_COST_PCT: Final = 10
+
+
+class Sides(StrEnum):
+    """As core.run.Direction, for which `--help` would have to wait."""
+
+    BOTH = "both"
+    LONG = "long"
+    SHORT = "short"
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise typer.BadParameter(f"{text!r} is not a number of at least 0")
+    return amount
+
+
+def _above_zero(text: str) -> Decimal:
+    amount = _amount(text)
+    if not amount:
+        raise typer.BadParameter("it must be above 0")
+    return amount
+
+
+def _percentage(text: str) -> Decimal:
+    amount = _above_zero(text)
+    if amount > 100:
+        raise typer.BadParameter(f"{text} is more than 100 %")
+    return amount
+
+
+def _cost(text: str) -> Decimal:
+    amount = _amount(text)
+    if amount > MAX_COST_PCT:
+        raise typer.BadParameter(f"{text} is more than {MAX_COST_PCT} %")
+    return amount
+
+
+Template = Annotated[str, typer.Option(help="Built-in strategy, like rsi_oversold_overbought.")]
+Symbol = Annotated[str, typer.Option(help="Like BTCUSDT or BTC/USDT:USDT.")]
+TimeframeText = Annotated[str, typer.Option(help="1m 3m 5m 10m 15m 30m 1h 2h 4h 6h 12h 1d")]
+Files = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--candles", metavar="FILE", help="Binance archive CSV, gzip or not; repeat for more files."
+    ),
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder of recorded candles, instead of --candles."),
+]
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="T", help="First open time, UTC: 2025-03-01, also with T12:00."),
+]
+To = Annotated[str | None, typer.Option("--to", metavar="T", help="Last close time, UTC.")]
+Params = Annotated[
+    list[str] | None, typer.Option("--param", metavar="K=V", help="A parameter of the strategy; repeatable.")
+]
+Direction = Annotated[Sides, typer.Option(help="Sides the run may take.")]
+Capital = Annotated[Decimal, typer.Option(parser=_above_zero, metavar="USDT", help="Fixed for every entry.")]
+Leverage = Annotated[int, typer.Option(min=1, max=125)]
+OrderSize = Annotated[
+    Decimal, typer.Option(parser=_percentage, metavar="PCT", help="Of the capital, for each entry.")
+]
+TakeProfit = Annotated[
+    Decimal | None, typer.Option(parser=_above_zero, metavar="PCT", help="Of the entry price.")
+]
+StopLoss = Annotated[
+    Decimal | None, typer.Option(parser=_percentage, metavar="PCT", help="Of the entry price.")
+]
+Fee = Annotated[Decimal, typer.Option(parser=_cost, metavar="PCT", help="Taker fee of the traded value.")]
+Slippage = Annotated[
+    Decimal, typer.Option(parser=_cost, metavar="PCT", help="By which market fills are worse.")
+]
+NoGates = Annotated[
+    bool, typer.Option("--no-gates", help="Without risk limits; otherwise they apply as live.")
+]
+Grid = Annotated[
+    list[str] | None, typer.Option(metavar="K=A,B,C", help="Replay every combination; repeatable.")
+]
+Report = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Write report.html, report.json and CSV files there.")
+]
+Config = Annotated[
+    str | None, typer.Option(metavar="FILE", help="YAML settings file, or a folder with one: risk limits.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog=EXAMPLE)(backtest)
+
+
+def backtest(
+    template: Template,
+    symbol: Symbol,
+    timeframe: TimeframeText,
+    candles: Files = None,
+    data: Folder = None,
+    start: From = None,
+    end: To = None,
+    param: Params = None,
+    direction: Direction = Sides.BOTH,
+    capital: Capital = Decimal(10_000),
+    leverage: Leverage = 1,
+    order_size_pct: OrderSize = Decimal(100),
+    take_profit_pct: TakeProfit = None,
+    stop_loss_pct: StopLoss = None,
+    fee_pct: Fee = Decimal("0.04"),
+    slippage_pct: Slippage = Decimal(0),
+    no_gates: NoGates = False,
+    grid: Grid = None,
+    report: Report = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Replay a strategy over history through the whole system: fills, fees and risk gates as they would be live.
+
+    Without --candles or --data it replays generated candles, and says so.
+    """
+    from actors.backtest import BacktestRequest
+    from bin.commands.backtest_grid import parse_axes, sweep
+    from bin.commands.backtest_run import replay
+    from bin.commands.backtest_source import SourceChoice
+    from core import run
+    from core.strategies import template as template_named
+    from core.strategy import strategy_parameters
+    from core.symbols import parse_symbol
+    from core.timeframe import Timeframe
+    from exchanges.paper.terms import Terms
+    from facade.settings_file import load_settings
+
+    if candles and data is not None:
+        raise typer.BadParameter("give --candles or --data, not both", param_hint="--data")
+    strategy, given = template_named(template), parse_params(param or [])
+    first, last = parse_span(start, end)
+    request = BacktestRequest(
+        template=template,
+        symbol=parse_symbol(symbol),
+        timeframe=Timeframe.parse(timeframe),
+        parameters=given if grid else dict(strategy_parameters(strategy, given)),
+        start=first,
+        end=last,
+        settings=run.RunSettings(
+            direction=run.Direction(direction.value),
+            leverage=leverage,
+            capital=capital,
+            order_size_pct=order_size_pct,
+            take_profit_pct=take_profit_pct,
+            stop_loss_pct=stop_loss_pct,
+        ),
+        limits=None if no_gates else load_settings(config=config).risk_limits(),
+        taker_fee_pct=fee_pct,
+        maker_fee_pct=min(fee_pct, Terms().maker_fee_pct),
+        slippage_pct=slippage_pct,
+    )
+    files = tuple(candles or ())
+    source = SourceChoice(
+        symbol=request.symbol, timeframe=request.timeframe, files=files, folder=data, start=first, end=last
+    )
+    if grid:
+        sweep(request, source, parse_axes(template, grid, given), report=report, json=json)
+    else:
+        replay(request, source, report=report, json=json)
+
+
+def parse_span(start: str | None, end: str | None) -> tuple[datetime | None, datetime | None]:
+    """Both ends, either of which may be left to the candles."""
+    from core.timeframe import parse_range, parse_time
+
+    if start is not None and end is not None:
+        return parse_range(start, end)
+    return (parse_time(start) if start is not None else None, parse_time(end) if end is not None else None)
+
+
+def parse_params(texts: list[str]) -> dict[str, str]:
+    """`rsi_period=14` and so on, as text: the strategy says what it takes."""
+    from core.parameters import ParameterError
+
+    found: dict[str, str] = {}
+    problems = []
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            problems.append(f"--param {text!r} is not like rsi_period=14.")
+        elif name in found:
+            problems.append(f"{name} is given twice.")
+        found[name] = value
+    if problems:
+        raise ParameterError(problems)
+    return found

@@ -1,0 +1,73 @@
+"""Where a backtest's candles come from, in a form every process of a sweep can open for itself."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from core.errors import RunnerError
+from core.market import Market, Series
+from core.timeframe import Timeframe
+from exchanges.feeds.base import CandleSource, ColumnSource
+from exchanges.feeds.files import FolderCandles, file_source, named_series
+from exchanges.feeds.generator import GeneratedMarket
+
+GENERATOR_SEED: Final = 1
+GENERATED_UNTIL: Final = datetime(2026, 4, 1, tzinfo=UTC)
+GENERATED_FOR: Final = timedelta(days=90)
+
+# `BTCUSDT-5m-2025-03.csv`: the public archive's names tell the symbol, and nothing else that is needed here.
+_ARCHIVE_NAME: Final = re.compile(r"(?P<symbol>[A-Z0-9]+)-\d+[mhd]-\d{4}-\d{2}.*")
+
+
+class WrongSymbol(RunnerError):
+    """A candle file's name says another symbol than the one asked for."""
+
+
+class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """`files`, else `folder`, else the generator over `start` to `end`."""
+
+    symbol: str
+    timeframe: Timeframe
+    files: tuple[Path, ...] = ()
+    folder: Path | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def open(self) -> CandleSource:
+        """The candles, read and checked. Raises RunnerError for what is not there or not clean."""
+        if self.files:
+            return self._files()
+        if self.folder is not None:
+            return FolderCandles(self.folder)
+        return self._generated()
+
+    def _files(self) -> ColumnSource:
+        for path in self.files:
+            symbol = _symbol_in(path)
+            if symbol not in (None, self.symbol):
+                raise WrongSymbol(f"{path.name} holds candles of {symbol}, not of {self.symbol}.")
+        named = [series for path in self.files if (series := named_series(path)) is not None]
+        if not named:
+            return file_source(self.files, symbol=self.symbol)
+        return file_source(self.files, symbol=self.symbol, venue=named[0].venue, market=named[0].market)
+
+    def _generated(self) -> ColumnSource:
+        end = self.end or (self.start + GENERATED_FOR if self.start else GENERATED_UNTIL)
+        start = self.start or end - GENERATED_FOR
+        market = GeneratedMarket(GENERATOR_SEED)
+        series = Series(venue=market.venue, market=Market.PERP, symbol=self.symbol, timeframe=self.timeframe)
+        columns = market.candles(self.symbol, self.timeframe, start, end)
+        return ColumnSource(origin=market.origin, venue=market.venue, series={series: columns})
+
+
+def _symbol_in(path: Path) -> str | None:
+    series = named_series(path)
+    if series is not None:
+        return series.symbol
+    archived = _ARCHIVE_NAME.fullmatch(path.name)
+    return archived["symbol"] if archived else None
