@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
+from core.candles import Candle
 from core.market import SymbolRules
 from core.order import Leg, Order
 from core.position import FLAT, ZERO, Fill, OrderSide, Position, apply_fill, apply_funding
@@ -15,7 +16,7 @@ from core.protection import Protection, protection_of
 from core.run import margin_of
 from core.timeframe import to_ms
 from exchanges.base import Execution, FundingPaid
-from exchanges.paper.book import Match, Touched, Triggers, against_taker, triggers
+from exchanges.paper.book import Match, Touched, Triggers, against_taker, quiet_range, triggers
 from exchanges.paper.terms import Terms
 
 
@@ -37,11 +38,12 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
 class _Held:
     """A holding with what is worked out once per change of it."""
 
-    __slots__ = ("checked_ms", "holding", "triggers")
+    __slots__ = ("checked_ms", "holding", "quiet_above", "quiet_below", "triggers")
 
     def __init__(self, holding: Holding, set_: Triggers) -> None:
         self.holding = holding
         self.triggers = set_
+        self.quiet_above, self.quiet_below = quiet_range(set_)
         self.checked_ms = to_ms(holding.since)
 
 
@@ -78,13 +80,14 @@ class PaperAccount:
         held = self._held.get(symbol)
         return held.triggers if held else None
 
-    def unchecked(self, symbol: str, close_ms: int) -> Triggers | None:
-        """Triggers that the candle closing at `close_ms` has not yet been held against; asking marks it as done."""
+    def reached(self, symbol: str, candle: Candle, close_ms: int) -> Triggers | None:
+        """Triggers that this candle, not yet held against the position, comes to; asking marks it as held."""
         held = self._held.get(symbol)
         if held is None or close_ms <= held.checked_ms:
             return None
         held.checked_ms = close_ms
-        return held.triggers
+        quiet = candle.low > held.quiet_above and candle.high < held.quiet_below
+        return None if quiet else held.triggers
 
     def equity(self, prices: Mapping[str, Decimal]) -> Decimal:
         return self.balance + sum((h.position.unrealised(prices[h.symbol]) for h in self.holdings()), ZERO)

@@ -50,7 +50,7 @@ NOTHING_TO_REDUCE = "nothing left to reduce"
 _INSIDE_MS = 1
 
 
-class _Step(msgspec.Struct, frozen=True, kw_only=True):
+class _Step(msgspec.Struct, frozen=True):
     """A closed candle with its times."""
 
     candle: Candle
@@ -192,7 +192,7 @@ class PaperExchange:
 
     def apply_candle(self, symbol: str, candle: Candle, timeframe: Timeframe) -> None:
         """What happens in a closed candle of the finest feed. Older and repeated candles change nothing."""
-        step = _Step(candle=candle, close_ms=candle.open_time_ms + timeframe.ms)
+        step = _Step(candle, candle.open_time_ms + timeframe.ms)
         news: list[News] = []
         with self._lock:
             last = self._last.get(symbol)
@@ -317,7 +317,7 @@ class PaperExchange:
         self._taken[symbol] = (at, self._taken_at(symbol, at) + quantity)
 
     def _run(self, symbol: str, step: _Step, news: list[News]) -> None:
-        set_ = self._account.unchecked(symbol, step.close_ms)
+        set_ = self._account.reached(symbol, step.candle, step.close_ms)
         touch = None if set_ is None else touched(set_, step.candle)
         if touch is not None:
             self._close(symbol, touch, step, news)
@@ -353,7 +353,7 @@ class PaperExchange:
         ended = self._orders.filled(one, execution)
         if ended is not None:
             news.append(ended)
-        opened = self._account.unchecked(order.symbol, step.close_ms)
+        opened = self._account.reached(order.symbol, step.candle, step.close_ms)
         if opened is not None:
             touch = touched(opened, step.candle, adverse_only=not match.at_open)
             if touch is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from math import inf
 
 import msgspec
 
@@ -122,6 +123,15 @@ def liquidation_price(position: Position, *, leverage: int, terms: Terms) -> Dec
     if position.side is Side.LONG:
         return entry * (1 - 1 / Decimal(leverage)) / (1 - rate) if leverage > 1 else None
     return entry * (1 + 1 / Decimal(leverage)) / (1 + rate)
+
+
+def quiet_range(set_: Triggers) -> tuple[float, float]:
+    """Prices between which, ends left out, no trigger is touched: what nearly every candle is told from the rest by."""
+    losses = [float(price) for price in (set_.liquidation, set_.stop_loss) if price is not None]
+    gain = None if set_.take_profit is None else float(set_.take_profit)
+    if set_.side is Side.LONG:
+        return max(losses, default=-inf), inf if gain is None else gain
+    return -inf if gain is None else gain, min(losses, default=inf)
 
 
 def touched(set_: Triggers, candle: Candle, *, adverse_only: bool = False) -> Touched | None:

@@ -70,7 +70,8 @@ class PaperOrders:
         return found[1] if found is not None and found[0] == symbol else None
 
     def resting(self, symbol: str) -> list[Resting]:
-        return list(self._resting.get(symbol, {}).values())
+        book = self._resting.get(symbol)
+        return list(book.values()) if book else []
 
     def resting_symbols(self) -> set[str]:
         return set(self._resting)

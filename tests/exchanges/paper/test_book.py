@@ -15,6 +15,7 @@ from exchanges.paper.book import (
     limit_match,
     liquidation_price,
     market_price,
+    quiet_range,
     share_of,
     touched,
     triggers,
@@ -186,6 +187,12 @@ def test_law_the_outcome_is_the_worst_of_each_trigger_alone(set_: Triggers, bar:
         assert both in (loss, gain)
         assert worse(set_.side, both.price, loss.price)
         assert worse(set_.side, both.price, gain.price)
+
+
+@given(trigger_sets(), candles())
+def test_law_in_the_quiet_range_nothing_is_touched(set_: Triggers, bar: Candle) -> None:
+    above, below = quiet_range(set_)
+    assert (touched(set_, bar) is None) == (bar.low > above and bar.high < below)
 
 
 @given(trigger_sets(), candles())
