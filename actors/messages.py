@@ -65,10 +65,11 @@ class DueRequested(Message, frozen=True, kw_only=True):
 
 
 class ClaimedTick(Message, frozen=True, kw_only=True):
-    """A claim, when it was asked for (process seconds), until when its lease is trusted, and who wanted it."""
+    """A claim; when (process seconds) it was asked for, its candle closed, trust in it ends."""
 
     claim: Claim
     asked_at_s: float
+    closed_at_s: float
     trusted_until_s: float
     source: TickSource
 

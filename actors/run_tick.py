@@ -49,7 +49,6 @@ class Tick(msgspec.Struct, kw_only=True):
 
     due: ClaimedTick
     evaluation: Evaluation
-    started_s: float
     blocked: Reason | None = None
     working: Working | None = None
     owed: bool = False

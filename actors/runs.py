@@ -6,7 +6,7 @@ its user; repeated venue failures pause a run by policy, a run that keeps failin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import msgspec
@@ -77,6 +77,7 @@ class RunsSupervisor(Supervisor):
         version: str,
         make_run: RunFactory,
         poll_s: float,
+        on_nodes: Callable[[Sequence[Node]], None],
     ) -> None:
         intensity = Intensity(max_restarts=MAX_RESTARTS, window_s=RESTART_WINDOW_S, per_child=True)
         super().__init__(ctx, (), Supervision(intensity=intensity, stop_together=True))
@@ -85,6 +86,7 @@ class RunsSupervisor(Supervisor):
         self._version = version
         self._make_run = make_run
         self._poll_s = poll_s
+        self._on_nodes = on_nodes
         self._reading = False
         self._read_again = False
         self._runs: dict[RunId, Run] = {}
@@ -132,6 +134,7 @@ class RunsSupervisor(Supervisor):
 
     def _rows_read(self, rows: RowsRead) -> None:
         self._reading = False
+        self._on_nodes(rows.nodes)
         nodes = [node.id for node in rows.nodes]
         homes: dict[UserId, NodeId | None] = {}
         mine: set[RunId] = set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from math import isfinite
 
 import msgspec
 
@@ -236,11 +237,18 @@ class Scheduler(Behaviour):
     def _claimed(self, claimed: Claimed) -> None:
         """Blocked runs are told at once; the others go to the Evaluator, one request per strategy version."""
         at = max(self.ctx.clock.now(), claimed.slot)
+        clock = self.ctx.clock
         trusted_s = trusted_until(claimed.asked_at_s, self._lease_s)
+        ahead_s = clock.seconds_until(claimed.slot)
+        closed_at_s = clock.monotonic() + (ahead_s if isfinite(ahead_s) else 0.0)
         groups: dict[tuple[StrategyId, int], tuple[StrategyDefinition, list[ClaimedTick]]] = {}
         for claim in claimed.claims:
             tick = ClaimedTick(
-                claim=claim, asked_at_s=claimed.asked_at_s, trusted_until_s=trusted_s, source=claimed.source
+                claim=claim,
+                asked_at_s=claimed.asked_at_s,
+                closed_at_s=closed_at_s,
+                trusted_until_s=trusted_s,
+                source=claimed.source,
             )
             if claim.previous_slot is not None:
                 self._record_missed(claim)

@@ -20,7 +20,7 @@ from actors.system import BACKOFF, Parts, specs
 from core.ids import RunId, UserId
 from core.timeframe import from_ms, to_ms
 from schema.ops import LedgerOp, LedgerResult
-from schema.records import ClockSettings, TickSource
+from schema.records import ClockSettings, Node, TickSource
 from schema.store import Notifier, Store, StoreUnavailable
 
 CHANNELS = ("runs", "ticks", "clock")
@@ -53,7 +53,8 @@ class Service:
         data_end: datetime | None = None,
         on_data_end: Callable[[], None] | None = None,
     ) -> None:
-        self._parts = parts
+        self._nodes: Sequence[Node] = ()
+        self._parts = msgspec.structs.replace(parts, on_nodes=self._saw_nodes)
         self._clock = clock
         self._notifier = notifier
         self._data_end = data_end
@@ -126,6 +127,10 @@ class Service:
         except LookupError:
             return  # starting or stopping: rows are read again anyway
 
+    def on_failure(self, call: Callable[[], None]) -> None:
+        """Have `call` called, from any thread, when the actor system is down for good."""
+        self.system.on_failure = lambda _: call()
+
     # -- what the facade asks -------------------------------------------------------------------
 
     def tick_due(self, *, source: TickSource) -> None:
@@ -142,6 +147,13 @@ class Service:
         """Re-read the rows, here and elsewhere."""
         self._tell("runs", RowsChanged())
         self._notify("runs", "")
+
+    def nodes(self) -> Sequence[Node]:
+        """Processes that beat, as this one last saw them."""
+        return self._nodes
+
+    def _saw_nodes(self, nodes: Sequence[Node]) -> None:
+        self._nodes = tuple(nodes)
 
     def actors(self) -> Sequence[ActorInfo]:
         root = self.system.snapshot()

@@ -252,7 +252,7 @@ class StrategyRun(Behaviour):
             return self._end_at_once(due, TickStatus.SKIPPED, evaluation.reason)
         if signal.action is Action.HOLD or run.trading_mode is TradingMode.SIGNALS:
             return self._end_at_once(due, TickStatus.OK, None)
-        self._tick = Tick(due=due.tick, evaluation=evaluation, started_s=clock.monotonic(), blocked=blocked)
+        self._tick = Tick(due=due.tick, evaluation=evaluation, blocked=blocked)
         if flat:
             return self._work()
         self.ctx.ref("gateway").tell(SyncVenue(run=run, slot=claim.slot))
@@ -401,7 +401,7 @@ class StrategyRun(Behaviour):
 
     def _end_at_once(self, due: TickDue, status: TickStatus, reason: Reason | None) -> None:
         signal = None if due.evaluation is None else due.evaluation.signal
-        self._write(due.tick, self.ctx.clock.monotonic(), status, reason, signal)
+        self._write(due.tick, status, reason, signal)
 
     def _finish(self, tick: Tick, before: Working | None, finish: Finish) -> None:
         working = tick.working or before
@@ -415,9 +415,7 @@ class StrategyRun(Behaviour):
             lease = (self._run_id, tick.due.claim.fence)
             self.ctx.call(lambda: self._store.release([lease]), lambda _: Released(), lambda _: Released())
         else:
-            self._write(
-                tick.due, tick.started_s, TickStatus(finish.end), finish.reason, tick.evaluation.signal
-            )
+            self._write(tick.due, TickStatus(finish.end), finish.reason, tick.evaluation.signal)
         if self._draining:
             self.ctx.stop()
 
@@ -428,7 +426,6 @@ class StrategyRun(Behaviour):
     def _write(
         self,
         due: ClaimedTick,
-        started_s: float,
         status: TickStatus,
         reason: str | None,
         signal: Signal | None,
@@ -440,7 +437,7 @@ class StrategyRun(Behaviour):
             reason=reason,
             signal=signal,
             finished_at=clock.now(),
-            latency_ms=(clock.monotonic() - started_s) * 1_000,
+            latency_ms=max(0.0, clock.monotonic() - due.closed_at_s) * 1_000,
             worker=self._worker,
         )
         self._journal.ticked(row)
@@ -480,12 +477,11 @@ class StrategyRun(Behaviour):
         due = ClaimedTick(
             claim=claim,
             asked_at_s=lease.asked_at_s,
+            closed_at_s=before.due.closed_at_s,
             trusted_until_s=trusted_until(lease.asked_at_s, self._lease_s),
             source=before.due.source,
         )
-        tick = self._tick = Tick(
-            due=due, evaluation=before.evaluation, started_s=self.ctx.clock.monotonic(), owed=True
-        )
+        tick = self._tick = Tick(due=due, evaluation=before.evaluation, owed=True)
         if self._position.is_flat:
             self._finish(tick, None, Finish(TickEnd.OK))
             return

@@ -5,7 +5,7 @@ The same specs run live, in replay and in simulation; what differs is passed in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -28,6 +28,7 @@ from actors.windows import Windows
 from core.backoff import Backoff
 from core.ids import AccountId, NodeId, RunId
 from core.market import SymbolRules
+from schema.records import Node
 from schema.store import Store
 
 BACKOFF = Backoff(min_s=0.1, max_s=5.0, random_factor=0.2)
@@ -60,6 +61,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     feed: Feed
     rules: Mapping[str, SymbolRules]
     options: Options
+    on_nodes: Callable[[Sequence[Node]], None] = lambda nodes: None
+    """Told which processes beat, whenever this one has looked."""
 
 
 def start(system: ActorSystem, parts: Parts) -> None:
@@ -150,6 +153,7 @@ def specs(system: ActorSystem, parts: Parts) -> list[ChildSpec]:
                 version=options.version,
                 make_run=make_run,
                 poll_s=options.poll_s,
+                on_nodes=parts.on_nodes,
             ),
             backoff=BACKOFF,
             dispatcher="control",

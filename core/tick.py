@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
-from core.backoff import Backoff, delay_s
+from core.backoff import Backoff
 from core.errors import Reason
 from core.ids import OrderKey, client_order_id
 from core.market import SymbolRules
@@ -173,6 +173,18 @@ def begin(facts: Facts) -> Step:
     return _propose(Working(legs=planned.legs), facts)
 
 
+def resume_exit(facts: Facts, *, attempt: int) -> Step:
+    """Take up an exit that an earlier tick could not finish: exits are tried until flat (invariants §4)."""
+    return _propose(Working(legs=(Leg.EXIT,), attempt=attempt), facts)
+
+
+def owes_exit(working: Working, position: Position) -> bool:
+    """Whether a tick that ends here leaves an exit unfinished. An unknown order is resolved before any retry."""
+    order = working.order
+    tried = order is not None and order.status is not OrderStatus.UNKNOWN
+    return working.leg is Leg.EXIT and tried and not position.is_flat
+
+
 def advance(working: Working, news: TickNews, facts: Facts) -> Step:
     """What follows `news` about the leg at work. Answers about other orders must not be passed in."""
     match news:
@@ -232,7 +244,7 @@ def _leg_ended_short(working: Working, order: Order, facts: Facts) -> Step:
 
 
 def _retry(working: Working, facts: Facts) -> Step:
-    wait_s = delay_s(RETRY, working.attempt - 1)
+    wait_s = RETRY.delay_s(working.attempt - 1, 0.0)
     too_late = working.leg is Leg.ENTRY and (facts.now - facts.slot).total_seconds() + wait_s > 30
     if working.attempt >= MAX_ATTEMPTS or too_late:
         reason = Reason.ADAPTER_ERROR if working.venue_failure else Reason.NOT_FILLED
@@ -262,7 +274,9 @@ def _propose(working: Working, facts: Facts) -> Step:
     if working.leg is Leg.ENTRY:
         deadline = entry_deadline(facts.slot)
     elif working.attempt > 1:
-        deadline = datetime.max.replace(tzinfo=facts.slot.tzinfo)  # later attempts of an exit go on (decision 21)
+        deadline = datetime.max.replace(
+            tzinfo=facts.slot.tzinfo
+        )  # later attempts of an exit go on (decision 21)
     return working, (Propose(drafted, deadline),)
 
 

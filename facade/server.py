@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
+from collections.abc import Callable
 from typing import Final
 
 import uvicorn
@@ -47,6 +49,24 @@ def server(app: Starlette) -> Server:
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         )
     )
+
+
+def serve(
+    app: Starlette, listening: socket.socket, *, stop_with: Callable[[Callable[[], None]], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT, or until what `stop_with` was handed is called from another thread."""
+
+    async def until_stopped() -> None:
+        served = server(app)
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            loop.call_soon_threadsafe(setattr, served, "should_exit", True)
+
+        stop_with(stop)
+        await served.serve(sockets=[listening])
+
+    asyncio.run(until_stopped())
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -235,6 +235,10 @@ class MemoryStore:
         with self._lock:
             self._slots.release(leases)
 
+    def free_leases(self) -> None:
+        with self._lock:
+            self._slots.free_leases()
+
     def report(self, report: SlotReport) -> int:
         with self._lock:
             new, signals = self._slots.report(report)

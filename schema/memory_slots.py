@@ -73,6 +73,11 @@ class MemorySlots:
             if row is not None and row.fence == fence and process < row.locked_until:
                 row.locked_until = process
 
+    def free_leases(self) -> None:
+        process = self._monotonic()
+        for row in self._tables.runs.values():
+            row.locked_until = min(row.locked_until, process)
+
     def report(self, report: SlotReport) -> tuple[int, list[TickRow]]:
         """How many tick rows were new, and those with a signal to publish."""
         runs = self._tables.runs

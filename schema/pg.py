@@ -148,6 +148,9 @@ class PgStore:
     def release(self, leases: Sequence[tuple[RunId, int]]) -> None:
         self._run(lambda c: pg_slots.release(c, leases))
 
+    def free_leases(self) -> None:
+        self._run(pg_slots.free_leases)
+
     def report(self, report: SlotReport) -> int:
         return self._run(lambda c: pg_journal.report(c, self.database.months, report))
 

@@ -55,6 +55,10 @@ def release(connection: Connection, leases: Sequence[tuple[RunId, int]]) -> None
         changed(connection, "release_leases", {"run_ids": list(run_ids), "fences": list(fences)})
 
 
+def free_leases(connection: Connection) -> None:
+    changed(connection, "free_leases", {})
+
+
 def pending(connection: Connection, slot: datetime) -> int:
     return int(value(connection, "pending_runs", {"slot": slot}))
 

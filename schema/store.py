@@ -125,6 +125,10 @@ class Store(Protocol):
 
     def release(self, leases: Sequence[tuple[RunId, int]]) -> None: ...
 
+    def free_leases(self) -> None:
+        """End every running lease: for the only process of a database, whose predecessors are dead."""
+        ...
+
     def report(self, report: SlotReport) -> int:
         """Write tick rows, last_run_at and executions; release leases by fence. Rows there already stay.
 

@@ -61,6 +61,10 @@ WITH held AS MATERIALIZED (
 )
 UPDATE strategy_locks l SET locked_until = clock_timestamp() FROM held WHERE held.run_id = l.run_id;
 
+-- name: free_leases
+-- End every running lease: whoever held one is known to be dead (decision 31).
+UPDATE strategy_locks SET locked_until = clock_timestamp() WHERE locked_until > clock_timestamp();
+
 -- name: insert_ticks
 -- Stores tick rows that are not there yet and tells which those were.
 INSERT INTO strategy_tick_runs (run_id, user_id, slot, status, signal, reason, source, scheduled_at, finished_at,

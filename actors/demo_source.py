@@ -1,0 +1,89 @@
+"""Which candles a demo plays: a folder's, the venue's own, or a seeded market that says it is one."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from core.config import Settings
+from core.market import Market, Series
+from core.timeframe import Timeframe
+from exchanges.feeds.archive import store_columns
+from exchanges.feeds.base import CandleSource, ColumnSource
+from exchanges.feeds.binance_public import BASE_URL, BinancePublic, FeedError
+from exchanges.feeds.files import FolderCandles
+from exchanges.feeds.generator import GeneratedMarket
+
+REACH_TIMEOUT_S = 3.0
+DOWNLOAD_TIMEOUT_S = 45.0
+DOWNLOAD_DAYS = 10
+SEED = 7
+GENERATED_START = datetime(2026, 1, 5, tzinfo=UTC)
+GENERATED_DAYS = 45
+
+
+class DemoSource(msgspec.Struct, frozen=True, kw_only=True):
+    """`kind` and `key` name the candles: demos on different ones get databases of their own."""
+
+    kind: str
+    key: str
+    candles: CandleSource
+
+
+def demo_source(data: Path | None, folder: Path, settings: Settings) -> DemoSource:
+    """Recorded candles from `data`, else the venue's, else generated ones. Raises RunnerError sentences.
+
+    What has been downloaded is kept below `folder` and used again: a demo resumes on the candles it began with.
+    """
+    if data is not None:
+        return DemoSource(kind="recorded", key=str(data.resolve()), candles=FolderCandles(data))
+    kept = folder / "demo" / "binance-candles"
+    if kept.is_dir():
+        return _downloaded(kept)
+    if (folder / "demo").is_dir():
+        return _generated(settings)  # this demo began without the venue and goes on without it
+    try:
+        asyncio.run(_download(kept, settings))
+    except (FeedError, TimeoutError):
+        return _generated(settings)
+    return _downloaded(kept)
+
+
+def _downloaded(kept: Path) -> DemoSource:
+    return DemoSource(kind="binance", key="binance", candles=FolderCandles(kept))
+
+
+def _generated(settings: Settings) -> DemoSource:
+    """Made once and held: a market that is asked for every minute need not be drawn every minute."""
+    market = GeneratedMarket(SEED, settings.symbol_whitelist)
+    start, end = GENERATED_START, GENERATED_START + timedelta(days=GENERATED_DAYS)
+    series = {
+        Series(venue=market.venue, market=Market.PERP, symbol=symbol, timeframe=Timeframe.M1): market.candles(
+            symbol, Timeframe.M1, start, end
+        )
+        for symbol in market.symbols()
+    }
+    held = ColumnSource(origin=market.origin, venue=market.venue, series=series)
+    return DemoSource(kind="generated", key=f"seed {SEED} {','.join(market.symbols())}", candles=held)
+
+
+async def _download(kept: Path, settings: Settings) -> None:
+    """The last days of every listed symbol, into `kept` only when all are there."""
+    venue = BinancePublic(settings.binance_base_url or BASE_URL)
+    try:
+        if not await venue.reachable(REACH_TIMEOUT_S):
+            raise FeedError("Binance's public data cannot be reached.")
+        async with asyncio.timeout(DOWNLOAD_TIMEOUT_S):
+            end = Timeframe.D1.floor(await venue.server_time())
+            start = end - timedelta(days=DOWNLOAD_DAYS)
+            found = await venue.source(settings.symbol_whitelist, Timeframe.M1, start, end)
+    finally:
+        await venue.aclose()
+    partial = kept.with_suffix(".partial")
+    for symbol in found.symbols():
+        series = Series(venue=found.venue, market=Market.PERP, symbol=symbol, timeframe=Timeframe.M1)
+        store_columns(found.candles(symbol, Timeframe.M1, start, end), series, partial)
+    partial.rename(kept)

@@ -1,0 +1,121 @@
+"""From settings to a running process: database, store, feed, clock, service; and back down in reverse."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from actors.demo import Stage, is_seeded, seed, stage_of
+from actors.feed import Feed, HeldFeed, LiveFeed, rules_of
+from actors.market_clock import MarketClock
+from actors.runtime.dead_letters import Sink
+from actors.service import Service
+from actors.system import Options, Parts
+from core.config import Settings
+from core.errors import RunnerError
+from core.ids import NodeId
+from exchanges.feeds.base import CandleSource
+from exchanges.feeds.binance_public import BASE_URL, BinancePublic
+from schema.embedded import EmbeddedPostgres
+from schema.migrate import migrate
+from schema.notify import PgNotifier
+from schema.pg import PgStore
+
+VERSION = "0.1.0"
+POLL_S = 10.0
+
+
+class Installation(msgspec.Struct, frozen=True, kw_only=True):
+    """A database that is up and migrated. `alone`: nobody else was using it when this process came."""
+
+    dsn: str
+    alone: bool
+
+
+@contextmanager
+def installation(settings: Settings, folder: Path) -> Iterator[Installation]:
+    """DATABASE_URL, or our own server in `folder`; migrated. Raises RunnerError sentences."""
+    if settings.database_url is not None:
+        dsn = settings.database_url.reveal()
+        migrate(dsn)
+        yield Installation(dsn=dsn, alone=False)
+        return
+    with EmbeddedPostgres(folder / "postgres") as server:
+        migrate(server.owner_dsn)
+        yield Installation(dsn=server.service_dsn, alone=server.first)
+
+
+@contextmanager
+def opened_store(settings: Settings, dsn: str) -> Iterator[PgStore]:
+    """A store on the database, closed afterwards."""
+    store = PgStore(dsn, default_limits=settings.risk_limits(), worker=settings.worker_id or "runner")
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def live_service(settings: Settings, store: PgStore, dsn: str, sink: Sink) -> Service:
+    """A production process on the venue's public candles. Refuses a demo's database (decision 2)."""
+    if store.platform().demo:
+        raise RunnerError(
+            "This database holds a demo; plain serve needs one of its own (or use serve --demo)."
+        )
+    venue = BinancePublic(settings.binance_base_url or BASE_URL)
+    feed = LiveFeed(venue, settings.symbol_whitelist)
+    return _service(settings, store, dsn, feed, sink, on_data_end=None, stage=None)
+
+
+def demo_service(
+    settings: Settings,
+    store: PgStore,
+    dsn: str,
+    source: CandleSource,
+    sink: Sink,
+    *,
+    speed: float,
+    on_data_end: Callable[[], None],
+) -> Service:
+    """A demo process over `source`, seeded on first use, resumed at its stored market time later."""
+    stage = stage_of(source)
+    store.mark_demo(start=stage.start, rate=speed)
+    if not is_seeded(store):
+        seed(store, source, stage)
+    feed = HeldFeed(source, stage.span)
+    return _service(settings, store, dsn, feed, sink, on_data_end=on_data_end, stage=stage)
+
+
+def _service(
+    settings: Settings,
+    store: PgStore,
+    dsn: str,
+    feed: Feed,
+    sink: Sink,
+    *,
+    on_data_end: Callable[[], None] | None,
+    stage: Stage | None,
+) -> Service:
+    worker = settings.worker_id or "runner"
+    clock = MarketClock(store.clock(), time.monotonic)
+    options = Options(
+        node=NodeId(worker),
+        version=VERSION,
+        worker=worker,
+        lease_s=settings.runner_lease_sec,
+        grace_s=settings.runner_grace_sec,
+        safety_s=settings.runner_tick_interval_sec,
+        poll_s=POLL_S,
+    )
+    parts = Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options)
+    return Service(
+        parts=parts,
+        clock=clock,
+        notifier=PgNotifier(dsn),
+        sink=sink,
+        data_end=None if stage is None else stage.span[1],
+        on_data_end=on_data_end,
+    )

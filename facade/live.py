@@ -1,0 +1,96 @@
+"""The running process as the facade sees it: a `Service` behind the facade's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from actors.runtime.system import ActorInfo
+from actors.service import Service
+from core.ids import RunId, UserId
+from facade.bridge import ActorNode, DemoTime
+from schema.ops import ExpirePause, LedgerOp, LedgerResult, SimulateTrade
+from schema.pg import PgStore
+from schema.records import Node, TickSource
+
+
+class LiveRunner:
+    """`Runner` of `facade.bridge`, over a live service."""
+
+    def __init__(self, service: Service, store: PgStore, *, speed: float | None) -> None:
+        """`speed`: of a demo, what resuming goes back to; None in production."""
+        self._service = service
+        self._clock = None if speed is None else LiveDemoClock(service, speed)
+        self.store = store
+        self.reads = store.reads
+
+    @property
+    def origin(self) -> str:
+        """Where the candles come from."""
+        return self._service.origin
+
+    def tick_due(self, *, source: TickSource) -> None:
+        self._service.tick_due(source=source)
+
+    def execute_tick(self, run_id: RunId, slot: datetime) -> None:
+        self._service.execute_tick(run_id, slot)
+
+    def rows_changed(self) -> None:
+        self._service.rows_changed()
+
+    def nodes(self) -> Sequence[Node]:
+        return self._service.nodes()
+
+    def actors(self) -> Sequence[ActorNode]:
+        return tuple(_node(root) for root in self._service.actors())
+
+    def settle(self, op: LedgerOp, timeout_s: float) -> LedgerResult:
+        return self._service.settle(_user_of(op), op, timeout_s)
+
+    def market_now(self) -> datetime:
+        return self._service.market_now()
+
+    def ready(self) -> dict[str, bool]:
+        return self._service.ready()
+
+    def demo_clock(self) -> LiveDemoClock | None:
+        return self._clock
+
+
+class LiveDemoClock:
+    """Pause and speed of a demo; a pause remembers the speed to come back to."""
+
+    def __init__(self, service: Service, speed: float) -> None:
+        self._service = service
+        self._speed = speed
+
+    def time(self) -> DemoTime:
+        settings = self._service.clock_settings()
+        paused = settings.rate == 0
+        return DemoTime(
+            now=self._service.market_now(), speed=self._speed if paused else settings.rate, paused=paused
+        )
+
+    def set(self, *, speed: float | None, paused: bool | None) -> DemoTime:
+        was_paused = self._service.clock_settings().rate == 0
+        self._speed = self._speed if speed is None else speed
+        pause = was_paused if paused is None else paused
+        self._service.set_rate(0.0 if pause else self._speed)
+        return self.time()
+
+
+def _user_of(op: LedgerOp) -> UserId:
+    if isinstance(op, SimulateTrade | ExpirePause):
+        return op.user_id
+    raise TypeError(f"{type(op).__name__} is not for the facade to ask")
+
+
+def _node(info: ActorInfo) -> ActorNode:
+    return ActorNode(
+        name=info.name,
+        state=info.state,
+        mailbox_length=info.mailbox,
+        restarts=info.restarts,
+        last_error=info.last_error,
+        children=tuple(_node(child) for child in info.children),
+    )
