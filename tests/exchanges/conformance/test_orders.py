@@ -159,6 +159,35 @@ def test_i15_a_resting_reduce_only_order_expires_once_there_is_nothing_to_reduce
     assert venue.books.position(SYMBOL).is_flat
 
 
+def test_i15_a_resting_reduce_only_order_fills_at_most_what_is_open(venue: Venue) -> None:
+    venue.place(order(venue))
+    resting = order(
+        venue,
+        leg=Leg.EXIT,
+        side=OrderSide.SELL,
+        kind=OrderKind.LIMIT,
+        price=Decimal(1010),
+        quantity=Decimal(1),
+    )
+    venue.place(resting)
+    for _ in range(2):
+        venue.trades(1000, 1020, 1000, 1020)
+    report = venue.run(venue.exchange.find(SYMBOL, resting.client_order_id))
+    assert report is not None
+    assert (report.status, report.filled_quantity) == (OrderStatus.EXPIRED, Decimal("0.1"))
+    assert venue.books.position(SYMBOL).is_flat
+
+
+def test_i3_a_resting_order_sent_again_stays_one_order(venue: Venue) -> None:
+    sent = order(venue, kind=OrderKind.LIMIT, price=Decimal(990))
+    venue.place(sent)
+    venue.trades(1000, 1001, 980, 985, volume=0.06)
+    report = venue.place(sent)
+    assert (report.status, report.filled_quantity) == (OrderStatus.PARTIAL, Decimal("0.06"))
+    venue.trades(985, 985, 980, 985)
+    assert venue.books.position(SYMBOL).quantity == sent.quantity
+
+
 def test_both_legs_of_a_flip_fill_in_the_same_slot_exit_first(venue: Venue) -> None:
     venue.place(order(venue))
     venue.trades(1000, 1000, 1000, 1000)

@@ -69,6 +69,18 @@ def test_no_opening_is_not_placed_and_the_id_stays_unknown(venue: PaperVenue) ->
     assert venue.place(sent).status is OrderStatus.FILLED
 
 
+def test_i3_two_calls_under_way_with_one_id_fill_once(venue: PaperVenue) -> None:
+    venue.clock.at = START - timedelta(seconds=1)
+    sent = order(venue)
+    slow = venue.exchange.place(sent)
+    assert slow.send(None) == 1.0  # waits for its slot
+    report = venue.place(sent)
+    with pytest.raises(StopIteration) as done:
+        slow.send(None)
+    assert done.value.value == report
+    assert venue.run(venue.exchange.executions(SYMBOL, START)) == list(report.executions)
+
+
 def test_an_outage_refuses_so_many_orders_and_tells_what_is_left(venue: PaperVenue) -> None:
     venue.exchange = venue.open(outage_orders=2)
     for attempt in (1, 2):
@@ -166,6 +178,32 @@ def test_fills_inside_the_last_candle_of_a_day_belong_to_that_day(venue: PaperVe
     venue.place(order(venue, stop_loss=D(950)))
     venue.trades(1000, 1000, 940, 940)
     assert list(venue.books.executions.values())[-1].fill.executed_at.day == START.day
+
+
+def test_an_old_candle_told_late_does_not_hide_a_newer_one(venue: PaperVenue) -> None:
+    old = venue.candle(1000, 1000, 1000, 1000)
+    venue.trades(1000, 1000, 1000, 1000)
+    venue.opens(1000.0)
+    sent = order(venue, stop_loss=D(950))
+    venue.trades(1000, 1000, 940, 960)
+    venue.exchange.apply_candle(SYMBOL, old, Timeframe.M1)
+    venue.clock.at = sent.slot + timedelta(seconds=20)
+    venue.place(sent)
+    venue.trades(960, 965, 955, 960)
+    assert legs(venue) == [None, Leg.STOP_LOSS]
+
+
+def test_a_candle_that_ends_a_position_opens_no_other(venue: PaperVenue) -> None:
+    """Both would have opened and ended at the same times, and their fills could not be told apart."""
+    venue.place(order(venue, side=OrderSide.SELL, stop_loss=D(1000)))
+    again = order(
+        venue, attempt=2, side=OrderSide.SELL, kind=OrderKind.LIMIT, price=D(990), stop_loss=D(1000)
+    )
+    venue.place(again)
+    venue.trades(1000, 1001, 999, 1000)
+    assert legs(venue) == [None, Leg.STOP_LOSS]
+    venue.trades(1000, 1001, 999, 1000)
+    assert legs(venue) == [None, Leg.STOP_LOSS, None, Leg.STOP_LOSS]
 
 
 def test_candles_told_again_or_too_late_change_nothing(venue: PaperVenue) -> None:
