@@ -17,6 +17,8 @@ from core.errors import ImpossibleVenueData
 ZERO = Decimal(0)
 _COST_STEP = Decimal("1E-12")
 """Shares of the open cost are rounded to this (USDT), so that digits stay bounded."""
+_MOST = Decimal("1E15")
+"""USDT beyond which an amount cannot be true; below it every sum of money here is exact in 28 digits."""
 
 
 class Side(StrEnum):
@@ -123,7 +125,9 @@ def apply_fill(position: Position, fill: Fill) -> Applied:
     _check(fill)
     signed = fill.quantity * fill.side.sign
     if position.quantity * signed >= 0:
-        return Applied(position=_enter(position, fill, fill.quantity, fill.commission), realised=-fill.commission)
+        return Applied(
+            position=_enter(position, fill, fill.quantity, fill.commission), realised=-fill.commission
+        )
     closing = min(fill.quantity, position.size)
     commission = fill.commission
     if closing < fill.quantity:
@@ -140,15 +144,24 @@ def apply_funding(position: Position, amount: Decimal) -> Applied:
     """Funding of an open position: `amount` in USDT, negative when paid. Flat positions take none."""
     if position.is_flat:
         return Applied(position=position, realised=ZERO)
-    return Applied(position=msgspec.structs.replace(position, funding=position.funding + amount), realised=amount)
+    return Applied(
+        position=msgspec.structs.replace(position, funding=position.funding + amount), realised=amount
+    )
+
+
+def is_plausible(amount: Decimal) -> bool:
+    """Whether an amount of USDT can be true: finite, and less than all the money there is."""
+    return amount.is_finite() and abs(amount) < _MOST
 
 
 def _check(fill: Fill) -> None:
     for name in ("quantity", "price", "commission"):
         if not getattr(fill, name).is_finite():
             raise ImpossibleVenueData(f"fill {fill.trade_id}: {name} is {getattr(fill, name)}")
-    if fill.quantity <= 0 or fill.price <= 0:
+    if fill.quantity <= 0 or fill.price <= 0 or not is_plausible(fill.quantity * fill.price):
         raise ImpossibleVenueData(f"fill {fill.trade_id}: {fill.quantity} at {fill.price}")
+    if not is_plausible(fill.commission):
+        raise ImpossibleVenueData(f"fill {fill.trade_id}: commission is {fill.commission}")
 
 
 def _enter(position: Position, fill: Fill, quantity: Decimal, commission: Decimal) -> Position:
@@ -164,7 +177,9 @@ def _enter(position: Position, fill: Fill, quantity: Decimal, commission: Decima
     )
 
 
-def _reduce(position: Position, fill: Fill, quantity: Decimal, commission: Decimal) -> tuple[Position, Decimal]:
+def _reduce(
+    position: Position, fill: Fill, quantity: Decimal, commission: Decimal
+) -> tuple[Position, Decimal]:
     share = position.open_cost
     if quantity < position.size:
         share = (position.open_cost * quantity / position.size).quantize(_COST_STEP)

@@ -21,8 +21,10 @@ from core.position import (
     RoundTrip,
     apply_fill,
     apply_funding,
+    is_plausible,
 )
 from core.risk import risk_day
+from core.protection import protection_of
 from core.run import margin_of
 from schema.ledger.news import alert, reserved_day
 from schema.ledger.payloads import fill_payload, plain, trade_payload
@@ -100,7 +102,7 @@ def observe_funding(tx: Tx, op: ObserveFunding) -> FillSettled | OpRefused:
         raise RunnerError(f"funding {op.funding_id}: run {op.run_id} never had a position")
     if held.position.is_flat or tx.fill_known(op.account_id, op.symbol, _funding_key(op)):
         return _settled(held, account, order=None, duplicate=True)
-    if not op.amount.is_finite() or op.at > user.now + FUTURE_TOLERANCE:
+    if not is_plausible(op.amount) or op.at > user.now + FUTURE_TOLERANCE:
         sentence = f"funding {op.funding_id} of {op.amount} at {op.at.isoformat()} cannot be"
         payload = plain(source="venue", detail=sentence)
         tx.append_event(user_id=run.user_id, run_id=run.id, type="error", at=user.now, payload=payload)
@@ -214,7 +216,8 @@ def _protected(
     if position.is_flat:
         return replace(after, stop_loss=None, take_profit=None)
     if order.leg is Leg.ENTRY and (opened or order.filled_quantity == 0):
-        after = replace(after, stop_loss=order.stop_loss, take_profit=order.take_profit)
+        protection = protection_of(order, position.entry_price)
+        after = replace(after, stop_loss=protection.stop_loss, take_profit=protection.take_profit)
     elif opened:
         after = replace(after, stop_loss=None, take_profit=None)
     return replace(after, leverage=order.leverage) if opened else after

@@ -8,6 +8,7 @@ from datetime import date
 from core import risk
 from core.errors import RunnerError
 from core.ids import UserId
+from core.position import is_plausible
 from core.risk import PauseStarted, RiskChange, risk_day
 from schema.ledger.payloads import pause_payload, plain
 from schema.ops import ExpirePause, RiskSettled, SimulateTrade
@@ -59,7 +60,7 @@ class UserRisk:
 
 
 def simulate_trade(tx: Tx, op: SimulateTrade) -> RiskSettled:
-    if not op.delta.is_finite():
+    if not is_plausible(op.delta):
         raise RunnerError(f"a trade cannot have made {op.delta} USDT")
     user = UserRisk(tx, op.user_id)
     user.take(risk.simulate(user.state, user.limits, delta=op.delta, now=user.now))

@@ -132,6 +132,12 @@ def fill(side: str, quantity: str, price: str, commission: str = "0") -> Fill:
         ([fill("buy", "2", "100", "0.08")], "2", "100", "-0.08"),
         ([fill("buy", "1", "100"), fill("buy", "3", "120")], "4", "115", "0"),
         ([fill("buy", "2", "100"), fill("sell", "1", "110", "0.04")], "1", "100", "9.96"),
+        (
+            [fill("buy", "1", "100"), fill("buy", "2", "100.01"), fill("sell", "1", "100.01")],
+            "2",
+            "100.0066666666665",
+            "0.003333333333",
+        ),
         ([fill("sell", "2", "100"), fill("buy", "2", "90")], "0", "0", "20"),
         ([fill("buy", "1", "100"), fill("sell", "3", "110")], "-2", "110", "10"),
         ([fill("buy", "3", "100"), fill("sell", "1", "100"), fill("sell", "2", "99")], "0", "0", "-2"),
@@ -155,6 +161,8 @@ def test_worked_examples(history: list[News], quantity: str, entry_price: str, r
         ("NaN", "1", "0"),
         ("1", "Infinity", "0"),
         ("1", "1", "NaN"),
+        ("1", "1E+15", "0"),
+        ("1", "1", "-1E+20"),
     ],
 )
 def test_fills_that_cannot_be_are_refused(quantity: str, price: str, commission: str) -> None:

@@ -267,22 +267,22 @@ def test_a_leg_ends_after_its_last_attempt(world: World) -> None:
 
 def test_a_release_after_midnight_counts_on_the_day_of_the_reservation(world: World) -> None:
     """I7: midnight between two attempts does not move the trade to another day."""
-    run = world.run()
-    late = START.replace(hour=23, minute=59, second=59) + timedelta(seconds=-14)
-    world.slot = late.replace(second=30)
-    world.set_now(late)
+    account = world.account()
+    run, other = world.run(account=account), world.run(account=account, symbol="ETHUSDT")
+    world.store.set_limits(run.user_id, NO_COOLDOWN)
+    midnight = START.replace(hour=0) + timedelta(days=1)
+    world.slot = midnight - timedelta(seconds=10)
+    world.set_now(world.slot)
     fence = world.claim(run).fence
     first = world.committed(run, fence)
     observe(world, first, NotPlaced("busy"), ends=False)
-    world.set_now(world.slot + timedelta(seconds=30))
+    world.set_now(midnight)
     second = world.committed(run, fence, attempt=2)
     assert risk_day(second.created_at or START) != risk_day(first.created_at or START)
+    world.committed(other, world.claim(other).fence)
+    assert trades_on(world, run) == 1
     observe(world, second, NotPlaced("busy"))
-    assert trades_on(world, run) == 0
-    other = world.run(symbol="ETHUSDT", account=world.account())
-    world.store.set_limits(run.user_id, RiskLimits(cooldown_after_trade_s=Decimal(0), max_trades_per_day=1))
-    world.next_slot()
-    assert world.committed(other, world.claim(other).fence).reserved
+    assert trades_on(world, run) == 1
 
 
 def test_a_late_fill_of_a_released_leg_is_reserved_again_without_gates(world: World) -> None:
@@ -372,6 +372,7 @@ def test_an_execution_comes_only_as_a_fill(world: World) -> None:
         {"quantity": Decimal("NaN")},
         {"price": Decimal(0)},
         {"price": Decimal("Infinity")},
+        {"price": Decimal("1E+30")},
         {"commission": Decimal("NaN")},
         {"side": OrderSide.SELL},
         {"executed_at": START + timedelta(hours=2)},
@@ -433,7 +434,9 @@ def test_funding_on_a_flat_position_is_nothing(world: World) -> None:
     assert isinstance(world.settle(funding(world.run("bob"), "-1")), OpRefused)
 
 
-@pytest.mark.parametrize(("amount", "at"), [("NaN", START), ("Infinity", START), ("1", START + 60 * MINUTE)])
+@pytest.mark.parametrize(
+    ("amount", "at"), [("NaN", START), ("Infinity", START), ("1E+30", START), ("1", START + 60 * MINUTE)]
+)
 def test_funding_that_cannot_be_enters_nothing(world: World, amount: str, at: object) -> None:
     run = world.run()
     world.held(run)

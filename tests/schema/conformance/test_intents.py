@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from core.errors import Reason
+from core.ids import RunId
 from core.order import Acknowledged, Canceled, Leg, NotPlaced, Order, OrderStatus, OutcomeUnknown, Rejected
 from core.position import OrderSide
 from core.risk import RiskLimits
@@ -306,8 +307,6 @@ def test_i18_what_cannot_be_read_is_no_order(world: World) -> None:
     """A run that is not there: the lease cannot be shown to hold, so nothing commits."""
     run = world.run()
     op = world.intent(run, world.claim(run).fence)
-    from core.ids import RunId
-
     result = world.settle(replace(op, order=replace(op.order, run_id=RunId(world.id()))))
     assert not isinstance(result, IntentCommitted)
 
@@ -366,6 +365,17 @@ def test_operations_of_one_batch_stand_or_fall_alone(world: World) -> None:
     results = world.store.settle([bad, impossible, good])
     assert [type(result).__name__ for result in results] == ["IntentRefused", "OpRefused", "IntentCommitted"]
     assert world.store.orders(run_id=bob.id) == []
+
+
+def test_i11_a_batch_that_fails_unforeseen_leaves_nothing_behind(world: World) -> None:
+    run = world.run()
+    op = world.intent(run, world.claim(run).fence)
+    with pytest.raises(Exception):  # noqa: B017, PT011 - whatever it is, it must not commit
+        world.store.settle([op, object()])  # type: ignore[list-item]
+    assert world.store.orders(run_id=run.id) == []
+    assert world.event_types(run) == []
+    assert trades_today(world, run) == 0
+    assert world.settle(op) == IntentCommitted(order=world.store.orders(run_id=run.id)[0])
 
 
 def test_an_intent_of_another_day_keeps_utc(world: World) -> None:

@@ -263,3 +263,12 @@ def test_a_lease_without_a_slot_serves_later_exit_attempts(world: World) -> None
     stored = world.store.run(run.id)
     assert stored is not None
     assert stored.last_slot == world.slot
+
+
+def test_i5_freed_leases_can_be_taken_and_their_old_fences_decide_nothing(world: World) -> None:
+    """Only for a database whose other processes are known to be dead (decision 31)."""
+    run, idle = world.run("ann"), world.run("bob")
+    old = world.claim(run).fence
+    world.store.free_leases()
+    assert world.refused(run, old).reason == "lease_lost"
+    assert claims(world, run.id, idle.id, slot=START + MINUTE) == [run.id, idle.id]
