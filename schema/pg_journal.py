@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
+import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
@@ -24,7 +24,6 @@ _COPY_TYPES = (
     *("uuid", "text", "timestamptz", "text", "text", "text", "text"),
     *("timestamptz", "timestamptz", "float8", "text", "int8"),
 )
-_COLUMNS = TickRow.__struct_fields__
 _HOLD = Action.HOLD.value
 
 
@@ -115,10 +114,7 @@ def _copy(connection: Connection, rows: Sequence[TickRow]) -> None:
 
 
 def _insert(connection: Connection, rows: Sequence[TickRow]) -> Sequence[TickRow]:
-    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in _COLUMNS}
-    for name in ("status", "source"):
-        columns[name] = [str(content) for content in columns[name]]
-    stored = connection.execute(SQL["insert_ticks"], columns).fetchall()
+    stored = connection.execute(SQL["insert_ticks"], {"ticks": _json(rows)}).fetchall()
     if len(stored) == len(rows):
         return rows
     new = set(stored)
@@ -137,18 +133,14 @@ def _finish(connection: Connection, rows: Sequence[TickRow]) -> None:
         ):
             newest[row.run_id] = row
     finished = [row for row in newest.values() if row.status is not TickStatus.MISSED]
-    columns = {
-        "run_id": [row.run_id for row in finished],
-        "fence": [row.fence for row in finished],
-        "slot": [row.slot for row in finished],
-        "status": [str(row.status) for row in finished],
-        "signal": [row.signal for row in finished],
-        "finished_at": [row.finished_at for row in finished],
-    }
-    if changed(connection, "finish_ticks", columns) < len(newest):
+    if changed(connection, "finish_ticks", {"ticks": _json(finished)}) < len(newest):
         run_ids = list(newest)
         if value(connection, "known_runs", {"run_ids": run_ids}) < len(run_ids):
             raise RunnerError("a tick was reported for a run that does not exist")
+
+
+def _json(rows: Sequence[TickRow]) -> str:
+    return msgspec.json.encode(rows).decode()
 
 
 def _publish(connection: Connection, months: Months, rows: Sequence[TickRow]) -> None:
