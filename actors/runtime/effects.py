@@ -76,9 +76,15 @@ class Delivery:
             self._tell(message)
 
     def fail(self, error: BaseException) -> None:
+        """Tell the failure; a `failed` that itself raises is reported, for there is nobody left to tell."""
         if not isinstance(error, Exception):
             error = EffectCancelled(f"{type(error).__name__}: {error}")
-        self._tell(self._failed(error))
+        try:
+            message = self._failed(error)
+        except Exception as bug:
+            self._to.report_failure(bug)
+        else:
+            self._tell(message)
 
     def _tell(self, message: object) -> None:
         if self._incarnation == ANY_INCARNATION:

@@ -36,6 +36,7 @@ class Mailbox:
         "_idle",
         "_reports",
         "_schedule",
+        "aside",
         "capacity",
         "closed",
         "conflate",
@@ -56,6 +57,7 @@ class Mailbox:
         self.user: deque[object] = deque()
         # Short-lived and nearly always empty: an empty list is a tenth of an empty deque.
         self.control: list[object] = []
+        self.aside: list[object] | None = None  # control messages that came while held
         # pykka refs are weak: the mailbox is what keeps an idle actor alive.
         self.owner = owner
         self.closed = False
@@ -98,6 +100,19 @@ class Mailbox:
             return False
         self.control.append(item)
         return self._queued()
+
+    def take_control(self) -> list[object]:
+        """Everything in the control lane, newest first: the next one to handle is the last."""
+        taken = self.control[:]
+        del self.control[: len(taken)]
+        taken.reverse()
+        return taken
+
+    def give_back(self, taken: list[object]) -> None:
+        """Return what is left of `take_control` when its handling was broken off."""
+        self.control[:0] = reversed(taken)
+        if self.closed:
+            self._drain()
 
     def rest(self) -> None:
         """The owner's turn is over: idle, unless there is more to do."""
@@ -159,11 +174,8 @@ class Mailbox:
             except IndexError:
                 break
             self._refuse(item, "stopped")
-        while True:
-            try:
-                item = self.control.pop(0)
-            except IndexError:
-                return
+        aside, self.aside = self.aside, None
+        for item in (*(aside or ()), *reversed(self.take_control())):
             if not isinstance(item, Signal):
                 self._refuse(item, "stopped")
 

@@ -101,6 +101,10 @@ class ShellRef(ActorRef[Any]):
         """The life now running, counted from 1."""
         return self.actor_inbox.owner.incarnation  # type: ignore[attr-defined, no-any-return]
 
+    def report_failure(self, error: BaseException) -> None:
+        """Have a failure in this actor's name counted and logged."""
+        self.actor_inbox.owner.system.reports.failure(self.name, error)  # type: ignore[attr-defined]
+
     def watched_by(self, watcher: ShellRef) -> None:
         self.actor_inbox.owner.add_watcher(watcher)  # type: ignore[attr-defined]
 

@@ -215,22 +215,27 @@ class Shell(pykka.Actor):
     def _signals(self) -> None:
         """Handle the control lane: signals always, messages only while the user lane is not frozen."""
         box = self.actor_inbox
-        control = box.control
-        frozen: list[object] = []
+        pending: list[object] = []
         try:
-            while control and not box.closed:
-                item = control.pop(0)
+            while not box.closed and (pending or box.control):
+                if not pending:
+                    pending = box.take_control()
+                    continue
+                item = pending.pop()
                 if isinstance(item, Signal):
                     self._signal(item)
-                    if frozen and not box.held:
-                        control[:0] = frozen
-                        frozen = []
+                    if box.aside and not box.held:
+                        pending.extend(reversed(box.aside))
+                        box.aside = None
                 elif box.held:
-                    frozen.append(item)
+                    if box.aside is None:
+                        box.aside = []
+                    box.aside.append(item)
                 else:
                     cast(Behaviour, self.behaviour).receive(item)
         finally:
-            control[:0] = frozen
+            if pending:
+                box.give_back(pending)
 
     def _signal(self, signal: Signal) -> None:
         match signal:

@@ -79,8 +79,12 @@ class Supervisor(Parent):
     # --- for subclasses to override
 
     def handle(self, message: object) -> object:
-        """Messages that are not administration."""
-        raise TypeError(f"{self.ctx.name} does not understand {type(message).__name__}")
+        """Messages that are not administration. One that nobody understands is no reason to stop all children."""
+        self.ctx.system.reports.dead_letter(self.ctx.name, message, "not understood")
+        self.ctx.reply_later().fail(
+            TypeError(f"{self.ctx.name} does not understand {type(message).__name__}")
+        )
+        return None
 
     def child_started(self, child_id: str) -> None:
         """A new incarnation is ready for its mail."""
@@ -278,8 +282,15 @@ class Supervisor(Parent):
         policy = child.spec.policy
         if policy is None:
             return
-        child.policy_state, directive = policy(child.policy_state, report)
+        try:
+            child.policy_state, directive = policy(child.policy_state, report)
+        except Exception as error:  # the child's fault, not its siblings'
+            self.ctx.system.reports.failure(child.spec.id, error)
+            self._restart(child, error)
+            return
         match directive:
+            case Directive.RESTART:
+                self._restart(child, EndedByItself(f"its policy asked for a restart after {report!r}"))
             case Directive.PAUSE:
                 self.pause_child(child.spec.id, report)
                 self.child_paused(child.spec.id, child.policy_state)

@@ -16,7 +16,7 @@ from actors.runtime.deterministic import DeterministicDispatcher, DeterministicT
 from actors.runtime.dispatch import PoolDispatcher
 from actors.runtime.effects import DeterministicEffects, Effects
 from actors.runtime.errors import AlreadyStarted, BadSpec, StartFailed
-from actors.runtime.future import DEFAULT_ASK_TIMEOUT_S, Driver, SlimFuture
+from actors.runtime.future import DEFAULT_ASK_TIMEOUT_S, SlimFuture
 from actors.runtime.letter import Failed, Started, Stop, Stopped
 from actors.runtime.mailbox import LocalMailbox, Mailbox, Runnable
 from actors.runtime.ref import ShellRef
@@ -83,18 +83,27 @@ class ActorSystem:
         *,
         db_workers: int = 4,
         cpu_workers: int = 1,
+        blocking_workers: int = 0,
         throughput: int = 32,
         stall_s: float = 0.1,
         rng: random.Random | None = None,
         sink: Sink = ignore,
     ) -> ActorSystem:
-        """On threads: `cpu` for actors, `control` for supervisors, the executor, the event loop, the timers."""
+        """On threads: `cpu` for actors, `control` for supervisors, `blocking` for actors that call slow libraries
+        themselves (one message a turn), the database executor, the event loop, the timers.
+        """
+        dispatchers = {
+            "cpu": PoolDispatcher(cpu_workers, throughput, stall_s=stall_s, sink=sink),
+            "control": PoolDispatcher(1, name="control", stall_s=stall_s, sink=sink),
+        }
+        if blocking_workers:
+            # Its handlers are slow by design: nothing is to be replaced before a minute.
+            dispatchers["blocking"] = PoolDispatcher(
+                blocking_workers, 1, name="blocking", stall_s=20.0, sink=sink
+            )
         return cls(
             clock=clock,
-            dispatchers={
-                "cpu": PoolDispatcher(cpu_workers, throughput, stall_s=stall_s, sink=sink),
-                "control": PoolDispatcher(1, name="control", stall_s=stall_s, sink=sink),
-            },
+            dispatchers=dispatchers,
             effects=ThreadEffects(db_workers),
             timers=ThreadTimers(clock),
             rng=rng,
@@ -115,7 +124,7 @@ class ActorSystem:
         dispatcher = DeterministicDispatcher(clock, rng, throughput)
         return cls(
             clock=clock,
-            dispatchers={"cpu": dispatcher, "control": dispatcher},
+            dispatchers=dict.fromkeys(("cpu", "control", "blocking"), dispatcher),
             effects=DeterministicEffects(dispatcher),
             timers=DeterministicTimers(dispatcher),
             rng=rng,
@@ -201,11 +210,10 @@ class ActorSystem:
         if successor_of is not None:
             return Shell(spec, self, owner, successor_of.ref)
         with self._names_lock:
-            ref = self._names.get(spec.id)
-            if ref is None:
-                ref = ShellRef(spec.id, self._driver())
-                self._names[spec.id] = ref
-        return Shell(spec, self, owner, ref)
+            ref = self._names.get(spec.id) or ShellRef(spec.id, self.virtual)
+            shell = Shell(spec, self, owner, ref)
+            self._names[spec.id] = ref
+        return shell
 
     def check_name_free(self, name: str, owner: Owner) -> None:
         """Refuse a name in use: by a living actor, or kept for another supervisor's child."""
@@ -255,9 +263,6 @@ class ActorSystem:
         if self.failure is None:
             self.failure = error
             self.on_failure(error)
-
-    def _driver(self) -> Driver | None:
-        return self.virtual
 
     def _future(self, what: str) -> SlimFuture[None]:
         future: SlimFuture[None] = SlimFuture()

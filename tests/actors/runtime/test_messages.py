@@ -385,3 +385,27 @@ def test_control_messages_overtake_the_rest(world: World, log: Log) -> None:
     ref.signal("urgent")
     release(world, ref, handler)
     world.until(lambda: log.of("got", "a") == [(1, "urgent"), (1, "ordinary")])
+
+
+def test_a_policy_that_raises_restarts_its_own_child_only(world: World, log: Log) -> None:
+    """I20: one run's broken rule does not stop another run."""
+
+    def broken(state: Any, report: object) -> tuple[Any, Directive | None]:
+        raise KeyError(report)
+
+    def run(id: str) -> ChildSpec:
+        return ChildSpec(id=id, factory=lambda ctx: Run(ctx, log), policy=broken)
+
+    world.system.start([run("a"), run("b")])
+    world.system.ref("a").tell("error 1")
+    world.until(lambda: world.system.ref("a").incarnation == 2)
+    assert world.system.ask("b", "paused?") is False
+    assert world.system.ref("b").incarnation == 1
+
+
+def test_a_supervisor_survives_a_message_it_does_not_understand(world: World, log: Log) -> None:
+    root = world.system.start([probe("a", log)])
+    with pytest.raises(TypeError, match="root does not understand str"):
+        world.system.ask(root, "what?")
+    assert world.system.ask("a", "incarnation") == 1
+    assert world.system.reports.dead_letters["not understood"] == 1

@@ -259,9 +259,12 @@ def test_s08_mail_is_held_while_backing_off(world: World, log: Log) -> None:
     ref.tell(("raise", ValueError()))
     ref.tell("held")
     world.until(lambda: waiting(world))
+    for message in ("urgent", "urgent too"):
+        ref.signal(message)
+    world.until(lambda: not ref.actor_inbox.control)
     assert log.count("got") == 0
     world.advance(1.0)
-    world.until(lambda: log.of("got", "a") == [(2, "held")])
+    world.until(lambda: log.of("got", "a") == [(2, "urgent"), (2, "urgent too"), (2, "held")])
 
 
 def test_i20_one_failing_run_never_stops_another(world: World, log: Log) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 import time
 from typing import Any
@@ -31,11 +32,13 @@ from actors.runtime import (
     Supervisor,
     TerminateChild,
 )
+from actors.runtime.child import Child
 from actors.runtime.letter import Stop
 from tests.actors.runtime.world import Log, Probe, World, probe, supervisor
 
 
 def child(world: World, id: str) -> Any:
+    """The root's own notes on one child."""
     root = world.system._root
     assert root is not None
     return next(child for child in root.behaviour.children() if child.spec.id == id)  # type: ignore[union-attr]
@@ -262,6 +265,7 @@ def churn(world: World, log: Log, size: int, order: str) -> float:
 def test_s14_no_quadratic_bookkeeping(world: World, request: pytest.FixtureRequest) -> None:
     repeat = request.node.callspec.params["world"][1]
     order = ("oldest", "newest", "shuffled")[repeat % 3]
+    sys.setswitchinterval(0.005)  # this case measures; the world puts the usual value back
     world.system.start([ChildSpec(id="many", factory=Many, dispatcher="control")])
     small = churn(world, Log(), 1_000, order)
     assert churn(world, Log(), 10_000, order) < 50 * small
@@ -280,6 +284,10 @@ def test_a_killed_child_is_abandoned_at_once_and_can_be_started_again(world: Wor
     handler.set()
 
 
+def deadline_set_or_down(note: Child) -> bool:
+    return note.is_down or (note.stop is not None and note.stop.overdue is not None)
+
+
 def test_children_that_stop_together_share_one_deadline(world: World, log: Log) -> None:
     group = supervisor(
         "group",
@@ -294,10 +302,9 @@ def test_children_that_stop_together_share_one_deadline(world: World, log: Log) 
             world.stuck(world.system.ref(f"{number}"), handler)
     else:
         world.stuck(world.system.ref("0"), handler)
+    notes = child(world, "group").shell.behaviour.children()
     down = root.ask(TerminateChild(id="group"), block=False)
-    shell = child(world, "group").shell
-    world.until(lambda: all(note.stop is not None or note.is_down for note in shell.behaviour.children()))
-    world.until(lambda: child(world, "group").shell.behaviour is not None)
+    world.until(lambda: all(map(deadline_set_or_down, notes)))
     world.advance(1.0)
     world.until(down.done)
     handler.set()
