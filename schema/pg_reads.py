@@ -30,12 +30,16 @@ from schema.pg_rows import (
     run_of,
     value,
 )
-from schema.records import Account, EquityPoint, Event, OpenPosition, RiskView
+from schema.records import Account, EquityPoint, Event, OpenPosition, RiskView, TickRow, TickStatus
 
 MAX_RUNS = 1_000
 MAX_USERS = 20_000
 DETAIL_EVENTS = 50
 LAG_WINDOW = timedelta(minutes=15)
+ACTIVITY_WINDOW = timedelta(hours=24)
+ACTIVITY_TICKS = 50_000
+"""Ticks one overview counts at most, the newest."""
+MAX_PAUSE_USERS = 200
 _LAST_TICK_WINDOW = timedelta(days=2)
 
 
@@ -100,13 +104,35 @@ class AccountCurve(msgspec.Struct, frozen=True, kw_only=True):
     equity: tuple[EquityPoint, ...]
 
 
+class TickCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of a user's ticks in ACTIVITY_WINDOW came to this."""
+
+    user_id: UserId
+    status: TickStatus
+    reason: str | None
+    ticks: int
+
+
+class PauseCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many pauses began for this reason in ACTIVITY_WINDOW."""
+
+    user_id: UserId
+    reason: Reason
+    pauses: int
+
+
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """What the page shows at once."""
+    """What the page shows at once. `ticks`: each run's newest; counts cover ACTIVITY_WINDOW of market time."""
 
     now: datetime
     runs: tuple[RunSummary, ...]
+    ticks: tuple[TickRow, ...]
     accounts: tuple[AccountCurve, ...]
     risks: tuple[RiskView, ...]
+    tick_counts: tuple[TickCount, ...]
+    pause_counts: tuple[PauseCount, ...]
+    slot_lag_p50_ms: float | None
+    slot_lag_p99_ms: float | None
 
 
 class PgReads:
@@ -176,11 +202,24 @@ class PgReads:
 
         def read(connection: Connection) -> Overview:
             now: datetime = value(connection, "market_now")
+            runs = _summaries(connection, user_id=user_id, strategy_ids=None, archived=False)
+            risks = self._risks(connection, now, user_id=user_id, inactive_too=True)
+            since = now - ACTIVITY_WINDOW
+            named = {"run_ids": [each.run.id for each in runs], "since": since, "limit": ACTIVITY_TICKS}
+            named |= {"user_id": user_id, "user_ids": [view.user_id for view in risks[:MAX_PAUSE_USERS]]}
+            lag = one(connection, "slot_lag", {"since": now - LAG_WINDOW}) or {}
             return Overview(
                 now=now,
-                runs=tuple(_summaries(connection, user_id=user_id, strategy_ids=None, archived=False)),
+                runs=tuple(runs),
+                ticks=tuple(as_type(TickRow)(row) for row in many(connection, "last_ticks", named)),
                 accounts=tuple(_curves(connection, user_id, equity_points)),
-                risks=tuple(self._risks(connection, now, user_id=user_id, inactive_too=True)),
+                risks=tuple(risks),
+                tick_counts=tuple(as_type(TickCount)(row) for row in many(connection, "tick_counts", named)),
+                pause_counts=tuple(
+                    as_type(PauseCount)(row) for row in many(connection, "pause_counts", named)
+                ),
+                slot_lag_p50_ms=lag["p50"],
+                slot_lag_p99_ms=lag["p99"],
             )
 
         return self._database.run(read)

@@ -99,3 +99,30 @@ SELECT e.account_id, e.at, e.balance FROM unnest(%(account_ids)s::uuid[]) AS giv
  CROSS JOIN LATERAL (SELECT account_id, at, balance, id FROM equity_points p WHERE p.account_id = given.id
                       ORDER BY p.at DESC, p.id DESC LIMIT %(points)s) e
  ORDER BY e.account_id, e.at DESC, e.id DESC;
+
+-- name: last_ticks
+-- The newest tick of each of these runs that was not a missed slot; one look-up by key a run.
+SELECT t.* FROM unnest(%(run_ids)s::uuid[]) AS given (id)
+ CROSS JOIN LATERAL (SELECT run_id, user_id, slot, status, signal, reason, source, scheduled_at, finished_at, latency_ms,
+                            worker, fence
+                       FROM strategy_tick_runs t
+                      WHERE t.run_id = given.id AND slot >= %(since)s AND status <> 'missed'
+                      ORDER BY slot DESC LIMIT 1) t;
+
+-- name: tick_counts
+-- What the newest ticks since an instant came to, by user.
+SELECT user_id, status, reason, count(*) AS ticks
+  FROM (SELECT user_id, status, reason FROM strategy_tick_runs
+         WHERE slot >= %(since)s AND (%(user_id)s::text IS NULL OR user_id = %(user_id)s)
+         ORDER BY slot DESC LIMIT %(limit)s) AS newest
+ GROUP BY user_id, status, reason ORDER BY user_id, status, reason;
+
+-- name: pause_counts
+-- Pauses of these users that began since an instant, by what they were for; among each user's newest events.
+SELECT e.user_id, e.payload ->> 'reason' AS reason, count(*) AS pauses
+  FROM unnest(%(user_ids)s::text[]) AS given (user_id)
+ CROSS JOIN LATERAL (SELECT user_id, type, payload FROM strategy_events e
+                      WHERE e.user_id = given.user_id AND e.at >= %(since)s
+                      ORDER BY e.id DESC LIMIT 5000) e
+ WHERE e.type = 'risk_block' AND e.payload ->> 'action' = 'paused'
+ GROUP BY e.user_id, e.payload ->> 'reason' ORDER BY e.user_id, reason;

@@ -1,0 +1,120 @@
+"""All the page shows in one answer, the chart of one run, and the events it begins with: for operators."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from starlette.routing import Route
+
+from core.ids import RunId
+from facade.access import Access
+from facade.bridge import STORE_TIMEOUT_S, Event, Store
+from facade.decoding import Query
+from facade.endpoint import Answer, Call, route
+from facade.errors import bad_field, not_found
+from facade.event_stream import StreamedEvent
+from facade.overview import (
+    EQUITY_POINTS,
+    TRADES_SHOWN,
+    ChartAnswer,
+    ClockShown,
+    MarketView,
+    OverviewAnswer,
+    OverviewReads,
+    Surroundings,
+    chart_answer,
+    overview_answer,
+)
+
+FRESH_S: Final = 0.4
+"""For how long an answer serves everybody who asks: however many pages are open, the rows are read once."""
+EVENTS_SHOWN: Final = 100
+
+
+class RecentEvents(Answer, frozen=True, kw_only=True):
+    """The newest events, oldest first; `last_id` is where a stream goes on."""
+
+    events: tuple[StreamedEvent, ...]
+    last_id: int
+
+
+class OverviewRoutes:
+    """Handlers over one market view; keeps the last overview while it is fresh."""
+
+    def __init__(self, market: MarketView, reads: OverviewReads) -> None:
+        self._market = market
+        self._reads = reads
+        self._last: OverviewAnswer | None = None
+        self._read_at_s = float("-inf")
+        self._reading = asyncio.Lock()
+
+    def routes(self) -> list[Route]:
+        return [
+            route("GET", "/api/overview", self.overview, Access.ADMIN),
+            route("GET", "/api/overview/chart", self.chart, Access.ADMIN),
+            route("GET", "/api/overview/events", self.events, Access.ADMIN),
+        ]
+
+    async def overview(self, call: Call) -> OverviewAnswer:
+        Query(call.request).done()
+        async with self._reading:
+            if self._last is None or time.monotonic() - self._read_at_s >= FRESH_S:
+                self._last = await self._read(call)
+                self._read_at_s = time.monotonic()
+            return self._last
+
+    async def chart(self, call: Call) -> ChartAnswer:
+        query = Query(call.request)
+        given = query.uuid("runId")
+        query.done()
+        if given is None:
+            raise bad_field("runId", "must name a run")
+        run_id, market, now = RunId(given), self._market, call.services.runner.market_now()
+
+        def read(store: Store) -> ChartAnswer:
+            run = store.run(run_id)
+            if run is None:
+                raise not_found()
+            held = store.open_positions(account_id=run.account_id) if run.account_id is not None else []
+            own = next((each for each in held if each.run_id == run_id), None)
+            trades = store.trades(run_id=run_id, limit=TRADES_SHOWN)
+            return chart_answer(run, own, trades, market, now)
+
+        return await call.bridge.ask(read)
+
+    async def events(self, call: Call) -> RecentEvents:
+        Query(call.request).done()
+        newest = await call.bridge.ask(lambda store: store.events(newest=True, limit=EVENTS_SHOWN))
+        return RecentEvents(
+            events=tuple(_streamed(event) for event in newest), last_id=newest[-1].id if newest else 0
+        )
+
+    async def _read(self, call: Call) -> OverviewAnswer:
+        runner, market = call.services.runner, self._market
+
+        def read() -> OverviewAnswer:
+            clock = runner.demo_clock()
+            if clock is None:
+                shown = ClockShown(now=runner.market_now(), speed=1.0, paused=False, demo=False)
+            else:
+                demo = clock.time()
+                shown = ClockShown(now=demo.now, speed=demo.speed, paused=demo.paused, demo=True)
+            around = Surroundings(clock=shown, ready=runner.ready(), platform=runner.store.platform())
+            return overview_answer(self._reads.overview(equity_points=EQUITY_POINTS), market, around)
+
+        return await call.bridge.call(read, timeout_s=STORE_TIMEOUT_S)
+
+
+def _streamed(event: Event) -> StreamedEvent:
+    """As the stream sends it, so that the page has one form of event."""
+    return StreamedEvent(
+        id=event.id,
+        user_id=event.user_id,
+        run_id=event.run_id,
+        seq=event.seq,
+        type=event.type,
+        at=event.at,
+        payload=event.payload,
+    )

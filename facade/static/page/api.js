@@ -1,0 +1,32 @@
+// Requests to our own server: bounded in time, logged in again when the session has run out.
+
+const TIMEOUT_MS = 8000;
+
+export class Refused extends Error {}
+
+export class Away extends Error {}
+
+async function send(method, path, body) {
+  const headers = { Accept: "application/json" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  try {
+    return await fetch(path, {
+      method, headers, credentials: "same-origin", cache: "no-store",
+      body: body === undefined ? undefined : JSON.stringify(body), signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+  } catch (error) {
+    throw new Away(error.name === "TimeoutError" ? "The server does not answer." : "The server cannot be reached.");
+  }
+}
+
+/** The answer's body. Throws Refused with the server's sentence, or Away when nobody answers. */
+export async function call(method, path, body) {
+  let response = await send(method, path, body);
+  if (response.status === 401 && (await send("POST", "/api/demo/login")).ok) {
+    response = await send(method, path, body);
+  }
+  const answer = await response.json().catch(() => null);
+  if (response.ok && answer !== null) return answer;
+  const sentence = answer?.error ?? `The server answered ${response.status}.`;
+  throw response.status >= 502 ? new Away(sentence) : new Refused(sentence);
+}

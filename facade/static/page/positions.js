@@ -1,0 +1,54 @@
+// Open positions of all runs.
+
+import { byId, cell, emptyRow, fill, h, keep, setAttribute, setText } from "./dom.js";
+import { duration, pnl, price, quantity, toneOf } from "./format.js";
+
+const COLUMNS = 6;
+
+export class PositionsTable {
+  #body = byId("positions-body");
+
+  show(answer) {
+    const runs = answer.runs.filter((run) => run.position !== null);
+    setText(byId("positions-note"), runs.length === 0 ? "" : `${runs.length} open, at the last close of their candles`);
+    if (runs.length === 0) {
+      emptyRow(this.#body, COLUMNS, "Every run is flat.");
+      return;
+    }
+    this.#body.shownSignature = null;
+    keep(this.#body, runs, (run) => run.id, makeRow, update);
+  }
+
+  tick(now) {
+    for (const row of this.#body.rows) {
+      if (row.openedAt === undefined) continue;
+      setText(row.parts.age, duration(now - row.openedAt));
+    }
+  }
+}
+
+function makeRow() {
+  const parts = {
+    what: cell(null, { full: true }), entry: cell("Entry", { numeric: true }), last: cell("Last", { numeric: true }),
+    guard: cell("Stop / target", { numeric: true }), unrealised: cell("Unrealised", { numeric: true }), age: cell("Open for", { numeric: true }),
+  };
+  const { what, entry, last, guard, unrealised, age } = parts;
+  const row = h("tr", {}, what, entry, last, guard, unrealised, age);
+  row.parts = parts;
+  return row;
+}
+
+function update(row, run) {
+  const held = run.position;
+  const { parts } = row;
+  row.openedAt = held.openedAt === null ? undefined : Date.parse(held.openedAt);
+  fill(parts.what, `${held.side}${held.quantity}${run.symbol}`, () => [
+    h("span", { class: held.side === "long" ? "gain" : "loss" }, `${held.side} ${quantity(held.quantity)}`), ` ${run.symbol}`,
+    h("span", { class: "sub" }, `${run.userId} · ${run.name} · ${held.leverage}×`),
+  ]);
+  setText(parts.entry, price(held.entryPrice));
+  setText(parts.last, price(held.price));
+  setText(parts.guard, `${price(held.stopLoss)} / ${price(held.takeProfit)}`);
+  setText(parts.unrealised, pnl(held.unrealised));
+  setAttribute(parts.unrealised, "class", `n ${toneOf(held.unrealised)}`);
+}
