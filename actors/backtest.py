@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from time import perf_counter
 from uuid import UUID
 
 import msgspec
@@ -13,6 +12,7 @@ import msgspec
 from actors.evaluator import prepare
 from actors.feed import HeldFeed, rules_of
 from actors.runtime.deterministic import VirtualClock
+from actors.runtime.process_time import process_s
 from actors.runtime.system import ActorSystem
 from actors.system import Options, Parts, start
 from core.candles import CandleColumns
@@ -113,7 +113,7 @@ def run_backtest(
     request: BacktestRequest, source: CandleSource, *, progress: Progress | None = None
 ) -> BacktestResult:
     """Replay `request` over `source`. Raises RunnerError sentences for what cannot be replayed."""
-    began_s = perf_counter()
+    began_s = process_s()
     definition = _definition(request, source)
     prepare(definition)
     span = _span(request, source)
@@ -148,7 +148,7 @@ def run_backtest(
         open_position=positions[0] if positions else None,
         funding_known=bool(source.funding(request.symbol)),
         run_slots=slots,
-        seconds=perf_counter() - began_s,
+        seconds=process_s() - began_s,
     )
 
 

@@ -470,5 +470,7 @@ def _settled_at(funding: FundingRate) -> datetime:
 
 
 def _failure(error: venue_errors.ExchangeError) -> str | None:
-    """The failure that counts against the run, if it does."""
+    """The failure that counts against the run, if it does; an exit that a stop forestalled is none."""
+    if isinstance(error, venue_errors.Rejected) and error.refusal is venue_errors.Refusal.REDUCE_ONLY:
+        return None
     return error.kind.value if error.counts else None

@@ -16,18 +16,22 @@ from actors.evaluator import prepare
 from core.definition import StrategyDefinition, Visibility
 from core.errors import RunnerError
 from core.ids import AccountId, RunId, StrategyId, UserId
+from core.order import Leg
+from core.position import Fill
 from core.risk import RiskLimits
 from core.run import Direction, Run, RunCommand, RunSettings, RunStatus, TradingMode
-from core.timeframe import Timeframe
+from core.timeframe import Timeframe, to_ms
 from exchanges.feeds.base import CandleSource, Stretch
-from schema.records import Account
+from exchanges.feeds.looped import LoopedSource
+from schema.ops import ObserveFill, closing_side
+from schema.records import Account, OpenPosition
 from schema.store import Store
 
 WARM_UP = timedelta(days=6)
 """History before the demo's first minute, so that every strategy has its lookback."""
 
-LEAST_SPAN = timedelta(hours=12)
-"""Data that allows for less than this after the warm-up is not worth a demo."""
+LEAST_SPAN = timedelta(days=1)
+"""A stretch shorter than this is not worth a demo."""
 
 LONG_ENOUGH = timedelta(days=30)
 """Beyond this, more symbols make a better demo than more time."""
@@ -55,12 +59,10 @@ def stage_of(source: CandleSource) -> Stage:
             for symbol in source.symbols()
             if (coverage := source.coverage(symbol, timeframe)) is not None
         }
-        held = {symbol: stretch for symbol, stretch in held.items() if _length(stretch) > LEAST_SPAN}
+        held = {symbol: stretch for symbol, stretch in held.items() if _length(stretch) >= LEAST_SPAN}
         if held:
             return _stage(held, timeframe)
-    raise RunnerError(
-        f"The candles of {source.origin} hold no stretch longer than {LEAST_SPAN.total_seconds() / 3600:.0f} h."
-    )
+    raise RunnerError(f"The candles of {source.origin} hold no stretch of a day or more.")
 
 
 def _stage(held: dict[str, Stretch], timeframe: Timeframe) -> Stage:
@@ -77,12 +79,71 @@ def _stage(held: dict[str, Stretch], timeframe: Timeframe) -> Stage:
     start = max(held[symbol].start for symbol in symbols)
     end = min(held[symbol].end for symbol in symbols)
     warm_up = min(WARM_UP, (end - start) / 4)
-    first_day = timeframe.floor(start + warm_up)
-    return Stage(symbols=tuple(symbols), timeframe=timeframe, span=(start, end), start=first_day)
+    days = (end - start).days
+    if not days:
+        raise RunnerError("The candles the symbols share are less than a day; a demo needs one at least.")
+    start = end - timedelta(days=days)  # whole days, so that the candles can start over
+    return Stage(
+        symbols=tuple(symbols),
+        timeframe=timeframe,
+        span=(start, end),
+        start=Timeframe.M15.floor(start + warm_up),
+    )
 
 
 def _length(stretch: Stretch) -> timedelta:
     return stretch.end - stretch.start
+
+
+class Demo(msgspec.Struct, frozen=True, kw_only=True):
+    """A demo's candles, repeating, and where it begins in each round."""
+
+    source: LoopedSource
+    stage: Stage
+
+    def start_of(self, round_: int) -> datetime:
+        """The first minute played in a round: after its warm-up."""
+        return self.source.start_of(round_) + (self.stage.start - self.stage.span[0])
+
+    def end_of(self, round_: int) -> datetime:
+        """The last slot of a round: one candle before the next round's jump in price."""
+        return self.source.start_of(round_ + 1) - self.stage.timeframe.delta
+
+
+def demo_of(source: CandleSource) -> Demo:
+    """Raises RunnerError when the source holds nothing worth playing."""
+    stage = stage_of(source)
+    return Demo(source=LoopedSource(source, stage.span), stage=stage)
+
+
+def start_over(store: Store, demo: Demo, round_: int) -> None:
+    """Book out what is open at the last close, archive all runs, and seed fresh ones at the round's start."""
+    last = demo.end_of(round_ - 1)
+    for held in store.open_positions():
+        if not held.position.is_flat:
+            store.settle([_closing_fill(demo, held, last)])
+    for run in store.runs(statuses=[status for status in RunStatus if status is not RunStatus.ARCHIVED]):
+        if run.status is RunStatus.ACTIVE:
+            store.command(run.id, RunCommand.STOP, by="demo", reason="the candles start over")
+        store.command(run.id, RunCommand.ARCHIVE, by="demo", reason="the candles start over")
+    store.set_clock(at=demo.start_of(round_), ceiling=demo.start_of(round_))
+    seed(store, demo.source, demo.stage, round_=round_)
+
+
+def _closing_fill(demo: Demo, held: OpenPosition, at: datetime) -> ObserveFill:
+    timeframe = demo.stage.timeframe
+    candle = demo.source.candles(held.symbol, timeframe, at - timeframe.delta, at)
+    fill = Fill(
+        trade_id=f"over-{to_ms(at)}",
+        side=closing_side(held.position),
+        quantity=held.position.size,
+        price=Decimal(repr(float(candle.close[-1]))),
+        commission=Decimal(0),
+        executed_at=at,
+    )
+    return ObserveFill(
+        account_id=held.account_id, symbol=held.symbol, fill=fill, run_id=held.run_id, venue_leg=Leg.MANUAL
+    )
 
 
 class Cast(msgspec.Struct, frozen=True, kw_only=True):

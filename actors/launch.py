@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from actors.demo import Stage, is_seeded, seed, stage_of
+from actors.demo import Demo, is_seeded, seed
 from actors.feed import Feed, HeldFeed, LiveFeed, rules_of
 from actors.market_clock import MarketClock
 from actors.runtime.dead_letters import Sink
+from actors.runtime.process_time import process_s
 from actors.service import Service
 from actors.system import Options, Parts
 from core.config import Settings
 from core.errors import RunnerError
 from core.ids import NodeId
-from exchanges.feeds.base import CandleSource
 from exchanges.feeds.binance_public import BASE_URL, BinancePublic
+from exchanges.feeds.looped import MAX_ROUNDS
 from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 from schema.notify import PgNotifier
@@ -67,26 +68,28 @@ def live_service(settings: Settings, store: PgStore, dsn: str, sink: Sink) -> Se
         )
     venue = BinancePublic(settings.binance_base_url or BASE_URL)
     feed = LiveFeed(venue, settings.symbol_whitelist)
-    return _service(settings, store, dsn, feed, sink, on_data_end=None, stage=None)
+    return _service(settings, store, dsn, feed, sink)
 
 
 def demo_service(
     settings: Settings,
     store: PgStore,
     dsn: str,
-    source: CandleSource,
+    demo: Demo,
     sink: Sink,
     *,
     speed: float,
     on_data_end: Callable[[], None],
 ) -> Service:
-    """A demo process over `source`, seeded on first use, resumed at its stored market time later."""
-    stage = stage_of(source)
-    store.mark_demo(start=stage.start, rate=speed)
+    """A demo process, seeded on first use, resumed at its stored market time later."""
+    clock = store.mark_demo(start=demo.stage.start, rate=speed)
+    if clock.rate not in (0.0, speed):
+        clock = store.set_clock(rate=speed, ceiling=clock.ceiling)
     if not is_seeded(store):
-        seed(store, source, stage)
-    feed = HeldFeed(source, stage.span)
-    return _service(settings, store, dsn, feed, sink, on_data_end=on_data_end, stage=stage)
+        seed(store, demo.source, demo.stage)
+    round_ = demo.source.round_of(MarketClock(clock, process_s).now())
+    feed = HeldFeed(demo.source, (demo.source.start, demo.source.start_of(MAX_ROUNDS)))
+    return _service(settings, store, dsn, feed, sink, demo.end_of(round_), on_data_end)
 
 
 def _service(
@@ -95,12 +98,11 @@ def _service(
     dsn: str,
     feed: Feed,
     sink: Sink,
-    *,
-    on_data_end: Callable[[], None] | None,
-    stage: Stage | None,
+    data_end: datetime | None = None,
+    on_data_end: Callable[[], None] | None = None,
 ) -> Service:
     worker = settings.worker_id or "runner"
-    clock = MarketClock(store.clock(), time.monotonic)
+    clock = MarketClock(store.clock(), process_s)
     options = Options(
         node=NodeId(worker),
         version=VERSION,
@@ -116,6 +118,6 @@ def _service(
         clock=clock,
         notifier=PgNotifier(dsn),
         sink=sink,
-        data_end=None if stage is None else stage.span[1],
+        data_end=data_end,
         on_data_end=on_data_end,
     )

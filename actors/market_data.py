@@ -15,7 +15,7 @@ from actors.directory import tell
 from actors.feed import Feed
 from actors.messages import CandleClosed, SeriesAdvanced, Subscribe, Unwatch, Watch
 from actors.runtime.behaviour import Behaviour, Context
-from actors.windows import Windows
+from actors.windows import MAX_SERIES, Windows
 from core.backoff import Backoff
 from core.candles import CandleColumns, CandleWindow
 from core.errors import ImpossibleVenueData
@@ -28,6 +28,8 @@ SPARE_CANDLES = 1_000
 """Candles a live window keeps beyond the longest lookback asked for."""
 MAX_CATCH_UP = 20_000
 """Candles a watcher may be behind, at most; two weeks of minutes."""
+CATCH_UP_S = 0.2
+"""How soon a watcher whose mailbox was full is told more."""
 RELOAD = Backoff(min_s=0.5, max_s=30.0)
 
 
@@ -56,6 +58,12 @@ class FetchAgain(msgspec.Struct, frozen=True):
     until: datetime | None
 
 
+class CatchUp(msgspec.Struct, frozen=True):
+    """A watcher's mailbox was full: tell the rest."""
+
+    series: Series
+
+
 class MarketData(Behaviour):
     __slots__ = ("_failures", "_feed", "_loading", "_lookback", "_next", "_preload", "_told", "_windows")
 
@@ -72,12 +80,16 @@ class MarketData(Behaviour):
         self._feed = feed
         self._windows = windows
         self._preload = preload
-        self._lookback: dict[Series, int] = {}
+        self._lookback = windows.lookback
+        self._told = windows.told
         self._loading: set[Series] = set()
         self._failures: dict[Series, int] = {}
-        # watcher -> close time of the last candle it was told, per watched series
-        self._told: dict[Series, dict[str, datetime]] = {}
         self._next: datetime | None = None
+
+    def started(self) -> None:
+        """After a restart: what was asked for before is loaded anew."""
+        for series in self._lookback:
+            self._fetch(series, None)
 
     def receive(self, message: object) -> None:
         match message:
@@ -95,12 +107,16 @@ class MarketData(Behaviour):
                 self._fetch_failed(message)
             case FetchAgain():
                 self._fetch(message.series, message.until)
+            case CatchUp():
+                self._tell_watchers(message.series)
             case _:
                 raise TypeError(f"market_data cannot handle {type(message).__name__}")
 
     def _subscribe(self, series: Series, lookback: int) -> None:
         if self._lookback.get(series, 0) >= lookback:
             return
+        if series not in self._lookback and len(self._lookback) >= MAX_SERIES:
+            return  # its slots are skipped for lack of candles
         self._lookback[series] = lookback
         self._fetch(series, None)
 
@@ -134,18 +150,30 @@ class MarketData(Behaviour):
         if window is None or not watchers or window.last_close is None:
             return
         reach = min(window.last_close, series.timeframe.floor(self.ctx.clock.now()))
-        for watcher, told in watchers.items():
-            if told >= reach:
-                continue
-            watchers[watcher] = reach
-            for candle in window.columns.between(to_ms(told), to_ms(reach)):
-                closed = CandleClosed(
-                    symbol=series.symbol,
-                    timeframe=series.timeframe,
-                    close_time=from_ms(candle.open_time_ms) + series.timeframe.delta,
-                    candle=candle,
-                )
-                tell(self.ctx, watcher, closed)
+        behind = [watcher for watcher, told in watchers.items() if not self._tell(watcher, series, told, reach)]
+        if behind:
+            self.ctx.after(CATCH_UP_S, CatchUp(series))
+
+    def _tell(self, watcher: str, series: Series, told: datetime, reach: datetime) -> bool:
+        """Whether the watcher now has every candle that closed after `told`; one that is gone needs none."""
+        window, step = self._windows.get(series), series.timeframe
+        if told >= reach or window is None:
+            return True
+        # `told` may lie inside a candle, where a position was opened: that candle is told too.
+        for candle in window.columns.between(to_ms(told) - step.ms + 1, to_ms(reach)):
+            close_time = from_ms(candle.open_time_ms) + step.delta
+            closed = CandleClosed(symbol=series.symbol, timeframe=step, close_time=close_time, candle=candle)
+            if not tell(self.ctx, watcher, closed):
+                return not self._is_there(watcher)
+            self._told[series][watcher] = close_time
+        self._told[series][watcher] = reach
+        return True
+
+    def _is_there(self, watcher: str) -> bool:
+        try:
+            return self.ctx.ref(watcher).is_alive()
+        except LookupError:
+            return False
 
     # -- boundaries -----------------------------------------------------------------------------
 
@@ -197,7 +225,6 @@ class MarketData(Behaviour):
 
     def _fetched(self, fetched: Fetched) -> None:
         series = fetched.series
-        self._failures.pop(series, None)
         if fetched.until is None:
             self._load(series, fetched.columns)
         else:
@@ -207,8 +234,13 @@ class MarketData(Behaviour):
     def _load(self, series: Series, columns: CandleColumns) -> None:
         capacity = max(len(columns), 1) if self._preload else self._lookback[series] + SPARE_CANDLES
         window = CandleWindow(series.timeframe, capacity)
-        window.load(columns)
+        try:
+            window.load(columns)
+        except ImpossibleVenueData as error:
+            self._fetch_failed(FetchFailed(series=series, until=None, error=error))
+            return
         self._windows.put(series, window)
+        self._failures.pop(series, None)
         self._loading.discard(series)
         if window.last_close is not None:
             self._advanced(series, window.last_close)
@@ -220,11 +252,12 @@ class MarketData(Behaviour):
         window = self._windows.get(series)
         if window is None:
             return
-        try:
-            for candle in columns:
+        for candle in columns:
+            try:
                 window.append(candle)
-        except ImpossibleVenueData:
-            return  # the candle enters nothing; the slot is skipped for lack of it
+            except ImpossibleVenueData:
+                continue  # it enters nothing: slots are skipped for the hole it leaves (I10)
+        self._failures.pop(series, None)
         if window.last_close is not None and window.last_close >= until:
             self._advanced(series, until)
         elif self.ctx.clock.now() < candle_deadline(until):

@@ -243,5 +243,9 @@ class RunChanged(Message, frozen=True, kw_only=True):
     run: Run
 
 
+class ResidentsWanted(Message, frozen=True, kw_only=True):
+    """To the supervisor of runs, from a restarted Scheduler: tell every `Resident` again."""
+
+
 class RowsChanged(Message, frozen=True, kw_only=True):
     """To the supervisor of runs: re-read the rows (a hint)."""

@@ -18,6 +18,7 @@ from actors.messages import (
     AdapterRecovered,
     Gone,
     Resident,
+    ResidentsWanted,
     RowsChanged,
     RunChanged,
     StrategyFaulted,
@@ -25,8 +26,8 @@ from actors.messages import (
     run_name,
 )
 from actors.runtime.behaviour import Behaviour, Context
-from actors.runtime.spec import ChildSpec, Intensity, Restart, Supervision
-from actors.runtime.supervisor import Supervisor
+from actors.runtime.spec import ChildSpec, Intensity, Restart, StopMode, Supervision
+from actors.runtime.supervisor import Supervisor, Then
 from core.backoff import Backoff
 from core.errors import RunnerError
 from core.ids import NodeId, RunId, UserId
@@ -91,6 +92,7 @@ class RunsSupervisor(Supervisor):
         self._read_again = False
         self._runs: dict[RunId, Run] = {}
         self._leaving: set[RunId] = set()
+        self._gave_up: set[RunId] = set()
 
     def started(self) -> None:
         self._read()
@@ -103,6 +105,9 @@ class RunsSupervisor(Supervisor):
                 self._read()
             case RowsRead():
                 self._rows_read(message)
+            case ResidentsWanted():
+                for run in self._runs.values():
+                    tell(self.ctx, "scheduler", Resident(run=run))
             case AdapterFailed():
                 self._adapter_failed(message)
             case AdapterRecovered():
@@ -117,6 +122,12 @@ class RunsSupervisor(Supervisor):
                 self.ctx.after(1.0, message.again)
             case _:
                 raise TypeError(f"runs cannot handle {type(message).__name__}")
+
+    def stop_children(self, mode: StopMode, then: Then, keep: bool = False) -> None:
+        """No claim for a run that will not take it (I16): the Scheduler, which ends later, lets go of all."""
+        for run_id in self._runs:
+            tell(self.ctx, "scheduler", Gone(run_id=run_id))
+        super().stop_children(mode, then, keep)
 
     # -- rows -----------------------------------------------------------------------------------
 
@@ -161,6 +172,9 @@ class RunsSupervisor(Supervisor):
         except RunnerError as problem:
             self._fail(run.id, str(problem), StrategyFaulted(run_id=run.id, detail=str(problem)))
             return
+        if run.status is RunStatus.ERROR and run.id in self._gave_up:
+            return  # it would only fail again; whoever resumes it has a new try
+        self._gave_up.discard(run.id)
         name = run_name(run.id)
         if run.id not in self._runs:
             if run.id in self._leaving:
@@ -198,6 +212,7 @@ class RunsSupervisor(Supervisor):
         self.delete_child(child_id)
         detail = f"restarted more than {MAX_RESTARTS} times in {RESTART_WINDOW_S:.0f} s: {error}"
         self._runs.pop(run_id, None)
+        self._gave_up.add(run_id)
         tell(self.ctx, "scheduler", Gone(run_id=run_id))
         self._fail(run_id, detail, StrategyFaulted(run_id=run_id, detail=detail))
 

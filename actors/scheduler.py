@@ -20,6 +20,7 @@ from actors.messages import (
     EvaluateSlot,
     Gone,
     Resident,
+    ResidentsWanted,
     TickDue,
     TickRequested,
     run_name,
@@ -37,6 +38,8 @@ from schema.records import Claim, TickRow, TickSource, TickStatus
 from schema.store import MAX_CLAIM_BATCH, Store
 
 CLAIM_LEAD = timedelta(seconds=2)
+CLAIM_AGAIN_S = 0.5
+"""Wait after a claim the store did not answer; a slot is due for seconds only."""
 MAX_MISSED = 1_000
 """Missed slots recorded per claim, the newest; a longer absence is visible from the gap itself."""
 
@@ -59,10 +62,14 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClaimFailed(msgspec.Struct, frozen=True):
-    """The store did not answer: the safety pass asks again while the slot is due."""
+    """The store did not answer: asked again soon, while the slot is due."""
 
     run_ids: Sequence[RunId]
     slot: datetime
+
+
+class ClaimAgain(msgspec.Struct, frozen=True):
+    """The wait after a failed claim is over."""
 
 
 class Swept(msgspec.Struct, frozen=True):
@@ -71,6 +78,7 @@ class Swept(msgspec.Struct, frozen=True):
 
 class Scheduler(Behaviour):
     __slots__ = (
+        "_again_set",
         "_asked",
         "_attempt",
         "_by_timeframe",
@@ -113,8 +121,12 @@ class Scheduler(Behaviour):
         self._asked: dict[RunId, datetime] = {}
         self._next: datetime | None = None
         self._attempt = 0
+        self._again_set = False
 
     def started(self) -> None:
+        tell(
+            self.ctx, "runs", ResidentsWanted()
+        )  # after a restart; at first start nobody is there to hear it
         if self._safety_s:
             self.ctx.after(self._safety_s, SafetyPass(), every=self._safety_s)
 
@@ -128,6 +140,7 @@ class Scheduler(Behaviour):
                 self._admit(message.run)
             case Gone():
                 self._dismiss(message.run_id)
+                self._asked.pop(message.run_id, None)
             case DueRequested():
                 self._claim_due(message.source)
             case TickRequested():
@@ -137,9 +150,10 @@ class Scheduler(Behaviour):
                 self._claim_due(TickSource.TIMER)
                 self._sweep()
             case ClaimFailed():
-                for run_id in message.run_ids:
-                    if self._asked.get(run_id) == message.slot:
-                        del self._asked[run_id]
+                self._claim_failed(message)
+            case ClaimAgain():
+                self._again_set = False
+                self._claim_due(TickSource.TIMER)
             case Swept():
                 pass
             case _:
@@ -185,12 +199,14 @@ class Scheduler(Behaviour):
     def _slot_reached(self, slot: datetime) -> None:
         if self._next == slot:
             self._next = None
-        us = to_us(slot)
-        due: list[RunId] = []
-        for timeframe, runs in self._by_timeframe.items():
-            if us % timeframe.micros == 0:
-                due.extend(run_id for run_id in runs if self._wants(run_id, slot))
-        self._claim(due, slot, TickSource.TIMER)
+        if self.ctx.clock.now() - slot <= timedelta(seconds=self._grace_s):
+            us = to_us(slot)
+            due: list[RunId] = []
+            for timeframe, runs in self._by_timeframe.items():
+                if us % timeframe.micros == 0:
+                    due.extend(run_id for run_id in runs if self._wants(run_id, slot))
+            self._claim(due, slot, TickSource.TIMER)
+        # Else the process stood still past the slot: it is missed, never made up for (I9).
         self._arm()
 
     def _wants(self, run_id: RunId, slot: datetime) -> bool:
@@ -233,6 +249,14 @@ class Scheduler(Behaviour):
             lambda claims: Claimed(slot=slot, source=source, asked_at_s=asked_at_s, claims=claims),
             lambda _: ClaimFailed(batch, slot),
         )
+
+    def _claim_failed(self, failed: ClaimFailed) -> None:
+        for run_id in failed.run_ids:
+            if self._asked.get(run_id) == failed.slot:
+                del self._asked[run_id]
+        if not self._again_set:
+            self._again_set = True
+            self.ctx.after(CLAIM_AGAIN_S, ClaimAgain())
 
     def _claimed(self, claimed: Claimed) -> None:
         """Blocked runs are told at once; the others go to the Evaluator, one request per strategy version."""

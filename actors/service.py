@@ -17,7 +17,9 @@ from actors.runtime.errors import AskTimeout
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.system import ActorInfo, ActorSystem
 from actors.system import BACKOFF, Parts, specs
+from core.candles import CandleColumns, empty
 from core.ids import RunId, UserId
+from core.market import Series
 from core.timeframe import from_ms, to_ms
 from schema.ops import LedgerOp, LedgerResult
 from schema.records import ClockSettings, Node, TickSource
@@ -147,6 +149,14 @@ class Service:
         """Re-read the rows, here and elsewhere."""
         self._tell("runs", RowsChanged())
         self._notify("runs", "")
+
+    def candles(self, series: Series, limit: int) -> CandleColumns:
+        """The newest `limit` candles held, oldest first; none for a series nobody trades on here."""
+        window = self._parts.windows.get(series)
+        if window is None:
+            return empty()
+        held = window.columns
+        return held.part(max(0, len(held) - limit), len(held))
 
     def nodes(self) -> Sequence[Node]:
         """Processes that beat, as this one last saw them."""

@@ -222,7 +222,7 @@ class StrategyRun(Behaviour):
         if self._tick is not None:
             self._abandon(self._tick)
         claim = due.tick.claim
-        if claim.run_version != run.version:
+        if claim.run_version > run.version:  # an older one: the row has moved on since, and we know
             self._stashed = due
             self._load()
             return
@@ -231,7 +231,7 @@ class StrategyRun(Behaviour):
     def _begin(self, due: TickDue, run: Run) -> None:
         claim, clock = due.tick.claim, self.ctx.clock
         flat = self._position.quantity == 0
-        if claim.status is not RunStatus.ACTIVE:
+        if claim.status is not RunStatus.ACTIVE or run.status is not RunStatus.ACTIVE:
             return self._end_at_once(due, TickStatus.SKIPPED, Reason.NOT_ACTIVE)
         if claim.kill_switch:
             return self._end_at_once(due, TickStatus.BLOCKED, Reason.KILL_SWITCH)

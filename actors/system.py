@@ -61,6 +61,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     feed: Feed
     rules: Mapping[str, SymbolRules]
     options: Options
+    windows: Windows = msgspec.field(default_factory=Windows)
     on_nodes: Callable[[Sequence[Node]], None] = lambda nodes: None
     """Told which processes beat, whenever this one has looked."""
 
@@ -73,65 +74,27 @@ def start(system: ActorSystem, parts: Parts) -> None:
 
 def specs(system: ActorSystem, parts: Parts) -> list[ChildSpec]:
     """The shared actors and the two supervisors of dynamic children, in start order."""
-    store, feed, options = parts.store, parts.feed, parts.options
-    windows, journal = Windows(), JournalBuffer()
-    make_venue = paper_venues(feed=feed, rules=parts.rules, clock=system.clock, sleep=system.effects.sleep)
-
-    def make_run(ctx: Context, run_id: RunId) -> Behaviour:
-        return StrategyRun(
-            ctx,
-            run_id=run_id,
-            store=store,
-            journal=journal,
-            rules=parts.rules,
-            worker=options.worker,
-            lease_s=options.lease_s,
-        )
-
-    def make_connection(ctx: Context, account_id: AccountId) -> Connection:
-        return Connection(
-            ctx, account_id=account_id, store=store, make_venue=make_venue, funding=feed.funding
-        )
-
+    store, feed, windows, options = parts.store, parts.feed, parts.windows, parts.options
+    journal = JournalBuffer()
     return [
-        ChildSpec(
-            id="journal",
-            factory=lambda ctx: Journal(
-                ctx, store=store, buffer=journal, flush_after_s=options.flush_after_s
-            ),
-            backoff=BACKOFF,
-            mailbox_capacity=SHARED_MAILBOX,
+        _shared(
+            "journal",
+            lambda ctx: Journal(ctx, store=store, buffer=journal, flush_after_s=options.flush_after_s),
         ),
-        ChildSpec(
-            id="risk_ledger",
-            factory=lambda ctx: RiskLedger(ctx, store=store),
-            backoff=BACKOFF,
-            mailbox_capacity=SHARED_MAILBOX,
+        _shared("risk_ledger", lambda ctx: RiskLedger(ctx, store=store)),
+        _shared(
+            "market_data", lambda ctx: MarketData(ctx, feed=feed, windows=windows, preload=options.preload)
         ),
-        ChildSpec(
-            id="market_data",
-            factory=lambda ctx: MarketData(ctx, feed=feed, windows=windows, preload=options.preload),
-            backoff=BACKOFF,
-            mailbox_capacity=SHARED_MAILBOX,
-        ),
-        ChildSpec(
-            id="evaluator",
-            factory=lambda ctx: Evaluator(
+        _shared(
+            "evaluator",
+            lambda ctx: Evaluator(
                 ctx, windows=windows, journal=journal, rules=parts.rules, worker=options.worker
             ),
-            backoff=BACKOFF,
-            mailbox_capacity=SHARED_MAILBOX,
         ),
-        ChildSpec(
-            id="gateway",
-            factory=lambda ctx: ExchangeGateway(ctx, make_connection=make_connection),
-            backoff=BACKOFF,
-            dispatcher="control",
-            mailbox_capacity=SHARED_MAILBOX,
-        ),
-        ChildSpec(
-            id="scheduler",
-            factory=lambda ctx: Scheduler(
+        _gateway(system, parts),
+        _shared(
+            "scheduler",
+            lambda ctx: Scheduler(
                 ctx,
                 store=store,
                 journal=journal,
@@ -141,22 +104,63 @@ def specs(system: ActorSystem, parts: Parts) -> list[ChildSpec]:
                 safety_s=options.safety_s,
                 lead=options.claim_lead,
             ),
-            backoff=BACKOFF,
-            mailbox_capacity=SHARED_MAILBOX,
         ),
-        ChildSpec(
-            id="runs",
-            factory=lambda ctx: RunsSupervisor(
-                ctx,
-                store=store,
-                node=options.node,
-                version=options.version,
-                make_run=make_run,
-                poll_s=options.poll_s,
-                on_nodes=parts.on_nodes,
-            ),
-            backoff=BACKOFF,
-            dispatcher="control",
-            mailbox_capacity=SHARED_MAILBOX,
-        ),
+        _runs(parts, journal),
     ]
+
+
+def _gateway(system: ActorSystem, parts: Parts) -> ChildSpec:
+    make_venue = paper_venues(
+        feed=parts.feed, rules=parts.rules, clock=system.clock, sleep=system.effects.sleep
+    )
+
+    def make_connection(ctx: Context, account_id: AccountId) -> Connection:
+        return Connection(
+            ctx,
+            account_id=account_id,
+            store=parts.store,
+            make_venue=make_venue,
+            funding=parts.feed.funding,
+        )
+
+    return _shared(
+        "gateway", lambda ctx: ExchangeGateway(ctx, make_connection=make_connection), supervises=True
+    )
+
+
+def _runs(parts: Parts, journal: JournalBuffer) -> ChildSpec:
+    options = parts.options
+
+    def make_run(ctx: Context, run_id: RunId) -> Behaviour:
+        return StrategyRun(
+            ctx,
+            run_id=run_id,
+            store=parts.store,
+            journal=journal,
+            rules=parts.rules,
+            worker=options.worker,
+            lease_s=options.lease_s,
+        )
+
+    def supervisor(ctx: Context) -> RunsSupervisor:
+        return RunsSupervisor(
+            ctx,
+            store=parts.store,
+            node=options.node,
+            version=options.version,
+            make_run=make_run,
+            poll_s=options.poll_s,
+            on_nodes=parts.on_nodes,
+        )
+
+    return _shared("runs", supervisor, supervises=True)
+
+
+def _shared(name: str, factory: Callable[[Context], Behaviour], *, supervises: bool = False) -> ChildSpec:
+    return ChildSpec(
+        id=name,
+        factory=factory,
+        backoff=BACKOFF,
+        dispatcher="control" if supervises else "cpu",
+        mailbox_capacity=SHARED_MAILBOX,
+    )

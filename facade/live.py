@@ -7,7 +7,9 @@ from datetime import datetime
 
 from actors.runtime.system import ActorInfo
 from actors.service import Service
+from core.candles import CandleColumns
 from core.ids import RunId, UserId
+from core.market import Series
 from facade.bridge import ActorNode, DemoTime
 from schema.ops import ExpirePause, LedgerOp, LedgerResult, SimulateTrade
 from schema.pg import PgStore
@@ -24,10 +26,20 @@ class LiveRunner:
         self.store = store
         self.reads = store.reads
 
+    def replace(self, service: Service) -> None:
+        """Go on with another service over the same store: a demo whose candles start over."""
+        self._service = service
+        if self._clock is not None:
+            self._clock = LiveDemoClock(service, self._clock.time().speed)
+
     @property
     def origin(self) -> str:
         """Where the candles come from."""
         return self._service.origin
+
+    def candles(self, series: Series, limit: int) -> CandleColumns:
+        """The newest `limit` candles held, oldest first; none for a series nobody trades on here."""
+        return self._service.candles(series, limit)
 
     def tick_due(self, *, source: TickSource) -> None:
         self._service.tick_due(source=source)
