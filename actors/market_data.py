@@ -150,7 +150,9 @@ class MarketData(Behaviour):
         if window is None or not watchers or window.last_close is None:
             return
         reach = min(window.last_close, series.timeframe.floor(self.ctx.clock.now()))
-        behind = [watcher for watcher, told in watchers.items() if not self._tell(watcher, series, told, reach)]
+        behind = [
+            watcher for watcher, told in watchers.items() if not self._tell(watcher, series, told, reach)
+        ]
         if behind:
             self.ctx.after(CATCH_UP_S, CatchUp(series))
 
