@@ -25,6 +25,8 @@ PERIODS_A_YEAR: Final = 365
 
 _DAY_MS: Final = 86_400_000
 _CENT: Final = Decimal("0.00000001")
+# Equity of less than this, USDT, is nothing left: a return on it would say nothing.
+_NOTHING: Final = 1e-8
 # Below this, differences between daily returns are what float64 leaves of equal ones.
 _NO_SPREAD: Final = 1e-12
 
@@ -200,7 +202,7 @@ def monthly_returns(curve: EquityCurve, capital: Decimal) -> tuple[MonthReturn, 
     before = float(capital)
     found: list[MonthReturn] = []
     for month, after in zip(months.tolist(), closing.tolist(), strict=True):
-        change = 100 * (after / before - 1) if before > 0 else None
+        change = 100 * (after / before - 1) if before > _NOTHING else None
         found.append(MonthReturn(month=str(np.datetime64(month, "M")), return_pct=change))
         before = after
     return tuple(found)
@@ -245,7 +247,7 @@ def _closings(curve: EquityCurve, periods: npt.NDArray[np.int64]) -> tuple[npt.N
 
 def _returns(closing: FloatArray, capital: Decimal) -> FloatArray | None:
     opening = np.concatenate(([float(capital)], closing[:-1]))
-    if bool((opening <= 0).any()):
+    if bool((opening <= _NOTHING).any()):
         return None
     returns: FloatArray = closing / opening - 1
     return returns

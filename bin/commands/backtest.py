@@ -6,9 +6,12 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+
+if TYPE_CHECKING:
+    from core.risk import RiskLimits
 
 EXAMPLE = (
     "Example: bin/runner backtest --template rsi_oversold_overbought --symbol BTCUSDT --timeframe 5m "
@@ -149,7 +152,6 @@ def backtest(
     from core.symbols import parse_symbol
     from core.timeframe import Timeframe
     from exchanges.paper.terms import Terms
-    from facade.settings_file import load_settings
 
     if candles and data is not None:
         raise typer.BadParameter("give --candles or --data, not both", param_hint="--data")
@@ -170,7 +172,7 @@ def backtest(
             take_profit_pct=take_profit_pct,
             stop_loss_pct=stop_loss_pct,
         ),
-        limits=None if no_gates else load_settings(config=config).risk_limits(),
+        limits=None if no_gates else gates(config),
         taker_fee_pct=fee_pct,
         maker_fee_pct=min(fee_pct, Terms().maker_fee_pct),
         slippage_pct=slippage_pct,
@@ -183,6 +185,13 @@ def backtest(
         sweep(request, source, parse_axes(template, grid, given), report=report, json=json)
     else:
         replay(request, source, report=report, json=json)
+
+
+def gates(config: str | None) -> RiskLimits:
+    """The risk limits a user without limits of their own would have here."""
+    from facade.settings_file import load_settings
+
+    return load_settings(config=config).risk_limits()
 
 
 def parse_span(start: str | None, end: str | None) -> tuple[datetime | None, datetime | None]:

@@ -16,11 +16,10 @@ from time import perf_counter
 from typing import Any, Final
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from actors.backtest import BacktestRequest, run_backtest
-from bin.commands.backtest_run import print_heading, progress_bar
+from bin.commands.backtest_run import output, print_heading, progress_bar
 from bin.commands.backtest_source import SourceChoice
 from bin.commands.output import write_json
 from core.errors import RunnerError
@@ -178,9 +177,9 @@ def _replay_one(request: BacktestRequest) -> Outcome:
 
 
 def _print_table(told: Mapping[str, Any], axes: Axes) -> None:
-    table = Table()
-    for name in (*axes, "PnL", "ROI", "Trades", "Win rate", "Profit factor", "Sharpe", "Drawdown"):
-        table.add_column(name, justify="right")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in (*axes, "PnL", "ROI", "Trades", "Won", "Profit factor", "Sharpe", "Drawdown"):
+        table.add_column(name, justify="right", overflow="fold")
     rows = told["grid"]
     for row in rows[:SHOWN_ROWS]:
         figures = row["summary"]
@@ -194,7 +193,7 @@ def _print_table(told: Mapping[str, Any], axes: Axes) -> None:
             ratio(figures["sharpe"]),
             share(figures["maxDrawdownPct"]),
         )
-    Console().print(table)
+    output().print(table)
     if len(rows) > SHOWN_ROWS:
         print(f"The best {SHOWN_ROWS} of {len(rows):,}; --report and --json hold all.")
     if told["leftOut"]:

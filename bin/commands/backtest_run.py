@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,9 +15,11 @@ from actors.backtest import BacktestRequest, BacktestResult, run_backtest
 from bin.commands.backtest_source import SourceChoice
 from bin.commands.output import write_json
 from facade.report.document import document
-from facade.report.figures import headline, moment
+from facade.report.figures import headline, moment, money
 from facade.report.folder import prepare_folder, write_report
 from facade.report.prose import is_generated, reason_text
+
+PIPED_WIDTH: Final = 160
 
 
 def replay(request: BacktestRequest, source: SourceChoice, *, report: Path | None, json: bool) -> None:
@@ -37,9 +39,16 @@ def replay(request: BacktestRequest, source: SourceChoice, *, report: Path | Non
 
 
 def progress_bar() -> Progress:
-    """On stderr, gone when done: stdout is for what was asked."""
+    """On stderr where that is a terminal, gone when done; stdout is for what was asked."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def output() -> Console:
+    """stdout; without a terminal to fit into, wide enough that no figure is cut."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPED_WIDTH)
 
 
 def print_heading(told: Mapping[str, Any]) -> None:
@@ -74,7 +83,7 @@ def _print_figures(told: Mapping[str, Any]) -> None:
         table.add_row(f"Blocked: {reason_text(reason).lower()}", f"{count:,}", "ticks")
     held = told["openPosition"]
     if held is not None:
-        table.add_row(f"Still open: {held['side']}", held["quantity"], f"{held['pnl']} USDT so far")
+        table.add_row(f"Still open: {held['side']}", held["quantity"], f"{money(held['pnl'])} USDT so far")
     if not told["replayed"]["fundingKnown"]:
         table.add_row("Funding", "unknown", "counted as 0")
-    Console().print(table)
+    output().print(table)

@@ -12,9 +12,9 @@ import msgspec
 from core.errors import RunnerError
 from core.market import Market, Series
 from core.timeframe import Timeframe
-from exchanges.feeds.base import CandleSource, ColumnSource
+from exchanges.feeds.base import CandleSource, ColumnSource, NoCandles
 from exchanges.feeds.files import FolderCandles, file_source, named_series
-from exchanges.feeds.generator import GeneratedMarket
+from exchanges.feeds.generator import FIRST_DAY, GeneratedMarket
 
 GENERATOR_SEED: Final = 1
 GENERATED_UNTIL: Final = datetime(2026, 4, 1, tzinfo=UTC)
@@ -62,6 +62,11 @@ class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
         market = GeneratedMarket(GENERATOR_SEED)
         series = Series(venue=market.venue, market=Market.PERP, symbol=self.symbol, timeframe=self.timeframe)
         columns = market.candles(self.symbol, self.timeframe, start, end)
+        if not len(columns):
+            span = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+            raise NoCandles(
+                f"The generator makes no {self.timeframe} candle in {span}; it begins {FIRST_DAY:%Y-%m-%d}."
+            )
         return ColumnSource(origin=market.origin, venue=market.venue, series={series: columns})
 
 

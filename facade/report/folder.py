@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
 from actors.backtest import BacktestRequest, BacktestResult
 from core.errors import RunnerError
 from core.statistics import drawdowns
-from core.timeframe import from_ms
+from facade.report.charts import lowest_and_highest
 from facade.report.equity import equity_curve
 from facade.report.figures import rfc3339
 from facade.report.heat import Axes
 from facade.report.page import grid_page, report_page
+
+MAX_EQUITY_ROWS: Final = 100_000
 
 _TRADE_COLUMNS: Final = (
     "side", "entryTime", "entryPrice", "exitTime", "exitPrice", "quantity", "fees", "funding", "pnl", "exitReason",
@@ -46,15 +49,10 @@ def prepare_folder(folder: Path) -> None:
 
 def write_report(result: BacktestResult, document: Mapping[str, Any], folder: Path) -> Path:
     """Writes all files of one backtest, replacing those of an earlier one; returns the page's path."""
-    curve = equity_curve(result)
-    depths, percents = drawdowns(curve, result.request.settings.capital)
-    moments = (rfc3339(from_ms(int(at))) for at in curve.at_ms.tolist())
-    values = (column.round(8).tolist() for column in (curve.equity, depths, percents))
     _write(folder, "report.json", _json(document))
     _write(folder, "trades.csv", _csv(_TRADE_COLUMNS, document["trades"]))
     _write(folder, "signals.csv", _csv(("slot", "action"), document["signals"]))
-    equity = zip(moments, *values, strict=True)
-    _write(folder, "equity.csv", _lines(("time", "equity", "drawdown", "drawdownPct"), equity))
+    _write(folder, "equity.csv", _equity(result))
     return _write(folder, "report.html", report_page(result, document).encode())
 
 
@@ -66,6 +64,17 @@ def write_grid_report(
     _write(folder, "report.json", _json(document))
     _write(folder, "grid.csv", _csv((*axes, *_GRID_COLUMNS), flat))
     return _write(folder, "report.html", grid_page(request, document, axes).encode())
+
+
+def _equity(result: BacktestResult) -> bytes:
+    """One row per candle; of more than MAX_EQUITY_ROWS those with the extremes of every stretch."""
+    curve = equity_curve(result)
+    depths, percents = drawdowns(curve, result.request.settings.capital)
+    kept = lowest_and_highest(curve.equity, MAX_EQUITY_ROWS)
+    moments = np.datetime_as_string(curve.at_ms[kept].astype("datetime64[ms]"), unit="s", timezone="UTC")
+    values = (column[kept].round(8).tolist() for column in (curve.equity, depths, percents))
+    rows = zip(moments.tolist(), *values, strict=True)
+    return _lines(("time", "equity", "drawdown", "drawdownPct"), rows)
 
 
 def _json(document: object) -> bytes:

@@ -60,7 +60,7 @@ def assumptions(request: BacktestRequest, *, funding_known: bool) -> list[str]:
 def _sizing(settings: RunSettings) -> str:
     return (
         f"Every entry uses {plain(settings.order_size_pct)} % of a fixed capital of "
-        f"{plain(settings.capital)} USDT at leverage {settings.leverage}; profits are not reinvested."
+        f"{settings.capital:,f} USDT at leverage {settings.leverage}; profits are not reinvested."
     )
 
 

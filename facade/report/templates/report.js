@@ -21,19 +21,20 @@
       series.applyOptions(candleLook());
       markers.setMarkers(data.markers.map(marker));
     });
-    // A trade is seen at a few hundred candles, not at twenty thousand: the newest come first, the rest by scrolling.
+    // A trade is seen at a few hundred candles, not at twenty thousand.
     const shown = chartHeight(300, 120);
-    if (time.length > shown) {
-      chart.timeScale().setVisibleLogicalRange({ from: time.length - shown, to: time.length + 4 });
-    } else {
-      chart.timeScale().fitContent();
-    }
+    const scale = chart.timeScale();
+    const newest = () => scale.setVisibleLogicalRange({ from: time.length - shown, to: time.length + 4 });
+    document.getElementById("whole").addEventListener("click", () => scale.fitContent());
+    document.getElementById("newest").addEventListener("click", newest);
+    if (time.length > 4 * shown) newest();
+    else scale.fitContent();
   }
 
   const priceLook = () => ({
     layout: { background: { color: color("panel") }, textColor: color("faint"), attributionLogo: true },
     grid: { vertLines: { color: color("line") }, horzLines: { color: color("line") } },
-    timeScale: { timeVisible: data.timeframe !== "1d", borderColor: color("line") },
+    timeScale: { timeVisible: data.timeframe !== "1d", borderColor: color("line"), minBarSpacing: 0.01 },
     rightPriceScale: { borderColor: color("line") },
     handleScroll: { vertTouchDrag: false },
   });
@@ -51,10 +52,20 @@
     };
   }
 
+  const inUtc = (options) => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", ...options });
+  const clock = inUtc({ hour: "2-digit", minute: "2-digit" });
+  const day = inUtc({ day: "numeric", month: "short" });
+  const month = inUtc({ month: "short", year: "numeric" });
+  function moments(_, ticks, axis, space, step) {
+    const form = step >= 28 * 86400 ? month : step >= 86400 ? day : clock;
+    return ticks.map((at) => (form === clock && at % 86400 === 0 ? day : form).format(at * 1000));
+  }
+
   function lines(host, { label, values, stroke, height, format, key }) {
     const axis = { stroke: color("faint"), grid: { stroke: color("line"), width: 1 }, ticks: { stroke: color("line"), width: 1 } };
     const options = {
       width: host.clientWidth,
+      padding: [8, 24, 0, 0],
       height,
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
       cursor: { sync: { key: "time" }, drag: { x: true, y: false } },
@@ -63,7 +74,7 @@
         { label, stroke: color(stroke), width: 1.5, fill: `${color(stroke)}22`, fillTo: key === "drawdown" ? 0 : undefined,
           value: (_, value) => (value === null ? "—" : format(value)), points: { show: false } },
       ],
-      axes: [axis, { ...axis, size: 66, values: (_, ticks) => ticks.map(format) }],
+      axes: [{ ...axis, values: moments }, { ...axis, size: 66, values: (_, ticks) => ticks.map(format) }],
     };
     return new uPlot(options, [data.equity.time, values], host);
   }
