@@ -17,7 +17,7 @@ from core.config import Settings
 from core.redact import Secret
 from facade.access import DemoSession, Gatekeeper
 from facade.auth import TokenVerifier, verifier
-from facade.bridge import Bridge, Runner
+from facade.bridge import Bridge, Runner, Waits
 from facade.endpoint import ErrorLog, Services, error_response
 from facade.errors import ApiError
 from facade.event_stream import EventHub
@@ -34,13 +34,14 @@ def build_app(
     pages: Sequence[BaseRoute] = (),
     access_log: AccessLog | None = None,
     error_log: ErrorLog | None = None,
+    waits: Waits | None = None,
 ) -> Starlette:
     """`demo_secret`: the generated one; tokens signed with it count, and the demo's page may log in.
 
     `tokens` replaces the verifier the settings ask for; `pages` are served beside the interface. Raises
     SettingsError when there is nothing to check tokens with.
     """
-    bridge = Bridge(system)
+    bridge = Bridge(system, waits or Waits())
     session_secret = settings.jwt_secret or demo_secret
     session = DemoSession(session_secret, settings) if _is_demo(system) and session_secret else None
     services = Services(

@@ -61,6 +61,7 @@ __all__ = [
     "TickRow",
     "TickSource",
     "TickStatus",
+    "Waits",
 ]
 
 T = TypeVar("T")
@@ -70,10 +71,6 @@ MAX_WAITING: Final = 256
 """Requests at the store at once, running and queued; the next one is refused."""
 STORE_TIMEOUT_S: Final = 5.0
 SETTLE_TIMEOUT_S: Final = 5.0
-TICK_TIMEOUT_S: Final = 10.0
-CRON_ANSWER_S: Final = 2.0
-CRON_LONGEST_S: Final = 8.0
-"""A call up to 5 s before the boundary answers 2 s after it; more is market time standing still."""
 _POLL_FIRST_S: Final = 0.01
 _POLL_LONGEST_S: Final = 0.1
 
@@ -175,6 +172,16 @@ class Runner(Protocol):
         ...
 
 
+class Waits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long callers wait for ticks, seconds. A cron call up to 5 s before the boundary answers
+    `cron_answer_s` after it; `cron_longest_s` ends the wait when market time stands still.
+    """
+
+    tick_s: float = 10.0
+    cron_answer_s: float = 2.0
+    cron_longest_s: float = 8.0
+
+
 class SlotOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """Tick rows of a slot when the answer was due, and how many runs were still undecided."""
 
@@ -185,8 +192,9 @@ class SlotOutcome(msgspec.Struct, frozen=True, kw_only=True):
 class Bridge:
     """Asks the running system for the event loop: every call off the loop, bounded in number and time."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, waits: Waits) -> None:
         self.runner = runner
+        self._waits = waits
         self._threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="facade-store")
         self._places = threading.BoundedSemaphore(MAX_WAITING)
 
@@ -222,7 +230,7 @@ class Bridge:
         if found is not None:
             return found
         self.runner.execute_tick(run_id, slot)
-        deadline = _now_s() + TICK_TIMEOUT_S
+        deadline = _now_s() + self._waits.tick_s
         pause_s = _POLL_FIRST_S
         while _now_s() < deadline:
             await asyncio.sleep(pause_s)
@@ -230,7 +238,7 @@ class Bridge:
             if found is not None:
                 return found
             pause_s = min(pause_s * 2, _POLL_LONGEST_S)
-        raise BridgeTimeout(f"the run did not finish its tick within {TICK_TIMEOUT_S:g} s")
+        raise BridgeTimeout(f"the run did not finish its tick within {self._waits.tick_s:g} s")
 
     async def due_slot(self, slot: datetime) -> SlotOutcome:
         """Everything due in `slot`, asked of every process; whole when all is in or the time is up.
@@ -243,8 +251,12 @@ class Bridge:
         while True:
             undecided = await self.ask(lambda store: store.pending(slot))
             waited = _now_s() - called
-            past_boundary = self.runner.market_now() >= slot + timedelta(seconds=CRON_ANSWER_S)
-            if not undecided or waited >= CRON_LONGEST_S or (waited >= CRON_ANSWER_S and past_boundary):
+            past_boundary = self.runner.market_now() >= slot + timedelta(seconds=self._waits.cron_answer_s)
+            if (
+                not undecided
+                or waited >= self._waits.cron_longest_s
+                or (waited >= self._waits.cron_answer_s and past_boundary)
+            ):
                 break
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _POLL_LONGEST_S)

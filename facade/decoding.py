@@ -79,7 +79,7 @@ class Query:
         text = self.text("limit")
         if text is None:
             return DEFAULT_LIMIT
-        if not text.isdecimal() or not 1 <= int(text[:9]) <= MAX_LIMIT:
+        if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:9]) <= MAX_LIMIT:
             raise bad_field("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
         return int(text)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -145,6 +145,8 @@ def _from_decoding(error: Exception) -> ApiError:
 
 
 def _sentence(error: Exception) -> str:
-    text: Any = str(error)
-    text = text[:1].upper() + text[1:]
+    """The error's text as a sentence; a name it begins with keeps its spelling."""
+    text = str(error)
+    if text.partition(" ")[0].isalpha():
+        text = text[:1].upper() + text[1:]
     return text if text.endswith(".") else f"{text}."

@@ -43,11 +43,11 @@ class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Reader:
     """One stream: whose events, and those not yet sent."""
 
-    def __init__(self, user_id: UserId | None, run_id: RunId | None, owner: UserId) -> None:
+    def __init__(self, user_id: UserId | None, run_id: RunId | None, owner: UserId, queue_events: int) -> None:
         self.user_id = user_id
         self.run_id = run_id
         self.owner = owner
-        self.queue: asyncio.Queue[Event | None] = asyncio.Queue(QUEUE_EVENTS)
+        self.queue: asyncio.Queue[Event | None] = asyncio.Queue(queue_events)
         self.cut = False
 
     def sees(self, event: Event) -> bool:
@@ -59,12 +59,19 @@ class Reader:
 class EventHub:
     """Reads the log while anybody listens."""
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: Bridge, *, queue_events: int = QUEUE_EVENTS) -> None:
+        """`queue_events`: how far a reader may fall behind before it is cut."""
         self._bridge = bridge
+        self._queue_events = queue_events
         self._readers: set[Reader] = set()
         self._position = 0
         self._poller: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
+
+    @property
+    def readers(self) -> int:
+        """How many are listening and keeping up."""
+        return len(self._readers)
 
     async def stream(
         self,
@@ -78,7 +85,7 @@ class EventHub:
 
         Admission and the first read happen before this returns, so that a refusal can still be a status.
         """
-        reader = Reader(user_id, run_id, owner)
+        reader = Reader(user_id, run_id, owner, self._queue_events)
         self._admit(reader)
         try:
             position = await self._join(reader)

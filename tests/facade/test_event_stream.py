@@ -1,0 +1,258 @@
+"""Streams: in order, without gap, one user's own, bounded, and ended with the server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from starlette.testclient import TestClient
+
+from core.errors import RunnerError
+from core.ids import RunId, UserId
+from core.redact import Secret
+from core.run import RunCommand
+from facade.app import build_app
+from facade.bridge import Bridge, Waits
+from facade.errors import ApiError
+from facade.event_stream import MAX_READERS_PER_USER, QUEUE_EVENTS, EventHub
+from facade.server import listen, server
+from schema.pg import PgStore
+from tests.facade.world import ADMIN, SECRET, SmallRunner, as_user, go_live, make_settings
+
+WAIT_S = 5.0
+QUEUE = 8
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    data: dict[str, Any] | None
+
+
+def parsed(raw: bytes) -> Frame | None:
+    fields = dict(
+        line.split(": ", 1) for line in raw.decode().strip().split("\n") if not line.startswith(":")
+    )
+    if "id" not in fields:
+        return None
+    return Frame(id=int(fields["id"]), data=json.loads(fields["data"]) if "data" in fields else None)
+
+
+async def take(frames: AsyncIterator[bytes], count: int) -> list[Frame]:
+    """The next `count` frames that carry an id."""
+    taken: list[Frame] = []
+    while len(taken) < count:
+        frame = parsed(await asyncio.wait_for(anext(frames), WAIT_S))
+        if frame is not None:
+            taken.append(frame)
+    return taken
+
+
+def on_hub(
+    runner: SmallRunner, story: Callable[[EventHub], Awaitable[None]], *, queue_events: int = QUEUE_EVENTS
+) -> None:
+    async def play() -> None:
+        bridge = Bridge(runner, Waits())
+        hub = EventHub(bridge, queue_events=queue_events)
+        try:
+            await story(hub)
+        finally:
+            await hub.close()
+            bridge.close()
+
+    asyncio.run(play())
+
+
+@pytest.fixture
+def run_id(client: TestClient) -> RunId:
+    return RunId(go_live(client, "alice")["runId"])
+
+
+def toggle(store: PgStore, run_id: RunId, times: int) -> None:
+    """Each turn leaves one event."""
+    for _ in range(times):
+        status = store.run(run_id)
+        assert status is not None
+        store.command(run_id, RunCommand.PAUSE if status.status == "active" else RunCommand.START, by="alice")
+
+
+def test_a_reader_resumes_at_every_cursor_without_gap_or_repeat(
+    runner: SmallRunner, store: PgStore, run_id: RunId
+) -> None:
+    """I11 as a client sees it."""
+    toggle(store, run_id, 6)
+    ids = [event.id for event in store.events()]
+
+    async def story(hub: EventHub) -> None:
+        for index in range(len(ids) + 1):
+            cursor = ids[index - 1] if index else 0
+            frames = await hub.stream(owner=UserId("alice"), user_id=UserId("alice"), after_id=cursor)
+            got = [frame.id for frame in await take(frames, 1 + len(ids) - index)]
+            assert got == [cursor, *ids[index:]]
+            await frames.aclose()  # type: ignore[attr-defined]
+
+    on_hub(runner, story)
+
+
+def test_old_and_new_events_meet_without_gap(runner: SmallRunner, store: PgStore, run_id: RunId) -> None:
+    toggle(store, run_id, 4)
+
+    async def story(hub: EventHub) -> None:
+        early = await hub.stream(owner=UserId("a"), user_id=None)
+        await take(early, 1)
+        toggling = asyncio.create_task(asyncio.to_thread(toggle, store, run_id, 20))
+        late = await hub.stream(owner=UserId("b"), user_id=None, after_id=0)
+        seen = [frame.id for frame in await take(late, 25)][1:]
+        await toggling
+        assert seen == [event.id for event in store.events()]
+        assert [frame.id for frame in await take(early, 20)] == seen[4:]
+
+    on_hub(runner, story)
+
+
+def test_a_reader_sees_its_own_users_events_alone(
+    client: TestClient, runner: SmallRunner, store: PgStore, run_id: RunId
+) -> None:
+    """I12"""
+    other = RunId(go_live(client, "bob")["runId"])
+    toggle(store, other, 3)
+    toggle(store, run_id, 1)
+
+    async def story(hub: EventHub) -> None:
+        past = await hub.stream(owner=UserId("alice"), user_id=UserId("alice"), after_id=0)
+        live = await hub.stream(owner=UserId("alice"), user_id=UserId("alice"))
+        await take(live, 1)
+        toggle(store, other, 3)
+        toggle(store, run_id, 1)
+        for frames, count in ((past, 3), (live, 1)):
+            got = await take(frames, count)
+            assert {frame.data["userId"] for frame in got if frame.data} == {"alice"}
+
+    on_hub(runner, story)
+
+
+def test_a_run_stream_holds_that_run_alone(
+    client: TestClient, runner: SmallRunner, store: PgStore, run_id: RunId
+) -> None:
+    other = RunId(go_live(client, "alice")["runId"])
+    toggle(store, other, 2)
+    toggle(store, run_id, 2)
+
+    async def story(hub: EventHub) -> None:
+        frames = await hub.stream(owner=UserId("alice"), user_id=UserId("alice"), run_id=run_id, after_id=0)
+        got = await take(frames, 3)
+        assert [frame.data["seq"] for frame in got if frame.data] == [1, 2]
+        assert {frame.data["runId"] for frame in got if frame.data} == {str(run_id)}
+
+    on_hub(runner, story)
+
+
+def test_a_cursor_of_another_database_starts_from_now(
+    runner: SmallRunner, store: PgStore, run_id: RunId
+) -> None:
+    async def story(hub: EventHub) -> None:
+        frames = await hub.stream(owner=UserId("a"), user_id=None, after_id=1_000_000)
+        (first,) = await take(frames, 1)
+        toggle(store, run_id, 1)
+        (second,) = await take(frames, 1)
+        assert first.id < second.id < 1_000_000
+
+    on_hub(runner, story)
+
+
+def test_a_reader_that_falls_behind_is_cut_and_resumes_where_it_was(
+    runner: SmallRunner, store: PgStore, run_id: RunId
+) -> None:
+    """Invariants §7: slow readers are cut with a cursor that resumes without gap."""
+
+    async def story(hub: EventHub) -> None:
+        idle = await hub.stream(owner=UserId("a"), user_id=None)
+        await take(idle, 1)
+        await asyncio.to_thread(toggle, store, run_id, 2 * QUEUE)
+        seen: list[int] = []
+        while hub.readers:  # noqa: ASYNC110 (the hub tells nobody whom it cuts)
+            await asyncio.sleep(0.02)
+        with contextlib.suppress(StopAsyncIteration):
+            while True:
+                frame = parsed(await asyncio.wait_for(anext(idle), WAIT_S))
+                seen += [frame.id] if frame else []
+        assert len(seen) == QUEUE
+        resumed = await hub.stream(owner=UserId("a"), user_id=None, after_id=seen[-1])
+        seen += [frame.id for frame in (await take(resumed, 1 + QUEUE))[1:]]
+        assert seen == [event.id for event in store.events()]
+
+    on_hub(runner, story, queue_events=QUEUE)
+
+
+def test_streams_of_one_user_are_bounded_and_places_are_given_back(runner: SmallRunner) -> None:
+    async def story(hub: EventHub) -> None:
+        open_streams = [
+            await hub.stream(owner=UserId("a"), user_id=None) for _ in range(MAX_READERS_PER_USER)
+        ]
+        with pytest.raises(ApiError) as refused:
+            await hub.stream(owner=UserId("a"), user_id=None)
+        assert refused.value.status == 429
+        await hub.stream(owner=UserId("b"), user_id=None)
+        await take(open_streams[0], 1)
+        await open_streams[0].aclose()  # type: ignore[attr-defined]
+        await hub.stream(owner=UserId("a"), user_id=None)
+
+    on_hub(runner, story)
+
+
+@contextlib.asynccontextmanager
+async def served(runner: SmallRunner) -> AsyncIterator[str]:
+    """The application on a port of its own; leaving stops it, streams included, within 3 s."""
+    socket = listen("127.0.0.1", 0)
+    port = socket.getsockname()[1]
+    running = server(build_app(runner, make_settings(), demo_secret=Secret(SECRET)))
+    task = asyncio.create_task(running.serve([socket]))
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        running.should_exit = True
+        await asyncio.wait_for(task, 3)
+
+
+def test_a_stream_over_a_socket_ends_when_the_server_stops(
+    runner: SmallRunner, store: PgStore, run_id: RunId
+) -> None:
+    async def story() -> None:
+        async with httpx.AsyncClient(timeout=WAIT_S) as http:
+            async with served(runner) as url:
+                headers = {**as_user("alice"), "Last-Event-ID": "0"}
+                async with http.stream("GET", f"{url}/api/events/stream", headers=headers) as response:
+                    assert response.status_code == 200
+                    assert response.headers["content-type"].startswith("text/event-stream")
+                    assert response.headers["cache-control"] == "no-store"
+                    toggle(store, run_id, 1)
+                    lines = response.aiter_lines()
+                    while not (await asyncio.wait_for(anext(lines), WAIT_S)).startswith("event: run.status"):
+                        pass
+                foreign = await http.get(f"{url}/api/runs/{run_id}/stream", headers=as_user("bob"))
+                assert foreign.status_code == 404
+                open_to_the_end = http.stream("GET", f"{url}/api/events/stream", headers=ADMIN)
+                response = await open_to_the_end.__aenter__()
+            async for _ in response.aiter_lines():
+                pass
+            await open_to_the_end.__aexit__(None, None, None)
+
+    asyncio.run(story())
+
+
+def test_a_port_that_is_taken_is_one_sentence() -> None:
+    taken = listen("127.0.0.1", 0)
+    port = taken.getsockname()[1]
+    with taken, pytest.raises(RunnerError, match=f"Port {port} on 127.0.0.1 is taken"):
+        listen("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
+def test_a_host_that_is_not_ours_is_one_sentence(host: str) -> None:
+    with pytest.raises(RunnerError, match=f"HOST {host} is no address"):
+        listen(host, 0)
