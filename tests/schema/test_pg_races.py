@@ -208,7 +208,9 @@ def test_i3_i5_an_intent_whose_lease_was_stolen_is_refused(database: Database, s
     assert isinstance(store.settle([entry(run, stolen)])[0], IntentCommitted)
 
 
-def test_i5_a_lease_lost_while_an_intent_waits_for_its_row_is_lost(database: Database, store: PgStore) -> None:
+def test_i5_a_lease_lost_while_an_intent_waits_for_its_row_is_lost(
+    database: Database, store: PgStore
+) -> None:
     run = make_run(store, "ann")
     [claim] = store.claim([run.id], slot=START, owner="node-1", ttl_s=120)
     with ThreadPoolExecutor(1) as threads, connected(database.owner_dsn) as thief:
@@ -221,7 +223,9 @@ def test_i5_a_lease_lost_while_an_intent_waits_for_its_row_is_lost(database: Dat
     assert result.reason is Reason.LEASE_LOST
 
 
-def test_i11_sequences_are_gap_free_and_a_reader_misses_nothing_under_concurrent_writers(store: PgStore) -> None:
+def test_i11_sequences_are_gap_free_and_a_reader_misses_nothing_under_concurrent_writers(
+    store: PgStore,
+) -> None:
     runs = [make_run(store, f"user-{number}") for number in range(3)]
     done = threading.Event()
     read: list[int] = []
