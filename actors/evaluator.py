@@ -19,7 +19,7 @@ from actors.runtime.behaviour import Behaviour, Context
 from actors.windows import Windows
 from core.candles import CandleView, Gap, NotYet, TooFew
 from core.definition import StrategyDefinition
-from core.errors import Reason
+from core.errors import Reason, RunnerError
 from core.market import Market, Series, SymbolRules
 from core.signal import Action, BadSignal, SignalFault
 from core.strategies import template
@@ -93,22 +93,36 @@ class Evaluator(Behaviour):
         self._worker = worker
         self._prepared: OrderedDict[tuple[object, int], Prepared] = OrderedDict()
         self._done: OrderedDict[tuple[str, datetime], Evaluation] = OrderedDict()
-        self._waiting: dict[tuple[Series, datetime], list[EvaluateSlot]] = {}
+        self._waiting: dict[Series, dict[datetime, list[EvaluateSlot]]] = {}
 
     def receive(self, message: object) -> None:
         match message:
             case EvaluateSlot():
                 self._evaluate(message)
             case SeriesAdvanced():
-                for waiting in self._waiting.pop((message.series, message.close_time), ()):
-                    self._evaluate(waiting)
+                self._advanced(message)
             case Overdue():
                 self._give_up(message.slot)
             case _:
                 raise TypeError(f"evaluator cannot handle {type(message).__name__}")
 
+    def _advanced(self, advanced: SeriesAdvanced) -> None:
+        """A loaded window reaches further than the slot somebody waits for: everything up to it can be answered."""
+        by_slot = self._waiting.get(advanced.series)
+        if by_slot is None:
+            return
+        for slot in sorted(slot for slot in by_slot if slot <= advanced.close_time):
+            for request in by_slot.pop(slot):
+                self._evaluate(request)
+        if not by_slot:
+            self._waiting.pop(advanced.series, None)
+
     def _evaluate(self, request: EvaluateSlot) -> None:
-        prepared = self._prepare(request.definition)
+        try:
+            prepared = self._prepare(request.definition)
+        except RunnerError as problem:  # one strategy that cannot be evaluated stops no other (I20)
+            self._tell(request, self._fault(request.slot, str(problem)))
+            return
         key = (prepared.key, request.slot)
         done = self._done.get(key)
         if done is None:
@@ -197,15 +211,17 @@ class Evaluator(Behaviour):
         if self.ctx.clock.now() >= deadline:
             self._tell(request, self._missing(request.slot))
             return
-        key = (series, request.slot)
-        if key not in self._waiting:
+        by_slot = self._waiting.setdefault(series, {})
+        if request.slot not in by_slot:
             self.ctx.at(deadline, Overdue(request.slot))
-        self._waiting.setdefault(key, []).append(request)
+        by_slot.setdefault(request.slot, []).append(request)
 
     def _give_up(self, slot: datetime) -> None:
-        for key in [key for key in self._waiting if key[1] == slot]:
-            for request in self._waiting.pop(key):
+        for series, by_slot in list(self._waiting.items()):
+            for request in by_slot.pop(slot, ()):
                 self._tell(request, self._missing(slot))
+            if not by_slot:
+                del self._waiting[series]
 
     def _missing(self, slot: datetime) -> Evaluation:
         return Evaluation(slot=slot, status=ExecutionStatus.SKIPPED, reason=Reason.NO_CANDLES)
