@@ -12,6 +12,7 @@ RuntimeRefusal
 ChildError                something a child did; carries its id and the cause
 ├── StartFailed           it raised in start-up
 └── GaveUp                its restart intensity was exceeded
+EndedByItself             the cause where a child did not fail but ended, or its policy spoke
 MailboxFull               an ask refused by a full mailbox (an ActorDeadError: nobody will answer)
 AskTimeout                a pykka.Timeout naming target, message type and seconds
 """
@@ -86,6 +87,10 @@ class StartFailed(ChildError):
 class GaveUp(ChildError):
     def __init__(self, child_id: str, cause: BaseException) -> None:
         super().__init__(child_id, cause, "was restarted too often")
+
+
+class EndedByItself(Exception):
+    """The cause given when a child that did not fail is restarted once too often."""
 
 
 class MailboxFull(ActorDeadError):

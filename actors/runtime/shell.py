@@ -1,19 +1,11 @@
-"""The lasting part of a supervised actor: name, ref and mailbox, around one behaviour after another.
-
-NEW → STARTING → RUNNING ⇄ PAUSED, → DRAINING
-any of these → FAILED (frozen, the supervisor decides) → STARTING | RUNNING | STOPPED
-RUNNING, PAUSED → ENDED (by itself) → STARTING | STOPPED
-told to stop, mail kept → HALTED → STARTING;  told to stop → STOPPED → STARTING (manual restart)
-ABANDONED: overstayed its stop deadline; its thread may still be in a handler, nothing of it counts any more
-"""
+"""The lasting part of a supervised actor: name, ref and mailbox, around one behaviour after another."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from enum import StrEnum
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pykka
 from pykka import ActorDeadError
@@ -45,6 +37,7 @@ from actors.runtime.letter import (
 from actors.runtime.ref import ShellRef
 from actors.runtime.reply import Reply
 from actors.runtime.spec import ChildSpec, StopMode
+from actors.runtime.state import Owner, State
 
 if TYPE_CHECKING:
     from actors.runtime.mailbox import Mailbox
@@ -52,25 +45,6 @@ if TYPE_CHECKING:
 
 # Watcher lists change rarely; one lock for all of them costs an actor nothing.
 _watch_lock = Lock()
-
-
-class State(StrEnum):
-    NEW = "new"
-    STARTING = "starting"
-    RUNNING = "running"
-    PAUSED = "paused"
-    DRAINING = "draining"
-    FAILED = "failed"
-    ENDED = "ended"
-    HALTED = "halted"
-    STOPPED = "stopped"
-    ABANDONED = "abandoned"
-
-
-class Owner(Protocol):
-    """Whoever is told about a shell: its supervisor's ref, or the system for the root."""
-
-    def signal(self, message: object) -> object: ...
 
 
 class Shell(pykka.Actor):

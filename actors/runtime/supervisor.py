@@ -22,7 +22,7 @@ from actors.runtime.admin import (
 from actors.runtime.behaviour import Context, Parent
 from actors.runtime.child import Child, ChildStatus, StopOrder
 from actors.runtime.children import Children
-from actors.runtime.errors import ChildRunning, GaveUp, StartFailed, SupervisionRefusal
+from actors.runtime.errors import ChildRunning, EndedByItself, GaveUp, StartFailed, SupervisionRefusal
 from actors.runtime.letter import (
     ChildEvent,
     Close,
@@ -53,10 +53,6 @@ from actors.runtime.spec import (
 from core.backoff import RestartWindow
 
 Then = Callable[[], None]
-
-
-class EndedByItself(Exception):
-    """The cause given when a child that did not fail is restarted once too often."""
 
 
 class Supervisor(Parent):

@@ -20,8 +20,9 @@ from actors.runtime.future import DEFAULT_ASK_TIMEOUT_S, SlimFuture
 from actors.runtime.letter import Failed, Started, Stop, Stopped
 from actors.runtime.mailbox import LocalMailbox, Mailbox, Runnable
 from actors.runtime.ref import ShellRef
-from actors.runtime.shell import Owner, Shell
+from actors.runtime.shell import Shell
 from actors.runtime.spec import ChildSpec, Shutdown, StopMode, Supervision
+from actors.runtime.state import Owner
 from actors.runtime.supervisor import Supervisor
 from actors.runtime.thread_effects import ThreadEffects
 from actors.runtime.timer import ThreadTimers, Timers

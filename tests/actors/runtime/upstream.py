@@ -72,7 +72,10 @@ def source_distribution(folder: Path) -> Path:
     """Download pykka's sdist, of the version installed here."""
     wanted = f"pykka=={version('pykka')}"
     command = [sys.executable, "-m", "pip", "download", "--no-binary", ":all:", "--no-deps", wanted]
-    subprocess.run([*command, "--quiet", "--dest", str(folder)], check=True, timeout=TIMEOUT_S)
+    try:
+        subprocess.run([*command, "--quiet", "--dest", str(folder)], check=True, timeout=TIMEOUT_S)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        raise SystemExit(f"{wanted} could not be downloaded: {error}") from error
     return next(folder.glob("pykka-*.tar.gz"))
 
 
