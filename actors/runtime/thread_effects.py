@@ -23,8 +23,12 @@ COROUTINES_MAX = 10_000
 class ThreadEffects:
     """`workers` daemon threads, so that a call that never returns cannot keep the process from ending."""
 
-    def __init__(self, workers: int) -> None:
-        self._calls: queue.Queue[tuple[Callable[[], object], Delivery] | None] = queue.Queue(CALLS_MAX)
+    def __init__(
+        self, workers: int, *, calls_max: int = CALLS_MAX, coroutines_max: int = COROUTINES_MAX
+    ) -> None:
+        self._calls_max = calls_max
+        self._coroutines_max = coroutines_max
+        self._calls: queue.Queue[tuple[Callable[[], object], Delivery] | None] = queue.Queue(calls_max)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopped = False
         self._under_way = 0
@@ -59,7 +63,7 @@ class ThreadEffects:
         try:
             self._calls.put_nowait((fn, delivery))
         except queue.Full:
-            delivery.fail(Overloaded(f"{CALLS_MAX} calls wait for the executor"))
+            delivery.fail(Overloaded(f"{self._calls_max} calls wait for the executor"))
 
     def run(
         self,
@@ -73,7 +77,7 @@ class ThreadEffects:
         delivery = Delivery(to, reply, failed, incarnation)
         with self._lock:
             stopped = self._stopped
-            accepted = not stopped and self._under_way < COROUTINES_MAX
+            accepted = not stopped and self._under_way < self._coroutines_max
             self._under_way += accepted
         if accepted:
             self._loop.call_soon_threadsafe(self._start, co, delivery, timeout_s)
@@ -82,7 +86,7 @@ class ThreadEffects:
         if stopped:
             delivery.fail(EffectCancelled("the event loop has stopped"))
         else:
-            delivery.fail(Overloaded(f"{COROUTINES_MAX} coroutines are under way"))
+            delivery.fail(Overloaded(f"{self._coroutines_max} coroutines are under way"))
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         return asyncio.sleep(seconds)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from actors.runtime import Behaviour, ChildSpec, Context, Overloaded
-from actors.runtime import thread_effects as limits
 from actors.runtime.effects import EffectCancelled
+from actors.runtime.thread_effects import ThreadEffects
 from tests.actors.runtime.world import Log, World
 
 
@@ -114,10 +114,10 @@ def test_a_reply_to_an_earlier_life_never_reaches_a_later_one(world: World, log:
     assert log.entries == []
 
 
-def test_beyond_the_executors_bound_a_call_fails_at_once(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "CALLS_MAX", 1)
-    monkeypatch.setattr(limits, "COROUTINES_MAX", 1)
+def test_beyond_its_bounds_work_fails_at_once(log: Log) -> None:
     world = World("pool1")
+    ref = start(world, log)
+    effects = ThreadEffects(1, calls_max=1, coroutines_max=1)
     gate = threading.Event()
     running = threading.Event()
 
@@ -126,22 +126,28 @@ def test_beyond_the_executors_bound_a_call_fails_at_once(log: Log, monkeypatch: 
         gate.wait(5.0)
         return "done"
 
+    def result(value: object) -> object:
+        return "result", value
+
+    def failed(error: Exception) -> object:
+        return "failed", error
+
     try:
-        ref = start(world, log)
-        ref.tell(("call", block))
-        running.wait(5.0)
-        ref.tell(("call", lambda: "queued"))
-        ref.tell(("call", lambda: "too many"))
+        effects.call(ref, block, result, failed)
+        assert running.wait(5.0)
+        effects.call(ref, lambda: "queued", result, failed)
+        effects.call(ref, lambda: "too many", result, failed)
         world.until(lambda: log.count("failed") == 1)
         assert isinstance(log.entries[0][1], Overloaded)
         gate.set()
         world.until(lambda: log.of("result") == [("done",), ("queued",)])
-        ref.tell(("run", oversleeps, 5.0))
-        ref.tell(("run", oversleeps, 5.0))
+        effects.run(ref, oversleeps(effects.sleep), result, failed, 60.0)
+        effects.run(ref, oversleeps(effects.sleep), result, failed, 60.0)
         world.until(lambda: log.count("failed") == 2)
         assert isinstance(log.entries[-1][1], Overloaded)
     finally:
         gate.set()
+        assert effects.stop(5.0)
         world.stop()
 
 
