@@ -43,14 +43,14 @@ def connected(dsn: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def await_waiting(dsn: str) -> None:
-    """Until some session of this database waits for a lock."""
+def await_waiting(dsn: str, *, sessions: int = 1) -> None:
+    """Until this many sessions wait for a lock."""
     # A row's waiter waits for the transaction that holds it, which belongs to no database.
-    waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+    waiting = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
     with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as watcher:
         for _ in range(2_000):
             row = watcher.execute(waiting).fetchone()
-            if row is not None and row[0]:
+            if row is not None and row[0] >= sessions:
                 return
             threading.Event().wait(0.005)
     raise AssertionError("nobody waited for a lock")
@@ -116,20 +116,39 @@ def test_i5_one_of_many_acquires_a_free_lease(store: PgStore) -> None:
     assert len([fence for fence in fences if fence is not None]) == 1
 
 
-def test_i7_two_runs_of_one_user_racing_for_the_last_trade_get_one(store: PgStore) -> None:
-    for number in range(6):
-        user = f"user-{number}"
+def test_i7_two_runs_of_one_user_racing_for_the_last_trade_get_one(
+    database: Database, store: PgStore
+) -> None:
+    """Both have come as far as the user's risk row, held here, before either may go on."""
+    ann = UserId("ann")
+    pair = [make_run(store, ann, symbol=symbol) for symbol in ("BTCUSDT", "ETHUSDT")]
+    store.set_limits(ann, RiskLimits(max_trades_per_day=2, cooldown_after_trade_s=Decimal(0)))
+    store.settle([SimulateTrade(user_id=ann, delta=Decimal(1))])
+    claims = store.claim([run.id for run in pair], slot=START, owner="node-1", ttl_s=120)
+    fences = {claim.run_id: claim.fence for claim in claims}
+    with ThreadPoolExecutor(2) as threads, connected(database.owner_dsn) as holder:
+        holder.execute("SELECT FROM risk_users FOR UPDATE")
+        proposing = [threads.submit(store.settle, [entry(run, fences[run.id])]) for run in pair]
+        await_waiting(database.owner_dsn, sessions=2)
+        holder.commit()
+        results = [each.result(_TIMEOUT_S)[0] for each in proposing]
+    [refused] = [each for each in results if isinstance(each, IntentRefused)]
+    assert refused.reason is Reason.MAX_TRADES
+    assert store.risk(ann).state.day(START).trades == 2
+
+
+def test_i7_a_users_very_first_intents_race_for_one_trade_too(store: PgStore) -> None:
+    """No risk row is there yet to be locked."""
+    for number in range(3):
+        user = UserId(f"user-{number}")
         pair = [make_run(store, user, symbol=symbol) for symbol in ("BTCUSDT", "ETHUSDT")]
-        store.set_limits(UserId(user), RiskLimits(max_trades_per_day=1))
-        claims = {
-            claim.run_id: claim
-            for claim in store.claim([run.id for run in pair], slot=START, owner="node-1", ttl_s=120)
-        }
-        intents = [entry(run, claims[run.id].fence) for run in pair]
+        store.set_limits(user, RiskLimits(max_trades_per_day=1))
+        claims = store.claim([run.id for run in pair], slot=START, owner="node-1", ttl_s=120)
+        fences = {claim.run_id: claim.fence for claim in claims}
+        intents = [entry(run, fences[run.id]) for run in pair]
         results = together(*(lambda op=op: store.settle([op])[0] for op in intents))
-        [refused] = [each for each in results if isinstance(each, IntentRefused)]
-        assert refused.reason is Reason.MAX_TRADES
-        assert store.risk(UserId(user)).state.day(START).trades == 1
+        assert sorted(type(result).__name__ for result in results) == ["IntentCommitted", "IntentRefused"]
+        assert store.risk(user).state.day(START).trades == 1
 
 
 def test_i1_one_intent_lives_when_two_processes_propose_the_same_leg(store: PgStore) -> None:
