@@ -76,7 +76,7 @@ def _print_figures(told: Mapping[str, Any]) -> None:
     table.add_column()
     table.add_column(justify="right")
     table.add_column(style="dim")
-    for figure in headline(told["summary"]):
+    for figure in headline(told["summary"], funding_known=told["replayed"]["fundingKnown"]):
         style = {"up": "green", "down": "red"}.get(figure.tone, "")
         table.add_row(figure.name, Text(figure.value, style=style), figure.note)
     for reason, count in told["summary"]["blocked"].items():
@@ -84,6 +84,4 @@ def _print_figures(told: Mapping[str, Any]) -> None:
     held = told["openPosition"]
     if held is not None:
         table.add_row(f"Still open: {held['side']}", held["quantity"], f"{money(held['pnl'])} USDT so far")
-    if not told["replayed"]["fundingKnown"]:
-        table.add_row("Funding", "unknown", "counted as 0")
     output().print(table)

@@ -33,7 +33,7 @@ class YearRow(msgspec.Struct, frozen=True, kw_only=True):
     total: float
 
 
-def headline(summary: Mapping[str, Any]) -> list[Figure]:
+def headline(summary: Mapping[str, Any], *, funding_known: bool) -> list[Figure]:
     """The figures above the charts, from the summary of the JSON document."""
     traded = f"{summary['wins']} won, {summary['losses']} lost"
     return [
@@ -67,7 +67,11 @@ def headline(summary: Mapping[str, Any]) -> list[Figure]:
             name="Worst trade, USDT", value=money(summary["worstTrade"]), tone=tone(summary["worstTrade"])
         ),
         Figure(name="Fees, USDT", value=money(summary["fees"], signed=False)),
-        Figure(name="Funding, USDT", value=money(summary["funding"])),
+        Figure(
+            name="Funding, USDT",
+            value=money(summary["funding"]),
+            note="" if funding_known else "unknown, counted as 0",
+        ),
     ]
 
 

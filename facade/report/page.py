@@ -46,7 +46,7 @@ def report_page(result: BacktestResult, document: Mapping[str, Any]) -> str:
         document,
         data=_json(drawn),
         digits=digits,
-        figures=headline(document["summary"]),
+        figures=headline(document["summary"], funding_known=result.funding_known),
         years=monthly_table(document["summary"]["monthlyReturns"]),
         month_names=_MONTHS,
         position=document["openPosition"],
