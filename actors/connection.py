@@ -42,6 +42,7 @@ from core.order import (
     NotPlaced,
     Order,
     OrderEvent,
+    OrderKind,
     OrderStatus,
     OutcomeUnknown,
     Rejected,
@@ -251,19 +252,27 @@ class Connection(Behaviour):
         about_to_send = {m.order.client_order_id for m in self._stashed if isinstance(m, SubmitOrder)}
         for order in state.open_orders:
             self._run_of[order.symbol] = (order.run_id, order.user_id)
-            if order.status not in _NEVER_ACKNOWLEDGED or order.client_order_id in about_to_send:
+            if order.client_order_id in about_to_send:
                 continue
             if state.account.kind is AccountKind.PORTFOLIO:
-                # Paper keeps nothing of its own: an intent without an answer was not placed (decision 28).
-                self._observe(order, NotPlaced("restart"))
-            else:
+                self._end_on_paper(order)
+            elif order.status in _NEVER_ACKNOWLEDGED:
                 self._look_up(LookUp(order, Absences()))
         for symbol in self._venue.following():
-            self._watch(symbol, min(p.updated_at for p in state.positions if p.symbol == symbol))
+            changed = (held.updated_at for held in state.positions if held.symbol == symbol)
+            self._watch(symbol, min(changed, default=self.ctx.clock.now()))
         self._ready = True
         stashed, self._stashed = self._stashed, deque()
         for message in stashed:
             self.receive(message)
+
+    def _end_on_paper(self, order: Order) -> None:
+        """Paper keeps nothing of its own (decision 28): an intent without an answer was not placed, and what a
+        market order had not filled when it was answered never will be."""
+        if order.status in _NEVER_ACKNOWLEDGED:
+            self._observe(order, NotPlaced("restart"))
+        elif order.kind is OrderKind.MARKET:
+            self._observe(order, Expired("restart"))
 
     # -- sending --------------------------------------------------------------------------------
 
@@ -431,7 +440,7 @@ class Connection(Behaviour):
 
     def _reconcile(self, ask: ReconcileRun) -> None:
         for order in ask.orders:
-            if order.status in _NEVER_ACKNOWLEDGED and order.client_order_id not in self._looking:
+            if order.client_order_id not in self._looking:
                 self._look_up(LookUp(order, Absences()))
         barrier = Barrier(user_id=ask.run.user_id, reply_to=run_name(ask.run.id), answer=Reconciled())
         tell(self.ctx, "risk_ledger", barrier)
@@ -460,7 +469,8 @@ class Connection(Behaviour):
             absences = looked.absences
             if looked.final:
                 self._looking.discard(order.client_order_id)
-                self._observe(order, NotPlaced("absent"))
+                sent = order.status not in _NEVER_ACKNOWLEDGED
+                self._observe(order, Expired("absent") if sent else NotPlaced("absent"))
                 return
         self.ctx.after(LOOK_EVERY_S, LookUp(order, absences))
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 
-from actors.messages import ClaimedTick, Evaluation
+from actors.messages import AdapterFailed, AdapterRecovered, ClaimedTick, Evaluation
 from core.errors import Reason
+from core.lease import Lease
 from core.market import SymbolRules
+from core.order import Order
 from core.position import Position
 from core.run import Run
 from core.signal import Signal
@@ -20,8 +22,12 @@ from schema.records import Account, RunState, TickRow, TickStatus
 
 
 class Loaded(msgspec.Struct, frozen=True):
+    """The row as it was when `heard` fills had been heard of; `recent`: the latest orders, newest first."""
+
+    heard: int
     state: RunState | None
     account: Account | None
+    recent: tuple[Order, ...]
 
 
 class LoadFailed(msgspec.Struct, frozen=True):
@@ -30,6 +36,10 @@ class LoadFailed(msgspec.Struct, frozen=True):
 
 class LoadAgain(msgspec.Struct, frozen=True):
     """The wait after a failed load is over."""
+
+
+class ReconcileDue(msgspec.Struct, frozen=True):
+    """Time to ask again about orders whose fate is open."""
 
 
 class AttemptDue(msgspec.Struct, frozen=True):
@@ -53,25 +63,6 @@ class Tick(msgspec.Struct, kw_only=True):
     working: Working | None = None
     owed: bool = False
     """An exit taken up again after its tick: it has no tick row of its own."""
-
-
-class ExitOwed(msgspec.Struct, frozen=True):
-    """Time to take up the exit that `tick` could not finish."""
-
-    tick: Tick
-    attempt: int
-
-
-class ExitLease(msgspec.Struct, frozen=True):
-    """Answer to asking for a lease for an owed exit; None while another holds one."""
-
-    owed: ExitOwed
-    fence: int | None
-    asked_at_s: float
-
-
-class Released(msgspec.Struct, frozen=True):
-    """The lease of an owed exit was given back, or will run out by itself."""
 
 
 def facts_of(
@@ -136,6 +127,33 @@ def tick_row(
         worker=worker,
         fence=claim.fence,
     )
+
+
+def lease_of(tick: Tick, worker: str) -> Lease:
+    """The lease the tick decides under."""
+    claim = tick.due.claim
+    return Lease(
+        run_id=claim.run_id, owner=worker, fence=claim.fence, trusted_until_s=tick.due.trusted_until_s
+    )
+
+
+def adapter_news(tick: Tick, working: Working, run: Run | None) -> AdapterFailed | AdapterRecovered | None:
+    """What a tick that ends says about the run's connection: at most one failure (invariants §5).
+
+    A tick the venue was not asked in, or did not take an order in, leaves the counter as it is.
+    """
+    claim = tick.due.claim
+    if working.venue_failure is not None:
+        detail = working.order.reason if working.order is not None else None
+        return AdapterFailed(
+            run_id=claim.run_id,
+            slot=claim.slot,
+            kind=working.venue_failure,
+            detail=detail or working.venue_failure,
+        )
+    if working.venue_answered and run is not None and run.adapter_errors:
+        return AdapterRecovered(run_id=claim.run_id)
+    return None
 
 
 def why(tick: Tick) -> Mapping[str, Any]:

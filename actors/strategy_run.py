@@ -11,8 +11,6 @@ import msgspec
 
 from actors.journal import JournalBuffer
 from actors.messages import (
-    AdapterFailed,
-    AdapterRecovered,
     ClaimedTick,
     EvaluateSlot,
     Reconciled,
@@ -26,17 +24,18 @@ from actors.messages import (
     TickDue,
     VenueSynced,
 )
+from actors.owed_exit import ExitDue, ExitLease, OwedExit, Released
 from actors.run_tick import (
     AttemptDue,
-    ExitLease,
-    ExitOwed,
     LoadAgain,
     Loaded,
     LoadFailed,
-    Released,
+    ReconcileDue,
     Tick,
     TrustOver,
+    adapter_news,
     facts_of,
+    lease_of,
     tick_row,
     why,
 )
@@ -44,8 +43,8 @@ from actors.runtime.behaviour import Behaviour, Context
 from core import tick as ticking
 from core.backoff import Backoff
 from core.errors import Reason
-from core.ids import MAX_ATTEMPTS, RunId
-from core.lease import Lease, may_start, trusted_until
+from core.ids import ClientOrderId, RunId
+from core.lease import may_start
 from core.market import SymbolRules
 from core.order import NotPlaced, Order, releases
 from core.position import FLAT
@@ -63,13 +62,13 @@ from core.tick import (
     Submit,
     TickEnd,
     TickNews,
-    Working,
 )
 from schema.ops import (
     EndLeg,
     FillSettled,
     IntentCommitted,
     IntentRefused,
+    LedgerOp,
     ObserveOrder,
     OpRefused,
     OrderMoved,
@@ -82,7 +81,10 @@ PROPOSE_TIMEOUT_S = 1.0
 """What an intent transaction may take; it is not begun when trust in the lease ends sooner."""
 
 RELOAD = Backoff(min_s=0.2, max_s=5.0)
-OWED_EXIT = Backoff(min_s=5.0, max_s=60.0)
+RECONCILE_S = 10.0
+"""How often orders whose fate is open are asked about again."""
+RECENT_ORDERS = 10
+"""Latest orders looked at when starting: which reservations to give back, which exit to go on with."""
 
 
 class StrategyRun(Behaviour):
@@ -91,8 +93,9 @@ class StrategyRun(Behaviour):
         "_account_read_s",
         "_draining",
         "_failed_loads",
+        "_heard",
         "_journal",
-        "_lease_s",
+        "_owed",
         "_position",
         "_ready",
         "_rules",
@@ -101,6 +104,7 @@ class StrategyRun(Behaviour):
         "_stashed",
         "_store",
         "_tick",
+        "_unsettled",
         "_worker",
     )
 
@@ -121,7 +125,7 @@ class StrategyRun(Behaviour):
         self._journal = journal
         self._rules = rules
         self._worker = worker
-        self._lease_s = lease_s
+        self._owed = OwedExit(ctx, store=store, worker=worker, lease_s=lease_s)
         self._run: Run | None = None
         self._account: Account | None = None
         self._account_read_s = float("-inf")
@@ -131,6 +135,9 @@ class StrategyRun(Behaviour):
         self._ready = False
         self._draining = False
         self._failed_loads = 0
+        self._heard = 0
+        # Orders found open when starting: until their fate is known nothing is entered (invariants §3).
+        self._unsettled: dict[ClientOrderId, Order] = {}
 
     def started(self) -> None:
         self._load()
@@ -150,18 +157,18 @@ class StrategyRun(Behaviour):
                 self._synced(message)
             case Loaded():
                 self._loaded(message)
-            case Reconciled():
-                self._become_ready()
+            case Reconciled() | Released():
+                pass
+            case ReconcileDue():
+                self._reconcile()
             case RunChanged():
                 self._changed(message.run)
             case AttemptDue() | TrustOver():
                 self._woken(message)
-            case ExitOwed():
-                self._ask_exit_lease(message)
+            case ExitDue():
+                self._exit_due(message)
             case ExitLease():
                 self._resume_exit(message)
-            case Released():
-                pass
             case LoadFailed():
                 self.ctx.after(RELOAD.delay_s(self._failed_loads, 0.0), LoadAgain())
                 self._failed_loads += 1
@@ -174,12 +181,14 @@ class StrategyRun(Behaviour):
 
     def _load(self) -> None:
         self._ready = False
-        run_id, store = self._run_id, self._store
+        run_id, store, heard = self._run_id, self._store, self._heard
 
         def read() -> Loaded:
             state = store.run_state(run_id)
             account_id = state.run.account_id if state is not None else None
-            return Loaded(state, None if account_id is None else store.account(account_id))
+            account = None if account_id is None else store.account(account_id)
+            recent = () if account is None else tuple(store.orders(run_id=run_id, limit=RECENT_ORDERS))
+            return Loaded(heard, state, account, recent)
 
         self.ctx.call(read, lambda loaded: loaded, LoadFailed)
 
@@ -188,17 +197,30 @@ class StrategyRun(Behaviour):
         if loaded.state is None:
             self.ctx.stop()
             return
+        if loaded.heard != self._heard:  # a fill was settled while the row was read
+            self._load()
+            return
         self._run = loaded.state.run
         self._position = loaded.state.position
         self._account = loaded.account
         self._account_read_s = self.ctx.clock.monotonic()
-        for order in loaded.state.open_orders:
+        for order in loaded.recent:
             self._end_leg_of(order)
-        if loaded.state.open_orders:
-            ask = ReconcileRun(run=self._run, orders=loaded.state.open_orders)
-            self.ctx.ref("gateway").tell(ask)
-        else:
-            self._become_ready()
+        if loaded.recent:
+            self._owed.news_of(loaded.recent[0], self._position)
+        self._unsettled = {order.client_order_id: order for order in loaded.state.open_orders}
+        if self._unsettled or not self._position.is_flat:
+            self._reconcile()
+        self._become_ready()
+
+    def _reconcile(self) -> None:
+        """Have the connection settle what is open; it also follows an open position from then on."""
+        if self._run is None or self._draining:
+            return
+        orders = tuple(self._unsettled.values())
+        self.ctx.ref("gateway").tell(ReconcileRun(run=self._run, orders=orders))
+        if self._unsettled:
+            self.ctx.after(RECONCILE_S, ReconcileDue())
 
     def _become_ready(self) -> None:
         self._ready = True
@@ -236,6 +258,8 @@ class StrategyRun(Behaviour):
         if claim.kill_switch:
             return self._end_at_once(due, TickStatus.BLOCKED, Reason.KILL_SWITCH)
         blocked = gate(claim.risk, claim.limits, clock.now())
+        if blocked is None and self._unsettled:
+            blocked = Reason.UNKNOWN_ORDER
         if blocked is not None and flat:
             return self._end_at_once(due, TickStatus.BLOCKED, blocked)
         evaluation = due.evaluation
@@ -291,10 +315,7 @@ class StrategyRun(Behaviour):
         )
 
     def _perform(self, tick: Tick, step: Step) -> None:
-        before = tick.working
-        working, effects = step
-        if working is not None:
-            tick.working = working
+        tick.working, effects = step
         for effect in effects:
             match effect:
                 case Propose():
@@ -306,19 +327,20 @@ class StrategyRun(Behaviour):
                 case GiveUp():
                     self._record(EndLeg(client_order_id=effect.order.client_order_id))
                 case Finish():
-                    self._finish(tick, before, effect)
+                    self._finish(tick, effect)
 
     def _propose(self, tick: Tick, propose: Propose) -> None:
         claim = tick.due.claim
-        lease = Lease(
-            run_id=self._run_id,
-            owner=self._worker,
-            fence=claim.fence,
-            trusted_until_s=tick.due.trusted_until_s,
-        )
+        lease = lease_of(tick, self._worker)
+        entering = not propose.order.reduce_only
+        if self._draining and entering:
+            self._advance(ticking.Refused(Reason.HALTED))
+            return
         if not may_start(lease, effect_timeout_s=PROPOSE_TIMEOUT_S, monotonic_s=self.ctx.clock.monotonic()):
             self._advance(ticking.OutOfTime())
             return
+        if not entering and not tick.owed:
+            self._owed.forget()  # this tick has the exit in its own hands
         order = msgspec.structs.replace(propose.order, fence=claim.fence)
         self._record(ProposeIntent(order=order, deadline=propose.deadline, why=why(tick)))
 
@@ -338,25 +360,40 @@ class StrategyRun(Behaviour):
                 else:
                     self._withdraw(result.order)
             case IntentRefused():
+                if result.reason is Reason.STORE_UNAVAILABLE:
+                    self._withdraw(result.order)  # it may have committed all the same
                 if self._awaits(result.order):
                     self._advance(ticking.Refused(result.reason))
             case OrderMoved():
-                if not self._is_at_work(result.order):
-                    self._end_leg_of(result.order)
-                elif result.changed:
-                    self._advance(Moved(result.order, recorded.failure))
+                self._order_moved(result.order, changed=result.changed, failure=recorded.failure)
             case FillSettled():
+                self._heard += 1
                 self._position = result.position
                 self._account = result.account
                 self._account_read_s = self.ctx.clock.monotonic()
-                if result.order is not None and self._is_at_work(result.order):
-                    self._advance(Moved(result.order, recorded.failure))
+                if result.position.is_flat:
+                    self._owed.forget()
+                if result.order is not None:
+                    self._order_moved(result.order, changed=True, failure=recorded.failure)
             case OpRefused():
-                if result.impossible:
-                    fault = StrategyFaulted(run_id=self._run_id, detail=result.sentence)
-                    self.ctx.ref("runs").tell(fault)
+                self._op_refused(recorded.op, result)
             case _:
                 raise TypeError(f"{self.ctx.name} cannot handle {type(result).__name__}")
+
+    def _order_moved(self, order: Order, *, changed: bool, failure: str | None) -> None:
+        if order.is_terminal:
+            self._unsettled.pop(order.client_order_id, None)
+        if not self._is_at_work(order):
+            self._end_leg_of(order)
+            self._owed.news_of(order, self._position)
+        elif changed:
+            self._advance(Moved(order, failure))
+
+    def _op_refused(self, op: LedgerOp, refused: OpRefused) -> None:
+        if refused.impossible:
+            self.ctx.ref("runs").tell(StrategyFaulted(run_id=self._run_id, detail=refused.sentence))
+        if isinstance(op, ProposeIntent) and self._awaits(op.order):
+            self._advance(ticking.Refused(Reason.HALTED))
 
     def _awaits(self, order: Order) -> bool:
         """Whether `order` is the proposal the tick at work waits for."""
@@ -389,7 +426,7 @@ class StrategyRun(Behaviour):
         if isinstance(timer, AttemptDue):
             self._advance(ticking.RetryDue())
         elif tick.working is None:
-            self._finish(tick, None, Finish(TickEnd.SKIPPED, Reason.MARKET_DATA))
+            self._finish(tick, Finish(TickEnd.SKIPPED, Reason.MARKET_DATA))
         else:
             self._advance(ticking.OutOfTime())
 
@@ -403,17 +440,19 @@ class StrategyRun(Behaviour):
         signal = None if due.evaluation is None else due.evaluation.signal
         self._write(due.tick, status, reason, signal)
 
-    def _finish(self, tick: Tick, before: Working | None, finish: Finish) -> None:
-        working = tick.working or before
+    def _finish(self, tick: Tick, finish: Finish) -> None:
+        working = tick.working
         self._tick = None
         if working is not None:
-            self._report_adapter(tick, working)
-            if ticking.owes_exit(working, self._position) and working.attempt < MAX_ATTEMPTS:
-                wait_s = OWED_EXIT.delay_s(working.attempt // ticking.MAX_ATTEMPTS, 0.0)
-                self.ctx.after(wait_s, ExitOwed(tick, working.attempt + 1))
+            news = adapter_news(tick, working, self._run)
+            if news is not None:
+                self.ctx.ref("runs").tell(news)
+            attempt = ticking.owed_attempt(working, self._position)
+            if attempt is not None:
+                self._owed.owe(working.order, attempt)
         if tick.owed:
-            lease = (self._run_id, tick.due.claim.fence)
-            self.ctx.call(lambda: self._store.release([lease]), lambda _: Released(), lambda _: Released())
+            assert self._run is not None
+            self._owed.release(tick.due.claim.fence, self._run)
         else:
             self._write(tick.due, TickStatus(finish.end), finish.reason, tick.evaluation.signal)
         if self._draining:
@@ -421,7 +460,7 @@ class StrategyRun(Behaviour):
 
     def _abandon(self, tick: Tick) -> None:
         """A newer claim is here: the older tick's lease is lost, and what it still hears is an observation."""
-        self._finish(tick, tick.working, Finish(TickEnd.ERROR, Reason.LEASE_LOST))
+        self._finish(tick, Finish(TickEnd.ERROR, Reason.LEASE_LOST))
 
     def _write(
         self,
@@ -442,49 +481,22 @@ class StrategyRun(Behaviour):
         )
         self._journal.ticked(row)
 
-    def _report_adapter(self, tick: Tick, working: Working) -> None:
-        if working.venue_failure is not None:
-            detail = working.order.reason if working.order is not None else None
-            failed = AdapterFailed(
-                run_id=self._run_id,
-                slot=tick.due.claim.slot,
-                kind=working.venue_failure,
-                detail=detail or working.venue_failure,
-            )
-            self.ctx.ref("runs").tell(failed)
-        elif working.venue_called and self._run is not None and self._run.adapter_errors:
-            self.ctx.ref("runs").tell(AdapterRecovered(run_id=self._run_id))
+    # -- exits are tried until flat -------------------------------------------------------------
 
-    # -- exits are tried until flat, each later attempt under a lease of its own (decision 21) ---
-
-    def _ask_exit_lease(self, owed: ExitOwed) -> None:
-        if self._tick is not None or self._position.is_flat:
-            return  # a newer tick decides, or the venue closed the position meanwhile
-        store, run_id, asked_at_s = self._store, self._run_id, self.ctx.clock.monotonic()
-        self.ctx.call(
-            lambda: store.acquire(run_id, owner=self._worker, ttl_s=self._lease_s),
-            lambda fence: ExitLease(owed, fence, asked_at_s),
-            lambda _: ExitLease(owed, None, asked_at_s),
-        )
+    def _exit_due(self, due: ExitDue) -> None:
+        if self._position.is_flat or self._draining:
+            self._owed.forget()
+        else:
+            self._owed.ask_lease(due, busy=self._tick is not None or not self._ready)
 
     def _resume_exit(self, lease: ExitLease) -> None:
-        if lease.fence is None or self._tick is not None:
-            if self._tick is None:
-                self.ctx.after(OWED_EXIT.min_s, lease.owed)
-            return
-        before = lease.owed.tick
-        claim = msgspec.structs.replace(before.due.claim, fence=lease.fence)
-        due = ClaimedTick(
-            claim=claim,
-            asked_at_s=lease.asked_at_s,
-            closed_at_s=before.due.closed_at_s,
-            trusted_until_s=trusted_until(lease.asked_at_s, self._lease_s),
-            source=before.due.source,
-        )
-        tick = self._tick = Tick(due=due, evaluation=before.evaluation, owed=True)
+        assert self._run is not None
         if self._position.is_flat:
-            self._finish(tick, None, Finish(TickEnd.OK))
+            self._owed.forget()
+        tick = self._owed.leased(lease, self._run, busy=self._tick is not None or not self._ready)
+        if tick is None:
             return
-        self._perform(tick, ticking.resume_exit(self._facts(tick), attempt=lease.owed.attempt))
+        self._tick = tick
+        self._perform(tick, ticking.resume_exit(self._facts(tick), attempt=lease.due.attempt))
         if self._tick is not None:
-            self._watch_trust(due)
+            self._watch_trust(tick.due)

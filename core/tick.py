@@ -6,7 +6,7 @@ the other: exit first, reduce-only; the entry only once the position is flat (de
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -27,6 +27,19 @@ MAX_ATTEMPTS = 5
 """Attempts at one leg within one tick; an exit that still is not flat is taken up by the next slot."""
 
 RETRY = Backoff(min_s=1.0, max_s=8.0)
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_ANSWERED = frozenset(
+    {
+        OrderStatus.SUBMITTED,
+        OrderStatus.PARTIAL,
+        OrderStatus.FILLED,
+        OrderStatus.CANCELED,
+        OrderStatus.EXPIRED,
+    }
+)
+_FAULTS = frozenset({Reason.LEASE_LOST, Reason.STORE_UNAVAILABLE, Reason.OPEN_LEG, Reason.HALTED})
+"""Refusals that no rule of the user's asked for: the tick is an error, not blocked."""
 
 
 class TickEnd(StrEnum):
@@ -59,13 +72,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Working(msgspec.Struct, frozen=True, kw_only=True):
-    """A tick at work on a leg."""
+    """A tick at work on a leg. `order`: the leg's latest committed attempt, which may be one before `attempt`.
+
+    `waiting`: for the next attempt. `venue_answered`: the venue took an order of this tick.
+    """
 
     legs: tuple[Leg, ...]
     attempt: int = 1
     order: Order | None = None
+    waiting: bool = False
     acted: bool = False
-    venue_called: bool = False
+    venue_answered: bool = False
     venue_failure: str | None = None
 
     @property
@@ -134,6 +151,7 @@ TickNews = Order | Refused | Moved | RetryDue | OutOfTime
 """An `Order` as news: the ledger committed the intent."""
 
 Step = tuple[Working | None, tuple[TickEffect, ...]]
+"""The tick as it now stands, None where no leg was to be traded, and what to do. `Finish` ends it."""
 
 
 def effective_action(action: Action, run: Run) -> Action:
@@ -178,27 +196,52 @@ def resume_exit(facts: Facts, *, attempt: int) -> Step:
     return _propose(Working(legs=(Leg.EXIT,), attempt=attempt), facts)
 
 
-def owes_exit(working: Working, position: Position) -> bool:
-    """Whether a tick that ends here leaves an exit unfinished. An unknown order is resolved before any retry."""
+def owed_attempt(working: Working, position: Position) -> int | None:
+    """The attempt at an exit that a tick ending here leaves to be made; None: there is none.
+
+    An exit that was never tried is not owed, and one of unknown fate is resolved before anything else is tried.
+    """
     order = working.order
-    tried = order is not None and order.status is not OrderStatus.UNKNOWN
-    return working.leg is Leg.EXIT and tried and not position.is_flat
+    if working.leg is not Leg.EXIT or position.is_flat:
+        return None
+    if order is None:
+        return working.attempt if working.attempt > 1 else None
+    if order.status is OrderStatus.UNKNOWN:
+        return None
+    return max(working.attempt, order.attempt + 1)
 
 
 def advance(working: Working, news: TickNews, facts: Facts) -> Step:
     """What follows `news` about the leg at work. Answers about other orders must not be passed in."""
     match news:
         case Order():
-            moved = msgspec.structs.replace(working, order=news, venue_called=True)
-            return moved, (Submit(news),)
+            if working.order is not None and working.order.client_order_id == news.client_order_id:
+                return working, ()
+            return msgspec.structs.replace(working, order=news), (Submit(news),)
         case Refused():
-            return _finish(working, TickEnd.OK if working.acted else TickEnd.BLOCKED, news.reason)
+            return _finish(working, _refused_end(working, news.reason), news.reason)
         case RetryDue():
-            return _propose(working, facts)
+            return _retry_due(working, facts)
         case OutOfTime():
             return _out_of_time(working)
         case Moved():
             return _moved(working, news, facts)
+
+
+def _retry_due(working: Working, facts: Facts) -> Step:
+    if not working.waiting:
+        return working, ()
+    working = msgspec.structs.replace(working, waiting=False)
+    if working.leg is Leg.EXIT and facts.position.is_flat:
+        return _leg_done(working, facts)  # the venue closed it meanwhile
+    return _propose(working, facts)
+
+
+def _refused_end(working: Working, reason: Reason) -> TickEnd:
+    if reason in _FAULTS:
+        return TickEnd.ERROR
+    harmless = working.acted or reason is Reason.NOTHING_TO_EXIT
+    return TickEnd.OK if harmless else TickEnd.BLOCKED
 
 
 def _moved(working: Working, news: Moved, facts: Facts) -> Step:
@@ -207,8 +250,11 @@ def _moved(working: Working, news: Moved, facts: Facts) -> Step:
         working,
         order=order,
         acted=working.acted or order.filled_quantity > 0,
+        venue_answered=working.venue_answered or order.status in _ANSWERED,
         venue_failure=working.venue_failure or news.failure,
     )
+    if working.waiting and not _is_over(working, facts):
+        return working, ()  # told again, or late: the next attempt has its timer
     match order.status:
         case OrderStatus.INTENT | OrderStatus.SUBMITTED | OrderStatus.PARTIAL:
             return working, ()
@@ -220,13 +266,19 @@ def _moved(working: Working, news: Moved, facts: Facts) -> Step:
             return _leg_ended_short(working, order, facts)
 
 
+def _is_over(working: Working, facts: Facts) -> bool:
+    """Whether a late fill made the attempt that is waited for superfluous."""
+    assert working.order is not None
+    return facts.position.is_flat if working.leg is Leg.EXIT else working.order.filled_quantity > 0
+
+
 def _leg_done(working: Working, facts: Facts) -> Step:
     if working.leg is Leg.EXIT and not facts.position.is_flat:
         return _retry(working, facts)
     rest = working.legs[1:]
     if not rest:
         return _finish(working, TickEnd.OK, None)
-    return _propose(msgspec.structs.replace(working, legs=rest, attempt=1, order=None), facts)
+    return _propose(msgspec.structs.replace(working, legs=rest, attempt=1, order=None, waiting=False), facts)
 
 
 def _leg_ended_short(working: Working, order: Order, facts: Facts) -> Step:
@@ -245,11 +297,12 @@ def _leg_ended_short(working: Working, order: Order, facts: Facts) -> Step:
 
 def _retry(working: Working, facts: Facts) -> Step:
     wait_s = RETRY.delay_s(working.attempt - 1, 0.0)
-    too_late = working.leg is Leg.ENTRY and (facts.now - facts.slot).total_seconds() + wait_s > 30
+    too_late = working.leg is Leg.ENTRY and facts.now + timedelta(seconds=wait_s) > entry_deadline(facts.slot)
     if working.attempt >= MAX_ATTEMPTS or too_late:
         reason = Reason.ADAPTER_ERROR if working.venue_failure else Reason.NOT_FILLED
         return _finish(working, TickEnd.ERROR, reason)
-    return msgspec.structs.replace(working, attempt=working.attempt + 1), (RetryAfter(wait_s),)
+    waiting = msgspec.structs.replace(working, attempt=working.attempt + 1, waiting=True)
+    return waiting, (RetryAfter(wait_s),)
 
 
 def _out_of_time(working: Working) -> Step:
@@ -263,20 +316,18 @@ def _finish(working: Working, end: TickEnd, reason: str | None) -> Step:
     finish = Finish(end, None if reason is None else str(reason))
     order = working.order
     unfilled = order is not None and order.is_terminal and order.filled_quantity == 0 and order.reserved
-    return None, ((GiveUp(order), finish) if order is not None and unfilled else (finish,))
+    return working, ((GiveUp(order), finish) if order is not None and unfilled else (finish,))
 
 
 def _propose(working: Working, facts: Facts) -> Step:
     drafted = _draft(working, facts)
     if isinstance(drafted, Reason):
-        return _finish(working, TickEnd.OK if working.acted else TickEnd.BLOCKED, drafted)
+        return _finish(working, _refused_end(working, drafted), drafted)
     deadline = facts.run.strategy.timeframe.exit_deadline(facts.slot)
     if working.leg is Leg.ENTRY:
         deadline = entry_deadline(facts.slot)
     elif working.attempt > 1:
-        deadline = datetime.max.replace(
-            tzinfo=facts.slot.tzinfo
-        )  # later attempts of an exit go on (decision 21)
+        deadline = _NEVER  # later attempts of an exit go on (decision 21)
     return working, (Propose(drafted, deadline),)
 
 
