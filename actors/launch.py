@@ -92,6 +92,15 @@ def demo_service(
     return _service(settings, store, dsn, feed, sink, demo.end_of(round_), on_data_end)
 
 
+def is_older(version: str, minimum: str) -> bool:
+    """Whether `version` comes before `minimum`; both dotted whole numbers, others count as 0."""
+    return _numbers(version) < _numbers(minimum)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdigit() else 0 for part in version.split("."))
+
+
 def _service(
     settings: Settings,
     store: PgStore,
@@ -111,6 +120,7 @@ def _service(
         grace_s=settings.runner_grace_sec,
         safety_s=settings.runner_tick_interval_sec,
         poll_s=POLL_S,
+        enabled=settings.enable_strategy_runner,
     )
     parts = Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options)
     return Service(

@@ -194,7 +194,9 @@ class Service:
 
     def ready(self) -> dict[str, bool]:
         """What must be up to serve, by name."""
-        up = {"risk_ledger": False, "scheduler": False, "runs": False, "market_data": False}
+        enabled = self._parts.options.enabled
+        names = ("risk_ledger", "scheduler", "runs", "market_data") if enabled else ("risk_ledger",)
+        up = dict.fromkeys(names, False)
         root = self.system.snapshot() if self._running else None
         for child in () if root is None else root.children:
             if child.name in up:

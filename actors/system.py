@@ -40,6 +40,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How a process runs its share. Seconds of process time, except `claim_lead` (market time).
 
     `safety_s` and `poll_s` 0: no periodic passes (replay). `preload`: load this range of the feed at once.
+    `enabled` False: the ledger answers, but nothing is claimed and no run has an actor.
     """
 
     node: NodeId
@@ -51,6 +52,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     poll_s: float = 10.0
     flush_after_s: float = FLUSH_AFTER_S
     claim_lead: timedelta = CLAIM_LEAD
+    enabled: bool = True
     preload: tuple[datetime, datetime] | None = None
 
 
@@ -76,12 +78,17 @@ def specs(system: ActorSystem, parts: Parts) -> list[ChildSpec]:
     """The shared actors and the two supervisors of dynamic children, in start order."""
     store, feed, windows, options = parts.store, parts.feed, parts.windows, parts.options
     journal = JournalBuffer()
-    return [
+    ledger = [
         _shared(
             "journal",
             lambda ctx: Journal(ctx, store=store, buffer=journal, flush_after_s=options.flush_after_s),
         ),
         _shared("risk_ledger", lambda ctx: RiskLedger(ctx, store=store)),
+    ]
+    if not options.enabled:
+        return ledger
+    return [
+        *ledger,
         _shared(
             "market_data", lambda ctx: MarketData(ctx, feed=feed, windows=windows, preload=options.preload)
         ),
