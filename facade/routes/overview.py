@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Final
 
 from starlette.routing import Route
@@ -43,9 +44,12 @@ class RecentEvents(Answer, frozen=True, kw_only=True):
 class OverviewRoutes:
     """Handlers over one market view; keeps the last overview while it is fresh."""
 
-    def __init__(self, market: MarketView, reads: OverviewReads) -> None:
+    def __init__(
+        self, market: MarketView, reads: OverviewReads, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._market = market
         self._reads = reads
+        self._monotonic = monotonic
         self._last: OverviewAnswer | None = None
         self._read_at_s = float("-inf")
         self._reading = asyncio.Lock()
@@ -60,9 +64,9 @@ class OverviewRoutes:
     async def overview(self, call: Call) -> OverviewAnswer:
         Query(call.request).done()
         async with self._reading:
-            if self._last is None or time.monotonic() - self._read_at_s >= FRESH_S:
+            if self._last is None or self._monotonic() - self._read_at_s >= FRESH_S:
                 self._last = await self._read(call)
-                self._read_at_s = time.monotonic()
+                self._read_at_s = self._monotonic()
             return self._last
 
     async def chart(self, call: Call) -> ChartAnswer:

@@ -33,8 +33,8 @@ export class MarketClock {
   now() {
     if (this.#anchorMarket === null) return null;
     const elapsed = this.#paused ? 0 : (performance.now() - this.#anchorReal) * this.#speed;
-    // Time stands at a minute until its ticks are durable; an answer is at most a second or two old.
-    this.#last = Math.max(this.#last, this.#anchorMarket + Math.min(elapsed, 3000 * this.#speed));
+    // Time stands at a minute until its ticks are durable; an answer is about a second old at most.
+    this.#last = Math.max(this.#last, this.#anchorMarket + Math.min(elapsed, 1500 * this.#speed));
     return this.#last;
   }
 

@@ -50,9 +50,9 @@ export function keep(parent, items, keyOf, make, update) {
   for (const gone of known.values()) gone.remove();
 }
 
-/** A table cell; `label` names it where the table is shown as lines on a phone. */
-export function cell(label, { numeric = false, full = false } = {}) {
-  const classes = [numeric ? "n" : "", full ? "full" : ""].filter(Boolean).join(" ");
+/** A table cell; on a phone rows become lines: `label` names it there, `share` is how much of a line it takes (full, most, half). */
+export function cell(label, { numeric = false, share = null } = {}) {
+  const classes = [numeric ? "n" : null, share].filter(Boolean).join(" ");
   return h("td", { class: classes || null, "data-label": label });
 }
 

@@ -1,11 +1,14 @@
 // Profit and loss of every portfolio over market time: steps where something was booked, then what is open now.
 
 import { byId, fill, h } from "./dom.js";
-import { pnl, toneOf } from "./format.js";
+import { accountName, pnl, toneOf } from "./format.js";
 import { curveColour, onSchemeChange, palette } from "./palette.js";
 
 const uPlot = window.uPlot;
 const MAX_CURVES = 10;
+/** As many bookings of an account as an answer holds. */
+const MAX_POINTS = 200;
+const SHORTEST_S = 1800;
 const SVG = "http://www.w3.org/2000/svg";
 
 export class EquityChart {
@@ -31,7 +34,8 @@ export class EquityChart {
     this.#empty.hidden = accounts.length > 0;
     if (accounts.length === 0) return;
     const now = Date.parse(answer.clock.now) / 1000;
-    const data = uPlot.join(accounts.map((account) => curve(account, now)));
+    const first = Math.min(now - SHORTEST_S, ...accounts.flatMap((account) => account.times.slice(0, 1)));
+    const data = uPlot.join(accounts.map((account) => curve(account, first, now)));
     const names = accounts.map((account) => account.accountId).join();
     if (names !== this.#drawn) {
       this.#drawn = names;
@@ -72,18 +76,18 @@ export class EquityChart {
   #tell(accounts, leftOut) {
     const gains = accounts.map((account) => Number(account.equity) - Number(account.bankroll));
     fill(this.#legend, `${this.#drawn}|${gains.map(pnl)}|${leftOut}|${curveColour(0)}`, () => [
-      ...accounts.map((account, at) => h("li", {}, sample(curveColour(at)), account.userId === account.name ? account.name : `${account.userId}, ${account.name}`, h("span", { class: toneOf(gains[at]) }, pnl(gains[at])))),
+      ...accounts.map((account, at) => h("li", {}, sample(curveColour(at)), accountName(account), h("span", { class: toneOf(gains[at]) }, pnl(gains[at])))),
       leftOut > 0 ? h("li", { class: "quiet" }, `and ${leftOut} more`) : null,
     ]);
   }
 }
 
-function curve(account, now) {
+function curve(account, first, now) {
   const bankroll = Number(account.bankroll);
-  const points = new Map();
+  // All of its bookings are here: it stood at nothing before the first of them.
+  const points = new Map(account.times.length < MAX_POINTS ? [[first, 0]] : []);
   // Times must rise: of several bookings at one instant the last one counts.
   account.times.forEach((time, at) => points.set(time, account.balances[at] - bankroll));
-  if (points.size === 0) points.set(now - 3600, 0);
   const current = Number(account.equity) - bankroll;
   points.set(Math.max(now, ...points.keys()), current);
   return [[...points.keys()], [...points.values()]];

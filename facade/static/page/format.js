@@ -77,3 +77,6 @@ export const milliseconds = (value) => (value === null ? NONE : value < 10_000 ?
 
 /** A code like `daily_loss` in words. */
 export const words = (code) => String(code).replaceAll("_", " ");
+
+/** A portfolio with its owner, who is often part of its name. */
+export const accountName = ({ name, userId }) => (name.includes(userId) ? name : `${userId}, ${name}`);

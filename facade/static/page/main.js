@@ -7,15 +7,16 @@ import { MarketClock } from "./clock.js";
 import { byId, confirmed, setAttribute, setText, toast } from "./dom.js";
 import { EquityChart } from "./equity.js";
 import { EventFeed } from "./events.js";
+import { accountName, words } from "./format.js";
 import { showFigures } from "./figures.js";
 import { PositionsTable } from "./positions.js";
 import { RiskTable, showSwitch } from "./risk.js";
 import { RunsTable } from "./runs.js";
 import { EventStream } from "./stream.js";
 
-/** At most two answers a second, however many events arrive; without any, one every two seconds. */
+/** At most two answers a second, however many events arrive; without any, one every second. */
 const SOONEST_MS = 500;
-const LATEST_MS = 2000;
+const LATEST_MS = 1000;
 const CHART_MS = 1500;
 const ACTORS_MS = 3000;
 const CLOCK_MS = 250;
@@ -113,9 +114,11 @@ function tick() {
 }
 
 function actorName(name) {
-  if (!name.startsWith("run:")) return name;
-  const run = runNames().get(name.slice(4));
-  return run === undefined ? name : `run: ${run.name}, ${run.userId}`;
+  const [kind, id] = name.split(":", 2);
+  const run = kind === "run" ? runNames().get(id) : undefined;
+  if (run !== undefined) return `run: ${run.name}, ${run.userId}`;
+  const account = kind === "account" ? overview?.accounts.find((each) => each.accountId === id) : undefined;
+  return account === undefined ? words(name) : `account: ${accountName(account)}`;
 }
 
 /** What is wrong, if anything, in the header's light and in a banner. */

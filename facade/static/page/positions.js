@@ -29,7 +29,7 @@ export class PositionsTable {
 
 function makeRow() {
   const parts = {
-    what: cell(null, { full: true }), entry: cell("Entry", { numeric: true }), last: cell("Last", { numeric: true }),
+    what: cell(null, { share: "full" }), entry: cell("Entry", { numeric: true }), last: cell("Last", { numeric: true }),
     guard: cell("Stop / target", { numeric: true }), unrealised: cell("Unrealised", { numeric: true }), age: cell("Open for", { numeric: true }),
   };
   const { what, entry, last, guard, unrealised, age } = parts;

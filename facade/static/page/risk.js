@@ -31,8 +31,8 @@ export class RiskTable {
 
 function makeRow(user) {
   const parts = {
-    user: cell(null), entries: cell("Entries", { full: true }), pnl: cell("PnL today / limit"), trades: cell("Trades today"),
-    streak: cell("Losses in a row"), cooldown: cell("Cool-down", { numeric: true }), gates: cell("Gates at work", { full: true }),
+    user: cell(null, { share: "full" }), entries: cell(null, { share: "full" }), pnl: cell("PnL today / limit"), trades: cell("Trades today"),
+    streak: cell("Losses in a row"), cooldown: cell("Cool-down", { numeric: true }), gates: cell("Gates at work", { share: "most" }),
   };
   parts.user.append(h("strong", {}, user.userId));
   parts.cooldown.append(h("span"));
@@ -51,12 +51,10 @@ function update(row, user) {
   ]);
   const lost = Math.max(0, -Number(user.pnl)) / Number(user.maxLoss);
   gauge(parts.pnl, `${pnl(user.pnl)}|${user.maxLoss}`, lost, [
-    h("span", { class: toneOf(user.pnl) }, pnl(user.pnl)), ` / ${money(-user.maxLoss, 0)}`,
+    h("span", { class: toneOf(user.pnl) }, pnl(user.pnl)), h("span", { class: "limit" }, ` / ${money(-user.maxLoss, 0)}`),
   ], "loss");
-  gauge(parts.trades, `${user.trades}|${user.maxTrades}`, user.maxTrades === 0 ? 1 : user.trades / user.maxTrades, [
-    `${user.trades} / ${user.maxTrades}`,
-  ], "calm");
-  gauge(parts.streak, `${user.streak}|${user.maxStreak}`, user.streak / user.maxStreak, [`${user.streak} / ${user.maxStreak}`], "calm");
+  gauge(parts.trades, `${user.trades}|${user.maxTrades}`, user.maxTrades === 0 ? 1 : user.trades / user.maxTrades, [`${user.trades}`, h("span", { class: "limit" }, ` / ${user.maxTrades}`)], "calm");
+  gauge(parts.streak, `${user.streak}|${user.maxStreak}`, user.streak / user.maxStreak, [`${user.streak}`, h("span", { class: "limit" }, ` / ${user.maxStreak}`)], "calm");
   gates(parts.gates, user.gates);
 }
 

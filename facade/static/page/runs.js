@@ -8,6 +8,7 @@ const STATUS_TONE = { active: "good", paused: "warn", auto_paused: "bad", error:
 export const TICK_TONE = { ok: "good", blocked: "warn", skipped: "calm", missed: "calm", error: "bad" };
 const SIGNAL_TONE = { long: "gain", short: "loss" };
 const VERB = { pause: "Pause", stop: "Stop", resume: "Resume", start: "Start" };
+const LENGTH_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 };
 const COLUMNS = 10;
 
 export class RunsTable {
@@ -37,7 +38,7 @@ export class RunsTable {
     for (const row of this.#body.rows) {
       const { next, age, signal } = row.parts ?? {};
       if (next === undefined) continue;
-      setText(next.firstChild, row.run.nextSlot === null ? NONE : countdown(Date.parse(row.run.nextSlot) - now));
+      setText(next.firstChild, row.run.nextSlot === null ? NONE : countdown(untilSlot(row.run, now)));
       setText(age, ageText(row.run.tick?.at, now));
       setText(signal, ageText(row.run.signalAt, now));
     }
@@ -47,10 +48,10 @@ export class RunsTable {
     const choose = h("button", { type: "button", class: "link", title: "Show on the chart" }, run.name);
     choose.addEventListener("click", () => this.#onChoose(run.id));
     const parts = {
-      status: cell(null, {}), name: cell(null, {}), market: cell("Market"), signalCell: cell("Signal"), tick: cell("Last tick"),
+      status: cell(null, { share: "half" }), name: cell(null, { share: "half" }), market: cell("Market"), signalCell: cell("Signal"), tick: cell("Last tick"),
       next: cell("Next slot", { numeric: true }), position: cell("Position", { numeric: true }),
       unrealised: cell("Unrealised", { numeric: true }), realised: cell("Realised", { numeric: true }),
-      actions: cell(null, { full: true }), choose, about: h("span", { class: "sub" }),
+      actions: cell(null, { share: "most" }), choose, about: h("span", { class: "sub" }),
       age: h("span", { class: "sub" }), signal: h("span", { class: "sub" }),
     };
     parts.next.append(h("span"));
@@ -111,6 +112,13 @@ export class RunsTable {
     await this.#onChanged();
     if (document.activeElement === document.body) row.querySelector(".acts button")?.focus();
   }
+}
+
+/** To the slot after `now`: the answer's may have passed meanwhile. */
+function untilSlot(run, now) {
+  const left = Date.parse(run.nextSlot) - now;
+  const step = LENGTH_MS[run.timeframe.at(-1)] * parseInt(run.timeframe, 10);
+  return left > 0 ? left : step + (left % step);
 }
 
 function ageText(at, now) {
