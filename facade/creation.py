@@ -73,7 +73,7 @@ def carry_out(store: Store, creation: Creation, new_id: Callable[[], UUID]) -> C
     if creation.settings is None:
         store.create_strategy(definition)
         return Created(strategy=definition, run=None)
-    account = _account(store, creation, new_id)
+    account, is_new = _account(store, creation, new_id)
     run = Run(
         id=RunId(new_id()),
         user_id=definition.owner_id,
@@ -82,18 +82,18 @@ def carry_out(store: Store, creation: Creation, new_id: Callable[[], UUID]) -> C
         trading_mode=TradingMode.PAPER if account.kind is AccountKind.PORTFOLIO else TradingMode.LIVE,
         settings=creation.settings,
     )
-    store.create_strategy(definition)
-    store.create_run(run)
+    store.create_together(strategy=definition, account=account if is_new else None, run=run)
     return Created(strategy=definition, run=run)
 
 
-def _account(store: Store, creation: Creation, new_id: Callable[[], UUID]) -> Account:
+def _account(store: Store, creation: Creation, new_id: Callable[[], UUID]) -> tuple[Account, bool]:
+    """The account the run will trade on, and whether it has still to be created."""
     owner = creation.strategy.owner_id
     if creation.connection_id is not None:
         found = store.account(creation.connection_id)
         if found is None or found.user_id != owner:
             raise not_found()
-        return found
+        return found, False
     assert creation.settings is not None
     bankroll = creation.settings.capital
     portfolio = Account(
@@ -104,8 +104,7 @@ def _account(store: Store, creation: Creation, new_id: Callable[[], UUID]) -> Ac
         balance=bankroll,
         max_leverage=125,
     )
-    store.create_account(portfolio)
-    return portfolio
+    return portfolio, True
 
 
 def _run_settings(body: CreateStrategy) -> RunSettings:

@@ -167,6 +167,19 @@ class MemoryStore:
             tables.runs[run.id] = row
             others.append(row)
 
+    def create_together(self, *, strategy: StrategyDefinition, account: Account | None, run: Run) -> None:
+        with self._lock:
+            self.create_strategy(strategy)
+            try:
+                if account is not None:
+                    self.create_account(account)
+                self.create_run(run)
+            except RunnerError:
+                del self._tables.strategies[strategy.id]
+                if account is not None and run.account_id == account.id:
+                    self._tables.accounts.pop(account.id, None)
+                raise
+
     def set_limits(self, user_id: UserId, limits: RiskLimits) -> None:
         with self._lock:
             self._tables.user(user_id).limits = limits

@@ -103,6 +103,15 @@ class PgStore:
     def create_run(self, run: Run) -> None:
         self._run(lambda c: pg_records.create_run(c, run))
 
+    def create_together(self, *, strategy: StrategyDefinition, account: Account | None, run: Run) -> None:
+        def create(connection: Connection) -> None:
+            pg_records.create_strategy(connection, strategy)
+            if account is not None:
+                pg_records.create_account(connection, account)
+            pg_records.create_run(connection, run)
+
+        self._run(create)
+
     def set_limits(self, user_id: UserId, limits: RiskLimits) -> None:
         self._run(lambda c: pg_records.set_limits(c, user_id, limits))
 

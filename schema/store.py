@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from core.definition import StrategyDefinition
 from core.errors import Reason, RunnerError
 from core.ids import AccountId, ClientOrderId, NodeId, RunId, StrategyId, UserId
-from core.definition import StrategyDefinition
 from core.order import Order
 from core.risk import RiskLimits
 from core.run import Run, RunCommand, RunStatus
@@ -83,6 +83,10 @@ class Store(Protocol):
         """Raises Conflict when an unarchived run already trades this (account, symbol) (decision 13)."""
         ...
 
+    def create_together(self, *, strategy: StrategyDefinition, account: Account | None, run: Run) -> None:
+        """A strategy, its run and, unless there is one, the account: all or none. Raises as each alone would."""
+        ...
+
     def set_limits(self, user_id: UserId, limits: RiskLimits) -> None: ...
 
     def strategy(self, strategy_id: StrategyId) -> StrategyDefinition | None: ...
@@ -91,7 +95,9 @@ class Store(Protocol):
 
     def run(self, run_id: RunId) -> Run | None: ...
 
-    def runs(self, *, statuses: Sequence[RunStatus] | None = None, user_id: UserId | None = None) -> list[Run]: ...
+    def runs(
+        self, *, statuses: Sequence[RunStatus] | None = None, user_id: UserId | None = None
+    ) -> list[Run]: ...
 
     def run_state(self, run_id: RunId) -> RunState | None: ...
 
@@ -165,7 +171,9 @@ class Store(Protocol):
         """Re-read before the first byte: kill switches, lease, order still an intent. None: send."""
         ...
 
-    def open_orders(self, *, run_id: RunId | None = None, account_id: AccountId | None = None) -> list[Order]: ...
+    def open_orders(
+        self, *, run_id: RunId | None = None, account_id: AccountId | None = None
+    ) -> list[Order]: ...
 
     def orders(self, *, run_id: RunId, limit: int = 200) -> list[Order]: ...
 
