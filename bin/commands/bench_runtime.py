@@ -33,9 +33,9 @@ def measure(actors: int) -> dict[str, float | int]:
     """`bench runtime --json`: memory, ask, fan-out, stop and race figures with `actors` supervised actors."""
     round_trip_us = _queue_round_trip_us()
     with _system() as system:
-        before_kb = _rss_kb()
+        before_kb = rss_kb()
         crowd = _Crowd(system, actors)
-        kb_per_actor = (_rss_kb() - before_kb) / actors
+        kb_per_actor = (rss_kb() - before_kb) / actors
         ask_us = _ask_p50_us(crowd.refs[0])
         crowd.tick(None)
         loop_s = _median_s(lambda: _loop(actors))
@@ -245,7 +245,8 @@ def _race(system: ActorSystem) -> int:
     return hung
 
 
-def _rss_kb() -> float:
+def rss_kb() -> float:
+    """Resident memory of this process in kB, garbage collected first."""
     gc.collect()
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024

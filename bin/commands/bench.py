@@ -1,0 +1,143 @@
+"""`bench`: what this machine reaches with one slot of many runs, with the actor runtime, and in replay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+
+
+def register(app: typer.Typer) -> None:
+    bench = typer.Typer(help="Measure this machine: a slot of many runs, the runtime, replay.")
+    bench.command()(fanout)
+    bench.command()(runtime)
+    bench.command()(replay)
+    app.add_typer(bench, name="bench", no_args_is_help=True)
+
+
+def fanout(
+    runs: Annotated[
+        int, typer.Option(min=100, max=100_000, help="Active runs, all due in the slot.")
+    ] = 10_000,
+    strategies: Annotated[int, typer.Option(min=2, max=10_000, help="Strategies they share.")] = 100,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="An empty database to fill and leave so. Without it a server of its own, gone afterwards; "
+            "DATABASE_URL is not touched.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """One candle close: runs of RSI strategies on PostgreSQL, one in a hundred trading, timed from the boundary."""
+    from bin.commands.bench_fanout import measure
+
+    figures = measure(runs=runs, strategies=strategies, database=database)
+    _tell(
+        figures,
+        json,
+        [
+            ("Runs, strategies", f"{figures['runs']:,}, {figures['strategies']:,}", ""),
+            (
+                "Evaluations",
+                f"{figures['evaluations']:,}",
+                f"{figures['runs'] / figures['evaluations']:.0f} runs each",
+            ),
+            ("First order at the venue", f"{figures['firstOrderMs']:,.0f} ms", "after the boundary"),
+            (
+                "Last run decided",
+                f"{figures['decidedMs']:,.0f} ms",
+                _each(figures["decidedMs"], figures["runs"]),
+            ),
+            ("Last order filled", f"{figures['filledMs']:,.0f} ms", f"{figures['orders']:,} orders"),
+            (
+                "All rows durable",
+                f"{figures['durableMs']:,.0f} ms",
+                _each(figures["durableMs"], figures["runs"]),
+            ),
+            ("Memory of a run", f"{figures['kbPerRun']:.1f} kB", ""),
+            ("Start of all actors", f"{figures['startSeconds']:.1f} s", ""),
+        ],
+    )
+
+
+def runtime(
+    actors: Annotated[int, typer.Option(min=1_000, max=1_000_000, help="Supervised actors.")] = 10_000,
+    json: Json = False,
+) -> None:
+    """The actor runtime alone: memory, asks, fan-out, stops, races."""
+    from bin.commands.bench_runtime import measure
+
+    figures = measure(actors)
+    ask_ratio = figures["askP50Us"] / figures["queueRoundTripUs"]
+    _tell(
+        figures,
+        json,
+        [
+            ("Memory of an actor", f"{figures['kbPerActor']:.2f} kB", "at most 2"),
+            (
+                "Ask, median",
+                f"{figures['askP50Us']:.1f} µs",
+                f"{ask_ratio:.2f} queue round trips, at most 2.5",
+            ),
+            ("RSI fan-out", f"{figures['rsiTickRatioToLoop']:.2f}", "bare loops, at most 2.0 at 10,000"),
+            ("pykka's ThreadingActor", f"{figures['threadingActorRatio']:.1f}", "times as long"),
+            ("Stop of all", f"{figures['stopRatio']:.1f}", "times a stop of 1,000, at most 15"),
+            ("Asks left hanging", f"{figures['hungAsks']:,}", "raced with stops"),
+        ],
+    )
+
+
+def replay(
+    candles: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A candle file without holes, instead of generated ones."),
+    ] = None,
+    count: Annotated[
+        int, typer.Option(min=1_000, max=5_000_000, help="Generated one-minute candles.")
+    ] = 1_000_000,
+    json: Json = False,
+) -> None:
+    """Candles a second in replay: one long-only RSI run with all gates on, through the live actors."""
+    from bin.commands.bench_replay import measure
+
+    figures = measure(count=count, file=candles)
+    ratio = figures["limitPerSecond"] / figures["actorsPerSecond"]
+    _tell(
+        figures,
+        json,
+        [
+            ("Candles", f"{figures['candles']:,}", figures["origin"]),
+            ("Through the actors", f"{figures['actorsPerSecond']:,} /s", f"{figures['seconds']:.1f} s"),
+            ("TA-Lib and a loop", f"{figures['limitPerSecond']:,} /s", f"{ratio:.0f} times as fast"),
+            ("Round trips", f"{figures['trades']:,}", f"{figures['limitTrades']:,} without gates"),
+        ],
+    )
+
+
+def _each(total_ms: float, runs: int) -> str:
+    return f"{total_ms / runs * 1_000:.0f} µs a run"
+
+
+def _tell(figures: Mapping[str, Any], json: bool, rows: list[tuple[str, str, str]]) -> None:
+    if json:
+        from bin.commands.output import write_json
+
+        write_json(figures)
+        return
+    from rich.table import Table
+
+    from bin.commands.backtest_run import output
+
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for row in rows:
+        table.add_row(*row)
+    output().print(table)

@@ -1,0 +1,174 @@
+"""What `bench fanout` measures on: candles, strategies and runs of which one in a hundred gets a signal, and where
+the boundary, the orders and the rows are seen.
+
+All strategies read their RSI between levels it does not reach, each with levels of its own, so that every one is an
+evaluation. The first strategy's level lies between the RSI of the warm-up slot and that of the measured one, whose
+candle falls by DROP: its runs, and no others, go long in the measured slot.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from actors.feed import HeldFeed
+from core.candles import CandleColumns
+from core.definition import StrategyDefinition
+from core.ids import AccountId, RunId, StrategyId, UserId
+from core.indicators import RSI
+from core.market import Market, Series
+from core.risk import RiskLimits
+from core.run import Run, RunCommand, RunSettings
+from core.timeframe import Timeframe, to_ms
+from exchanges.feeds.base import ColumnSource
+from exchanges.feeds.generator import GeneratedMarket
+from exchanges.paper.book import Opening
+from schema.ops import LedgerOp, LedgerResult, ProposeIntent
+from schema.pg import PgStore
+from schema.records import Account, SlotReport, TickRow
+
+WARM_UP_SLOT: Final = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+SLOT: Final = WARM_UP_SLOT + timedelta(minutes=1)
+HISTORY: Final = timedelta(days=1)
+AFTERWARDS: Final = timedelta(minutes=10)
+GENERATOR_SEED: Final = 1
+DROP: Final = 0.97
+TRADING_SHARE: Final = 100
+"""One run in so many gets a signal (decision 30)."""
+SEEDERS: Final = 4
+OWNER: Final = UserId("bench")
+
+
+class Seen(msgspec.Struct, kw_only=True):
+    """Moments on the monotonic clock and rows, as the store and the venue saw them; lists only grow."""
+
+    loaded: list[RunId] = []
+    placed_s: list[float] = []
+    proposed_s: list[float] = []
+    stored_s: list[float] = []
+    ticks: list[TickRow] = []
+    evaluations: int = 0
+    changed: threading.Condition = msgspec.field(default_factory=threading.Condition)
+
+
+class SeenStore(PgStore):
+    """The store itself; who called when is noted down beside it."""
+
+    def __init__(self, conninfo: str, seen: Seen) -> None:
+        super().__init__(conninfo, default_limits=RiskLimits(), worker="bench")
+        self._seen = seen
+
+    def account(self, account_id: AccountId) -> Account | None:
+        account = super().account(account_id)
+        with self._seen.changed:
+            self._seen.loaded.append(RunId(account_id))  # a run and its account share their id here
+            self._seen.changed.notify_all()
+        return account
+
+    def settle(self, ops: Sequence[LedgerOp]) -> list[LedgerResult]:
+        if any(isinstance(op, ProposeIntent) for op in ops):
+            self._seen.proposed_s.append(monotonic())
+        return super().settle(ops)
+
+    def report(self, report: SlotReport) -> int:
+        new = super().report(report)
+        with self._seen.changed:
+            self._seen.stored_s.append(monotonic())
+            self._seen.ticks.extend(report.ticks)
+            self._seen.evaluations += len(report.executions)
+            self._seen.changed.notify_all()
+        return new
+
+
+class SeenFeed(HeldFeed):
+    """The venue asks for a price when an order has been handed to it."""
+
+    def __init__(self, source: ColumnSource, seen: Seen) -> None:
+        super().__init__(source, (WARM_UP_SLOT - HISTORY, SLOT + AFTERWARDS))
+        self._seen = seen
+
+    async def opening(self, symbol: str, at: datetime, timeout_s: float) -> Opening | None:
+        self._seen.placed_s.append(monotonic())
+        return await super().opening(symbol, at, timeout_s)
+
+
+def market() -> ColumnSource:
+    """Generated minutes of several symbols; the first one falls in the minute that closes at SLOT."""
+    generated = GeneratedMarket(GENERATOR_SEED)
+    series = {}
+    for number, symbol in enumerate(generated.symbols()):
+        columns = generated.candles(symbol, Timeframe.M1, WARM_UP_SLOT - HISTORY, SLOT + AFTERWARDS)
+        key = Series(venue=generated.venue, market=Market.PERP, symbol=symbol, timeframe=Timeframe.M1)
+        series[key] = columns if number else _fallen(columns)
+    return ColumnSource(origin=generated.origin, venue=generated.venue, series=series)
+
+
+def _fallen(columns: CandleColumns) -> CandleColumns:
+    data, at = columns.data.copy(), _closing_at(columns, SLOT)
+    data[4, at] = round(data[4, at] * DROP, 1)
+    data[3, at] = min(data[3, at], data[4, at])
+    return CandleColumns(data)
+
+
+def _closing_at(columns: CandleColumns, slot: datetime) -> int:
+    return int(columns.open_time.searchsorted(to_ms(slot - Timeframe.M1.delta)))
+
+
+def definitions(source: ColumnSource, count: int) -> list[StrategyDefinition]:
+    """`count` RSI strategies over the symbols in turn; only the first one trades, and only at SLOT."""
+    symbols = source.symbols()
+    columns = source.candles(symbols[0], Timeframe.M1, WARM_UP_SLOT - HISTORY, SLOT)
+    rsi = RSI(columns.close, 14)
+    before, fallen = (float(rsi[_closing_at(columns, slot)]) for slot in (WARM_UP_SLOT, SLOT))
+    assert fallen < before
+    found = []
+    for number in range(count):
+        oversold = (before + fallen) / 2 if number == 0 else number / count
+        found.append(
+            StrategyDefinition(
+                id=StrategyId(UUID(int=number + 1)),
+                owner_id=OWNER,
+                name=f"RSI {number}",
+                template="rsi_oversold_overbought",
+                parameters={"rsi_period": 14, "rsi_oversold": oversold, "rsi_overbought": 99.9},
+                symbol=symbols[number % len(symbols)],
+                timeframe=Timeframe.M1,
+                venue=source.venue,
+                market=Market.PERP.value,
+            )
+        )
+    return found
+
+
+def seed(store: PgStore, strategies: Sequence[StrategyDefinition], runs: int) -> None:
+    """`runs` active runs, each of a user of its own with a paper account of its own."""
+    for definition in strategies:
+        store.create_strategy(definition)
+    trading = max(1, runs // TRADING_SHARE)
+    others = strategies[1:]
+    plan = [strategies[0] if number < trading else others[number % len(others)] for number in range(runs)]
+    with ThreadPoolExecutor(SEEDERS) as pool:
+        for _ in pool.map(lambda item: _engage(store, *item), enumerate(plan)):
+            pass
+
+
+def _engage(store: PgStore, number: int, definition: StrategyDefinition) -> None:
+    user, id_ = UserId(f"user-{number}"), UUID(int=(1 << 64) + number)
+    account = Account(id=AccountId(id_), user_id=user, name="bench")
+    store.create_account(account)
+    settings = RunSettings(order_size_pct=Decimal(10))
+    run = Run(id=RunId(id_), user_id=user, strategy=definition, account_id=account.id, settings=settings)
+    store.create_run(run)
+    store.command(run.id, RunCommand.START, by="bench")
+
+
+def of_slot(ticks: Iterable[TickRow], slot: datetime) -> list[TickRow]:
+    return [row for row in ticks if row.slot == slot]
