@@ -1,4 +1,4 @@
-"""Journal: tick rows and executions of a slot become one batch, written in one transaction.
+"""Journal: tick rows, executions and candles of a slot become one batch, written in one transaction.
 
 Whoever has a row adds it to the buffer; the actor writes what is there, one batch under way at a time. Rows are
 kept until the store has them, up to a bound; a tick row lost beyond it is later found as `interrupted`.
@@ -13,7 +13,7 @@ import msgspec
 
 from actors.runtime.behaviour import Behaviour, Context
 from core.backoff import Backoff
-from schema.records import ExecutionRow, SlotReport, TickRow
+from schema.records import CandleRow, ExecutionRow, SlotReport, TickRow
 from schema.store import Store
 
 MAX_BATCH = 10_000
@@ -42,6 +42,7 @@ class JournalBuffer:
     def __init__(self) -> None:
         self.ticks: deque[TickRow] = deque(maxlen=MAX_BUFFERED)
         self.executions: deque[ExecutionRow] = deque(maxlen=MAX_BUFFERED)
+        self.candles: deque[CandleRow] = deque(maxlen=MAX_BUFFERED)
         self.wake: Callable[[], None] = lambda: None
         self.idle = True
 
@@ -54,6 +55,10 @@ class JournalBuffer:
     def executed(self, row: ExecutionRow) -> None:
         """Executions ride along with the tick rows they led to."""
         self.executions.append(row)
+
+    def closed(self, row: CandleRow) -> None:
+        """Candles ride along as well; of too many waiting the oldest go, the venue has them still."""
+        self.candles.append(row)
 
 
 class Journal(Behaviour):
@@ -110,8 +115,9 @@ class Journal(Behaviour):
         self.ctx.call(lambda: self._store.report(report), lambda _: Written(), WriteFailed)
 
     def _take(self) -> SlotReport:
-        ticks, executions = self._buffer.ticks, self._buffer.executions
+        ticks, executions, candles = self._buffer.ticks, self._buffer.executions, self._buffer.candles
         return SlotReport(
             ticks=tuple(ticks.popleft() for _ in range(min(len(ticks), MAX_BATCH))),
             executions=tuple(executions.popleft() for _ in range(min(len(executions), MAX_BATCH))),
+            candles=tuple(candles.popleft() for _ in range(min(len(candles), MAX_BATCH))),
         )

@@ -13,14 +13,16 @@ import msgspec
 
 from actors.directory import tell
 from actors.feed import Feed
+from actors.journal import JournalBuffer
 from actors.messages import CandleClosed, SeriesAdvanced, Subscribe, Unwatch, Watch
 from actors.runtime.behaviour import Behaviour, Context
 from actors.windows import MAX_SERIES, Windows
 from core.backoff import Backoff
-from core.candles import CandleColumns, CandleWindow
+from core.candles import Appended, CandleColumns, CandleWindow
 from core.errors import ImpossibleVenueData
 from core.market import Series
 from core.timeframe import candle_deadline, from_ms, to_ms
+from schema.records import CandleRow
 
 FETCH_TIMEOUT_S = 20.0
 POLL_AGAIN_S = 0.5
@@ -64,8 +66,21 @@ class CatchUp(msgspec.Struct, frozen=True):
     series: Series
 
 
+_NEW = frozenset({Appended.ADDED, Appended.ADDED_AFTER_GAP})
+
+
 class MarketData(Behaviour):
-    __slots__ = ("_failures", "_feed", "_loading", "_lookback", "_next", "_preload", "_told", "_windows")
+    __slots__ = (
+        "_failures",
+        "_feed",
+        "_journal",
+        "_loading",
+        "_lookback",
+        "_next",
+        "_preload",
+        "_told",
+        "_windows",
+    )
 
     def __init__(
         self,
@@ -73,12 +88,14 @@ class MarketData(Behaviour):
         *,
         feed: Feed,
         windows: Windows,
+        journal: JournalBuffer,
         preload: tuple[datetime, datetime] | None = None,
     ) -> None:
         """`preload`: load this whole range of a held feed at once (replay), not each candle as it closes."""
         super().__init__(ctx)
         self._feed = feed
         self._windows = windows
+        self._journal = journal
         self._preload = preload
         self._lookback = windows.lookback
         self._told = windows.told
@@ -256,9 +273,11 @@ class MarketData(Behaviour):
             return
         for candle in columns:
             try:
-                window.append(candle)
+                appended = window.append(candle)
             except ImpossibleVenueData:
                 continue  # it enters nothing: slots are skipped for the hole it leaves (I10)
+            if appended in _NEW:
+                self._journal.closed(CandleRow(series=series, candle=candle))
         self._failures.pop(series, None)
         if window.last_close is not None and window.last_close >= until:
             self._advanced(series, until)

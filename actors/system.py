@@ -90,7 +90,8 @@ def specs(system: ActorSystem, parts: Parts) -> list[ChildSpec]:
     return [
         *ledger,
         _shared(
-            "market_data", lambda ctx: MarketData(ctx, feed=feed, windows=windows, preload=options.preload)
+            "market_data",
+            lambda ctx: MarketData(ctx, feed=feed, windows=windows, journal=journal, preload=options.preload),
         ),
         _shared(
             "evaluator",

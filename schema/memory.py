@@ -14,13 +14,16 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from core.candles import Candle
 from core.clock import Clock
 from core.definition import StrategyDefinition
 from core.errors import Conflict, Reason, RunnerError
 from core.ids import AccountId, ClientOrderId, NodeId, RunId, StrategyId, UserId
+from core.market import Series
 from core.order import Order
 from core.risk import RiskLimits, gate
 from core.run import Run, RunCommand, RunStatus
+from core.timeframe import to_ms
 from schema.ledger import (
     PLATFORM_USER,
     adapter_failed,
@@ -258,6 +261,12 @@ class MemoryStore:
             if signals:
                 self._slots.publish(signals, self._tx(), self._now())
             return new
+
+    def candles(self, series: Series, *, since: datetime, limit: int = 1_000) -> list[Candle]:
+        with self._lock:
+            held = self._tables.candles.get(series, {})
+            since_ms = to_ms(since)
+            return [held[at] for at in sorted(held) if at >= since_ms][:limit]
 
     def close_interrupted(self, *, older_than_s: float) -> list[TickRow]:
         with self._lock:

@@ -95,6 +95,9 @@ class MemorySlots:
                     signals.append(tick)
             if row.fence == tick.fence:
                 row.locked_until = NEVER
+        for stored in report.candles:
+            held = self._tables.candles.setdefault(stored.series, {})
+            held.setdefault(stored.candle.open_time_ms, stored.candle)
         for execution in report.executions:
             self.executions[execution.status] += 1
         return new, signals

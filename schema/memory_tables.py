@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from core.candles import Candle
 from core.definition import StrategyDefinition
 from core.ids import AccountId, ClientOrderId, RunId, StrategyId, UserId
+from core.market import Series
 from core.order import Leg, Order
 from core.risk import RiskLimits
 from schema.memory_rows import AccountRow, RunRow, UserRow
@@ -30,6 +32,7 @@ class Tables:
         self.legs: dict[tuple[RunId, datetime, Leg], list[ClientOrderId]] = {}
         self.fills: dict[tuple[AccountId, str, str], FillRow] = {}
         self.trades: list[Trade] = []
+        self.candles: dict[Series, dict[int, Candle]] = {}
         self.events: list[Event] = []
         self.fence = 0
         self.kill_switch = False

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
+from core.candles import Candle
 from core.definition import StrategyDefinition
 from core.errors import Reason
 from core.ids import AccountId, ClientOrderId, NodeId, RunId, StrategyId, UserId
+from core.market import Series
 from core.order import Order
 from core.risk import RiskLimits
 from core.run import Run, RunCommand, RunStatus
@@ -162,6 +164,9 @@ class PgStore:
 
     def report(self, report: SlotReport) -> int:
         return self._run(lambda c: pg_journal.report(c, self.database.months, report))
+
+    def candles(self, series: Series, *, since: datetime, limit: int = 1_000) -> list[Candle]:
+        return self._run(lambda c: pg_journal.candles(c, series, since=since, limit=limit))
 
     def close_interrupted(self, *, older_than_s: float) -> list[TickRow]:
         months = self.database.months

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from math import isnan, nan
 
 import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
+from core.candles import Candle
 from core.errors import Reason, RunnerError
 from core.ids import RunId
+from core.market import Series
 from core.signal import Action
+from core.timeframe import from_ms, to_ms
 from schema.ledger import signal_payload
 from schema.pg_database import SQL, Connection, Months
-from schema.pg_rows import as_type, changed, fields, many, plain_json, value
-from schema.records import SlotReport, TickRow, TickStatus
+from schema.pg_rows import Row, as_type, changed, fields, many, plain_json, value
+from schema.records import CandleRow, SlotReport, TickRow, TickStatus
 
 _COPY_FROM_ROWS = 100
 """Below this many rows one INSERT is quicker than a COPY (docs: platform §2)."""
@@ -37,8 +41,16 @@ def report(connection: Connection, months: Months, given: SlotReport) -> int:
     if given.executions:
         with connection.cursor() as cursor:
             cursor.executemany(SQL["insert_execution"], [fields(row) for row in given.executions])
+    if given.candles:
+        with connection.cursor() as cursor:
+            cursor.executemany(SQL["insert_candle"], [_candle_fields(row) for row in given.candles])
     _publish(connection, months, [tick for tick in new if tick.signal not in (None, _HOLD)])
     return len(new)
+
+
+def candles(connection: Connection, series: Series, *, since: datetime, limit: int) -> list[Candle]:
+    named = _series_fields(series) | {"since": since, "limit": limit}
+    return [_candle(row) for row in many(connection, "list_candles", named)]
 
 
 def close_interrupted(connection: Connection, months: Months, *, older_than_s: float) -> list[TickRow]:
@@ -77,6 +89,42 @@ def ticks(
     named = {"run_id": run_id, "status": status, "since": since, "slot": slot, "limit": limit}
     read = as_type(TickRow)
     return [read(row) for row in many(connection, "list_ticks", named)]
+
+
+def _series_fields(series: Series) -> dict[str, object]:
+    return {
+        "venue": series.venue,
+        "market": series.market.value,
+        "symbol": series.symbol,
+        "timeframe": series.timeframe.value,
+    }
+
+
+def _candle_fields(row: CandleRow) -> dict[str, object]:
+    candle = row.candle
+    taker_buy = None if isnan(candle.taker_buy_volume) else candle.taker_buy_volume
+    return _series_fields(row.series) | {
+        "open_time": from_ms(candle.open_time_ms),
+        "open": candle.open,
+        "high": candle.high,
+        "low": candle.low,
+        "close": candle.close,
+        "volume": candle.volume,
+        "taker_buy_volume": taker_buy,
+    }
+
+
+def _candle(row: Row) -> Candle:
+    taker_buy = row["taker_buy_volume"]
+    return Candle(
+        open_time_ms=to_ms(row["open_time"]),
+        open=row["open"],
+        high=row["high"],
+        low=row["low"],
+        close=row["close"],
+        volume=row["volume"],
+        taker_buy_volume=nan if taker_buy is None else taker_buy,
+    )
 
 
 def _store(connection: Connection, rows: Sequence[TickRow]) -> Sequence[TickRow]:

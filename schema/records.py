@@ -11,8 +11,10 @@ from uuid import UUID
 
 import msgspec
 
+from core.candles import Candle
 from core.errors import Reason
 from core.ids import AccountId, NodeId, RunId, StrategyId, UserId
+from core.market import Series
 from core.order import Order
 from core.position import FLAT, ZERO, Position
 from core.risk import RiskLimits, RiskState
@@ -135,11 +137,19 @@ class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
+class CandleRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A closed candle of a series, as it reached the service."""
+
+    series: Series
+    candle: Candle
+
+
 class SlotReport(msgspec.Struct, frozen=True, kw_only=True):
     """A batch for the journal: one COPY each, leases released by fence in the same transaction."""
 
     ticks: tuple[TickRow, ...] = ()
     executions: tuple[ExecutionRow, ...] = ()
+    candles: tuple[CandleRow, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from core.candles import Candle
 from core.definition import StrategyDefinition
 from core.errors import Reason, RunnerError
 from core.ids import AccountId, ClientOrderId, NodeId, RunId, StrategyId, UserId
+from core.market import Series
 from core.order import Order
 from core.risk import RiskLimits
 from core.run import Run, RunCommand, RunStatus
@@ -139,7 +141,12 @@ class Store(Protocol):
         """Write tick rows, last_run_at and executions; release leases by fence. Rows there already stay.
 
         Returns how many tick rows were new. Signals other than hold also become a `signals` row and an event.
+        Of a candle reported twice the first stays.
         """
+        ...
+
+    def candles(self, series: Series, *, since: datetime, limit: int = 1_000) -> list[Candle]:
+        """Stored candles that open at or after `since`, oldest first."""
         ...
 
     def close_interrupted(self, *, older_than_s: float) -> list[TickRow]:

@@ -23,8 +23,8 @@ from core.position import (
     apply_funding,
     is_plausible,
 )
-from core.risk import risk_day
 from core.protection import protection_of
+from core.risk import risk_day
 from core.run import margin_of
 from schema.ledger.news import alert, reserved_day
 from schema.ledger.payloads import fill_payload, plain, trade_payload

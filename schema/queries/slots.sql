@@ -112,6 +112,20 @@ VALUES (%(evaluation_key)s, %(strategy_id)s, %(slot)s, %(worker)s, %(duration_ms
         %(price)s, %(reason)s, %(indicators)s, %(runs_reached)s, %(nodes_executed)s, %(error)s)
 ON CONFLICT (evaluation_key, slot) DO NOTHING;
 
+-- name: insert_candle
+-- Stores one closed candle; of one reported twice the first stays.
+INSERT INTO candles (venue, market, symbol, timeframe, open_time, open, high, low, close, volume, taker_buy_volume)
+VALUES (%(venue)s, %(market)s, %(symbol)s, %(timeframe)s, %(open_time)s, %(open)s, %(high)s, %(low)s, %(close)s,
+        %(volume)s, %(taker_buy_volume)s)
+ON CONFLICT DO NOTHING;
+
+-- name: list_candles
+-- Candles of a series from a time on, oldest first.
+SELECT open_time, open, high, low, close, volume, taker_buy_volume FROM candles
+ WHERE venue = %(venue)s AND market = %(market)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s
+   AND open_time >= %(since)s
+ ORDER BY open_time LIMIT %(limit)s;
+
 -- name: insert_signals
 -- Stores signals that are not there yet and tells which those were.
 INSERT INTO signals (run_id, user_id, slot, strategy_id, symbol, action, at)
