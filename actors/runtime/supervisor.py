@@ -350,9 +350,9 @@ class Supervisor(Parent):
         if delay_s <= 0:
             self._restart_now(child, error)
             return
-        child.status = ChildStatus.WAITING
         due = RestartDue(child.shell, child.shell.incarnation, error)
         self.ctx.after(delay_s, due)
+        child.status = ChildStatus.WAITING  # last: who sees it may count on the timer being set
 
     def _give_up(self, child: Child, error: BaseException) -> None:
         if not self.supervision.intensity.per_child:
