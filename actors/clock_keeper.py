@@ -68,7 +68,7 @@ class LookAgain(msgspec.Struct, frozen=True):
 
 
 class ClockKeeper(Behaviour):
-    __slots__ = ("_clock", "_data_end", "_hint", "_on_data_end", "_reached", "_since_s", "_store")
+    __slots__ = ("_awaited", "_clock", "_data_end", "_held_at", "_hint", "_on_data_end", "_since_s", "_store")
 
     def __init__(
         self,
@@ -87,7 +87,8 @@ class ClockKeeper(Behaviour):
         self._hint = hint
         self._data_end = data_end
         self._on_data_end = on_data_end
-        self._reached: datetime | None = None
+        self._awaited: datetime | None = None  # the ceiling a timer is set for
+        self._held_at: datetime | None = None  # the slot time stands at until its ticks are durable
         self._since_s = 0.0
 
     def started(self) -> None:
@@ -103,10 +104,7 @@ class ClockKeeper(Behaviour):
             case SetDemoClock():
                 self._set_rate(message.rate, self.ctx.reply_later())
             case CeilingReached():
-                if message.slot == self._clock.settings.ceiling and self._reached != message.slot:
-                    self._reached = message.slot
-                    self._since_s = self.ctx.clock.monotonic()
-                    self._look(message.slot)
+                self._ceiling_reached(message.slot)
             case LookAgain():
                 self._look(message.slot)
             case HeldAt():
@@ -131,8 +129,17 @@ class ClockKeeper(Behaviour):
             return
         if read.settings.ceiling is None:
             self._lift(STEP.floor(self._clock.now()))
-        elif read.settings.ceiling != self._reached:
+        elif read.settings.ceiling not in (self._awaited, self._held_at):
+            self._awaited = read.settings.ceiling
             self.ctx.at(read.settings.ceiling, CeilingReached(read.settings.ceiling))
+
+    def _ceiling_reached(self, slot: datetime) -> None:
+        if slot == self._awaited:
+            self._awaited = None
+        if slot == self._clock.settings.ceiling and slot != self._held_at:
+            self._held_at = slot
+            self._since_s = self.ctx.clock.monotonic()
+            self._look(slot)
 
     def _look(self, slot: datetime) -> None:
         self.ctx.call(
@@ -142,8 +149,11 @@ class ClockKeeper(Behaviour):
         )
 
     def _held(self, held: HeldAt) -> None:
+        if held.slot != self._held_at:
+            return
         if held.slot != self._clock.settings.ceiling:
-            return  # another process lifted it
+            self._held_at = None  # another process lifted it
+            return
         waited_s = self.ctx.clock.monotonic() - self._since_s
         if held.pending and waited_s < MAX_HOLD_S:
             self.ctx.after(HOLD_POLL_S, LookAgain(held.slot))
@@ -151,6 +161,9 @@ class ClockKeeper(Behaviour):
             if self._on_data_end is not None:
                 self._on_data_end()
         else:
+            # Forgotten at once: should the lift be undone, by a change of speed at the same moment or a lift
+            # that another process was late with, the ceiling is a new one to wait for.
+            self._held_at = None
             self._lift(held.slot)
 
     def _lift(self, slot: datetime) -> None:

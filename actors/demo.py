@@ -116,9 +116,18 @@ def demo_of(source: CandleSource) -> Demo:
     return Demo(source=LoopedSource(source, stage.span), stage=stage)
 
 
-def start_over(store: Store, demo: Demo, round_: int) -> None:
-    """Book out what is open at the last close, archive all runs, and seed fresh ones at the round's start."""
-    last = demo.end_of(round_ - 1)
+def start_over(store: Store, demo: Demo, round_: int, *, now: datetime) -> None:
+    """Book out what is open at the last close, archive all runs, and seed fresh ones at the round's start.
+
+    Repeatable: what was done before a crash, or by another process (`now` is then in the round), is passed over.
+    """
+    if now < demo.start_of(round_):
+        _close_round(store, demo, demo.end_of(round_ - 1))
+        store.set_clock(at=demo.start_of(round_), ceiling=demo.start_of(round_))
+    seed(store, demo.source, demo.stage, round_=round_)
+
+
+def _close_round(store: Store, demo: Demo, last: datetime) -> None:
     for held in store.open_positions():
         if not held.position.is_flat:
             store.settle([_closing_fill(demo, held, last)])
@@ -126,8 +135,6 @@ def start_over(store: Store, demo: Demo, round_: int) -> None:
         if run.status is RunStatus.ACTIVE:
             store.command(run.id, RunCommand.STOP, by="demo", reason="the candles start over")
         store.command(run.id, RunCommand.ARCHIVE, by="demo", reason="the candles start over")
-    store.set_clock(at=demo.start_of(round_), ceiling=demo.start_of(round_))
-    seed(store, demo.source, demo.stage, round_=round_)
 
 
 def _closing_fill(demo: Demo, held: OpenPosition, at: datetime) -> ObserveFill:
@@ -158,7 +165,11 @@ class Cast(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def seed(store: Store, source: CandleSource, stage: Stage, *, round_: int = 0) -> None:
-    """Create the demo's rows; `round_` counts how often its data has started over (fresh portfolios each time)."""
+    """Create those of the demo's rows that are missing.
+
+    `round_` counts how often its data has started over (fresh portfolios each time). A seeding that was cut off
+    is completed by the next; ids are a function of round and role.
+    """
     definitions = _definitions(source, stage)
     for definition in definitions.values():
         prepare(definition)
@@ -167,10 +178,6 @@ def seed(store: Store, source: CandleSource, stage: Stage, *, round_: int = 0) -
     for number, cast in enumerate(_cast()):
         if cast.strategy in definitions:
             _engage(store, cast, definitions[cast.strategy], f"{round_}:{number}")
-
-
-def is_seeded(store: Store) -> bool:
-    return bool(store.runs(statuses=[status for status in RunStatus if status is not RunStatus.ARCHIVED]))
 
 
 def _engage(store: Store, cast: Cast, definition: StrategyDefinition, key: str) -> None:
@@ -186,10 +193,9 @@ def _engage(store: Store, cast: Cast, definition: StrategyDefinition, key: str) 
             slippage_pct=Decimal("0.01"),
             outage_orders=cast.outage_orders,
         )
-        store.create_account(account)
+        if store.account(account.id) is None:
+            store.create_account(account)
         account_id = account.id
-    if cast.limits is not None:
-        store.set_limits(user, cast.limits)
     run = Run(
         id=RunId(_id("run", key)),
         user_id=user,
@@ -198,8 +204,13 @@ def _engage(store: Store, cast: Cast, definition: StrategyDefinition, key: str) 
         trading_mode=cast.mode,
         settings=cast.settings,
     )
-    store.create_run(run)
-    store.command(run.id, RunCommand.START, by="demo")
+    stored = store.run(run.id)
+    if stored is None:
+        if cast.limits is not None:
+            store.set_limits(user, cast.limits)
+        store.create_run(run)
+    if stored is None or stored.status is RunStatus.DRAFT:
+        store.command(run.id, RunCommand.START, by="demo")
 
 
 def _definitions(source: CandleSource, stage: Stage) -> dict[str, StrategyDefinition]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from core.config import Settings
+from core.errors import RunnerError
 from core.market import Market, Series
 from core.timeframe import Timeframe
 from exchanges.feeds.archive import store_columns
@@ -23,6 +25,7 @@ DOWNLOAD_DAYS = 10
 SEED = 7
 GENERATED_START = datetime(2026, 1, 5, tzinfo=UTC)
 GENERATED_DAYS = 45
+GENERATED = "generated"
 
 
 class DemoSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +46,7 @@ def demo_source(data: Path | None, folder: Path, settings: Settings) -> DemoSour
     kept = folder / "demo" / "binance-candles"
     if kept.is_dir():
         return _downloaded(kept)
-    if (folder / "demo").is_dir():
+    if any((folder / "demo").glob(f"{GENERATED}-*")):
         return _generated(settings)  # this demo began without the venue and goes on without it
     try:
         asyncio.run(_download(kept, settings))
@@ -67,7 +70,7 @@ def _generated(settings: Settings) -> DemoSource:
         for symbol in market.symbols()
     }
     held = ColumnSource(origin=market.origin, venue=market.venue, series=series)
-    return DemoSource(kind="generated", key=f"seed {SEED} {','.join(market.symbols())}", candles=held)
+    return DemoSource(kind=GENERATED, key=f"seed {SEED} {','.join(market.symbols())}", candles=held)
 
 
 async def _download(kept: Path, settings: Settings) -> None:
@@ -82,8 +85,22 @@ async def _download(kept: Path, settings: Settings) -> None:
             found = await venue.source(settings.symbol_whitelist, Timeframe.M1, start, end)
     finally:
         await venue.aclose()
-    partial = kept.with_suffix(".partial")
-    for symbol in found.symbols():
-        series = Series(venue=found.venue, market=Market.PERP, symbol=symbol, timeframe=Timeframe.M1)
-        store_columns(found.candles(symbol, Timeframe.M1, start, end), series, partial)
-    partial.rename(kept)
+    _keep(found, (start, end), kept)
+
+
+def _keep(found: CandleSource, span: tuple[datetime, datetime], kept: Path) -> None:
+    """Whole or not at all; where another process has been faster, its candles stay."""
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent, prefix="fetching-") as fetched:
+            folder = Path(fetched) / kept.name
+            for symbol in found.symbols():
+                series = Series(venue=found.venue, market=Market.PERP, symbol=symbol, timeframe=Timeframe.M1)
+                store_columns(found.candles(symbol, Timeframe.M1, *span), series, folder)
+            if not kept.is_dir():
+                folder.rename(kept)
+    except OSError as error:
+        if not kept.is_dir():
+            raise RunnerError(
+                f"The data directory {kept.parent} cannot be written: {error.strerror}."
+            ) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from actors.demo import Demo, is_seeded, seed
+from actors.demo import Demo, seed, start_over
 from actors.feed import Feed, HeldFeed, LiveFeed, rules_of
 from actors.market_clock import MarketClock
 from actors.runtime.dead_letters import Sink
@@ -28,6 +28,7 @@ from schema.pg import PgStore
 
 VERSION = "0.1.0"
 POLL_S = 10.0
+_PASSING = NodeId("starting")
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +61,12 @@ def opened_store(settings: Settings, dsn: str) -> Iterator[PgStore]:
         store.close()
 
 
+def forget_dead_nodes(store: PgStore) -> None:
+    """For who came alone: processes that were killed still look alive by their last beat."""
+    for node in store.beat(_PASSING, VERSION):
+        store.leave(node.id)
+
+
 def live_service(settings: Settings, store: PgStore, dsn: str, sink: Sink) -> Service:
     """A production process on the venue's public candles. Refuses a demo's database (decision 2)."""
     if store.platform().demo:
@@ -71,6 +78,21 @@ def live_service(settings: Settings, store: PgStore, dsn: str, sink: Sink) -> Se
     return _service(settings, store, dsn, feed, sink)
 
 
+def open_demo(store: PgStore, demo: Demo, *, speed: float) -> int:
+    """Mark the database, set its pace and seed it; the round its stored market time lies in. One process at a time."""
+    clock = store.mark_demo(start=demo.stage.start, rate=speed)
+    if clock.rate not in (0.0, speed):
+        clock = store.set_clock(rate=speed, ceiling=clock.ceiling)
+    round_ = demo.source.round_of(MarketClock(clock, process_s).now())
+    seed(store, demo.source, demo.stage, round_=round_)
+    return round_
+
+
+def next_round(store: PgStore, demo: Demo, round_: int) -> None:
+    """Let the demo start over as `round_`, unless it has. One process at a time."""
+    start_over(store, demo, round_, now=MarketClock(store.clock(), process_s).now())
+
+
 def demo_service(
     settings: Settings,
     store: PgStore,
@@ -78,16 +100,10 @@ def demo_service(
     demo: Demo,
     sink: Sink,
     *,
-    speed: float,
+    round_: int,
     on_data_end: Callable[[], None],
 ) -> Service:
-    """A demo process, seeded on first use, resumed at its stored market time later."""
-    clock = store.mark_demo(start=demo.stage.start, rate=speed)
-    if clock.rate not in (0.0, speed):
-        clock = store.set_clock(rate=speed, ceiling=clock.ceiling)
-    if not is_seeded(store):
-        seed(store, demo.source, demo.stage)
-    round_ = demo.source.round_of(MarketClock(clock, process_s).now())
+    """A demo process, for one round of its candles."""
     feed = HeldFeed(demo.source, (demo.source.start, demo.source.start_of(MAX_ROUNDS)))
     return _service(settings, store, dsn, feed, sink, demo.end_of(round_), on_data_end)
 

@@ -132,6 +132,8 @@ class Service:
     def on_failure(self, call: Callable[[], None]) -> None:
         """Have `call` called, from any thread, when the actor system is down for good."""
         self.system.on_failure = lambda _: call()
+        if self.system.failure is not None:
+            call()
 
     # -- what the facade asks -------------------------------------------------------------------
 

@@ -4,29 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import queue
+import signal
+import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 import structlog
 
-from actors.demo import Demo, demo_of, start_over
+from actors.demo import Demo, demo_of
 from actors.demo_source import DemoSource, demo_source
-from actors.launch import demo_service, installation, live_service, opened_store
+from actors.launch import (
+    demo_service,
+    forget_dead_nodes,
+    installation,
+    live_service,
+    next_round,
+    open_demo,
+    opened_store,
+)
 from actors.service import Service
 from core.config import Settings
+from core.errors import RunnerError
 from core.redact import Secret
 from facade.app import build_app
 from facade.live import LiveRunner
 from facade.routes.pages import page_routes
 from facade.secrets import load_or_create
 from facade.server import listen, serve
+from schema.locked_files import LockedFile
 from schema.pg import PgStore
 
 STOP_ROUNDS_S = 5.0
+ROWS_TURN_S = 60.0
+"""How long to wait while another process makes the demo's rows."""
 
 
 class ServeRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +58,9 @@ class ServeRequest(msgspec.Struct, frozen=True, kw_only=True):
 def run(settings: Settings, request: ServeRequest) -> None:
     """Serve until SIGTERM or SIGINT; raises RunnerError for what cannot be."""
     _set_up_logging(settings)
+    settings = _named(settings)
+    signal.signal(signal.SIGTERM, _leave)
+    ending = Ending()
     with ExitStack() as stack:
         listening = stack.enter_context(listen(settings.host, settings.port))
         address = f"http://{settings.host}:{listening.getsockname()[1]}/"
@@ -56,81 +76,153 @@ def run(settings: Settings, request: ServeRequest) -> None:
         store = stack.enter_context(opened_store(settings, database.dsn))
         if database.alone:
             store.free_leases()
+            forget_dead_nodes(store)
         if demo is None:
             service = live_service(settings, store, database.dsn, _sink)
             service.start()
             stack.callback(service.stop)
+            service.on_failure(ending.fail)
             runner = LiveRunner(service, store, speed=None)
             secret = None
-            stop_with: Callable[[Callable[[], None]], None] = service.on_failure
         else:
-            playing = DemoPlay(settings, request, store, database.dsn, demo)
+            rows_turn = folder / "demo-rows.lock"
+            playing = DemoPlay(settings, request, store, database.dsn, demo, ending, rows_turn)
             stack.callback(playing.stop)
-            runner, stop_with = playing.runner, playing.on_end
+            runner = playing.runner
             secret = Secret(load_or_create(Path(settings.runner_data_dir), "jwt_secret"))
         app = build_app(runner, settings, demo_secret=secret, pages=page_routes(runner, store.reads))
         _say(f"Candles: {runner.origin}.")
         _say(f"Open {address} — stop with Ctrl-C.")
-        serve(app, listening, stop_with=stop_with)
+        serve(app, listening, stop_with=ending.stop_with)
+    if ending.failure is not None:
+        raise RunnerError(ending.failure)
+
+
+class Ending:
+    """What ends the server besides a signal; may be asked for before the server is up, from any thread."""
+
+    def __init__(self) -> None:
+        self.failure: str | None = None
+        self._asked = False
+        self._lock = threading.Lock()
+        self._stop_server: Callable[[], None] | None = None
+
+    def stop_with(self, stop_server: Callable[[], None]) -> None:
+        with self._lock:
+            self._stop_server = stop_server
+            asked = self._asked
+        if asked:
+            stop_server()
+
+    def ask(self) -> None:
+        with self._lock:
+            self._asked = True
+            stop_server = self._stop_server
+        if stop_server is not None:
+            stop_server()
+
+    def fail(self, why: str = "The actor system failed and has been stopped; the log says why.") -> None:
+        """The process ends with exit code 1, so that whoever keeps it up starts it again."""
+        self.failure = self.failure or why
+        self.ask()
 
 
 class DemoPlay:
     """A demo's rounds: when the candles end, the service is taken down, rows start over, and a new one goes on."""
 
     def __init__(
-        self, settings: Settings, request: ServeRequest, store: PgStore, dsn: str, demo: Demo
+        self,
+        settings: Settings,
+        request: ServeRequest,
+        store: PgStore,
+        dsn: str,
+        demo: Demo,
+        ending: Ending,
+        rows_turn: Path,
     ) -> None:
+        """`rows_turn`: a file to lock while rows of the demo are made."""
         self._settings = settings
         self._request = request
         self._store = store
         self._dsn = dsn
         self._demo = demo
-        self._ended = threading.Event()
+        self._ending = ending
+        self._rows_turn = rows_turn
+        self._over: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._closing = False
-        self._stop_server: Callable[[], None] = lambda: None
+        with self._turn():
+            self._round = open_demo(store, demo, speed=request.speed)
         self._service = self._play()
         self.runner = LiveRunner(self._service, store, speed=request.speed)
         self._rounds = threading.Thread(target=self._go_on, name="demo-rounds", daemon=True)
         self._rounds.start()
 
-    def on_end(self, stop_server: Callable[[], None]) -> None:
-        """What ends the server: the end of the data with --once, or the actor system down for good."""
-        self._stop_server = stop_server
-        self._service.on_failure(stop_server)
-
     def stop(self) -> None:
         self._closing = True
-        self._ended.set()
+        self._over.put(None)
         self._rounds.join(STOP_ROUNDS_S)
         self._service.stop()
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        with LockedFile(self._rows_turn) as lock:
+            if not lock.wait_exclusive(ROWS_TURN_S):
+                raise RunnerError(f"Another process has held {self._rows_turn} for {ROWS_TURN_S:.0f} s.")
+            yield
+
     def _play(self) -> Service:
+        round_ = self._round
         service = demo_service(
             self._settings,
             self._store,
             self._dsn,
             self._demo,
             _sink,
-            speed=self._request.speed,
-            on_data_end=self._ended.set,
+            round_=round_,
+            on_data_end=lambda: self._over.put(round_),
         )
         service.start()
+        service.on_failure(self._ending.fail)
         return service
 
     def _go_on(self) -> None:
-        while self._ended.wait() and not self._closing:
-            self._ended.clear()
+        while (round_ := self._over.get()) is not None and not self._closing:
+            if round_ != self._round:
+                continue  # said again by a service on its way out
             if self._request.once:
                 _say("The candles have ended.")
-                self._stop_server()
+                self._ending.ask()
                 return
             _say("The candles have ended; the demo starts over with fresh portfolios.")
-            round_ = self._demo.source.round_of(self._service.market_now()) + 1
-            self._service.stop()
-            start_over(self._store, self._demo, round_)
+            try:
+                self._start_over()
+            except Exception as error:
+                structlog.get_logger().exception("demo_not_started_over")
+                self._ending.fail(f"The demo could not start over: {error}")
+                return
+
+    def _start_over(self) -> None:
+        self._service.stop()
+        with self._turn():
+            next_round(self._store, self._demo, self._round + 1)
+        self._round += 1
+        if not self._closing:
             self._service = self._play()
-            self._service.on_failure(self._stop_server)
             self.runner.replace(self._service)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """SIGTERM at any time: down in order (I16). The server hands the signal on here once it has stopped itself."""
+    signal.signal(
+        number, signal.SIG_IGN
+    )  # a second one must not cut the stop short; every step of it is bounded
+    raise SystemExit(0)
+
+
+def _named(settings: Settings) -> Settings:
+    """With a name for this process that no other has: runs live on one of the processes, by name."""
+    name = settings.worker_id or f"{socket.gethostname()}-{os.getpid()}"
+    return msgspec.structs.replace(settings, worker_id=name)
 
 
 def _sink(action: str, fields: Mapping[str, object]) -> None:
