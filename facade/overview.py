@@ -9,41 +9,28 @@ from typing import Final, Protocol
 
 import msgspec
 
-from core.candles import CandleColumns
 from core.ids import AccountId, RunId, UserId
-from core.market import Market, Series
-from core.position import ZERO
 from core.run import Direction, ExecutionMode, Run, RunStatus, TradingMode
 from core.timeframe import Timeframe
 from facade.endpoint import Answer
+from facade.price_chart import MarketView, closed, series_of
 from facade.risk_words import why_blocked
 from facade.schemas import LagShown, Shown
 from facade.views import next_slot
 from schema.pg_reads import AccountCurve, Overview, RunSummary
-from schema.records import OpenPosition, Platform, RiskView, TickRow, Trade
+from schema.records import OpenPosition, Platform, RiskView, TickRow
 
 MAX_RUNS_SHOWN: Final = 200
 MAX_USERS_SHOWN: Final = 100
 MAX_ACCOUNTS_SHOWN: Final = 40
+MAX_NAMES_SHOWN: Final = 3
 EQUITY_POINTS: Final = 200
-CANDLES_SHOWN: Final = 300
 TRADES_SHOWN: Final = 100
+PRICE_CANDLES: Final = 60
+"""Looked at for the last price: so many may close, in a fast demo, between the rows' moment and the candles'."""
 
 _CAN_START: Final = frozenset({RunStatus.DRAFT, RunStatus.STOPPED})
 _CAN_RESUME: Final = frozenset({RunStatus.PAUSED, RunStatus.AUTO_PAUSED, RunStatus.ERROR})
-
-
-class MarketView(Protocol):
-    """What the page asks of the market data; both answer at once."""
-
-    @property
-    def origin(self) -> str:
-        """Where the candles come from, in words."""
-        ...
-
-    def candles(self, series: Series, limit: int) -> CandleColumns:
-        """The newest `limit` candles held, oldest first; none for a series nobody trades on here."""
-        ...
 
 
 class OverviewReads(Protocol):
@@ -114,11 +101,12 @@ class RunRow(Shown, frozen=True, kw_only=True):
 
 
 class EquityCurve(Shown, frozen=True, kw_only=True):
-    """PnL of an account since its start: booked at `times` (epoch seconds), and now with what is open."""
+    """An account: its last balances at `times` (epoch seconds), its equity now, and the names of runs on it."""
 
     account_id: AccountId
     name: str
     user_id: UserId
+    runs: tuple[str, ...]
     bankroll: Decimal
     equity: Decimal
     kill_switch: bool
@@ -166,34 +154,6 @@ class OverviewAnswer(Answer, frozen=True, kw_only=True):
     users_left_out: int
 
 
-class Marker(Shown, frozen=True, kw_only=True):
-    """An entry or exit on the chart, in epoch seconds of the candle it fell into."""
-
-    time: int
-    kind: str
-    side: str
-    price: Decimal
-    pnl: Decimal | None = None
-
-
-class ChartAnswer(Answer, frozen=True, kw_only=True):
-    """Candles of a run's series as parallel lists, and what the run did on them."""
-
-    run_id: RunId
-    symbol: str
-    timeframe: Timeframe
-    origin: str
-    times: tuple[int, ...]
-    open: tuple[float, ...]
-    high: tuple[float, ...]
-    low: tuple[float, ...]
-    close: tuple[float, ...]
-    markers: tuple[Marker, ...]
-    entry_price: Decimal | None
-    stop_loss: Decimal | None
-    take_profit: Decimal | None
-
-
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for the whole page beside the rows."""
 
@@ -205,11 +165,9 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 def overview_answer(read: Overview, market: MarketView, around: Surroundings) -> OverviewAnswer:
     ticks = {row.run_id: row for row in read.ticks}
     rows = [_run_row(each, ticks.get(each.run.id), market, read.now) for each in read.runs]
-    open_pnl: dict[AccountId, Decimal] = {}
+    rows_on: dict[AccountId | None, list[RunRow]] = {}
     for summary, row in zip(read.runs, rows, strict=True):
-        if row.position is not None and row.position.unrealised is not None and summary.run.account_id:
-            account_id = summary.run.account_id
-            open_pnl[account_id] = open_pnl.get(account_id, ZERO) + row.position.unrealised
+        rows_on.setdefault(summary.run.account_id, []).append(row)
     risks = sorted(read.risks, key=lambda view: (view.blocked is None, view.user_id))
     totals: dict[str, int] = {}
     for count in read.tick_counts:
@@ -223,60 +181,13 @@ def overview_answer(read: Overview, market: MarketView, around: Surroundings) ->
         tick_counts=totals,
         runs=tuple(rows[:MAX_RUNS_SHOWN]),
         runs_left_out=max(0, len(rows) - MAX_RUNS_SHOWN),
-        accounts=tuple(_curve(each, open_pnl) for each in read.accounts[:MAX_ACCOUNTS_SHOWN]),
+        accounts=tuple(
+            _curve(each, rows_on.get(each.account.id, [])) for each in read.accounts[:MAX_ACCOUNTS_SHOWN]
+        ),
         accounts_left_out=max(0, len(read.accounts) - MAX_ACCOUNTS_SHOWN),
         users=tuple(_user_risk(view, read) for view in risks[:MAX_USERS_SHOWN]),
         users_left_out=max(0, len(risks) - MAX_USERS_SHOWN),
     )
-
-
-def chart_answer(
-    run: Run,
-    held: OpenPosition | None,
-    trades: Sequence[Trade],
-    market: MarketView,
-    now: datetime,
-) -> ChartAnswer:
-    timeframe = run.strategy.timeframe
-    columns = closed(market.candles(series_of(run), CANDLES_SHOWN), timeframe, now)
-    first = int(columns.open_time[0] // 1000) if len(columns) else None
-    position = None if held is None or held.position.is_flat else held.position
-    markers = [mark for trade in trades for mark in _trade_markers(trade, timeframe)]
-    if position is not None and position.opened_at is not None and position.side is not None:
-        at = _candle_time(position.opened_at, timeframe)
-        markers.append(Marker(time=at, kind="entry", side=position.side.value, price=position.entry_price))
-    seen = [mark for mark in markers if first is not None and mark.time >= first]
-    return ChartAnswer(
-        run_id=run.id,
-        symbol=run.strategy.symbol,
-        timeframe=timeframe,
-        origin=market.origin,
-        times=tuple(int(at // 1000) for at in columns.open_time.tolist()),
-        open=tuple(columns.open.tolist()),
-        high=tuple(columns.high.tolist()),
-        low=tuple(columns.low.tolist()),
-        close=tuple(columns.close.tolist()),
-        markers=tuple(sorted(seen, key=lambda mark: mark.time)),
-        entry_price=position.entry_price if position is not None else None,
-        stop_loss=held.stop_loss if held is not None and position is not None else None,
-        take_profit=held.take_profit if held is not None and position is not None else None,
-    )
-
-
-def series_of(run: Run) -> Series:
-    strategy = run.strategy
-    return Series(
-        venue=strategy.venue,
-        market=Market(strategy.market),
-        symbol=strategy.symbol,
-        timeframe=strategy.timeframe,
-    )
-
-
-def closed(columns: CandleColumns, timeframe: Timeframe, now: datetime) -> CandleColumns:
-    """Those that have closed by `now`: a held source also knows the future."""
-    end_ms = int(now.timestamp() * 1000) - timeframe.ms + 1
-    return columns.between(0, end_ms)
 
 
 def _run_row(summary: RunSummary, tick: TickRow | None, market: MarketView, now: datetime) -> RunRow:
@@ -317,7 +228,7 @@ def _tick_mark(row: TickRow) -> TickMark:
 
 def _holding(held: OpenPosition, run: Run, market: MarketView, now: datetime) -> HoldingShown:
     position = held.position
-    newest = closed(market.candles(series_of(run), 1), run.strategy.timeframe, now)
+    newest = closed(market.candles(series_of(run), PRICE_CANDLES), run.strategy.timeframe, now)
     price = Decimal(repr(float(newest.close[-1]))) if len(newest) else None
     return HoldingShown(
         side="long" if position.quantity > 0 else "short",
@@ -343,14 +254,16 @@ def _actions(run: Run) -> tuple[str, ...]:
     return ("start",) if run.status in _CAN_START else ()
 
 
-def _curve(curve: AccountCurve, open_pnl: Mapping[AccountId, Decimal]) -> EquityCurve:
+def _curve(curve: AccountCurve, rows: Sequence[RunRow]) -> EquityCurve:
     account = curve.account
+    held = [row.position for row in rows if row.position is not None]
     return EquityCurve(
         account_id=account.id,
         name=account.name,
         user_id=account.user_id,
         bankroll=account.bankroll,
-        equity=account.balance + open_pnl.get(account.id, ZERO),
+        runs=tuple(row.name for row in rows[:MAX_NAMES_SHOWN]),
+        equity=sum((each.unrealised for each in held if each.unrealised is not None), account.balance),
         kill_switch=account.kill_switch,
         times=tuple(point.at.timestamp() for point in curve.equity),
         balances=tuple(float(point.balance) for point in curve.equity),
@@ -384,21 +297,3 @@ def _user_risk(view: RiskView, read: Overview) -> UserRisk:
             GateShown(gate=gate, ticks=counts[0], pauses=counts[1]) for gate, counts in sorted(gates.items())
         ),
     )
-
-
-def _trade_markers(trade: Trade, timeframe: Timeframe) -> tuple[Marker, Marker]:
-    entry = Marker(
-        time=_candle_time(trade.entry_time, timeframe), kind="entry", side=trade.side, price=trade.entry_price
-    )
-    left = Marker(
-        time=_candle_time(trade.exit_time, timeframe),
-        kind=trade.exit_reason,
-        side=trade.side,
-        price=trade.exit_price,
-        pnl=trade.pnl,
-    )
-    return entry, left
-
-
-def _candle_time(at: datetime, timeframe: Timeframe) -> int:
-    return int(timeframe.floor(at).timestamp())

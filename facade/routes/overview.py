@@ -19,15 +19,13 @@ from facade.event_stream import StreamedEvent
 from facade.overview import (
     EQUITY_POINTS,
     TRADES_SHOWN,
-    ChartAnswer,
     ClockShown,
-    MarketView,
     OverviewAnswer,
     OverviewReads,
     Surroundings,
-    chart_answer,
     overview_answer,
 )
+from facade.price_chart import ChartAnswer, MarketView, chart_answer
 
 FRESH_S: Final = 0.4
 """For how long an answer serves everybody who asks: however many pages are open, the rows are read once."""

@@ -16,7 +16,8 @@ from starlette.types import Scope
 from facade.access import Access, is_local
 from facade.endpoint import Call, route
 from facade.middleware import SECURITY_HEADERS
-from facade.overview import MarketView, OverviewReads
+from facade.overview import OverviewReads
+from facade.price_chart import MarketView
 from facade.routes.overview import OverviewRoutes
 
 FACADE: Final = Path(__file__).parent.parent

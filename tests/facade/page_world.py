@@ -20,7 +20,7 @@ from core.run import Run
 from core.timeframe import Timeframe, to_ms
 from exchanges.feeds.generator import GeneratedMarket
 from facade.app import build_app
-from facade.overview import MarketView
+from facade.price_chart import MarketView
 from facade.routes.pages import page_routes
 from facade.server import listen, server
 from schema.ops import SimulateTrade

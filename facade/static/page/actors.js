@@ -4,7 +4,8 @@ import { byId, h, keep, setAttribute, setText } from "./dom.js";
 import { words } from "./format.js";
 
 const MAX_CHILDREN = 24;
-const TONE = { running: "good", starting: "warn", restarting: "warn", backing_off: "warn", stopping: "warn", stopped: "bad", failed: "bad" };
+/** Everything else is on its way from one of these to another. */
+const TONE = { running: "good", failed: "bad", halted: "bad", stopped: "bad", abandoned: "bad" };
 const BUSY = 1000;
 
 /** Nodes as lines: a supervisor heads its children; beyond MAX_CHILDREN the eventful ones are shown. */
@@ -24,7 +25,9 @@ function lines(node, nameOf, path = "") {
   ];
 }
 
-const weight = (node) => node.restarts * 1000 + node.mailboxLength + node.children.length * 1_000_000 + (node.state === "running" ? 0 : 100_000);
+function weight({ state, restarts, mailboxLength, children }) {
+  return children.length * 1_000_000 + (state === "running" ? 0 : 100_000) + restarts * 1000 + mailboxLength;
+}
 
 function count(nodes) {
   return nodes.reduce((sum, node) => {
@@ -44,14 +47,16 @@ export function showActors(roots, nameOf) {
 }
 
 function make() {
-  const item = h("li", {}, h("span", { class: "dot", "aria-hidden": "true" }), h("span", { class: "name" }), h("span", { class: "sub" }), h("span", { class: "sub fault" }));
-  return item;
+  return h("li", {},
+    h("span", { class: "dot", "aria-hidden": "true" }), h("span", { class: "name" }),
+    h("span", { class: "sub" }), h("span", { class: "sub fault" }));
 }
 
 function update(item, { node, label, group, note }) {
   const [, name, facts, fault] = item.children;
   setAttribute(item, "class", group ? "group" : null);
-  setAttribute(item, "data-tone", node.mailboxLength >= BUSY && TONE[node.state] === "good" ? "warn" : TONE[node.state] ?? "warn");
+  const tone = TONE[node.state] ?? "warn";
+  setAttribute(item, "data-tone", tone === "good" && node.mailboxLength >= BUSY ? "warn" : tone);
   setText(name, label);
   setAttribute(name, "title", node.name);
   const parts = [node.state === "running" ? null : words(node.state), `${node.mailboxLength} waiting`];

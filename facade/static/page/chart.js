@@ -40,7 +40,10 @@ export class PriceChart {
     const signature = runs.map((run) => run.id + run.name).join();
     if (this.#picker.shownSignature !== signature) {
       this.#picker.shownSignature = signature;
-      this.#picker.replaceChildren(...runs.map((run) => h("option", { value: run.id }, `${run.symbol} ${run.timeframe} · ${run.name} · ${run.userId}`)));
+      this.#picker.replaceChildren(...runs.map((run) => {
+        const text = `${run.symbol} ${run.timeframe} · ${run.name} · ${run.userId}`;
+        return h("option", { value: run.id }, text);
+      }));
     }
     if (runs.length > 0 && !runs.some((run) => run.id === this.chosen)) {
       const best = runs.find((run) => run.position !== null) ?? runs.find((run) => run.status === "active") ?? runs[0];
@@ -93,7 +96,10 @@ export class PriceChart {
     if (this.#chart === null) return;
     const colour = palette();
     this.#chart.applyOptions({
-      layout: { background: { color: colour.surface }, textColor: colour.soft, fontFamily: colour.font, fontSize: 11, attributionLogo: true },
+      layout: {
+        background: { color: colour.surface }, textColor: colour.soft, fontFamily: colour.font, fontSize: 11,
+        attributionLogo: true,
+      },
       grid: { vertLines: { visible: false }, horzLines: { color: colour.line } },
       rightPriceScale: { borderColor: colour.line },
       timeScale: { borderColor: colour.line, timeVisible: true, secondsVisible: false, rightOffset: 4 },
@@ -114,11 +120,13 @@ export class PriceChart {
     this.#markers.setMarkers(answer.markers.map((mark) => {
       if (mark.kind === "entry") {
         const long = mark.side === "long";
-        return { time: mark.time, position: long ? "belowBar" : "aboveBar", shape: long ? "arrowUp" : "arrowDown", color: colour.accent, text: mark.side };
+        const shape = long ? "arrowUp" : "arrowDown";
+        return { time: mark.time, position: long ? "belowBar" : "aboveBar", shape, color: colour.accent, text: mark.side };
       }
-      const won = Number(mark.pnl) >= 0;
-      const text = `${words(mark.kind)} ${pnl(mark.pnl)}`;
-      return { time: mark.time, position: mark.side === "long" ? "aboveBar" : "belowBar", shape: "circle", color: won ? colour.gain : colour.loss, text };
+      const why = mark.kind === "signal" ? "" : `${words(mark.kind)} `;
+      const color = Number(mark.pnl) >= 0 ? colour.gain : colour.loss;
+      const position = mark.side === "long" ? "aboveBar" : "belowBar";
+      return { time: mark.time, position, shape: "circle", color, text: `${why}${pnl(mark.pnl)}` };
     }));
   }
 
@@ -126,7 +134,8 @@ export class PriceChart {
     const colour = palette();
     for (const line of this.#lines) this.#series.removePriceLine(line);
     const wanted = [
-      [answer.entryPrice, "entry", colour.accent], [answer.stopLoss, "stop", colour.loss], [answer.takeProfit, "target", colour.gain],
+      [answer.entryPrice, "entry", colour.accent], [answer.stopLoss, "stop", colour.loss],
+      [answer.takeProfit, "target", colour.gain],
     ];
     this.#lines = wanted.filter(([at]) => at !== null).map(([at, title, color]) => this.#series.createPriceLine({
       price: Number(at), title, color, lineWidth: 1, lineStyle: LineStyle.Dashed, axisLabelVisible: true,

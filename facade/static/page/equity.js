@@ -49,12 +49,16 @@ export class EquityChart {
   #build(accounts, data) {
     this.#plot?.destroy();
     const colour = palette();
-    const axis = { stroke: colour.soft, font: `11px ${colour.font}`, grid: { stroke: colour.line, width: 1 }, ticks: { stroke: colour.line, width: 1 } };
+    const rule = { stroke: colour.line, width: 1 };
+    const axis = { stroke: colour.soft, font: `11px ${colour.font}`, grid: rule, ticks: rule };
     this.#plot = new uPlot({
       ...this.#size(), padding: [8, 10, 0, 0], legend: { show: false }, cursor: { drag: { x: false, y: false } },
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "UTC"),
       scales: { y: { range: (_, low, high) => around(low, high) } },
-      axes: [{ ...axis, space: 90, values: times }, { ...axis, size: 58, values: (_, marks) => marks.map((mark) => String(mark).replace("-", "−")) }],
+      axes: [
+        { ...axis, space: 90, values: times },
+        { ...axis, size: 58, values: (_, marks) => marks.map((mark) => String(mark).replace("-", "−")) },
+      ],
       series: [{}, ...accounts.map((account, at) => ({
         label: account.name, stroke: curveColour(at), width: 1.5, points: { show: false }, spanGaps: true,
         paths: uPlot.paths.stepped({ align: 1 }),
@@ -76,7 +80,8 @@ export class EquityChart {
   #tell(accounts, leftOut) {
     const gains = accounts.map((account) => Number(account.equity) - Number(account.bankroll));
     fill(this.#legend, `${this.#drawn}|${gains.map(pnl)}|${leftOut}|${curveColour(0)}`, () => [
-      ...accounts.map((account, at) => h("li", {}, sample(curveColour(at)), accountName(account), h("span", { class: toneOf(gains[at]) }, pnl(gains[at])))),
+      ...accounts.map((account, at) => h("li", {},
+        sample(curveColour(at)), accountName(account), h("span", { class: toneOf(gains[at]) }, pnl(gains[at])))),
       leftOut > 0 ? h("li", { class: "quiet" }, `and ${leftOut} more`) : null,
     ]);
   }

@@ -81,7 +81,10 @@ function told({ type, payload: is }) {
     case "risk_block":
       return risk(is);
     case "run.status":
-      return { text: `${words(is.before)} → ${words(is.status)}${is.reason ? `: ${is.reason}` : ""}`, tone: is.status === "active" ? "calm" : "warn" };
+      return {
+        text: `${words(is.before)} → ${words(is.status)}${is.reason ? `: ${is.reason}` : ""}`,
+        tone: is.status === "active" ? "calm" : "warn",
+      };
     case "error":
       return { text: [is.kind && words(is.kind), is.detail].filter(Boolean).join(": ") || "Error", tone: "bad" };
     default:

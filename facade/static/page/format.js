@@ -78,5 +78,5 @@ export const milliseconds = (value) => (value === null ? NONE : value < 10_000 ?
 /** A code like `daily_loss` in words. */
 export const words = (code) => String(code).replaceAll("_", " ");
 
-/** A portfolio with its owner, who is often part of its name. */
-export const accountName = ({ name, userId }) => (name.includes(userId) ? name : `${userId}, ${name}`);
+/** A portfolio by its owner and what is traded on it; portfolios themselves are often named alike. */
+export const accountName = ({ name, userId, runs }) => `${userId} · ${runs.length > 0 ? runs.join(", ") : name}`;

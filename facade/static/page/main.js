@@ -146,8 +146,11 @@ function streamed(state) {
 async function toggleSwitch() {
   const turnOn = !overview.killSwitch.on;
   const sure = await confirmed(turnOn
-    ? { title: "Turn the kill switch on?", text: "No new order leaves, exits included, until it is turned off again. Paper stops and targets still work.", yes: "Turn it on" }
-    : { title: "Turn the kill switch off?", text: "Active runs trade again from their next slot.", yes: "Turn it off" });
+    ? {
+      title: "Turn the kill switch on?", yes: "Turn it on",
+      text: "No new order leaves, exits included, until it is turned off again. Paper stops and targets still work.",
+    }
+    : { title: "Turn the kill switch off?", yes: "Turn it off", text: "Active runs trade again from their next slot." });
   if (!sure) return;
   try {
     await call("PUT", "/api/runner/kill-switch", { on: turnOn, reason: "turned on the page" });

@@ -3,7 +3,7 @@
 import { byId, cell, emptyRow, fill, h, keep, setAttribute, setText } from "./dom.js";
 import { duration, pnl, price, quantity, toneOf } from "./format.js";
 
-const COLUMNS = 6;
+const COLUMNS = 5;
 
 export class PositionsTable {
   #body = byId("positions-body");
@@ -29,11 +29,12 @@ export class PositionsTable {
 
 function makeRow() {
   const parts = {
-    what: cell(null, { share: "full" }), entry: cell("Entry", { numeric: true }), last: cell("Last", { numeric: true }),
-    guard: cell("Stop / target", { numeric: true }), unrealised: cell("Unrealised", { numeric: true }), age: cell("Open for", { numeric: true }),
+    what: cell(null, { share: "full" }), price: cell("Entry, last", { numeric: true }),
+    guard: cell("Stop, target", { numeric: true }), unrealised: cell("Unrealised", { numeric: true }),
+    age: cell("Open for", { numeric: true }),
   };
-  const { what, entry, last, guard, unrealised, age } = parts;
-  const row = h("tr", {}, what, entry, last, guard, unrealised, age);
+  const { what, price: prices, guard, unrealised, age } = parts;
+  const row = h("tr", {}, what, prices, guard, unrealised, age);
   row.parts = parts;
   return row;
 }
@@ -43,12 +44,17 @@ function update(row, run) {
   const { parts } = row;
   row.openedAt = held.openedAt === null ? undefined : Date.parse(held.openedAt);
   fill(parts.what, `${held.side}${held.quantity}${run.symbol}`, () => [
-    h("span", { class: held.side === "long" ? "gain" : "loss" }, `${held.side} ${quantity(held.quantity)}`), ` ${run.symbol}`,
+    h("span", { class: held.side === "long" ? "gain" : "loss" }, `${held.side} ${quantity(held.quantity)}`),
+    ` ${run.symbol}`,
     h("span", { class: "sub" }, `${run.userId} · ${run.name} · ${held.leverage}×`),
   ]);
-  setText(parts.entry, price(held.entryPrice));
-  setText(parts.last, price(held.price));
-  setText(parts.guard, `${price(held.stopLoss)} / ${price(held.takeProfit)}`);
+  pair(parts.price, held.entryPrice, held.price);
+  pair(parts.guard, held.stopLoss, held.takeProfit);
   setText(parts.unrealised, pnl(held.unrealised));
   setAttribute(parts.unrealised, "class", `n ${toneOf(held.unrealised)}`);
+}
+
+/** Two prices, one above the other. */
+function pair(element, upper, lower) {
+  fill(element, `${upper}|${lower}`, () => [price(upper), h("span", { class: "sub" }, price(lower))]);
 }

@@ -53,9 +53,14 @@ function update(row, user) {
   gauge(parts.pnl, `${pnl(user.pnl)}|${user.maxLoss}`, lost, [
     h("span", { class: toneOf(user.pnl) }, pnl(user.pnl)), h("span", { class: "limit" }, ` / ${money(-user.maxLoss, 0)}`),
   ], "loss");
-  gauge(parts.trades, `${user.trades}|${user.maxTrades}`, user.maxTrades === 0 ? 1 : user.trades / user.maxTrades, [`${user.trades}`, h("span", { class: "limit" }, ` / ${user.maxTrades}`)], "calm");
-  gauge(parts.streak, `${user.streak}|${user.maxStreak}`, user.streak / user.maxStreak, [`${user.streak}`, h("span", { class: "limit" }, ` / ${user.maxStreak}`)], "calm");
+  ofLimit(parts.trades, user.trades, user.maxTrades);
+  ofLimit(parts.streak, user.streak, user.maxStreak);
   gates(parts.gates, user.gates);
+}
+
+function ofLimit(element, count, most) {
+  const text = [String(count), h("span", { class: "limit" }, ` / ${most}`)];
+  gauge(element, `${count}|${most}`, most === 0 ? 1 : count / most, text, "calm");
 }
 
 function gauge(element, signature, share, text, tone) {
@@ -68,13 +73,17 @@ function gauge(element, signature, share, text, tone) {
 }
 
 function gates(element, list) {
-  fill(element, JSON.stringify(list), () => list.length === 0 ? h("span", { class: "quiet" }, "none yet") : h("div", { class: "gates" }, ...list.map((gate) => {
-    const counts = [
-      gate.pauses > 0 ? `${whole(gate.pauses)} ${gate.pauses === 1 ? "pause" : "pauses"}` : null,
-      gate.ticks > 0 ? `${whole(gate.ticks)} ${gate.ticks === 1 ? "tick" : "ticks"}` : null,
-    ].filter(Boolean).join(", ");
-    return chip(`${words(gate.gate)}: ${counts}`, "calm", "Pauses it began, ticks it blocked");
-  })));
+  fill(element, JSON.stringify(list), () => list.length === 0
+    ? h("span", { class: "quiet" }, "none yet")
+    : h("div", { class: "gates" }, ...list.map(gateChip)));
+}
+
+function gateChip({ gate, pauses, ticks }) {
+  const counts = [
+    pauses > 0 ? `${whole(pauses)} ${pauses === 1 ? "pause" : "pauses"}` : null,
+    ticks > 0 ? `${whole(ticks)} ${ticks === 1 ? "tick" : "ticks"}` : null,
+  ].filter(Boolean).join(", ");
+  return chip(`${words(gate)}: ${counts}`, "calm", "Pauses it began, ticks it blocked");
 }
 
 /** The switch of the whole installation, in the header. */

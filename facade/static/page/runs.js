@@ -48,7 +48,8 @@ export class RunsTable {
     const choose = h("button", { type: "button", class: "link", title: "Show on the chart" }, run.name);
     choose.addEventListener("click", () => this.#onChoose(run.id));
     const parts = {
-      status: cell(null, { share: "half" }), name: cell(null, { share: "half" }), market: cell("Market"), signalCell: cell("Signal"), tick: cell("Last tick"),
+      status: cell(null, { share: "half" }), name: cell(null, { share: "half" }), market: cell("Market"),
+      signalCell: cell("Signal"), tick: cell("Last tick"),
       next: cell("Next slot", { numeric: true }), position: cell("Position", { numeric: true }),
       unrealised: cell("Unrealised", { numeric: true }), realised: cell("Realised", { numeric: true }),
       actions: cell(null, { share: "most" }), choose, about: h("span", { class: "sub" }),
@@ -126,7 +127,7 @@ function ageText(at, now) {
 }
 
 function tickChip(tick) {
-  if (tick === null) return "none yet";
+  if (tick === null) return "none in 24 h";
   const text = tick.reason === null ? tick.status : `${tick.status}: ${words(tick.reason)}`;
   return chip(text, TICK_TONE[tick.status], `${tick.latencyMs} ms`);
 }
