@@ -143,7 +143,7 @@ class ClockKeeper(Behaviour):
 
     def _look(self, slot: datetime) -> None:
         self.ctx.call(
-            lambda: self._store.pending(slot),
+            lambda: self._store.pending(STEP.floor(slot)),
             lambda pending: HeldAt(slot, pending),
             lambda error: Failed(LookAgain(slot), error),
         )
@@ -167,8 +167,11 @@ class ClockKeeper(Behaviour):
             self._lift(held.slot)
 
     def _lift(self, slot: datetime) -> None:
-        """Let time run to the next minute, unless somebody has already."""
-        store, hint, ceiling = self._store, self._hint, slot + STEP.delta
+        """Let time run to the next minute, unless somebody has already.
+
+        `slot` is between two minutes where time was past the ceiling it was given: at the first of all.
+        """
+        store, hint, ceiling = self._store, self._hint, STEP.floor(slot) + STEP.delta
 
         def lift() -> ClockSettings:
             settings = store.clock()

@@ -81,8 +81,10 @@ def live_service(settings: Settings, store: PgStore, dsn: str, sink: Sink) -> Se
 def open_demo(store: PgStore, demo: Demo, *, speed: float) -> int:
     """Mark the database, set its pace and seed it; the round its stored market time lies in. One process at a time."""
     clock = store.mark_demo(start=demo.stage.start, rate=speed)
-    if clock.rate not in (0.0, speed):
-        clock = store.set_clock(rate=speed, ceiling=clock.ceiling)
+    if clock.rate not in (0.0, speed) or clock.ceiling is None:
+        # Under a ceiling from the first moment: nothing is there yet to tick what time would run past.
+        rate = speed if clock.rate else None
+        clock = store.set_clock(rate=rate, ceiling=clock.ceiling or demo.stage.start)
     round_ = demo.source.round_of(MarketClock(clock, process_s).now())
     seed(store, demo.source, demo.stage, round_=round_)
     return round_
