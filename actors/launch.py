@@ -28,6 +28,7 @@ from schema.pg import PgStore
 
 VERSION = "0.1.0"
 POLL_S = 10.0
+"""How often rows are read anew and a process beats, or thrice a lease where that is sooner."""
 _PASSING = NodeId("starting")
 
 
@@ -137,7 +138,7 @@ def _service(
         lease_s=settings.runner_lease_sec,
         grace_s=settings.runner_grace_sec,
         safety_s=settings.runner_tick_interval_sec,
-        poll_s=POLL_S,
+        poll_s=min(POLL_S, settings.runner_lease_sec / 3),
         enabled=settings.enable_strategy_runner,
     )
     parts = Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options)
