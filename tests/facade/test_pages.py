@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from starlette.testclient import TestClient
 
 from core.ids import UserId
@@ -259,6 +259,24 @@ def test_a_page_says_when_nobody_answers_and_comes_back_by_itself_without_a_gap(
         expect(page.locator("#banner")).to_be_hidden()
         expect(page.locator("#events li")).to_have_count(shown + 1)
         visit.context.close()
+
+
+@pytest.mark.requires_chromium
+def test_an_event_between_the_first_list_and_the_stream_is_not_lost(
+    browser: Browser, address: str, store: PgStore
+) -> None:
+    visit = Visit(browser, address)
+    visit.settled()
+
+    def listed(route: Route) -> None:
+        answer = route.fetch()
+        store.settle([SimulateTrade(user_id=UserId("carol"), delta=Decimal("6.78"))])
+        route.fulfill(response=answer)
+
+    visit.page.route("**/api/overview/events", listed)
+    visit.page.reload()
+    expect(visit.settled().locator("#events li").first).to_contain_text("+6.78 USDT")
+    visit.context.close()
 
 
 @pytest.mark.requires_chromium
