@@ -19,6 +19,8 @@ from core.risk import RiskLimits, RiskState
 from core.run import Run
 from core.signal import Action, Signal
 from core.tick import MAX_ATTEMPTS as ATTEMPTS_PER_TICK
+from core.timeframe import Timeframe
+from exchanges.errors import ErrorKind
 from schema.ops import closing_side
 from schema.records import Claim, ExecutionStatus, TickSource
 from schema.store import Store
@@ -73,8 +75,11 @@ class OwedExit:
         if last is None or attempt > MAX_ATTEMPTS:
             self._due = None
             return
-        self._due = ExitDue(last, attempt)
-        self._ctx.after(BACKOFF.delay_s((attempt - 1) // ATTEMPTS_PER_TICK, 0.0), self._due)
+        due = self._due = ExitDue(last, attempt)
+        if last.reason == ErrorKind.NO_PRICE:  # candle-fed: the next price is the next opening
+            self._ctx.at(Timeframe.M1.next_close(self._ctx.clock.now()), due)
+        else:
+            self._ctx.after(BACKOFF.delay_s((attempt - 1) // ATTEMPTS_PER_TICK, 0.0), due)
 
     def news_of(self, order: Order, position: Position) -> None:
         """An order that no tick waits for has moved: an exit that ended short is tried again."""

@@ -416,8 +416,7 @@ class StrategyRun(Behaviour):
 
     def _withdraw(self, order: Order) -> None:
         """The tick that proposed it is over; nobody will send it."""
-        abandoned = ObserveOrder(client_order_id=order.client_order_id, event=NotPlaced("abandoned"))
-        self._record(abandoned)
+        self._record(ObserveOrder(client_order_id=order.client_order_id, event=NotPlaced("abandoned")))
 
     def _woken(self, timer: AttemptDue | TrustOver) -> None:
         tick = self._tick
@@ -462,13 +461,7 @@ class StrategyRun(Behaviour):
         """A newer claim is here: the older tick's lease is lost, and what it still hears is an observation."""
         self._finish(tick, Finish(TickEnd.ERROR, Reason.LEASE_LOST))
 
-    def _write(
-        self,
-        due: ClaimedTick,
-        status: TickStatus,
-        reason: str | None,
-        signal: Signal | None,
-    ) -> None:
+    def _write(self, due: ClaimedTick, status: TickStatus, reason: str | None, signal: Signal | None) -> None:
         clock = self.ctx.clock
         row = tick_row(
             due,
