@@ -1,0 +1,76 @@
+"""The benchmarks run whole at a small size and print the documented keys; what they measure is not judged here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bin.commands.main import main
+from core.candles import CandleColumns
+from core.timeframe import Timeframe
+from exchanges.feeds.generator import FIRST_DAY, GeneratedMarket
+from tests.schema.conftest import Database
+
+
+def measured(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert main(["bench", *arguments, "--json"]) == 0
+    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return told
+
+
+def test_a_slot_of_many_runs_is_evaluated_once_per_strategy_and_one_in_a_hundred_trades(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """I20: as many evaluations as strategies, whatever the number of runs."""
+    told = measured(
+        capsys, "fanout", "--runs", "200", "--strategies", "4", "--database", database.service_dsn
+    )
+    assert (told["runs"], told["strategies"], told["evaluations"]) == (200, 4, 4)
+    assert (told["orders"], told["outcomes"]) == (2, {"hold ok": 198, "long ok": 2})
+    assert 0 < told["decidedMs"] < told["durableMs"]
+    assert 0 < told["firstOrderMs"] < told["durableMs"]
+    assert told["kbPerRun"] > 0
+    # The database holds runs now, and is not measured on again.
+    again = ["bench", "fanout", "--runs", "100", "--strategies", "2", "--database", database.service_dsn]
+    assert main(again) == 1
+    assert "must be empty" in capsys.readouterr().err
+
+
+def test_replay_counts_candles_of_the_actors_and_of_the_bare_loop(capsys: pytest.CaptureFixture[str]) -> None:
+    told = measured(capsys, "replay", "--count", "3000")
+    assert told["candles"] == 3000
+    assert told["fastPerSecond"] is None
+    assert told["actorsPerSecond"] > 0
+    assert told["limitPerSecond"] > 0
+    assert sum(told["ticks"].values()) == 3000
+    assert told["limitTrades"] >= told["trades"] > 0
+
+
+def test_replay_takes_a_candle_file_and_refuses_one_with_holes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hour = Timeframe.M1.delta * 600
+    columns = GeneratedMarket(3).candles("BTCUSDT", Timeframe.M1, FIRST_DAY, FIRST_DAY + hour)
+    file = tmp_path / "candles.csv"
+    write(file, columns)
+    assert measured(capsys, "replay", "--candles", str(file))["candles"] == 600
+    write(file, CandleColumns.joined([columns.part(0, 100), columns.part(101, 600)]))
+    assert main(["bench", "replay", "--candles", str(file)]) == 1
+    assert capsys.readouterr().err == "candles.csv has holes; the benchmark compares candle by candle.\n"
+
+
+def write(file: Path, columns: CandleColumns) -> None:
+    rows = [(c.open_time_ms, c.open, c.high, c.low, c.close, c.volume) for c in columns]
+    file.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
+
+
+def test_the_runtime_leaves_no_ask_hanging(capsys: pytest.CaptureFixture[str]) -> None:
+    told = measured(capsys, "runtime", "--actors", "1000")
+    assert told["actors"] == 1000
+    assert told["hungAsks"] == 0
+    assert {"kbPerActor", "askP50Us", "queueRoundTripUs", "rsiTickRatioToLoop", "threadingActorRatio"} <= set(
+        told
+    )
