@@ -136,7 +136,7 @@ def market_now(connection: psycopg.Connection[tuple[Any, ...]]) -> datetime:
     return now
 
 
-def number(connection: psycopg.Connection[tuple[Any, ...]], query: str) -> int:
-    row = connection.execute(query).fetchone()
+def number(connection: psycopg.Connection[tuple[Any, ...]], query: str, *values: object) -> int:
+    row = connection.execute(query, values or None).fetchone()
     assert row is not None
     return int(row[0])
