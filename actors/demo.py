@@ -276,13 +276,16 @@ def _cast() -> list[Cast]:
                 daily_max_loss_usdt=Decimal(5_000), max_trades_per_day=500, pause_duration_min=Decimal(30)
             ),
         ),
-        # Six trades a day, then no more.
+        # Six trades a day, ten minutes apart at least, then no more.
         Cast(
             user="emil",
             strategy="Fast trend",
             settings=RunSettings(order_size_pct=Decimal(20)),
             limits=RiskLimits(
-                daily_max_loss_usdt=Decimal(5_000), max_trades_per_day=6, max_consecutive_losses=50
+                daily_max_loss_usdt=Decimal(5_000),
+                cooldown_after_trade_s=Decimal(600),
+                max_trades_per_day=6,
+                max_consecutive_losses=50,
             ),
         ),
         # The venue refuses every order as unreachable: the third failure in a row pauses the run.
