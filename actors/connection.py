@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Protocol
 
 import msgspec
@@ -137,9 +138,9 @@ _END_EVENTS: dict[OrderStatus, type[Canceled] | type[Expired] | type[Rejected]] 
 
 class Connection(Behaviour):
     __slots__ = (
-        "_account",
         "_account_id",
         "_applied",
+        "_draining",
         "_funding",
         "_looking",
         "_make_venue",
@@ -147,10 +148,12 @@ class Connection(Behaviour):
         "_ready",
         "_restores",
         "_run_of",
+        "_sending",
         "_stashed",
         "_store",
         "_syncs",
         "_venue",
+        "_venue_name",
         "_watched",
     )
 
@@ -168,10 +171,13 @@ class Connection(Behaviour):
         self._store = store
         self._make_venue = make_venue
         self._funding = funding
-        self._account: Account | None = None
+        self._venue_name = ""
         self._venue: PaperVenue | None = None
         self._ready = False
         self._restores = 0
+        self._draining = False
+        # Orders between the re-read and the venue's answer.
+        self._sending: set[ClientOrderId] = set()
         self._stashed: deque[object] = deque()
         # What the venue pushed; filled on the event loop, emptied by the call that caused it.
         self._news: deque[News] = deque()
@@ -183,6 +189,12 @@ class Connection(Behaviour):
 
     def started(self) -> None:
         self._restore()
+
+    def draining(self) -> None:
+        """Orders under way end recorded (I16)."""
+        self._draining = True
+        if not self._sending:
+            self.ctx.stop()
 
     def receive(self, message: object) -> None:
         match message:
@@ -245,7 +257,7 @@ class Connection(Behaviour):
     def _restored(self, state: VenueState | None) -> None:
         if state is None:
             raise LookupError(f"there is no account {self._account_id}")
-        self._account = state.account
+        self._venue_name = state.account.venue
         self._venue = self._make_venue(state, self._news.append)
         for position in state.positions:
             self._run_of[position.symbol] = (position.run_id, position.user_id)
@@ -267,8 +279,7 @@ class Connection(Behaviour):
             self.receive(message)
 
     def _end_on_paper(self, order: Order) -> None:
-        """Paper keeps nothing of its own (decision 28): an intent without an answer was not placed, and what a
-        market order had not filled when it was answered never will be."""
+        """Decision 28: what was not answered was not placed, what had not filled at market never will."""
         if order.status in _NEVER_ACKNOWLEDGED:
             self._observe(order, NotPlaced("restart"))
         elif order.kind is OrderKind.MARKET:
@@ -278,6 +289,7 @@ class Connection(Behaviour):
 
     def _submit(self, order: Order) -> None:
         self._run_of[order.symbol] = (order.run_id, order.user_id)
+        self._sending.add(order.client_order_id)
         store = self._store
         self.ctx.call(
             lambda: store.may_send(order.client_order_id, fence=order.fence),
@@ -289,6 +301,7 @@ class Connection(Behaviour):
         order = permission.order
         if permission.refusal is not None:
             self._observe(order, NotPlaced(str(permission.refusal)))
+            self._answered(order)
             return
         assert self._venue is not None
         self.ctx.run(
@@ -302,6 +315,12 @@ class Connection(Behaviour):
         self._book_report(order, report)
         self._book_news()
         self._follow(order.symbol)
+        self._answered(order)
+
+    def _answered(self, order: Order) -> None:
+        self._sending.discard(order.client_order_id)
+        if self._draining and not self._sending:
+            self.ctx.stop()
 
     def _place_failed(self, order: Order, error: Exception) -> None:
         match error:
@@ -313,8 +332,10 @@ class Connection(Behaviour):
                 # A timeout, a bug of ours, anything else after the first byte: nobody knows (I4).
                 kind = error.kind.value if isinstance(error, venue_errors.ExchangeError) else "timeout"
                 self._observe(order, OutcomeUnknown(kind), failure=kind)
+                self._looking.add(order.client_order_id)
                 self.ctx.after(LOOK_EVERY_S, LookUp(order, Absences()))
         self._book_news()
+        self._answered(order)
 
     # -- what the venue says --------------------------------------------------------------------
 
@@ -363,8 +384,7 @@ class Connection(Behaviour):
                     return
                 event = ended(news.reason or news.status.value)
                 op = ObserveOrder(client_order_id=news.client_order_id, event=event)
-        record = Record(user_id=user_id, op=op, reply_to=run_name(run_id))
-        tell(self.ctx, "risk_ledger", record)
+        tell(self.ctx, "risk_ledger", Record(user_id=user_id, op=op, reply_to=run_name(run_id)))
 
     def _observe(self, order: Order, event: OrderEvent, *, failure: str | None = None) -> None:
         # What was not placed may be tried again: its run, not this observation, ends the leg.
@@ -378,8 +398,7 @@ class Connection(Behaviour):
     def _watch(self, symbol: str, since: datetime) -> None:
         self._watched.add(symbol)
         self._applied[symbol] = since
-        assert self._account is not None
-        watch = Watch(venue=self._account.venue, symbol=symbol, watcher=self.ctx.name, since=since)
+        watch = Watch(venue=self._venue_name, symbol=symbol, watcher=self.ctx.name, since=since)
         tell(self.ctx, "market_data", watch)
 
     def _follow(self, symbol: str) -> None:
@@ -390,9 +409,9 @@ class Connection(Behaviour):
             self._watch(symbol, self.ctx.clock.now())
         elif not following and symbol in self._watched:
             self._watched.discard(symbol)
-            assert self._account is not None
-            unwatch = Unwatch(venue=self._account.venue, symbol=symbol, watcher=self.ctx.name)
-            tell(self.ctx, "market_data", unwatch)
+            tell(
+                self.ctx, "market_data", Unwatch(venue=self._venue_name, symbol=symbol, watcher=self.ctx.name)
+            )
             self._answer_syncs(symbol, None)
 
     def _apply(self, closed: CandleClosed) -> None:
@@ -411,8 +430,8 @@ class Connection(Behaviour):
         """Rates settled at this candle's close; venues stamp them some milliseconds late, so minutes count."""
         rates = self._funding(symbol)
         opened, minute = closed.close_time - closed.timeframe.delta, timedelta(minutes=1)
-        first = bisect_left(rates, opened + minute, key=_settled_at)
-        last = bisect_left(rates, closed.close_time + minute, key=_settled_at)
+        first = bisect_left(rates, opened + minute, key=attrgetter("at"))
+        last = bisect_left(rates, closed.close_time + minute, key=attrgetter("at"))
         return rates[first:last]
 
     def _sync(self, sync: SyncVenue) -> None:
@@ -473,10 +492,6 @@ class Connection(Behaviour):
                 self._observe(order, Expired("absent") if sent else NotPlaced("absent"))
                 return
         self.ctx.after(LOOK_EVERY_S, LookUp(order, absences))
-
-
-def _settled_at(funding: FundingRate) -> datetime:
-    return funding.at
 
 
 def _failure(error: venue_errors.ExchangeError) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from actors.connection import Connection
 from actors.directory import tell
 from actors.messages import ReconcileRun, Record, SubmitOrder, SyncVenue, VenueSynced, account_name, run_name
@@ -19,7 +21,16 @@ QUEUE_LIMIT = 1_000
 """Messages one connection may have waiting; orders beyond it are not placed."""
 BACKOFF = Backoff(min_s=0.2, max_s=10.0, random_factor=0.2)
 
+TRY_AGAIN_S = 60.0
+"""After a connection failed too often: how long until it is started once more."""
+
 MakeConnection = Callable[[Context, AccountId], Connection]
+
+
+class Revive(msgspec.Struct, frozen=True):
+    """The wait after a connection gave up is over."""
+
+    child_id: str
 
 
 class ExchangeGateway(Supervisor):
@@ -38,8 +49,14 @@ class ExchangeGateway(Supervisor):
                 account_id = message.run.account_id
                 if account_id is None or not self._forward(account_id, message):
                     self._answer_without(message)
+            case Revive():
+                self.restart_child(message.child_id)
             case _:
                 raise TypeError(f"gateway cannot handle {type(message).__name__}")
+
+    def child_gave_up(self, child_id: str, error: BaseException) -> None:
+        """A connection that keeps failing is tried again later; meanwhile its orders are not placed."""
+        self.ctx.after(TRY_AGAIN_S, Revive(child_id))
 
     def _forward(self, account_id: AccountId, message: object) -> bool:
         if account_id not in self._accounts:

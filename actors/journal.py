@@ -62,7 +62,7 @@ class JournalBuffer:
 
 
 class Journal(Behaviour):
-    __slots__ = ("_attempt", "_buffer", "_flush_after_s", "_store", "_writing")
+    __slots__ = ("_attempt", "_buffer", "_draining", "_flush_after_s", "_store", "_writing")
 
     def __init__(
         self, ctx: Context, *, store: Store, buffer: JournalBuffer, flush_after_s: float = FLUSH_AFTER_S
@@ -73,6 +73,7 @@ class Journal(Behaviour):
         self._flush_after_s = flush_after_s
         self._writing: SlotReport | None = None
         self._attempt = 0
+        self._draining = False
 
     def started(self) -> None:
         self._buffer.wake = self._wake
@@ -80,25 +81,43 @@ class Journal(Behaviour):
         if self._buffer.ticks or self._buffer.executions:
             self.ctx.self_ref.tell(Flush())
 
+    def draining(self) -> None:
+        """Everything added so far is written before the end (I16); the runs have ended before."""
+        self._draining = True
+        if self._writing is None:
+            self._flush()
+
+    def restarting(self, error: BaseException | None) -> None:
+        """The batch under way may not have been written: it goes back. Told twice it changes nothing."""
+        if self._writing is not None:
+            self._buffer.ticks.extendleft(reversed(self._writing.ticks))
+            self._buffer.executions.extendleft(reversed(self._writing.executions))
+
     def receive(self, message: object) -> None:
         match message:
             case Flush():
                 self._flush()
             case Written():
-                self._writing = None
-                self._attempt = 0
-                if self._buffer.ticks:
-                    self._flush()
-                else:
-                    self._buffer.idle = True
-                    if self._buffer.ticks:  # added between the look and the flag
-                        self._buffer.idle = False
-                        self._flush()
+                self._written()
             case WriteFailed():
                 self.ctx.after(RETRY.delay_s(self._attempt, 0.0), Flush())
                 self._attempt += 1
             case _:
                 raise TypeError(f"journal cannot handle {type(message).__name__}")
+
+    def _written(self) -> None:
+        self._writing = None
+        self._attempt = 0
+        if self._buffer.ticks or (self._draining and self._buffer.executions):
+            self._flush()
+            return
+        if self._draining:
+            self.ctx.stop()
+            return
+        self._buffer.idle = True
+        if self._buffer.ticks:  # added between the look and the flag
+            self._buffer.idle = False
+            self._flush()
 
     def _wake(self) -> None:
         if self._flush_after_s:
@@ -112,6 +131,9 @@ class Journal(Behaviour):
         elif self._attempt == 0:
             return  # a batch is under way; its end flushes the rest
         report = self._writing
+        if self._draining and not report.ticks and not report.executions:
+            self.ctx.stop()
+            return
         self.ctx.call(lambda: self._store.report(report), lambda _: Written(), WriteFailed)
 
     def _take(self) -> SlotReport:

@@ -57,6 +57,17 @@ def ended_short(order: Order, position: Position) -> bool:
     )
 
 
+_CLOSES = {
+    OrderSide.SELL: frozenset({Action.SHORT, Action.EXIT_LONG}),
+    OrderSide.BUY: frozenset({Action.LONG, Action.EXIT_SHORT}),
+}
+
+
+def _exit_signal(closing: OrderSide) -> Signal:
+    action = Action.EXIT_LONG if closing is OrderSide.SELL else Action.EXIT_SHORT
+    return Signal(action=action, reason="exit tried again until flat")
+
+
 class OwedExit:
     """At most one exit is owed at a time."""
 
@@ -85,6 +96,17 @@ class OwedExit:
         """An order that no tick waits for has moved: an exit that ended short is tried again."""
         if self._due is None and ended_short(order, position):
             self.owe(order, order.attempt + 1)
+
+    def instead_of(self, evaluation: Evaluation, position: Position) -> Evaluation:
+        """The tick of a newer slot takes the exit up under its own lease, unless its signal closes anyway."""
+        signal, due = evaluation.signal, self._due
+        if due is None or signal is None or position.is_flat:
+            return evaluation
+        closing = closing_side(position)
+        if signal.action in _CLOSES[closing]:
+            return evaluation
+        price = evaluation.price or due.order.reference_price
+        return msgspec.structs.replace(evaluation, signal=_exit_signal(closing), price=price)
 
     def forget(self) -> None:
         """Flat, or a newer tick takes the exit into its own hands."""
@@ -133,10 +155,6 @@ class OwedExit:
             risk=RiskState(),  # gates are not asked about exits
             limits=RiskLimits(),
         )
-        long = order.side is OrderSide.SELL
-        signal = Signal(
-            action=Action.EXIT_LONG if long else Action.EXIT_SHORT, reason="exit tried again until flat"
-        )
         return Tick(
             due=ClaimedTick(
                 claim=claim,
@@ -148,7 +166,7 @@ class OwedExit:
             evaluation=Evaluation(
                 slot=order.slot,
                 status=ExecutionStatus.SUCCESS,
-                signal=signal,
+                signal=_exit_signal(order.side),
                 price=order.reference_price,
             ),
             owed=True,

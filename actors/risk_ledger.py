@@ -23,10 +23,11 @@ from schema.ops import (
     FillSettled,
     IntentRefused,
     LedgerResult,
+    OpRefused,
     ProposeIntent,
     RiskSettled,
 )
-from schema.store import Store
+from schema.store import Store, StoreUnavailable
 
 MAX_BATCH = 256
 MAX_PER_USER = 5_000
@@ -68,12 +69,14 @@ class PausesFound(msgspec.Struct, frozen=True):
 
 class RiskLedger(Behaviour):
     __slots__ = (
+        "_alone",
         "_attempt",
         "_busy",
-        "_in_flight",
+        "_draining",
         "_max_in_flight",
         "_queues",
         "_store",
+        "_under_way",
         "_waiting_to_retry",
     )
 
@@ -83,9 +86,32 @@ class RiskLedger(Behaviour):
         self._max_in_flight = max_in_flight
         self._queues: dict[UserId, deque[Pending | Barrier]] = {}
         self._busy: set[UserId] = set()
-        self._in_flight = 0
         self._attempt = 0
         self._waiting_to_retry = False
+        self._under_way: list[tuple[Pending, ...]] = []
+        # Operations still to be settled one by one, to find the one that a whole transaction failed on.
+        self._alone = 0
+        self._draining = False
+
+    def draining(self) -> None:
+        """What was observed is settled before the end (I16)."""
+        self._draining = True
+        self._end_if_idle()
+
+    def restarting(self, error: BaseException | None) -> None:
+        """News are not lost with this incarnation: they go back into the mail, ahead of what came later."""
+        waiting: list[Pending | Barrier] = [each for taken in self._under_way for each in taken]
+        for queue in self._queues.values():
+            waiting.extend(queue)
+        for each in waiting:
+            if isinstance(each, Barrier):
+                self.ctx.self_ref.signal(each)
+            elif each.reply is not None:
+                each.reply.fail(RuntimeError("the risk ledger was restarted"))
+            elif isinstance(each.record.op, ProposeIntent):
+                self._refuse(each)
+            else:
+                self.ctx.self_ref.signal(each.record)
 
     def started(self) -> None:
         self.ctx.call(self._store.expired_pauses, PausesFound, lambda _: PausesFound([]))
@@ -129,12 +155,18 @@ class RiskLedger(Behaviour):
             tell(self.ctx, barrier.reply_to, barrier.answer)
 
     def _start(self) -> None:
-        while self._in_flight < self._max_in_flight and not self._waiting_to_retry:
-            taken = self._take()
+        while len(self._under_way) < self._max_in_flight and not self._waiting_to_retry:
+            taken = self._take(1 if self._alone else MAX_BATCH)
             if not taken:
-                return
-            self._in_flight += 1
+                break
+            self._alone = max(0, self._alone - 1)
+            self._under_way.append(taken)
             self._settle(taken)
+        self._end_if_idle()
+
+    def _end_if_idle(self) -> None:
+        if self._draining and not self._under_way and not self._queues:
+            self.ctx.stop()
 
     def _settle(self, taken: tuple[Pending, ...]) -> None:
         ops = [pending.record.op for pending in taken]
@@ -144,13 +176,13 @@ class RiskLedger(Behaviour):
             lambda error: SettleFailed(taken, error),
         )
 
-    def _take(self) -> tuple[Pending, ...]:
+    def _take(self, most: int) -> tuple[Pending, ...]:
         """The next operations of users without a transaction under way, users in id order (decision 10)."""
         taken: list[Pending] = []
         for user in sorted(user for user in self._queues if user not in self._busy):
             queue = self._queues[user]
             mine = 0
-            while queue and len(taken) < MAX_BATCH:
+            while queue and len(taken) < most:
                 head = queue[0]
                 if isinstance(head, Barrier):
                     if mine:
@@ -165,7 +197,7 @@ class RiskLedger(Behaviour):
                 self._busy.add(user)
             if not queue:
                 del self._queues[user]
-            if len(taken) >= MAX_BATCH:
+            if len(taken) >= most:
                 break
         return tuple(taken)
 
@@ -181,22 +213,29 @@ class RiskLedger(Behaviour):
         """Nobody knows whether it committed. Proposals are refused: one that did commit is an intent nobody
         sends, and reconciliation finds it. News is put back in front: told twice it changes nothing."""
         self._finish(failed.pending)
+        unreachable = isinstance(failed.error, StoreUnavailable)
         kept: dict[UserId, list[Pending]] = {}
         for pending in failed.pending:
             if isinstance(pending.record.op, ProposeIntent):
                 self._refuse(pending)
             elif pending.reply is not None:
                 pending.reply.fail(failed.error)
+            elif not unreachable and len(failed.pending) == 1:
+                # A fault of ours with this one operation: its run is halted, the others go on (I20).
+                sentence = f"{type(failed.error).__name__}: {failed.error}"
+                self._answer(pending, OpRefused(sentence=sentence, impossible=True))
             else:
                 kept.setdefault(pending.record.user_id, []).append(pending)
         for user, again in kept.items():
             self._queues.setdefault(user, deque()).extendleft(reversed(again))
+        if not unreachable:
+            self._alone = sum(len(again) for again in kept.values())
         self._waiting_to_retry = True
         self.ctx.after(RETRY.delay_s(self._attempt, 0.0), Retry())
         self._attempt += 1
 
     def _finish(self, pending: tuple[Pending, ...]) -> None:
-        self._in_flight -= 1
+        self._under_way.remove(pending)
         self._busy.difference_update(each.record.user_id for each in pending)
 
     def _refuse(self, pending: Pending) -> None:

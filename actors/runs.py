@@ -170,6 +170,8 @@ class RunsSupervisor(Supervisor):
         try:
             prepared = prepare(run.strategy)
         except RunnerError as problem:
+            if run.status is not RunStatus.ACTIVE:
+                return  # it has been said; whoever mends the strategy or starts the run has a new try
             self._fail(run.id, str(problem), StrategyFaulted(run_id=run.id, detail=str(problem)))
             return
         if run.status is RunStatus.ERROR and run.id in self._gave_up:

@@ -267,6 +267,7 @@ class StrategyRun(Behaviour):
             ask = EvaluateSlot(definition=run.strategy, slot=claim.slot, ticks=(due.tick,))
             self.ctx.ref("evaluator").tell(ask)
             return None
+        evaluation = self._owed.instead_of(evaluation, self._position)
         signal = evaluation.signal
         if signal is None:
             if evaluation.status is ExecutionStatus.FAILED:
