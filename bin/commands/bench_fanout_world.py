@@ -149,12 +149,17 @@ def definitions(source: ColumnSource, count: int) -> list[StrategyDefinition]:
 
 
 def seed(store: PgStore, strategies: Sequence[StrategyDefinition], runs: int) -> None:
-    """`runs` active runs, each of a user of its own with a paper account of its own."""
+    """`runs` active runs, each of a user of its own with a paper account of its own.
+
+    Those that trade stand evenly among the others, so that no place in the queue flatters the first order.
+    """
     for definition in strategies:
         store.create_strategy(definition)
-    trading = max(1, runs // TRADING_SHARE)
     others = strategies[1:]
-    plan = [strategies[0] if number < trading else others[number % len(others)] for number in range(runs)]
+    plan = [
+        strategies[0] if number % TRADING_SHARE == TRADING_SHARE // 2 else others[number % len(others)]
+        for number in range(runs)
+    ]
     with ThreadPoolExecutor(SEEDERS) as pool:
         for _ in pool.map(lambda item: _engage(store, *item), enumerate(plan)):
             pass
