@@ -81,6 +81,8 @@ def live_service(settings: Settings, store: PgStore, dsn: str, sink: Sink) -> Se
 
 def open_demo(store: PgStore, demo: Demo, *, speed: float) -> int:
     """Mark the database, set its pace and seed it; the round its stored market time lies in. One process at a time."""
+    if not store.platform().demo and store.runs():
+        raise RunnerError("This database holds runs that are no demo; serve --demo needs one of its own.")
     clock = store.mark_demo(start=demo.stage.start, rate=speed)
     if clock.rate not in (0.0, speed) or clock.ceiling is None:
         # Under a ceiling from the first moment: nothing is there yet to tick what time would run past.

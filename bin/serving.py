@@ -165,7 +165,14 @@ class DemoPlay:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        with LockedFile(self._rows_turn) as lock:
+        try:
+            self._rows_turn.parent.mkdir(parents=True, exist_ok=True)
+            turn = LockedFile(self._rows_turn)
+        except OSError as error:
+            raise RunnerError(
+                f"The data directory {self._rows_turn.parent} cannot be written: {error.strerror}."
+            ) from error
+        with turn as lock:
             if not lock.wait_exclusive(ROWS_TURN_S):
                 raise RunnerError(f"Another process has held {self._rows_turn} for {ROWS_TURN_S:.0f} s.")
             yield

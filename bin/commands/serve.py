@@ -52,19 +52,21 @@ def register(app: typer.Typer) -> None:
             config=config,
             defaults=DEMO_DEFAULTS if demo else None,
         )
-        check(settings, demo=demo, data=data)
+        check(settings, demo=demo, data=data, once=once)
         run(settings, ServeRequest(demo=demo, data=data, speed=speed, once=once))
 
 
 DEMO_DEFAULTS = {"ENABLE_STRATEGY_RUNNER": "true", "ENABLE_RUNNER_ADMIN_ENDPOINTS": "true"}
 
 
-def check(settings: Settings, *, demo: bool, data: Path | None) -> None:
+def check(settings: Settings, *, demo: bool, data: Path | None, once: bool) -> None:
     """Refuse what cannot be meant, before anything is started."""
     from core.errors import RunnerError
 
     if data is not None and not demo:
         raise RunnerError("--data is for the demo; add --demo, or leave it out to follow the venue.")
+    if once and not demo:
+        raise RunnerError("--once is for the demo, whose candles end; add --demo, or leave it out.")
     if demo and settings.host not in LOOPBACK:
         raise RunnerError(
             f"The demo logs everybody in, so it listens on this machine only, not on {settings.host}."

@@ -93,7 +93,7 @@ class Serving:
     def client(self) -> httpx.Client:
         """Logged in as a demo's page is, once the address is printed."""
         if self._client is None:
-            address = until(self._address, "the address is printed", START_PATIENCE_S)
+            address = until(self._address, "the address is printed", START_PATIENCE_S) or ""
             self._client = httpx.Client(base_url=address, timeout=10.0)
         return self._client
 
