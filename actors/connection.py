@@ -176,8 +176,7 @@ class Connection(Behaviour):
         self._ready = False
         self._restores = 0
         self._draining = False
-        # Orders between the re-read and the venue's answer.
-        self._sending: set[ClientOrderId] = set()
+        self._sending: set[ClientOrderId] = set()  # between the re-read and the venue's answer
         self._stashed: deque[object] = deque()
         # What the venue pushed; filled on the event loop, emptied by the call that caused it.
         self._news: deque[News] = deque()

@@ -1,0 +1,225 @@
+"""What dies, hangs or cannot be reached: no order without a durable intent, no fill lost, nothing booked twice."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from actors.runtime.spec import StopMode
+from core.order import Leg, OrderStatus
+from core.run import Direction, RunSettings
+from tests.actors.test_orders import assert_durable_before_sent
+from tests.actors.world import World
+
+LONG_ONLY = RunSettings(direction=Direction.LONG, order_size_pct=Decimal(10))
+
+
+@pytest.mark.parametrize("method", ["settle", "may_send", "claim"])
+def test_i18_without_the_store_there_is_no_order(method: str) -> None:
+    """I18: an error reading gate, switch or lease sends nothing."""
+    world = World("u--")
+    run = world.run()
+    world.to(world.slot(0) - timedelta(seconds=3))
+    world.store.down.add(method)
+    world.to_slot(0, plus_s=40)
+    assert world.placed() == []
+    world.store.down.clear()
+    world.wait(30)
+    assert world.placed() == []
+    assert not any(order.reserved for order in world.orders(run))
+    assert world.memory.open_orders(run_id=run) == []
+
+
+def test_i18_an_intent_whose_answer_was_lost_is_withdrawn_and_never_sent() -> None:
+    world = World("uu--")
+    run = world.run()
+    world.store.lost_answers.append("settle")
+    world.to_slot(0, plus_s=20)
+    assert world.tick(run, 0) == ("error", "store_unavailable")
+    assert world.legs(run) == [(Leg.ENTRY, 1, "not_placed")]
+    assert world.placed() == []
+    assert world.memory.risk(world.orders(run)[0].user_id).state.day(world.clock.now()).trades == 0
+    world.to_slot(1)
+    assert world.legs(run)[1:] == [(Leg.ENTRY, 1, "filled")]
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["down", "answer lost"])
+def test_observations_are_kept_while_the_store_is_down_and_settle_once(lost: bool) -> None:
+    world = World("u---")
+    run = world.run()
+    place_seen = world.calls
+
+    def fail_next() -> None:
+        if lost:
+            world.store.lost_answers.append("settle")
+        else:
+            world.store.down.add("settle")
+
+    world.store.before["may_send"] = fail_next
+    world.to_slot(0, plus_s=1)
+    assert any(what == "venue.place" for what, _ in place_seen)
+    world.wait(10)
+    world.store.down.clear()
+    world.wait(10)
+    assert world.legs(run) == [(Leg.ENTRY, 1, "filled")]
+    assert len(world.events(run, "order_fill")) == 1
+    assert world.position(run).quantity == world.orders(run)[0].quantity
+
+
+def test_tick_rows_are_kept_while_the_store_is_down() -> None:
+    world = World("uu--")
+    run = world.run()
+    world.to(world.slot(0) - timedelta(seconds=1))
+    world.store.down.add("report")
+    world.to_slot(0, plus_s=20)
+    assert world.ticks(run) == []
+    world.store.down.clear()
+    world.wait(10)
+    assert world.tick(run, 0) == ("ok", None)
+    world.to_slot(1)
+    assert world.tick(run, 1) == ("ok", "already_open")
+
+
+@pytest.mark.parametrize(
+    "name", ["run", "account", "risk_ledger", "gateway", "scheduler", "journal", "evaluator"]
+)
+@pytest.mark.parametrize("point", ["claim", "settle", "may_send", "report"])
+@pytest.mark.parametrize("seed", [None, 7])
+def test_i3_an_actor_that_fails_between_two_effects_leaves_one_order_and_nothing_open(
+    name: str, point: str, seed: int | None
+) -> None:
+    """I3: at most one venue order per intent; after reconciliation store and venue agree."""
+    world = World("u-d--u----", seed=seed)
+    run = world.run()
+    world.to(world.slot(0) - timedelta(seconds=3))
+    account = world.status(run).account_id
+    target = {"run": f"run:{run}", "account": f"account:{account}"}.get(name, name)
+
+    def crash() -> None:
+        try:
+            world.crash(target)
+        except LookupError:
+            return
+
+    world.store.before[point] = crash
+    world.to_slot(0, plus_s=25)
+    world.store.before[point] = crash
+    world.to_slot(7)
+    assert_durable_before_sent(world.calls)
+    ids = [order.client_order_id for order in world.placed()]
+    assert len(ids) == len(set(ids))
+    assert world.memory.open_orders(run_id=run) == []
+    filled = sum(order.filled_quantity * order.side.sign for order in world.orders(run))
+    assert filled == world.position(run).quantity
+    trades = world.memory.risk(world.orders(run)[0].user_id).state.day(world.clock.now()).trades if ids else 0
+    entries = {(o.slot, o.leg) for o in world.orders(run) if o.leg is Leg.ENTRY and o.filled_quantity}
+    assert trades == len(entries)
+
+
+@pytest.mark.parametrize("actor", ["run", "account"])
+def test_i17_reconciling_twice_emits_nothing_the_second_time(actor: str) -> None:
+    world = World("u----")
+    run = world.run()
+    world.venue_script.append("lost_reply")
+    world.to_slot(0, plus_s=2)
+    target = f"run:{run}" if actor == "run" else f"account:{world.status(run).account_id}"
+    world.crash(target)
+    world.to_slot(0, plus_s=40)
+    assert world.orders(run)[0].status in (OrderStatus.FILLED, OrderStatus.NOT_PLACED)
+    events = len(world.events())
+    world.crash(target)
+    world.wait(10)
+    world.crash(target)
+    world.wait(5)
+    assert len([e for e in world.events() if e.type != "signal"]) == len(
+        [e for e in world.events()[:events] if e.type != "signal"]
+    )
+
+
+@pytest.mark.parametrize("point", ["settle", "may_send", "report"])
+def test_a_process_that_died_mid_order_is_taken_up_by_the_next(point: str) -> None:
+    """The intent it left is ended, its lease runs out, the slot becomes `interrupted` and is not run again (I1)."""
+    world = World("uu---u-")
+    run = world.run()
+    died: list[bool] = []
+    world.store.before[point] = lambda: died.append(True)
+    world.to(world.slot(0) - timedelta(seconds=3))
+    assert world.system.virtual is not None
+    while not died:
+        world.system.virtual.step()
+    world.begin()
+    world.to_slot(3)
+    assert world.memory.open_orders(run_id=run) == []
+    assert not any(order.reserved and not order.filled_quantity for order in world.orders(run))
+    world.to_slot(5)
+    assert world.position(run).quantity > 0
+    assert len([order for order in world.orders(run) if order.filled_quantity]) == 1
+
+
+def test_an_owed_exit_survives_a_restart_of_its_run() -> None:
+    world = World("ud-----")
+    run = world.run(settings=LONG_ONLY)
+    world.to_slot(0)
+    world.venue_script.extend(["refused"] * 5)
+    world.to_slot(1, plus_s=20)
+    assert not world.position(run).is_flat
+    world.crash(f"run:{run}")
+    world.to_slot(3)
+    assert world.position(run).is_flat
+
+
+@pytest.mark.parametrize("seed", [None, 1, 2])
+def test_i16_a_drain_claims_nothing_more_and_ends_orders_in_flight_recorded(seed: int | None) -> None:
+    world = World("uuu-", seed=seed)
+    run = world.run()
+    world.venue_script.append("slow")
+    world.to_slot(0, plus_s=1)
+    assert world.tick(run, 0) is None
+    world.end(StopMode.DRAIN)
+    assert world.tick(run, 0) == ("ok", None)
+    assert world.legs(run) == [(Leg.ENTRY, 1, "filled")]
+    assert world.position(run).quantity > 0
+    claims = sum(what == "store.claim" for what, _ in world.calls)
+    assert claims == 1
+
+
+def test_i16_a_drain_enters_nothing_new() -> None:
+    """The exit of a flip ends recorded; its entry is not made any more."""
+    world = World("udd-")
+    run = world.run()
+    world.to_slot(0)
+    world.venue_script.append("slow")
+    world.to_slot(1, plus_s=1)
+    world.end(StopMode.DRAIN)
+    assert [order.leg for order in world.orders(run)] == [Leg.ENTRY, Leg.EXIT]
+    assert world.position(run).is_flat
+    assert world.tick(run, 1) is not None
+
+
+def test_i16_a_claim_under_way_when_the_drain_begins_starts_no_order() -> None:
+    world = World("uuu-")
+    run = world.run()
+    world.to(world.slot(0) - timedelta(seconds=1))
+    world.end(StopMode.DRAIN)
+    assert world.orders(run) == []
+
+
+def test_a_ledger_operation_that_fails_by_a_fault_of_ours_halts_its_run_alone() -> None:
+    """I20: neither the ledger nor another user's orders stop."""
+    world = World("ud--")
+    broken, sound = world.run("ann"), world.run("bob")
+    settle = world.memory.settle
+
+    def faulty(ops: list[object]) -> object:
+        if any(getattr(op, "run_id", None) == broken for op in ops):
+            raise ZeroDivisionError("a drill")
+        return settle(ops)  # type: ignore[arg-type]
+
+    world.memory.settle = faulty  # type: ignore[method-assign, assignment]
+    world.to_slot(0, plus_s=50)
+    assert world.status(broken).status == "error"
+    assert world.legs(sound) == [(Leg.ENTRY, 1, "filled")]
+    world.to_slot(1)
+    assert world.position(sound).quantity < 0
