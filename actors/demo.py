@@ -79,16 +79,25 @@ def _stage(held: dict[str, Stretch], timeframe: Timeframe) -> Stage:
     start = max(held[symbol].start for symbol in symbols)
     end = min(held[symbol].end for symbol in symbols)
     warm_up = min(WARM_UP, (end - start) / 4)
-    days = (end - start).days
-    if not days:
-        raise RunnerError("The candles the symbols share are less than a day; a demo needs one at least.")
-    start = end - timedelta(days=days)  # whole days, so that the candles can start over
+    start, end = _whole_days(start, end)
     return Stage(
         symbols=tuple(symbols),
         timeframe=timeframe,
         span=(start, end),
         start=Timeframe.M15.floor(start + warm_up),
     )
+
+
+def _whole_days(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """Of that span the days it can start over with: cut at midnight where a day fits, else as coarsely as one does.
+
+    A candle that straddles the cut would be missing in every round.
+    """
+    for timeframe in reversed(Timeframe):
+        last = timeframe.floor(end)
+        if days := max(0, (last - start).days):
+            return last - timedelta(days=days), last
+    raise RunnerError("The candles the symbols share are less than a day; a demo needs one at least.")
 
 
 def _length(stretch: Stretch) -> timedelta:
