@@ -58,7 +58,7 @@ def folder() -> Iterator[Path]:
         shutil.rmtree(made)
 
 
-def until(holds: Callable[[], T], what: str, patience_s: float = PATIENCE_S) -> T:
+def until(holds: Callable[[], T | None], what: str, patience_s: float = PATIENCE_S) -> T:
     """What `holds()` answers, once that is true."""
     deadline = time.monotonic() + patience_s
     while not (answer := holds()):
@@ -93,7 +93,7 @@ class Serving:
     def client(self) -> httpx.Client:
         """Logged in as a demo's page is, once the address is printed."""
         if self._client is None:
-            address = until(self._address, "the address is printed", START_PATIENCE_S) or ""
+            address = until(self._address, "the address is printed", START_PATIENCE_S)
             self._client = httpx.Client(base_url=address, timeout=10.0)
         return self._client
 

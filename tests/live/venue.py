@@ -50,7 +50,7 @@ class _Face(BaseHTTPRequestHandler):
             self._answer({"serverTime": now_ms})
             return
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        step_ms = Timeframe(query["interval"]).ms
+        step_ms = Timeframe.parse(query["interval"]).ms
         limit = int(query["limit"])
         last = min(int(query.get("endTime", now_ms)), now_ms) // step_ms * step_ms
         start = query.get("startTime")
