@@ -115,8 +115,7 @@ def run_backtest(
     """Replay `request` over `source`. Raises RunnerError sentences for what cannot be replayed."""
     began_s = process_s()
     definition = _definition(request, source)
-    prepare(definition)
-    span = _span(request, source)
+    span = _span(request, source, prepare(definition).lookback)
     columns = source.candles(request.symbol, request.timeframe, *span.loaded)
     clock = VirtualClock(span.first_slot - request.timeframe.delta / 2)
     store = RecordingStore(clock, request.limits or NO_GATES)
@@ -180,7 +179,7 @@ def _definition(request: BacktestRequest, source: CandleSource) -> StrategyDefin
     )
 
 
-def _span(request: BacktestRequest, source: CandleSource) -> Span:
+def _span(request: BacktestRequest, source: CandleSource, lookback: int) -> Span:
     timeframe = request.timeframe
     coverage = source.coverage(request.symbol, timeframe)
     if coverage is None:
@@ -196,7 +195,9 @@ def _span(request: BacktestRequest, source: CandleSource) -> Span:
     last = timeframe.floor(min(end, coverage.end))
     if last < first:
         raise RunnerError(f"The range holds no whole {timeframe} candle; the candles cover {held}.")
-    return Span(first_slot=first, last_slot=last, loaded=(coverage.start, coverage.end))
+    # What lies further back no window shows; a source may hold far more than can be loaded.
+    oldest = max(coverage.start, first - timeframe.delta * (lookback + 1))
+    return Span(first_slot=first, last_slot=last, loaded=(oldest, last))
 
 
 def _seed(store: MemoryStore, request: BacktestRequest, definition: StrategyDefinition) -> None:

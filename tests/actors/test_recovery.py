@@ -7,9 +7,11 @@ from decimal import Decimal
 
 import pytest
 
+from actors.messages import TickRequested
 from actors.runtime.spec import StopMode
 from core.order import Leg, OrderStatus
 from core.run import Direction, RunSettings
+from schema.store import StoreUnavailable
 from tests.actors.test_orders import assert_durable_before_sent
 from tests.actors.world import World
 
@@ -66,6 +68,25 @@ def test_observations_are_kept_while_the_store_is_down_and_settle_once(lost: boo
     assert world.legs(run) == [(Leg.ENTRY, 1, "filled")]
     assert len(world.events(run, "order_fill")) == 1
     assert world.position(run).quantity == world.orders(run)[0].quantity
+
+
+def test_observations_survive_a_restart_of_the_ledger() -> None:
+    """The ledger fails while the transaction with the fill is under way and cannot tell whether it committed."""
+    world = World("u---")
+    run = world.run()
+
+    def fail_next() -> None:
+        def crash_and_refuse() -> None:
+            world.crash("risk_ledger")
+            raise StoreUnavailable("a drill")
+
+        world.store.before["settle"] = crash_and_refuse
+
+    world.store.before["may_send"] = fail_next
+    world.to_slot(0, plus_s=20)
+    assert world.legs(run) == [(Leg.ENTRY, 1, "filled")]
+    assert len(world.events(run, "order_fill")) == 1
+    assert world.tick(run, 0) == ("ok", None)
 
 
 def test_tick_rows_are_kept_while_the_store_is_down() -> None:
@@ -183,6 +204,20 @@ def test_i16_a_drain_claims_nothing_more_and_ends_orders_in_flight_recorded(seed
     assert world.position(run).quantity > 0
     claims = sum(what == "store.claim" for what, _ in world.calls)
     assert claims == 1
+
+
+def test_i16_nothing_is_claimed_while_the_runs_drain() -> None:
+    world = World("uuu-")
+    run, other = world.run("ann"), world.run("bob")
+    world.venue_script.extend(["slow", "slow"])
+    world.to_slot(0, plus_s=1)
+    asked = TickRequested(run_id=other, slot=world.slot(1))
+    scheduler = world.system.ref("scheduler")
+    assert world.system.virtual is not None
+    world.system.virtual.call_at(world.clock.us + 2_000_000, lambda: scheduler.tell(asked))
+    world.end(StopMode.DRAIN)
+    assert [world.tick(each, 0) for each in (run, other)] == [("ok", None)] * 2
+    assert sum(what == "store.claim" for what, _ in world.calls) == 1
 
 
 def test_i16_a_drain_enters_nothing_new() -> None:

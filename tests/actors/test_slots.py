@@ -62,6 +62,8 @@ def test_i1_whoever_asks_for_a_slot_again_gets_no_second_tick() -> None:
     world.to_slot(0, plus_s=20)
     assert world.outcomes(run) == [(0, "ok", None)]
     assert world.evaluations() == [world.slot(0)]
+    won = [claim for what, answer in world.calls if what == "store.claim" for claim in answer[2]]
+    assert [claim.slot for claim in won] == [world.slot(0)]
 
 
 def test_i9_a_slot_reached_late_is_missed_and_never_evaluated() -> None:
