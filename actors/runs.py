@@ -17,6 +17,7 @@ from actors.messages import (
     AdapterFailed,
     AdapterRecovered,
     Gone,
+    ReconcileRun,
     Resident,
     ResidentsWanted,
     RowsChanged,
@@ -52,8 +53,11 @@ class PollDue(msgspec.Struct, frozen=True):
 
 
 class RowsRead(msgspec.Struct, frozen=True):
+    """`left_open`: runs without an actor that still hold a position; read when the processes have changed."""
+
     runs: list[Run]
     nodes: list[Node]
+    left_open: list[Run]
 
 
 class RunSaved(msgspec.Struct, frozen=True):
@@ -93,6 +97,7 @@ class RunsSupervisor(Supervisor):
         self._runs: dict[RunId, Run] = {}
         self._leaving: set[RunId] = set()
         self._gave_up: set[RunId] = set()
+        self._nodes: list[NodeId] | None = None
 
     def started(self) -> None:
         self._read()
@@ -136,10 +141,16 @@ class RunsSupervisor(Supervisor):
             self._read_again = True
             return
         self._reading, self._read_again = True, False
-        store, node, version = self._store, self._node, self._version
+        store, node, version, before = self._store, self._node, self._version, self._nodes
 
         def read() -> RowsRead:
-            return RowsRead(store.runs(statuses=RESIDENT_STATUSES), store.beat(node, version))
+            runs, nodes = store.runs(statuses=RESIDENT_STATUSES), store.beat(node, version)
+            left_open: list[Run] = []
+            if [other.id for other in nodes] != before:
+                resident = {run.id for run in runs}
+                held = {position.run_id for position in store.open_positions()} - resident
+                left_open = [run for run in map(store.run, sorted(held)) if run is not None]
+            return RowsRead(runs, nodes, left_open)
 
         self.ctx.call(read, lambda rows: rows, lambda _: StoreFailed(PollDue()))
 
@@ -147,6 +158,11 @@ class RunsSupervisor(Supervisor):
         self._reading = False
         self._on_nodes(rows.nodes)
         nodes = [node.id for node in rows.nodes]
+        self._nodes = nodes
+        for run in rows.left_open:
+            if home(run.user_id, nodes) == self._node:
+                # Stopped with a position: its connection follows stop and target all the same.
+                tell(self.ctx, "gateway", ReconcileRun(run=run, orders=()))
         homes: dict[UserId, NodeId | None] = {}
         mine: set[RunId] = set()
         for run in rows.runs:

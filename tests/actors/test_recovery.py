@@ -6,11 +6,12 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from actors.messages import TickRequested
 from actors.runtime.spec import StopMode
 from core.order import Leg, OrderStatus
-from core.run import Direction, RunSettings
+from core.run import Direction, RunCommand, RunSettings
 from schema.store import StoreUnavailable
 from tests.actors.test_orders import assert_durable_before_sent
 from tests.actors.world import World
@@ -258,3 +259,17 @@ def test_a_ledger_operation_that_fails_by_a_fault_of_ours_halts_its_run_alone() 
     assert world.legs(sound) == [(Leg.ENTRY, 1, "filled")]
     world.to_slot(1)
     assert world.position(sound).quantity < 0
+
+
+@pytest.mark.parametrize("command", [RunCommand.PAUSE, RunCommand.STOP])
+def test_a_position_of_a_run_that_does_not_tick_is_followed_by_the_next_process(command: RunCommand) -> None:
+    world = World("u-----", wicks={4: (900.0, 1010.0)})
+    run = world.run(settings=replace(LONG_ONLY, stop_loss_pct=Decimal(1)))
+    world.to_slot(0)
+    world.memory.command(run, command, by="ann")
+    world.end()
+    world.wait_dead(90)
+    world.begin()
+    world.to_slot(4)
+    assert [order.leg for order in world.orders(run)] == [Leg.ENTRY, Leg.STOP_LOSS]
+    assert world.position(run).is_flat

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -235,12 +235,9 @@ class World:
         """The actor called `name` meets a message nobody understands."""
         self.system.ref(name).tell(object())
 
-    def kill(self) -> None:
-        """The process dies: nothing more of it happens, leases stay, a new one may `begin`."""
-        self.clock = VirtualClock(self.clock.now())
-        for name in ("_clock",):
-            setattr(self.memory, name, self.clock)
-        self._begun = False
+    def wait_dead(self, seconds: float) -> None:
+        """Time passes while no process runs."""
+        self.clock.move_to(self.clock.us + round(seconds * 1e6))
 
     def end(self, mode: StopMode = StopMode.DRAIN) -> None:
         assert self.system.stop(mode)
@@ -288,16 +285,6 @@ class World:
     def placed(self) -> list[Order]:
         """Orders the venue was sent, in order."""
         return [order for what, order in self.calls if what == "venue.place"]
-
-    def executions(self) -> Counter[str]:
-        return Counter(
-            {
-                f"{execution.evaluation_key}@{execution.slot.isoformat()}": 1
-                for what, answer in self.calls
-                if what == "store.report"
-                for execution in answer[0][0].executions
-            }
-        )
 
     def evaluations(self) -> list[datetime]:
         """Slots of all evaluation rows, in order of writing."""
