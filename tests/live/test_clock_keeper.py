@@ -89,6 +89,9 @@ def test_time_that_came_to_stand_between_two_minutes_is_back_on_them_at_the_next
     demo = Keepers(START, ceiling=between)
     demo.pass_s(5.0)
     assert {slot.second for slot in demo.store.asked} == {0}
+    ceiling = demo.store.clock().ceiling
+    assert ceiling is not None
+    assert ceiling.second == 0
     assert demo.market > START + 4 * MINUTE
 
 
@@ -106,11 +109,22 @@ def test_the_end_of_the_data_is_told_once_its_ticks_are_durable_and_time_stays_t
 def test_a_lift_that_another_change_undid_is_made_again() -> None:
     """A process that read the ceiling before the lift and wrote it after would otherwise stop time for good."""
     demo = Keepers(START)
+    demo.store.undecided[START + MINUTE] = 1
     demo.pass_s(1.5)
-    demo.store.set_clock(ceiling=START)  # no earlier than time stands: a ceiling already passed
+    demo.set_rate(0.0)
+    demo.pass_s(MAX_HOLD_S)  # lifted, while time stands exactly at the slot
+    demo.store.set_clock(ceiling=START + MINUTE)
     demo.hint()
-    demo.pass_s(5.0)
+    demo.set_rate(60.0)
+    demo.pass_s(MAX_HOLD_S + 4.0)
     assert demo.market > START + 4 * MINUTE
+
+
+def test_a_change_of_speed_leaves_the_ceiling_where_it_is() -> None:
+    demo = Keepers(START)
+    demo.pass_s(0.5)
+    before = demo.store.clock().ceiling
+    assert demo.set_rate(3_600.0).ceiling == before == START + MINUTE
 
 
 def test_two_keepers_lead_one_time_and_neither_waits_for_the_other() -> None:

@@ -105,6 +105,16 @@ def test_i16_sigterm_ends_the_process_in_order_and_the_next_start_resumes(
     assert serving.stop() == 0
 
 
+def test_i16_sigterm_while_it_starts_leaves_nothing_running(killed_dir: Path, serve: Start) -> None:
+    """I16 from the first moment: what was already up goes down again."""
+    (database,) = (killed_dir / "demo").glob("*/postgres")
+    serving = serve(killed_dir, *SPEED, **QUICK)
+    until(lambda: "Starting the database" in serving.said, "the database is being started")
+    assert serving.stop(30.0) == 0
+    assert not (database / "cluster" / "postmaster.pid").exists()
+    assert "Traceback" not in serving.said
+
+
 def test_i1_two_processes_share_the_runs_and_one_takes_over_from_the_other(
     killed_dir: Path, serve: Start
 ) -> None:
