@@ -56,7 +56,8 @@ from schema.ops import LedgerOp, ObserveFill, ObserveFunding, ObserveOrder
 from schema.records import Account, AccountKind, OpenPosition
 from schema.store import Store
 
-PLACE_TIMEOUT_S = 10.0
+PLACE_TIMEOUT_S = 15.0
+"""Longer than a venue's own patience for a price or an answer, so that its error is heard before ours is made."""
 LOOK_UP_TIMEOUT_S = 10.0
 MAX_STASHED = 1_000
 RELOAD = Backoff(min_s=0.2, max_s=5.0)

@@ -25,6 +25,7 @@ from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 from schema.notify import PgNotifier
 from schema.pg import PgStore
+from schema.store import LIVE_NODE_S
 
 VERSION = "0.1.0"
 POLL_S = 10.0
@@ -140,7 +141,9 @@ def _service(
         lease_s=settings.runner_lease_sec,
         grace_s=settings.runner_grace_sec,
         safety_s=settings.runner_tick_interval_sec,
-        poll_s=min(POLL_S, settings.runner_lease_sec / 3),
+        poll_s=min(POLL_S, settings.runner_lease_sec / 6),
+        # Together with a poll this is less than a lease: a dead process's runs have a new home before theirs end.
+        node_live_s=min(LIVE_NODE_S, settings.runner_lease_sec * 0.7),
         enabled=settings.enable_strategy_runner,
     )
     parts = Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options)

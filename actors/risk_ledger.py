@@ -61,6 +61,10 @@ class PauseOver(msgspec.Struct, frozen=True):
     user_id: UserId
 
 
+class PauseSweep(msgspec.Struct, frozen=True):
+    """Time to look for pauses that ran out."""
+
+
 class PausesFound(msgspec.Struct, frozen=True):
     """Pauses that ran out while nobody looked."""
 
@@ -76,13 +80,16 @@ class RiskLedger(Behaviour):
         "_max_in_flight",
         "_queues",
         "_store",
+        "_sweep_s",
         "_under_way",
         "_waiting_to_retry",
     )
 
-    def __init__(self, ctx: Context, *, store: Store, max_in_flight: int = 2) -> None:
+    def __init__(self, ctx: Context, *, store: Store, sweep_s: float, max_in_flight: int = 2) -> None:
+        """`sweep_s`: how often pauses that ran out elsewhere are looked for, process seconds; 0 never."""
         super().__init__(ctx)
         self._store = store
+        self._sweep_s = sweep_s
         self._max_in_flight = max_in_flight
         self._queues: dict[UserId, deque[Pending | Barrier]] = {}
         self._busy: set[UserId] = set()
@@ -114,6 +121,12 @@ class RiskLedger(Behaviour):
                 self.ctx.self_ref.signal(each.record)
 
     def started(self) -> None:
+        self._look_for_pauses()
+        if self._sweep_s:
+            self.ctx.after(self._sweep_s, PauseSweep(), every=self._sweep_s)
+
+    def _look_for_pauses(self) -> None:
+        """Timers cover the pauses this process started; these are other processes' and an earlier life's."""
         self.ctx.call(self._store.expired_pauses, PausesFound, lambda _: PausesFound([]))
 
     def receive(self, message: object) -> None:
@@ -134,6 +147,8 @@ class RiskLedger(Behaviour):
                 self._start()
             case PauseOver():
                 self._expire(message.user_id)
+            case PauseSweep():
+                self._look_for_pauses()
             case PausesFound():
                 for user in message.users:
                     self._expire(user)

@@ -82,6 +82,7 @@ class RunsSupervisor(Supervisor):
         version: str,
         make_run: RunFactory,
         poll_s: float,
+        node_live_s: float,
         on_nodes: Callable[[Sequence[Node]], None],
     ) -> None:
         intensity = Intensity(max_restarts=MAX_RESTARTS, window_s=RESTART_WINDOW_S, per_child=True)
@@ -91,6 +92,7 @@ class RunsSupervisor(Supervisor):
         self._version = version
         self._make_run = make_run
         self._poll_s = poll_s
+        self._node_live_s = node_live_s
         self._on_nodes = on_nodes
         self._reading = False
         self._read_again = False
@@ -144,7 +146,10 @@ class RunsSupervisor(Supervisor):
         store, node, version, before = self._store, self._node, self._version, self._nodes
 
         def read() -> RowsRead:
-            runs, nodes = store.runs(statuses=RESIDENT_STATUSES), store.beat(node, version)
+            runs, nodes = (
+                store.runs(statuses=RESIDENT_STATUSES),
+                store.beat(node, version, within_s=self._node_live_s),
+            )
             left_open: list[Run] = []
             if [other.id for other in nodes] != before:
                 resident = {run.id for run in runs}

@@ -43,6 +43,9 @@ CLAIM_AGAIN_S = 0.5
 MAX_MISSED = 1_000
 """Missed slots recorded per claim, the newest; a longer absence is visible from the gap itself."""
 
+MAX_MISSED_AT_ONCE = 20_000
+"""Missed slots recorded for one batch of claims, so that an absence of many runs leaves the journal room for ticks."""
+
 
 class SlotTimer(msgspec.Struct, frozen=True):
     """The claims of this boundary are due."""
@@ -264,6 +267,7 @@ class Scheduler(Behaviour):
         clock = self.ctx.clock
         trusted_s = trusted_until(claimed.asked_at_s, self._lease_s)
         ahead_s = clock.seconds_until(claimed.slot)
+        missed_left = MAX_MISSED_AT_ONCE
         closed_at_s = clock.monotonic() + (ahead_s if isfinite(ahead_s) else 0.0)
         groups: dict[tuple[StrategyId, int], tuple[StrategyDefinition, list[ClaimedTick]]] = {}
         for claim in claimed.claims:
@@ -275,7 +279,7 @@ class Scheduler(Behaviour):
                 source=claimed.source,
             )
             if claim.previous_slot is not None:
-                self._record_missed(claim)
+                missed_left -= self._record_missed(claim, min(MAX_MISSED, missed_left))
             run = self._residents.get(claim.run_id)
             if run is None:
                 continue  # dismissed meanwhile: the slot is closed as interrupted
@@ -288,18 +292,20 @@ class Scheduler(Behaviour):
         for definition, mine in groups.values():
             evaluator.tell(EvaluateSlot(definition=definition, slot=claimed.slot, ticks=tuple(mine)))
 
-    def _record_missed(self, claim: Claim) -> None:
+    def _record_missed(self, claim: Claim, most: int) -> int:
+        """Rows for the newest `most` slots since the last claim; how many were looked at."""
         run = self._residents.get(claim.run_id)
         if run is None or claim.previous_slot is None:
-            return
+            return 0
         step = run.strategy.timeframe.delta
-        if claim.slot - claim.previous_slot <= step:
-            return
+        missed = min((claim.slot - claim.previous_slot) // step - 1, most)
+        if missed <= 0:
+            return 0
         schedule = self._schedules.get(run.id)
-        first = max(claim.previous_slot + step, claim.slot - step * MAX_MISSED)
-        for slot in _slots(first, claim.slot, step):
+        for slot in _slots(claim.slot - step * missed, claim.slot, step):
             if schedule is None or schedule.selects(slot):
                 self._journal.ticked(self._missed_row(claim, slot))
+        return missed
 
     def _missed_row(self, claim: Claim, slot: datetime) -> TickRow:
         paused = claim.activated_at is not None and slot <= claim.activated_at

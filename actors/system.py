@@ -29,9 +29,12 @@ from core.backoff import Backoff
 from core.ids import AccountId, NodeId, RunId
 from core.market import SymbolRules
 from schema.records import Node
-from schema.store import Store
+from schema.store import LIVE_NODE_S, Store
 
 BACKOFF = Backoff(min_s=0.1, max_s=5.0, random_factor=0.2)
+PAUSE_SWEEP_POLLS = 6
+"""Pauses that ran out elsewhere are looked for every so many polls of the rows."""
+
 SHARED_MAILBOX = 200_000
 """Messages a shared actor may have waiting; a slot of 100,000 runs fits."""
 
@@ -39,7 +42,8 @@ SHARED_MAILBOX = 200_000
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How a process runs its share. Seconds of process time, except `claim_lead` (market time).
 
-    `safety_s` and `poll_s` 0: no periodic passes (replay). `preload`: load this range of the feed at once.
+    `safety_s` and `poll_s` 0: no periodic passes (replay). `node_live_s`: a process silent for longer counts as dead.
+    `preload`: load this range of the feed at once.
     `enabled` False: the ledger answers, but nothing is claimed and no run has an actor.
     """
 
@@ -50,6 +54,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     grace_s: float = 5.0
     safety_s: float = 10.0
     poll_s: float = 10.0
+    node_live_s: float = LIVE_NODE_S
     flush_after_s: float = FLUSH_AFTER_S
     claim_lead: timedelta = CLAIM_LEAD
     enabled: bool = True
@@ -83,7 +88,10 @@ def specs(system: ActorSystem, parts: Parts) -> list[ChildSpec]:
             "journal",
             lambda ctx: Journal(ctx, store=store, buffer=journal, flush_after_s=options.flush_after_s),
         ),
-        _shared("risk_ledger", lambda ctx: RiskLedger(ctx, store=store)),
+        _shared(
+            "risk_ledger",
+            lambda ctx: RiskLedger(ctx, store=store, sweep_s=options.poll_s * PAUSE_SWEEP_POLLS),
+        ),
     ]
     if not options.enabled:
         return ledger
@@ -158,6 +166,7 @@ def _runs(parts: Parts, journal: JournalBuffer) -> ChildSpec:
             version=options.version,
             make_run=make_run,
             poll_s=options.poll_s,
+            node_live_s=options.node_live_s,
             on_nodes=parts.on_nodes,
         )
 

@@ -56,10 +56,9 @@ from schema.records import (
     TickStatus,
     Trade,
 )
+from schema.store import LIVE_NODE_S
 
 T = TypeVar("T")
-
-_BEAT_S = 15.0
 
 
 class MemoryStore:
@@ -125,12 +124,12 @@ class MemoryStore:
                 user_id=user_id, run_id=None, type="risk_block", at=self._now(), payload=payload
             )
 
-    def beat(self, node_id: NodeId, version: str) -> list[Node]:
+    def beat(self, node_id: NodeId, version: str, *, within_s: float = LIVE_NODE_S) -> list[Node]:
         with self._lock:
             process = self._clock.monotonic()
             beat_at = self._market.settings().database_now
             self._beats[node_id] = (process, Node(id=node_id, version=version, beat_at=beat_at))
-            live = [node for beaten, node in self._beats.values() if process - beaten <= _BEAT_S]
+            live = [node for beaten, node in self._beats.values() if process - beaten <= within_s]
             return sorted(live, key=lambda node: node.id)
 
     def leave(self, node_id: NodeId) -> None:

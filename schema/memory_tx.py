@@ -106,6 +106,11 @@ class MemoryTx:
         rows = self._tables.runs_of.get((account_id, symbol), ())
         return sum(order.status is OrderStatus.UNKNOWN for row in rows for order in row.open_orders.values())
 
+    def pending_entries(self, account_id: AccountId) -> list[Order]:
+        held = (rows for (owner, _), rows in self._tables.runs_of.items() if owner == account_id)
+        orders = (order for rows in held for row in rows for order in row.open_orders.values())
+        return [order for order in orders if order.leg is Leg.ENTRY]
+
     def insert_order(self, order: Order, *, why: Mapping[str, Any]) -> None:
         tables, row = self._tables, self._tables.runs[order.run_id]
         leg = tables.legs.setdefault((order.run_id, order.slot, order.leg), [])

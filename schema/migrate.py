@@ -187,7 +187,7 @@ def _connect(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
     try:
         connection = psycopg.connect(conninfo, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S)
     except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = str(error).strip().splitlines()[0]
         raise MigrationError(f"The database cannot be reached: {reason}.") from error
     with connection:
         yield connection

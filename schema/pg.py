@@ -35,6 +35,7 @@ from schema.records import (
     TickRow,
     Trade,
 )
+from schema.store import LIVE_NODE_S
 
 T = TypeVar("T")
 
@@ -83,12 +84,12 @@ class PgStore:
 
         self._run(turn)
 
-    def beat(self, node_id: NodeId, version: str) -> list[Node]:
+    def beat(self, node_id: NodeId, version: str, *, within_s: float = LIVE_NODE_S) -> list[Node]:
         """Also makes the partitions of the months ahead, so that none is missing when a month begins."""
 
         def beat(connection: Connection) -> list[Node]:
             self.database.cover_now(connection)
-            return pg_platform.beat(connection, node_id, version)
+            return pg_platform.beat(connection, node_id, version, within_s=within_s)
 
         return self._run(beat)
 

@@ -151,7 +151,7 @@ def _mapped() -> Iterator[None]:
 
 
 def _sentence(error: psycopg.Error) -> str:
-    return (error.diag.message_primary or str(error).strip() or type(error).__name__).splitlines()[-1]
+    return (error.diag.message_primary or str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _reach(conninfo: str) -> None:

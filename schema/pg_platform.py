@@ -12,8 +12,6 @@ from schema.pg_rows import as_type, changed, many, one, value
 from schema.pg_tx import PgTx
 from schema.records import ClockSettings, Node, Platform
 
-LIVE_NODE_S = 15.0
-
 
 def clock(connection: Connection) -> ClockSettings:
     row = one(connection, "clock")
@@ -60,9 +58,9 @@ def set_kill_switch(
         tx.append_event(user_id=user_id, run_id=None, type="risk_block", at=tx.now(), payload=payload)
 
 
-def beat(connection: Connection, node_id: NodeId, version: str) -> list[Node]:
+def beat(connection: Connection, node_id: NodeId, version: str, *, within_s: float) -> list[Node]:
     changed(connection, "beat", {"id": node_id, "version": version})
-    return [as_type(Node)(row) for row in many(connection, "live_nodes", {"within_s": LIVE_NODE_S})]
+    return [as_type(Node)(row) for row in many(connection, "live_nodes", {"within_s": within_s})]
 
 
 def leave(connection: Connection, node_id: NodeId) -> None:

@@ -122,6 +122,10 @@ class PgTx:
     def unknown_orders(self, account_id: AccountId, symbol: str) -> int:
         return int(value(self._connection, "unknown_orders", {"account_id": account_id, "symbol": symbol}))
 
+    def pending_entries(self, account_id: AccountId) -> list[Order]:
+        rows = many(self._connection, "open_orders", {"run_id": None, "account_id": account_id})
+        return [order for order in map(_order, rows) if order.leg is Leg.ENTRY]
+
     def insert_order(self, order: Order, *, why: Mapping[str, Any]) -> None:
         changed(self._connection, "insert_order", fields(order) | {"why": Jsonb(plain_json(why))})
 

@@ -37,6 +37,7 @@ from schema.records import (
 )
 
 MAX_CLAIM_BATCH = 1_000
+LIVE_NODE_S = 15.0
 
 
 class StoreUnavailable(RunnerError):
@@ -70,8 +71,11 @@ class Store(Protocol):
         """The global switch, or one account's; with an event; same state: no event."""
         ...
 
-    def beat(self, node_id: NodeId, version: str) -> list[Node]:
-        """Write this process's heartbeat; return nodes that beat within the last 15 s, by id."""
+    def beat(self, node_id: NodeId, version: str, *, within_s: float = LIVE_NODE_S) -> list[Node]:
+        """Write this process's heartbeat; return nodes that beat within the last `within_s`, by id.
+
+        Nodes silent for a day are forgotten.
+        """
         ...
 
     def leave(self, node_id: NodeId) -> None: ...

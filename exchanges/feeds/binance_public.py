@@ -138,6 +138,9 @@ class BinancePublic:
             body = await self._get("/fapi/v1/klines", query, retries=0)
             try:
                 columns = _columns(msgspec.json.decode(body, type=list[_Kline]))
+                check(columns, timeframe)
+            except ImpossibleVenueData as error:
+                raise FeedError(f"Binance answered {symbol} candles that cannot be: {error}") from error
             except (msgspec.MsgspecError, ValueError) as error:
                 raise FeedError(f"Binance answered {symbol} candles that cannot be read: {error}") from error
             if len(columns) and int(columns.open_time[-1]) >= to_ms(at):

@@ -45,7 +45,8 @@ UPDATE accounts SET kill_switch = %(on)s, kill_switch_reason = %(reason)s
  WHERE id = %(account_id)s AND kill_switch <> %(on)s RETURNING user_id;
 
 -- name: beat
--- Writes a process's heartbeat.
+-- Writes a process's heartbeat; those silent for a day are forgotten.
+WITH gone AS (DELETE FROM runner_nodes WHERE beat_at < clock_timestamp() - interval '1 day' AND id <> %(id)s)
 INSERT INTO runner_nodes (id, version, beat_at) VALUES (%(id)s, %(version)s, clock_timestamp())
 ON CONFLICT (id) DO UPDATE SET version = excluded.version, beat_at = excluded.beat_at;
 

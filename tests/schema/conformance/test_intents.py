@@ -385,3 +385,15 @@ def test_an_intent_of_another_day_keeps_utc(world: World) -> None:
     order = world.committed(run, world.claim(run).fence)
     assert order.created_at == world.now
     assert world.order(order.client_order_id, run).slot == world.now
+
+
+def test_entries_of_one_account_never_need_more_margin_than_it_has(world: World) -> None:
+    """Two runs decide in the same slot on the same money: what the first has spoken for, the second has not."""
+    account = world.account(balance=Decimal(150), bankroll=Decimal(150))
+    first, second = world.run(account=account), world.run(account=account, symbol="ETHUSDT")
+    fences = world.claim(first).fence, world.claim(second).fence
+    world.store.set_limits(first.user_id, RiskLimits(cooldown_after_trade_s=Decimal(0)))
+    order = world.committed(first, fences[0])
+    assert world.refused(second, fences[1]).reason is Reason.NO_FREE_MARGIN
+    observe(world, order, Rejected("min_notional"))
+    world.committed(second, fences[1])
