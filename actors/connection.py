@@ -12,9 +12,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import attrgetter
-from typing import Protocol
-
-import msgspec
 
 from actors.directory import tell
 from actors.messages import (
@@ -31,8 +28,20 @@ from actors.messages import (
     run_name,
 )
 from actors.runtime.behaviour import Behaviour, Context
+from actors.venue_calls import (
+    LookedUp,
+    LookUp,
+    MakeVenue,
+    PaperVenue,
+    Permission,
+    Placed,
+    PlaceFailed,
+    RestoreAgain,
+    Restored,
+    RestoreFailed,
+    VenueState,
+)
 from core.backoff import Backoff
-from core.candles import Candle
 from core.errors import Reason
 from core.ids import AccountId, ClientOrderId, RunId, UserId
 from core.lookup import LOOK_EVERY_S, Absences, absent
@@ -48,12 +57,11 @@ from core.order import (
     OutcomeUnknown,
     Rejected,
 )
-from core.timeframe import Timeframe
 from exchanges import errors as venue_errors
-from exchanges.base import Exchange, Execution, FundingPaid, News, OrderNews, OrderReport
+from exchanges.base import Execution, FundingPaid, News, OrderNews, OrderReport
 from exchanges.feeds.base import FundingRate
 from schema.ops import LedgerOp, ObserveFill, ObserveFunding, ObserveOrder
-from schema.records import Account, AccountKind, OpenPosition
+from schema.records import AccountKind
 from schema.store import Store
 
 PLACE_TIMEOUT_S = 15.0
@@ -62,72 +70,6 @@ LOOK_UP_TIMEOUT_S = 10.0
 MAX_STASHED = 1_000
 RELOAD = Backoff(min_s=0.2, max_s=5.0)
 
-
-class VenueState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store knows of the account when the connection starts."""
-
-    account: Account
-    positions: tuple[OpenPosition, ...]
-    open_orders: tuple[Order, ...]
-
-
-class Restored(msgspec.Struct, frozen=True):
-    state: VenueState | None
-
-
-class RestoreFailed(msgspec.Struct, frozen=True):
-    error: Exception
-
-
-class RestoreAgain(msgspec.Struct, frozen=True):
-    """The wait after a failed restore is over."""
-
-
-class Permission(msgspec.Struct, frozen=True):
-    """The re-read before the first byte; `refusal` None: send."""
-
-    order: Order
-    refusal: Reason | None
-
-
-class Placed(msgspec.Struct, frozen=True):
-    order: Order
-    report: OrderReport
-
-
-class PlaceFailed(msgspec.Struct, frozen=True):
-    order: Order
-    error: Exception
-
-
-class LookUp(msgspec.Struct, frozen=True):
-    """Time to look for an order whose fate is open."""
-
-    order: Order
-    absences: Absences
-
-
-class LookedUp(msgspec.Struct, frozen=True):
-    look_up: LookUp
-    report: OrderReport | None
-    failed: bool = False
-
-
-class PaperVenue(Exchange, Protocol):
-    """A venue that is fed candles instead of pushing news by itself."""
-
-    def apply_candle(self, symbol: str, candle: Candle, timeframe: Timeframe) -> None: ...
-
-    def apply_funding(
-        self, symbol: str, at: datetime, *, rate: Decimal, mark: Decimal
-    ) -> FundingPaid | None: ...
-
-    def following(self) -> set[str]:
-        """Symbols with something open that candles can touch."""
-        ...
-
-
-MakeVenue = Callable[[VenueState, Callable[[News], None]], PaperVenue]
 
 _NEVER_ACKNOWLEDGED = frozenset({OrderStatus.INTENT, OrderStatus.UNKNOWN})
 _END_EVENTS: dict[OrderStatus, type[Canceled] | type[Expired] | type[Rejected]] = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from actors.connection import MakeVenue, VenueState
 from actors.feed import Feed
+from actors.venue_calls import MakeVenue, VenueState
 from core.clock import Clock
 from core.market import SymbolRules
 from core.order import OrderStatus

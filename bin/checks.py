@@ -1,4 +1,4 @@
-"""Every check a change must pass: lint, types, pykka's own suite on our runtime, the tests.
+"""Every check a change must pass: lint, types, pykka's own suite, the store on another server, the tests.
 
 Run by `bin/test`. pytest comes last and gets the arguments. A failed check does not stop the others.
 """
@@ -10,12 +10,15 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core")
+SERVER_PACKAGES = ("postgresql",)
+SERVER_FOLDER = Path("/usr/lib/postgresql")
 APT_TIMEOUT_S = 300
 
 
@@ -23,6 +26,7 @@ class Check(NamedTuple):
     name: str
     command: list[str]
     timeout_s: int
+    environment: Mapping[str, str] = {}
 
 
 class Outcome(NamedTuple):
@@ -33,11 +37,14 @@ class Outcome(NamedTuple):
 
 def main(arguments: list[str]) -> int:
     notes = provide_browser()
+    server, missing = provide_server()
+    notes += missing
     python = [sys.executable, "-m"]
     checks = [
         Check("lint", [*python, "ruff", "check", "--output-format", "concise", "."], 60),
         Check("types", [*python, "mypy"], 300),
         Check("pykka's own suite", [*python, "tests.actors.runtime.upstream"], 180),
+        *on_a_system_server(server, whole=not arguments),
         Check("tests", [*python, "pytest", "-rs", *arguments], 900),
     ]
     outcomes = [run(check) for check in checks]
@@ -53,7 +60,13 @@ def run(check: Check) -> Outcome:
     print(f"== {check.name}", flush=True)
     started = time.monotonic()
     try:
-        code = subprocess.run(check.command, cwd=ROOT, timeout=check.timeout_s, check=False).returncode  # noqa: S603
+        code = subprocess.run(  # noqa: S603
+            check.command,
+            cwd=ROOT,
+            env={**os.environ, **check.environment},
+            timeout=check.timeout_s,
+            check=False,
+        ).returncode
         verdict = "ok" if code == 0 else f"failed, exit code {code}"
     except subprocess.TimeoutExpired:
         verdict = f"failed, not done within {check.timeout_s} s"
@@ -64,26 +77,56 @@ def provide_browser() -> list[str]:
     """Installs Chromium from the system's packages where that is allowed; else a sentence for the summary."""
     if os.environ.get("RUNNER_CHROMIUM") or any(shutil.which(name) for name in CHROMIUM_NAMES):
         return []
-    apt = administrator_prefix()
-    if shutil.which("apt-get") and apt is not None:
-        print("== installing Chromium for the browser tests", flush=True)
-        options = ["-q", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120"]
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["apt-get", "-q", "update"], ["apt-get", "install", *options, *BROWSER_PACKAGES]):
-            try:
-                subprocess.run(  # noqa: S603
-                    [*apt, *command],
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    timeout=APT_TIMEOUT_S,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                break
+    install("Chromium for the browser tests", BROWSER_PACKAGES)
     if any(shutil.which(name) for name in CHROMIUM_NAMES):
         return []
     return ["no browser tests: Chromium is missing; on Debian install it with: sudo apt install -y chromium"]
+
+
+def provide_server() -> tuple[Path | None, list[str]]:
+    """The folder of the system's PostgreSQL programs, installed where that is allowed; else a sentence."""
+    if not system_servers():
+        install("PostgreSQL for the store's tests", SERVER_PACKAGES)
+    found = system_servers()
+    if found:
+        return found[-1], []
+    how = "on Debian install it with: sudo apt install -y postgresql"
+    return None, [f"store not tested on the system's PostgreSQL: it is missing; {how}"]
+
+
+def system_servers() -> list[Path]:
+    return sorted(path.parent for path in SERVER_FOLDER.glob("*/bin/initdb"))
+
+
+def on_a_system_server(server: Path | None, *, whole: bool) -> list[Check]:
+    """The store's conformance suite on the system's own PostgreSQL, in a run of everything."""
+    if server is None or not whole:
+        return []
+    suite = [sys.executable, "-m", "pytest", "tests/schema/conformance", "-k", "postgres"]
+    name = f"store on the system's PostgreSQL {server.parent.name}"
+    return [Check(name, suite, 400, {"RUNNER_PG_BIN": str(server)})]
+
+
+def install(what: str, packages: Sequence[str]) -> None:
+    """From the system's packages, where apt-get is there and may be used; whether it helped, the caller looks."""
+    apt = administrator_prefix()
+    if not shutil.which("apt-get") or apt is None:
+        return
+    print(f"== installing {what}", flush=True)
+    options = ["-q", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120"]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["apt-get", "-q", "update"], ["apt-get", "install", *options, *packages]):
+        try:
+            subprocess.run(  # noqa: S603
+                [*apt, *command],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                timeout=APT_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return
 
 
 def administrator_prefix() -> list[str] | None:

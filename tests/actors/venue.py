@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from actors.connection import PaperVenue, VenueState
+from actors.venue_calls import PaperVenue, VenueState
 from core.ids import ClientOrderId
 from core.order import Order
 from exchanges.base import News, OrderReport

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from actors.connection import Connection, PaperVenue, VenueState
+from actors.connection import Connection
 from actors.feed import HeldFeed
 from actors.gateway import ExchangeGateway
 from actors.messages import run_name
@@ -23,6 +23,7 @@ from actors.runtime.deterministic import VirtualClock
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.system import ActorSystem
 from actors.system import Options, Parts, specs
+from actors.venue_calls import PaperVenue, VenueState
 from core.candles import CandleColumns
 from core.definition import StrategyDefinition
 from core.ids import AccountId, NodeId, RunId, StrategyId, UserId
