@@ -233,7 +233,10 @@ def _named(settings: Settings) -> Settings:
 
 
 def _sink(action: str, fields: Mapping[str, object]) -> None:
-    structlog.get_logger().warning(action, **fields)
+    log = structlog.get_logger()
+    # Mail for an actor that has just stopped, or for an earlier life of one, is what stopping looks like.
+    expected = action == "dead_letter" and fields.get("reason") in ("stopped", "stale")
+    (log.debug if expected else log.warning)(action, **fields)
 
 
 def _folder_of(source: DemoSource) -> str:
