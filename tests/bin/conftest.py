@@ -15,9 +15,17 @@ from facade.app import build_app
 from facade.server import listen, server
 from schema.pg import PgStore
 from tests.facade.world import SECRET, START, WORKER, SmallRunner, make_settings
-from tests.schema.conftest import Database, admin, database, database_url, empty_database, template_database
+from tests.schema.conftest import (
+    Database,
+    admin,
+    copies,
+    database,
+    database_url,
+    empty_database,
+    template_database,
+)
 
-__all__ = ["admin", "database", "database_url", "empty_database", "template_database"]
+__all__ = ["admin", "copies", "database", "database_url", "empty_database", "template_database"]
 
 STOP_TIMEOUT_S = 10.0
 

@@ -11,9 +11,9 @@ from starlette.testclient import TestClient
 from core.risk import RiskLimits
 from schema.pg import PgStore
 from tests.facade.world import START, WORKER, SmallRunner, client_of
-from tests.schema.conftest import Database, admin, database, database_url, template_database
+from tests.schema.conftest import Database, admin, copies, database, database_url, template_database
 
-__all__ = ["admin", "database", "database_url", "template_database"]
+__all__ = ["admin", "copies", "database", "database_url", "template_database"]
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ import itertools
 import os
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 from schema.server_files import OWNER_ROLE, SERVICE_ROLE
 
+COPIES_AHEAD = 3
 _numbers = itertools.count(1)
 
 
@@ -73,14 +76,50 @@ def template_database(database_url: str, admin: psycopg.Connection[Any]) -> Iter
         yield name
 
 
+class Copies:
+    """Copies of the template, made ahead and dropped on a thread of their own while tests run."""
+
+    def __init__(self, database_url: str, template: str) -> None:
+        self._connection = psycopg.connect(database_url, autocommit=True, connect_timeout=10)
+        self._template = template
+        self._worker = ThreadPoolExecutor(1)
+        self._ahead: deque[Future[str]] = deque()
+
+    def take(self) -> str:
+        while len(self._ahead) <= COPIES_AHEAD:
+            self._ahead.append(self._worker.submit(self._copy))
+        return self._ahead.popleft().result(timeout=60)
+
+    def give_back(self, name: str) -> None:
+        self._worker.submit(_drop, self._connection, name)
+
+    def close(self) -> None:
+        for copy in self._ahead:
+            self.give_back(copy.result(timeout=60))
+        self._worker.shutdown()
+        self._connection.close()
+
+    def _copy(self) -> str:
+        name = _new_name()
+        names = [sql.Identifier(part) for part in (name, self._template, OWNER_ROLE)]
+        self._connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(*names))
+        make_database(self._connection, name)
+        return name
+
+
+@pytest.fixture(scope="session")
+def copies(database_url: str, template_database: str) -> Iterator[Copies]:
+    made = Copies(database_url, template_database)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def database(database_url: str, admin: psycopg.Connection[Any], template_database: str) -> Iterator[Database]:
+def database(database_url: str, copies: Copies) -> Iterator[Database]:
     """A fresh migrated database."""
-    with _dropped_afterwards(admin) as name:
-        names = [sql.Identifier(part) for part in (name, template_database, OWNER_ROLE)]
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(*names))
-        make_database(admin, name)
-        yield _described(database_url, name)
+    name = copies.take()
+    yield _described(database_url, name)
+    copies.give_back(name)
 
 
 @pytest.fixture
@@ -93,12 +132,20 @@ def empty_database(database_url: str, admin: psycopg.Connection[Any]) -> Iterato
 
 @contextmanager
 def _dropped_afterwards(admin: psycopg.Connection[Any]) -> Iterator[str]:
-    # The pid keeps two test runs on one server apart.
-    name = f"runner_test_{os.getpid()}_{next(_numbers)}"
+    name = _new_name()
     try:
         yield name
     finally:
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        _drop(admin, name)
+
+
+def _new_name() -> str:
+    """The pid keeps two test runs on one server apart."""
+    return f"runner_test_{os.getpid()}_{next(_numbers)}"
+
+
+def _drop(admin: psycopg.Connection[Any], name: str) -> None:
+    admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _dsn(database_url: str, name: str, role: str) -> str:
