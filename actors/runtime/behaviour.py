@@ -6,6 +6,7 @@ restart replaces the behaviour.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -99,7 +100,7 @@ class Context:
         self._shell.fail(error)
 
 
-class Behaviour:
+class Behaviour(ABC):
     """Base of all application actors. Handlers never overlap and never block."""
 
     __slots__ = ("ctx",)
@@ -110,9 +111,9 @@ class Behaviour:
     def started(self) -> None:
         """Run before the first message; raising here is a failed start."""
 
+    @abstractmethod
     def receive(self, message: object) -> object:
         """Handle one message; what it returns answers an ask, what it raises is a failure."""
-        raise NotImplementedError
 
     def draining(self) -> None:
         """Asked to finish: take no new work and call `ctx.stop()` when done. By default, after the present mail."""
@@ -136,14 +137,14 @@ class Parent(Behaviour):
 
     __slots__ = ()
 
+    @abstractmethod
     def start_children(self, then: Callable[[], None]) -> None:
         """Start the initial children in order, then call `then`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop_children(self, mode: StopMode, then: Callable[[], None], keep: bool = False) -> None:
         """Stop all children, then call `then`; `keep` leaves their names to the next incarnation."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_child(self, event: ChildEvent) -> None:
         """Take note of what a child did."""
-        raise NotImplementedError

@@ -146,6 +146,9 @@ class Broken(Behaviour):
     def started(self) -> None:
         raise OSError("no such thing")
 
+    def receive(self, message: object) -> None:
+        """Never reached: it does not get past its start."""
+
 
 def test_s11_half_started_means_not_started(world: World, log: Log) -> None:
     specs = [probe("1", log), probe("2", log), ChildSpec(id="3", factory=Broken)]
