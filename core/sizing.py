@@ -8,7 +8,8 @@ import msgspec
 
 from core.errors import Reason
 from core.market import SymbolRules
-from core.run import RunSettings, SizeBy
+from core.order import Order
+from core.run import RunSettings, SizeBy, margin_of
 from core.signal import Signal
 
 _HUNDRED = Decimal(100)
@@ -66,3 +67,9 @@ def _wanted(settings: RunSettings, signal: Signal, price: Decimal, leverage: int
     if stop is None or stop == price or settings.risk_pct is None:
         return None
     return settings.capital * settings.risk_pct / _HUNDRED * factor / abs(price - stop)
+
+
+def margin_and_fee(order: Order, taker_fee_pct: Decimal) -> Decimal:
+    """What the unfilled part of an entry needs at the price it was decided on, USDT."""
+    value = (order.quantity - order.filled_quantity) * order.reference_price
+    return margin_of(value, order.leverage) + value * taker_fee_pct / _HUNDRED

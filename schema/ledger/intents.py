@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 
 from msgspec.structs import replace
 
 from core import risk
 from core.errors import Reason, RunnerError
 from core.order import VENUE_LEGS, Leg, Order, OrderStatus
-from core.position import ZERO
-from core.run import Run, RunStatus, margin_of
+from core.run import Run, RunStatus
+from core.sizing import margin_and_fee
 from core.timeframe import entry_deadline
 from schema.ledger.payloads import blocked_payload, order_payload
 from schema.ledger.user_risk import UserRisk
@@ -119,16 +118,10 @@ def _entry_refusal(
     if tx.unknown_orders(order.account_id, order.symbol):
         return Reason.UNKNOWN_ORDER
     if account.kind is AccountKind.PORTFOLIO:
-        pending = sum((_needed(other, account) for other in tx.pending_entries(order.account_id)), ZERO)
-        if pending + _needed(order, account) > account.free_margin:
+        entries = (*tx.pending_entries(order.account_id), order)
+        if sum(margin_and_fee(entry, account.taker_fee_pct) for entry in entries) > account.free_margin:
             return Reason.NO_FREE_MARGIN
     return None
-
-
-def _needed(order: Order, account: Account) -> Decimal:
-    """Margin and fee of what is not filled yet, at the price it was decided on, USDT."""
-    value = (order.quantity - order.filled_quantity) * order.reference_price
-    return margin_of(value, order.leverage) + value * account.taker_fee_pct / 100
 
 
 def _exit_refusal(tx: Tx, order: Order) -> Reason | None:
