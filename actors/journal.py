@@ -1,7 +1,8 @@
 """Journal: tick rows, executions and candles of a slot become one batch, written in one transaction.
 
 Whoever has a row adds it to the buffer; the actor writes what is there, one batch under way at a time. Rows are
-kept until the store has them, up to a bound; a tick row lost beyond it is later found as `interrupted`.
+kept until the store has them, up to a bound; a tick row lost beyond it is later found as `interrupted`. Asks for
+a slot that lost are noted when no tick waits, and not at all where too many do: they decide nothing.
 """
 
 from __future__ import annotations
@@ -10,16 +11,22 @@ from collections import deque
 from collections.abc import Callable
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.runtime.behaviour import Behaviour, Context
 from core.backoff import Backoff
-from schema.records import CandleRow, ExecutionRow, SlotReport, TickRow
+from schema.records import CandleRow, ExecutionRow, LostAsk, SlotReport, TickRow
 from schema.store import Store
 
 MAX_BATCH = 10_000
 MAX_BUFFERED = 200_000
 FLUSH_AFTER_S = 0.02
 """How long the first row of a batch waits for company."""
+
+MAX_LOST = 20_000
+"""Runs whose lost asks wait to be noted; what comes on top is not noted."""
+NOTE_LOST_AFTER_S = 1.0
+"""How long lost asks wait, so that the slot's ticks are through."""
 
 RETRY = Backoff(min_s=0.1, max_s=5.0)
 
@@ -43,7 +50,10 @@ class JournalBuffer:
         self.ticks: deque[TickRow] = deque(maxlen=MAX_BUFFERED)
         self.executions: deque[ExecutionRow] = deque(maxlen=MAX_BUFFERED)
         self.candles: deque[CandleRow] = deque(maxlen=MAX_BUFFERED)
+        self.lost: deque[LostAsk] = deque()
+        self.lost_runs = 0
         self.wake: Callable[[], None] = lambda: None
+        self.wake_for_lost: Callable[[], None] = lambda: None
         self.idle = True
 
     def ticked(self, row: TickRow) -> None:
@@ -59,6 +69,23 @@ class JournalBuffer:
     def closed(self, row: CandleRow) -> None:
         """Candles ride along as well; of too many waiting the oldest go, the venue has them still."""
         self.candles.append(row)
+
+    def asked_in_vain(self, lost: LostAsk) -> None:
+        room = MAX_LOST - self.lost_runs
+        if room <= 0:
+            return
+        if len(lost.run_ids) > room:
+            lost = replace(lost, run_ids=lost.run_ids[:room])
+        self.lost_runs += len(lost.run_ids)
+        self.lost.append(lost)
+        if len(self.lost) == 1:
+            self.wake_for_lost()
+
+    def take_lost(self) -> tuple[LostAsk, ...]:
+        lost = tuple(self.lost)
+        self.lost.clear()
+        self.lost_runs = 0
+        return lost
 
 
 class Journal(Behaviour):
@@ -77,7 +104,9 @@ class Journal(Behaviour):
 
     def started(self) -> None:
         self._buffer.wake = self._wake
+        self._buffer.wake_for_lost = self._wake_for_lost
         self._buffer.idle = True
+        self._buffer.take_lost()  # whatever waited has lost its waker
         if self._buffer.ticks or self._buffer.executions:
             self.ctx.self_ref.tell(Flush())
 
@@ -118,6 +147,8 @@ class Journal(Behaviour):
         if self._buffer.ticks:  # added between the look and the flag
             self._buffer.idle = False
             self._flush()
+        elif self._buffer.lost:
+            self._wake_for_lost()
 
     def _wake(self) -> None:
         if self._flush_after_s:
@@ -125,21 +156,26 @@ class Journal(Behaviour):
         else:
             self.ctx.self_ref.tell(Flush())
 
+    def _wake_for_lost(self) -> None:
+        self.ctx.after(NOTE_LOST_AFTER_S, Flush())
+
     def _flush(self) -> None:
         if self._writing is None:
             self._writing = self._take()
         elif self._attempt == 0:
             return  # a batch is under way; its end flushes the rest
         report = self._writing
-        if self._draining and not report.ticks and not report.executions:
+        if self._draining and not (report.ticks or report.executions or report.lost):
             self.ctx.stop()
             return
         self.ctx.call(lambda: self._store.report(report), lambda _: Written(), WriteFailed)
 
     def _take(self) -> SlotReport:
         ticks, executions, candles = self._buffer.ticks, self._buffer.executions, self._buffer.candles
+        lost = self._buffer.take_lost() if self._draining or not ticks else ()
         return SlotReport(
             ticks=tuple(ticks.popleft() for _ in range(min(len(ticks), MAX_BATCH))),
             executions=tuple(executions.popleft() for _ in range(min(len(executions), MAX_BATCH))),
             candles=tuple(candles.popleft() for _ in range(min(len(candles), MAX_BATCH))),
+            lost=lost,
         )

@@ -281,6 +281,7 @@ class MarketData(Behaviour):
         self._failures.pop(series, None)
         if window.last_close is not None and window.last_close >= until:
             self._advanced(series, until)
+            tell(self.ctx, "scheduler", SeriesAdvanced(series=series, close_time=until))
         elif self.ctx.clock.now() < candle_deadline(until):
             self.ctx.after(POLL_AGAIN_S, FetchAgain(series, until))
 

@@ -21,7 +21,7 @@ from core.run import Run
 from core.signal import Signal
 from core.timeframe import Timeframe
 from schema.ops import LedgerOp, LedgerResult
-from schema.records import Claim, ExecutionStatus, TickSource
+from schema.records import Ask, Claim, ExecutionStatus, TickSource
 
 
 def run_name(run_id: RunId) -> str:
@@ -65,13 +65,13 @@ class DueRequested(Message, frozen=True, kw_only=True):
 
 
 class ClaimedTick(Message, frozen=True, kw_only=True):
-    """A claim; when (process seconds) it was asked for, its candle closed, trust in it ends."""
+    """A claim and who asked for it; when (process seconds) it was asked for, its candle closed, trust in it ends."""
 
     claim: Claim
+    ask: Ask
     asked_at_s: float
     closed_at_s: float
     trusted_until_s: float
-    source: TickSource
 
 
 class EvaluateSlot(Message, frozen=True, kw_only=True):
@@ -138,7 +138,10 @@ class CandleClosed(Message, frozen=True, kw_only=True):
 
 
 class SeriesAdvanced(Message, frozen=True, kw_only=True):
-    """From MarketData to the Evaluator: the window of this series now reaches `close_time`."""
+    """From MarketData to the Evaluator: the window of this series now reaches `close_time`.
+
+    To the Scheduler where that candle has just closed: it asks for the runs of the series.
+    """
 
     series: Series
     close_time: datetime

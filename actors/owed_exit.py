@@ -22,7 +22,7 @@ from core.tick import MAX_ATTEMPTS as ATTEMPTS_PER_TICK
 from core.timeframe import Timeframe
 from exchanges.errors import ErrorKind
 from schema.ops import closing_side
-from schema.records import Claim, ExecutionStatus, TickSource
+from schema.records import Ask, Claim, ExecutionStatus, TickSource
 from schema.store import Store
 
 BACKOFF = Backoff(min_s=5.0, max_s=60.0)
@@ -158,10 +158,10 @@ class OwedExit:
         return Tick(
             due=ClaimedTick(
                 claim=claim,
+                ask=Ask(slot=order.slot, source=TickSource.TIMER, at=order.slot),
                 asked_at_s=lease.asked_at_s,
                 closed_at_s=lease.asked_at_s,
                 trusted_until_s=trusted_until(lease.asked_at_s, self._lease_s),
-                source=TickSource.TIMER,
             ),
             evaluation=Evaluation(
                 slot=order.slot,

@@ -120,7 +120,8 @@ def tick_row(
         status=status,
         signal=None if signal is None else signal.action.value,
         reason=None if reason is None else str(reason),
-        source=due.source,
+        source=due.ask.source,
+        asked_at=due.ask.at,
         scheduled_at=claim.slot,
         finished_at=finished_at,
         latency_ms=latency_ms,
@@ -166,5 +167,5 @@ def why(tick: Tick) -> Mapping[str, Any]:
         "score": signal.score,
         "indicators": dict(signal.indicators),
         "gate": "open" if tick.blocked is None else str(tick.blocked),
-        "source": tick.due.source.value,
+        "source": tick.due.ask.source.value,
     }

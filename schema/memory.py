@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -41,18 +41,22 @@ from schema.memory_tx import MemoryTx
 from schema.ops import LedgerOp, LedgerResult, OpRefused
 from schema.records import (
     Account,
+    Ask,
     Claim,
     ClockSettings,
     EquityPoint,
     Event,
     ExecutionStatus,
+    LostTrigger,
     Node,
     OpenPosition,
     Platform,
     RiskView,
     RunState,
     SlotReport,
+    TickPlace,
     TickRow,
+    TickSource,
     TickStatus,
     Trade,
 )
@@ -234,9 +238,19 @@ class MemoryStore:
         return self._atomic(lambda tx: adapter_recovered(tx, run_id))
 
     # -- slots ----------------------------------------------------------------------------------
-    def claim(self, run_ids: Sequence[RunId], *, slot: datetime, owner: str, ttl_s: float) -> list[Claim]:
+    def claim(
+        self,
+        run_ids: Sequence[RunId],
+        *,
+        slot: datetime,
+        owner: str,
+        ttl_s: float,
+        ask: Ask | None = None,
+    ) -> list[Claim]:
         with self._lock:
-            return self._slots.claim(run_ids, slot=slot, owner=owner, ttl_s=ttl_s, day=self._now().date())
+            return self._slots.claim(
+                run_ids, slot=slot, owner=owner, ttl_s=ttl_s, ask=ask, day=self._now().date()
+            )
 
     def acquire(self, run_id: RunId, *, owner: str, ttl_s: float) -> int | None:
         with self._lock:
@@ -288,10 +302,28 @@ class MemoryStore:
         status: str | None = None,
         since: datetime | None = None,
         slot: datetime | None = None,
+        source: TickSource | None = None,
+        before: TickPlace | None = None,
         limit: int = 50,
     ) -> list[TickRow]:
         with self._lock:
-            return self._slots.ticks(run_id=run_id, status=status, since=since, slot=slot, limit=limit)
+            return self._slots.ticks(
+                run_id=run_id,
+                status=status,
+                since=since,
+                slot=slot,
+                source=source,
+                before=before,
+                limit=limit,
+            )
+
+    def slot_counts(self, slot: datetime) -> Mapping[TickStatus, int]:
+        with self._lock:
+            return self._slots.slot_counts(slot)
+
+    def lost_triggers(self, ticks: Sequence[TickRow]) -> Mapping[TickPlace, Sequence[LostTrigger]]:
+        with self._lock:
+            return self._slots.lost_triggers(ticks)
 
     def tick_counts(self, run_id: RunId) -> Counter[tuple[TickStatus, str | None]]:
         """How many slots of the run ended with each (status, reason), for reports."""

@@ -13,7 +13,7 @@ from core.ids import ClientOrderId
 from core.order import Order
 from core.risk import DayRisk, RiskLimits, RiskState
 from core.run import Run
-from schema.records import Account, OpenPosition, TickRow, TickStatus
+from schema.records import Account, Ask, OpenPosition, TickRow, TickStatus
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -62,6 +62,7 @@ class RunRow:
 
     __slots__ = (
         "account",
+        "ask",
         "event_seq",
         "fence",
         "last_slot",
@@ -83,6 +84,7 @@ class RunRow:
         self.user = user
         self.account = account
         self.owner = ""
+        self.ask: Ask | None = None
         self.fence = 0
         self.locked_until = NEVER
         self.last_slot = run.last_slot

@@ -15,7 +15,18 @@ from schema.ledger import signal_payload
 from schema.memory_rows import NEVER, RunRow
 from schema.memory_tables import Tables
 from schema.memory_tx import MemoryTx
-from schema.records import Claim, ExecutionStatus, SlotReport, TickRow, TickStatus
+from schema.records import (
+    Ask,
+    Claim,
+    ExecutionStatus,
+    LostAsk,
+    LostTrigger,
+    SlotReport,
+    TickPlace,
+    TickRow,
+    TickSource,
+    TickStatus,
+)
 from schema.store import MAX_CLAIM_BATCH
 
 # Looked up once: an enum's member costs a replay more than the comparison it is for.
@@ -32,7 +43,14 @@ class MemorySlots:
         self.executions: Counter[ExecutionStatus] = Counter()
 
     def claim(
-        self, run_ids: Sequence[RunId], *, slot: datetime, owner: str, ttl_s: float, day: date
+        self,
+        run_ids: Sequence[RunId],
+        *,
+        slot: datetime,
+        owner: str,
+        ttl_s: float,
+        ask: Ask | None,
+        day: date,
     ) -> list[Claim]:
         if len(run_ids) > MAX_CLAIM_BATCH:
             raise RunnerError(f"{len(run_ids)} runs are more than one claim takes ({MAX_CLAIM_BATCH})")
@@ -47,7 +65,7 @@ class MemorySlots:
                 continue
             tables.fence += 1
             row.owner, row.fence, row.locked_until = owner, tables.fence, process + ttl_s
-            row.last_slot = slot
+            row.last_slot, row.ask = slot, ask
             claims.append(_claim(row, slot, previous, tables, day))
         return claims
 
@@ -98,6 +116,8 @@ class MemorySlots:
         for stored in report.candles:
             held = self._tables.candles.setdefault(stored.series, {})
             held.setdefault(stored.candle.open_time_ms, stored.candle)
+        for lost in report.lost:
+            self._note_lost(lost)
         for execution in report.executions:
             self.executions[execution.status] += 1
         return new, signals
@@ -121,6 +141,8 @@ class MemorySlots:
                 slot=row.last_slot,
                 status=TickStatus.ERROR,
                 reason=Reason.INTERRUPTED.value,
+                source=TickSource.TIMER if row.ask is None else row.ask.source,
+                asked_at=None if row.ask is None else row.ask.at,
                 scheduled_at=row.last_slot,
                 finished_at=now,
                 worker=row.owner,
@@ -143,6 +165,8 @@ class MemorySlots:
         status: str | None,
         since: datetime | None,
         slot: datetime | None,
+        source: TickSource | None,
+        before: TickPlace | None,
         limit: int,
     ) -> list[TickRow]:
         runs = self._tables.runs
@@ -153,10 +177,35 @@ class MemorySlots:
             for tick in row.ticks.values()
             if status in (None, tick.status)
             and slot in (None, tick.slot)
+            and source in (None, tick.source)
+            and (before is None or (tick.slot, tick.run_id) < before)
             and (since is None or tick.slot >= since)
         ]
-        found.sort(key=lambda tick: (tick.slot, tick.finished_at), reverse=True)
+        found.sort(key=lambda tick: (tick.slot, tick.run_id), reverse=True)
         return found[:limit]
+
+    def slot_counts(self, slot: datetime) -> Counter[TickStatus]:
+        rows = self._tables.runs.values()
+        return Counter(tick.status for row in rows if (tick := row.ticks.get(slot)) is not None)
+
+    def lost_triggers(self, ticks: Sequence[TickRow]) -> dict[TickPlace, list[LostTrigger]]:
+        found: dict[TickPlace, list[LostTrigger]] = {}
+        for tick in ticks:
+            place = (tick.slot, tick.run_id)
+            lost = [
+                LostTrigger(source=source, node=node, asked_at=at)
+                for (source, node), at in self._tables.lost_triggers.get(place, {}).items()
+                if (source, node) != (tick.source, tick.worker)
+            ]
+            if lost:
+                found[place] = sorted(lost, key=lambda ask: (ask.asked_at, ask.source, ask.node))
+        return found
+
+    def _note_lost(self, lost: LostAsk) -> None:
+        ask = lost.ask
+        for run_id in lost.run_ids:
+            noted = self._tables.lost_triggers.setdefault((ask.slot, run_id), {})
+            noted.setdefault((ask.source, lost.node), ask.at)
 
     def _keep(self, row: RunRow, tick: TickRow) -> bool:
         """False when the slot has its row already: the first one stays (I1)."""
@@ -172,6 +221,7 @@ class MemorySlots:
             # In bulk: taking a dictionary's oldest key again and again gets slower each time.
             for slot in list(islice(kept, self._tick_window)):
                 del kept[slot]
+                self._tables.lost_triggers.pop((slot, tick.run_id), None)
         return True
 
 

@@ -13,7 +13,7 @@ from core.market import Series
 from core.order import Leg, Order
 from core.risk import RiskLimits
 from schema.memory_rows import AccountRow, RunRow, UserRow
-from schema.records import Event, Trade
+from schema.records import Event, TickPlace, TickSource, Trade
 from schema.tx import FillRow
 
 
@@ -34,6 +34,7 @@ class Tables:
         self.trades: list[Trade] = []
         self.candles: dict[Series, dict[int, Candle]] = {}
         self.events: list[Event] = []
+        self.lost_triggers: dict[TickPlace, dict[tuple[TickSource, str], datetime]] = {}
         self.fence = 0
         self.kill_switch = False
         self.kill_switch_reason: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from core.market import Series
 from core.order import Order
 from core.risk import RiskLimits
 from core.run import Run, RunCommand, RunStatus
-from schema import pg_journal, pg_platform, pg_records, pg_settle, pg_slots
+from schema import pg_journal, pg_platform, pg_records, pg_settle, pg_slots, pg_ticks
 from schema.ledger import adapter_failed, adapter_recovered, command_run
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg_database import Connection, Database
@@ -22,17 +22,22 @@ from schema.pg_reads import PgReads
 from schema.pg_tx import PgTx
 from schema.records import (
     Account,
+    Ask,
     Claim,
     ClockSettings,
     EquityPoint,
     Event,
+    LostTrigger,
     Node,
     OpenPosition,
     Platform,
     RiskView,
     RunState,
     SlotReport,
+    TickPlace,
     TickRow,
+    TickSource,
+    TickStatus,
     Trade,
 )
 from schema.store import LIVE_NODE_S
@@ -145,11 +150,21 @@ class PgStore:
         return self._run(lambda c: adapter_recovered(self._tx(c), run_id))
 
     # -- slots ----------------------------------------------------------------------------------
-    def claim(self, run_ids: Sequence[RunId], *, slot: datetime, owner: str, ttl_s: float) -> list[Claim]:
-        limits = self._limits
-        return self._run(
-            lambda c: pg_slots.claim(c, run_ids, slot=slot, owner=owner, ttl_s=ttl_s, default_limits=limits)
-        )
+    def claim(
+        self,
+        run_ids: Sequence[RunId],
+        *,
+        slot: datetime,
+        owner: str,
+        ttl_s: float,
+        ask: Ask | None = None,
+    ) -> list[Claim]:
+        def claim(connection: Connection) -> list[Claim]:
+            return pg_slots.claim(
+                connection, run_ids, slot=slot, owner=owner, ttl_s=ttl_s, ask=ask, default_limits=self._limits
+            )
+
+        return self._run(claim)
 
     def acquire(self, run_id: RunId, *, owner: str, ttl_s: float) -> int | None:
         return self._run(lambda c: pg_slots.acquire(c, run_id, owner=owner, ttl_s=ttl_s))
@@ -183,11 +198,29 @@ class PgStore:
         status: str | None = None,
         since: datetime | None = None,
         slot: datetime | None = None,
+        source: TickSource | None = None,
+        before: TickPlace | None = None,
         limit: int = 50,
     ) -> list[TickRow]:
-        return self._run(
-            lambda c: pg_journal.ticks(c, run_id=run_id, status=status, since=since, slot=slot, limit=limit)
-        )
+        def ticks(connection: Connection) -> list[TickRow]:
+            return pg_ticks.ticks(
+                connection,
+                run_id=run_id,
+                status=status,
+                since=since,
+                slot=slot,
+                source=source,
+                before=before,
+                limit=limit,
+            )
+
+        return self._run(ticks)
+
+    def slot_counts(self, slot: datetime) -> Mapping[TickStatus, int]:
+        return self._run(lambda c: pg_ticks.slot_counts(c, slot))
+
+    def lost_triggers(self, ticks: Sequence[TickRow]) -> Mapping[TickPlace, Sequence[LostTrigger]]:
+        return self._run(lambda c: pg_ticks.lost_triggers(c, ticks))
 
     # -- orders, fills, risk --------------------------------------------------------------------
     def settle(self, ops: Sequence[LedgerOp]) -> list[LedgerResult]:

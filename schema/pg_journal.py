@@ -18,15 +18,16 @@ from core.signal import Action
 from core.timeframe import from_ms, to_ms
 from schema.ledger import signal_payload
 from schema.pg_database import SQL, Connection, Months
-from schema.pg_rows import Row, as_type, changed, fields, many, plain_json, value
-from schema.records import CandleRow, SlotReport, TickRow, TickStatus
+from schema.pg_rows import Row, changed, fields, many, plain_json, value
+from schema.pg_ticks import note_lost
+from schema.records import CandleRow, SlotReport, TickRow, TickSource, TickStatus
 
 _COPY_FROM_ROWS = 100
 """Below this many rows one INSERT is quicker than a COPY (docs: platform §2)."""
 
 _COPY_TYPES = (
     *("uuid", "text", "timestamptz", "text", "text", "text", "text"),
-    *("timestamptz", "timestamptz", "float8", "text", "int8"),
+    *("timestamptz", "timestamptz", "float8", "text", "int8", "timestamptz"),
 )
 _HOLD = Action.HOLD.value
 
@@ -44,6 +45,8 @@ def report(connection: Connection, months: Months, given: SlotReport) -> int:
     if given.candles:
         with connection.cursor() as cursor:
             cursor.executemany(SQL["insert_candle"], [_candle_fields(row) for row in given.candles])
+    if given.lost:
+        note_lost(connection, months, given.lost)
     _publish(connection, months, [tick for tick in new if tick.signal not in (None, _HOLD)])
     return len(new)
 
@@ -63,6 +66,8 @@ def close_interrupted(connection: Connection, months: Months, *, older_than_s: f
             status=TickStatus.ERROR,
             reason=Reason.INTERRUPTED.value,
             scheduled_at=row["slot"],
+            source=TickSource(row["source"] or TickSource.TIMER),
+            asked_at=row["asked_at"],
             finished_at=row["now"],
             worker=row["owner"],
             fence=row["fence"],
@@ -75,20 +80,6 @@ def close_interrupted(connection: Connection, months: Months, *, older_than_s: f
     new = _insert(connection, ticks)
     _finish(connection, ticks)
     return list(new)
-
-
-def ticks(
-    connection: Connection,
-    *,
-    run_id: RunId | None,
-    status: str | None,
-    since: datetime | None,
-    slot: datetime | None,
-    limit: int,
-) -> list[TickRow]:
-    named = {"run_id": run_id, "status": status, "since": since, "slot": slot, "limit": limit}
-    read = as_type(TickRow)
-    return [read(row) for row in many(connection, "list_ticks", named)]
 
 
 def _series_fields(series: Series) -> dict[str, object]:
@@ -157,6 +148,7 @@ def _copy(connection: Connection, rows: Sequence[TickRow]) -> None:
                     row.latency_ms,
                     row.worker,
                     row.fence,
+                    row.asked_at,
                 )
             )
 

@@ -13,7 +13,7 @@ from core.risk import DayRisk, RiskLimits, RiskState
 from core.run import RunStatus
 from schema.pg_database import SQL, Connection
 from schema.pg_rows import changed, value
-from schema.records import Claim
+from schema.records import Ask, Claim
 from schema.store import MAX_CLAIM_BATCH
 
 _ACTIVE = RunStatus.ACTIVE
@@ -27,6 +27,7 @@ def claim(
     slot: datetime,
     owner: str,
     ttl_s: float,
+    ask: Ask | None,
     default_limits: RiskLimits,
 ) -> list[Claim]:
     if len(run_ids) > MAX_CLAIM_BATCH:
@@ -34,6 +35,9 @@ def claim(
     if not run_ids:
         return []
     named = {"run_ids": list(run_ids), "slot": slot, "owner": owner, "ttl_s": ttl_s}
+    named |= (
+        {"source": None, "asked_at": None} if ask is None else {"source": str(ask.source), "asked_at": ask.at}
+    )
     with connection.cursor(binary=True) as cursor:
         rows = cursor.execute(SQL["claim_runs"], named).fetchall()
     risks = _Risks(default_limits)

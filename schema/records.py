@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -36,6 +36,30 @@ class TickSource(StrEnum):
     CANDLE = "candle"
     CRON = "cron"
     OPERATOR = "operator"
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """A source asks for `slot` at this market time; of several, the first claim wins and the others are noted."""
+
+    slot: datetime
+    source: TickSource
+    at: datetime
+
+
+class LostAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """`ask`, on this node, came too late for these runs: others had asked before."""
+
+    ask: Ask
+    node: str
+    run_ids: Sequence[RunId]
+
+
+class LostTrigger(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asked for a run's slot and lost, where and when."""
+
+    source: TickSource
+    node: str
+    asked_at: datetime
 
 
 class AccountKind(StrEnum):
@@ -96,7 +120,10 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TickRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One run in one slot, written once, at the end. `fence` 0: nothing was claimed (missed slots)."""
+    """One run in one slot, written once, at the end. `fence` 0: nothing was claimed (missed slots).
+
+    `asked_at`: when `source` asked, up to 2 s before the slot; None where nobody did.
+    """
 
     run_id: RunId
     user_id: UserId
@@ -110,6 +137,11 @@ class TickRow(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: float = 0.0
     worker: str = ""
     fence: int = 0
+    asked_at: datetime | None = None
+
+
+TickPlace = tuple[datetime, RunId]
+"""Slot and run: the key of a tick row, and where it stands in the order of its list."""
 
 
 class ExecutionStatus(StrEnum):
@@ -150,6 +182,7 @@ class SlotReport(msgspec.Struct, frozen=True, kw_only=True):
     ticks: tuple[TickRow, ...] = ()
     executions: tuple[ExecutionRow, ...] = ()
     candles: tuple[CandleRow, ...] = ()
+    lost: tuple[LostAsk, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

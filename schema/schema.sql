@@ -312,8 +312,11 @@ CREATE TABLE strategy_locks (
     last_status text,
     last_signal text,
     last_signal_at timestamp with time zone,
+    source text,
+    asked_at timestamp with time zone,
     CONSTRAINT strategy_locks_pkey PRIMARY KEY (run_id),
-    CONSTRAINT strategy_locks_run_id_fkey FOREIGN KEY (run_id) REFERENCES strategy_runs(id) ON DELETE CASCADE
+    CONSTRAINT strategy_locks_run_id_fkey FOREIGN KEY (run_id) REFERENCES strategy_runs(id) ON DELETE CASCADE,
+    CONSTRAINT strategy_locks_source_check CHECK ((source = ANY (ARRAY['timer'::text, 'candle'::text, 'cron'::text, 'operator'::text])))
 ) WITH (fillfactor=50);
 
 CREATE TABLE strategy_runs (
@@ -375,10 +378,21 @@ CREATE TABLE strategy_tick_runs (
     latency_ms double precision NOT NULL,
     worker text NOT NULL,
     fence bigint NOT NULL,
+    asked_at timestamp with time zone,
     CONSTRAINT strategy_tick_runs_pkey PRIMARY KEY (run_id, slot),
     CONSTRAINT strategy_tick_runs_signal_check CHECK ((signal = ANY (ARRAY['long'::text, 'short'::text, 'hold'::text, 'exit_long'::text, 'exit_short'::text]))),
     CONSTRAINT strategy_tick_runs_source_check CHECK ((source = ANY (ARRAY['timer'::text, 'candle'::text, 'cron'::text, 'operator'::text]))),
     CONSTRAINT strategy_tick_runs_status_check CHECK ((status = ANY (ARRAY['ok'::text, 'skipped'::text, 'blocked'::text, 'error'::text, 'missed'::text])))
+) PARTITION BY RANGE (slot);
+
+CREATE TABLE strategy_tick_triggers (
+    run_id uuid NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    source text NOT NULL,
+    node text NOT NULL,
+    asked_at timestamp with time zone NOT NULL,
+    CONSTRAINT strategy_tick_triggers_pkey PRIMARY KEY (run_id, slot, source, node),
+    CONSTRAINT strategy_tick_triggers_source_check CHECK ((source = ANY (ARRAY['timer'::text, 'candle'::text, 'cron'::text, 'operator'::text])))
 ) PARTITION BY RANGE (slot);
 
 CREATE TABLE strategy_versions (

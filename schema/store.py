@@ -7,7 +7,7 @@ One method is one transaction (decision 12). Methods block; actors call them on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -22,17 +22,22 @@ from core.run import Run, RunCommand, RunStatus
 from schema.ops import LedgerOp, LedgerResult
 from schema.records import (
     Account,
+    Ask,
     Claim,
     ClockSettings,
     EquityPoint,
     Event,
+    LostTrigger,
     Node,
     OpenPosition,
     Platform,
     RiskView,
     RunState,
     SlotReport,
+    TickPlace,
     TickRow,
+    TickSource,
+    TickStatus,
     Trade,
 )
 
@@ -121,11 +126,20 @@ class Store(Protocol):
     def adapter_recovered(self, run_id: RunId) -> Run: ...
 
     # -- slots ----------------------------------------------------------------------------------
-    def claim(self, run_ids: Sequence[RunId], *, slot: datetime, owner: str, ttl_s: float) -> list[Claim]:
+    def claim(
+        self,
+        run_ids: Sequence[RunId],
+        *,
+        slot: datetime,
+        owner: str,
+        ttl_s: float,
+        ask: Ask | None = None,
+    ) -> list[Claim]:
         """Claim the slot for up to MAX_CLAIM_BATCH active runs; those another has, or had, are left out.
 
         One statement: lease free or expired (process time) and slot > last slot → owner, new fence, last slot.
         MANUAL runs are claimed too: who may tick is the caller's affair; inactive runs are not.
+        `ask`: whose doing it is, kept for the row of a slot that is cut off.
         """
         ...
 
@@ -145,7 +159,7 @@ class Store(Protocol):
         """Write tick rows, last_run_at and executions; release leases by fence. Rows there already stay.
 
         Returns how many tick rows were new. Signals other than hold also become a `signals` row and an event.
-        Of a candle reported twice the first stays.
+        Of a candle reported twice the first stays; of a lost ask the first of a source and node.
         """
         ...
 
@@ -168,9 +182,22 @@ class Store(Protocol):
         status: str | None = None,
         since: datetime | None = None,
         slot: datetime | None = None,
+        source: TickSource | None = None,
+        before: TickPlace | None = None,
         limit: int = 50,
     ) -> list[TickRow]:
-        """Newest first."""
+        """Newest slot first, and by run within a slot; `before`: only what follows that place."""
+        ...
+
+    def slot_counts(self, slot: datetime) -> Mapping[TickStatus, int]:
+        """How many tick rows of the slot came to each status."""
+        ...
+
+    def lost_triggers(self, ticks: Sequence[TickRow]) -> Mapping[TickPlace, Sequence[LostTrigger]]:
+        """For each of these rows that has any: asks that came later and lost, the earliest first.
+
+        What the winner asked again on its own node is no loss.
+        """
         ...
 
     # -- orders, fills, risk --------------------------------------------------------------------

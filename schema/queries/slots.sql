@@ -8,14 +8,15 @@ WITH wanted AS MATERIALIZED (
     SELECT id, user_id, account_id, activated_at, version FROM strategy_runs
      WHERE id = ANY(%(run_ids)s) AND status = 'active'
 ), claimed AS (
-    INSERT INTO strategy_locks AS l (run_id, owner, fence, locked_until, last_slot)
+    INSERT INTO strategy_locks AS l (run_id, owner, fence, locked_until, last_slot, source, asked_at)
     SELECT id, %(owner)s, nextval('strategy_fence'),
-           clock_timestamp() + %(ttl_s)s * interval '1 second', %(slot)s
+           clock_timestamp() + %(ttl_s)s * interval '1 second', %(slot)s, %(source)s, %(asked_at)s
       FROM wanted ORDER BY id
     ON CONFLICT (run_id) DO UPDATE
        SET owner = excluded.owner, fence = nextval('strategy_fence'),
            locked_until = clock_timestamp() + %(ttl_s)s * interval '1 second',
-           previous_slot = l.last_slot, last_slot = excluded.last_slot
+           previous_slot = l.last_slot, last_slot = excluded.last_slot,
+           source = excluded.source, asked_at = excluded.asked_at
      WHERE l.locked_until <= clock_timestamp() AND (l.last_slot IS NULL OR l.last_slot < excluded.last_slot)
     RETURNING run_id, fence, previous_slot
 ), installation AS MATERIALIZED (
@@ -68,17 +69,17 @@ UPDATE strategy_locks SET locked_until = clock_timestamp() WHERE locked_until > 
 -- name: insert_ticks
 -- Stores tick rows that are not there yet and tells which those were. JSON is a fifth of the cost of arrays.
 INSERT INTO strategy_tick_runs (run_id, user_id, slot, status, signal, reason, source, scheduled_at, finished_at,
-                                latency_ms, worker, fence)
+                                latency_ms, worker, fence, asked_at)
 SELECT * FROM json_to_recordset(%(ticks)s::json)
     AS given (run_id uuid, user_id text, slot timestamptz, status text, signal text, reason text, source text,
-              scheduled_at timestamptz, finished_at timestamptz, latency_ms float8, worker text, fence bigint)
+              scheduled_at timestamptz, finished_at timestamptz, latency_ms float8, worker text, fence bigint, asked_at timestamptz)
 ON CONFLICT (run_id, slot) DO NOTHING
 RETURNING run_id, slot;
 
 -- name: copy_ticks
 -- Stores many tick rows at once; fails when one is there already.
 COPY strategy_tick_runs (run_id, user_id, slot, status, signal, reason, source, scheduled_at, finished_at,
-                         latency_ms, worker, fence) FROM STDIN (FORMAT BINARY);
+                         latency_ms, worker, fence, asked_at) FROM STDIN (FORMAT BINARY);
 
 -- name: finish_ticks
 -- Ends the leases of finished ticks by fence and notes what each run's tick came to; rows locked in order.
@@ -144,7 +145,8 @@ SELECT user_id, run_id, 'signal', %(at)s, payload
 
 -- name: interrupted_slots
 -- Claimed slots without a tick row whose lease ran out a while ago, locked.
-SELECT l.run_id, r.user_id, l.last_slot AS slot, l.fence, coalesce(l.owner, '') AS owner, runner_now() AS now
+SELECT l.run_id, r.user_id, l.last_slot AS slot, l.fence, coalesce(l.owner, '') AS owner, l.source, l.asked_at,
+       runner_now() AS now
   FROM strategy_locks l JOIN strategy_runs r ON r.id = l.run_id
  WHERE l.last_slot IS NOT NULL AND l.ticked_slot IS DISTINCT FROM l.last_slot
    AND l.locked_until <= clock_timestamp() - %(older_than_s)s * interval '1 second'
@@ -160,8 +162,30 @@ SELECT count(*) FROM run_rows r
 
 -- name: list_ticks
 -- Tick rows, newest first.
-SELECT run_id, user_id, slot, status, signal, reason, source, scheduled_at, finished_at, latency_ms, worker, fence
+SELECT run_id, user_id, slot, status, signal, reason, source, scheduled_at, finished_at, latency_ms, worker, fence,
+       asked_at
   FROM strategy_tick_runs
  WHERE (%(run_id)s::uuid IS NULL OR run_id = %(run_id)s) AND (%(status)s::text IS NULL OR status = %(status)s)
    AND (%(since)s::timestamptz IS NULL OR slot >= %(since)s) AND (%(slot)s::timestamptz IS NULL OR slot = %(slot)s)
- ORDER BY slot DESC, finished_at DESC, run_id LIMIT %(limit)s;
+   AND (%(source)s::text IS NULL OR source = %(source)s)
+   AND (%(before_slot)s::timestamptz IS NULL OR (slot, run_id) < (%(before_slot)s, %(before_run)s::uuid))
+ ORDER BY slot DESC, run_id DESC LIMIT %(limit)s;
+
+-- name: slot_counts
+-- What the ticks of a slot came to.
+SELECT status, count(*) FROM strategy_tick_runs WHERE slot = %(slot)s GROUP BY status;
+
+-- name: insert_lost_triggers
+-- Notes an ask that lost for many runs; the first of a source and node stays.
+INSERT INTO strategy_tick_triggers (run_id, slot, source, node, asked_at)
+SELECT run_id, %(slot)s, %(source)s, %(node)s, %(asked_at)s FROM unnest(%(run_ids)s::uuid[]) AS given (run_id)
+ON CONFLICT DO NOTHING;
+
+-- name: list_lost_triggers
+-- Asks that lost for these ticks, the earliest first; the winner's own repetitions are none.
+SELECT t.run_id, t.slot, t.source, t.node, t.asked_at
+  FROM unnest(%(run_ids)s::uuid[], %(slots)s::timestamptz[], %(sources)s::text[], %(nodes)s::text[])
+       AS won (run_id, slot, source, node)
+  JOIN strategy_tick_triggers t ON t.run_id = won.run_id AND t.slot = won.slot
+ WHERE (t.source, t.node) <> (won.source, won.node)
+ ORDER BY t.asked_at, t.source, t.node;

@@ -217,6 +217,7 @@ class World:
         status: TickStatus = TickStatus.OK,
         signal: str | None = "hold",
         reason: str | None = None,
+        **fields: Any,
     ) -> TickRow:
         slot = slot or self.slot
         return TickRow(
@@ -230,6 +231,7 @@ class World:
             finished_at=max(slot, self.now),
             worker="node-1",
             fence=fence,
+            **fields,
         )
 
     def report(self, run: Run, fence: int, slot: datetime | None = None, **fields: Any) -> int:
