@@ -15,10 +15,10 @@ from core.order import Leg, Order, OrderStatus
 from core.position import RoundTrip
 from core.risk import RiskLimits, RiskState
 from core.run import Run
-from schema.memory_rows import Undo
 from schema.memory_tables import Tables
 from schema.records import Account, Event, OpenPosition, Trade
 from schema.tx import FillRow
+from schema.undo import Undo
 
 _CAUSES = 3
 

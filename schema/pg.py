@@ -224,7 +224,7 @@ class PgStore:
 
     # -- orders, fills, risk --------------------------------------------------------------------
     def settle(self, ops: Sequence[LedgerOp]) -> list[LedgerResult]:
-        return self._run(lambda c: pg_settle.settle(c, self._tx(c), ops))
+        return self._run(lambda c: pg_settle.settle(c, self.database.months, self._limits, ops))
 
     def may_send(self, client_order_id: ClientOrderId, *, fence: int) -> Reason | None:
         return self._run(lambda c: pg_settle.may_send(c, client_order_id, fence=fence))

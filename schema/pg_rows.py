@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -117,6 +117,11 @@ def fields(struct: msgspec.Struct) -> Row:
 def plain_json(content: Mapping[str, Any]) -> Any:
     """What JSON can say of a mapping: decimals as text, times in ISO 8601, NaN as null."""
     return msgspec.json.decode(msgspec.json.encode(dict(content), enc_hook=_encode))
+
+
+def json_rows(rows: Sequence[Any]) -> str:
+    """Rows or structs for `json_to_recordset`, which takes the columns it names."""
+    return msgspec.json.encode(rows, enc_hook=_encode).decode()
 
 
 def _encode(content: Any) -> Any:

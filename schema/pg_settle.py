@@ -1,47 +1,40 @@
-"""The ledger's transaction on PostgreSQL: a savepoint for each operation, users in id order (decision 10)."""
+"""The ledger's transaction on PostgreSQL: a batch at once, or one operation after another, each in a savepoint."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import assert_never
+from collections.abc import Sequence
 
 import psycopg
 
 from core.errors import Reason, RunnerError
-from core.ids import ClientOrderId, UserId
+from core.ids import ClientOrderId
 from core.order import Order
+from core.risk import RiskLimits
 from schema.ledger import send_refusal, settle_one
-from schema.ops import (
-    EndLeg,
-    ExpirePause,
-    LedgerOp,
-    LedgerResult,
-    ObserveFill,
-    ObserveFunding,
-    ObserveOrder,
-    OpRefused,
-    ProposeIntent,
-    SimulateTrade,
-)
-from schema.pg_database import SQL, Connection, refusal
+from schema.ops import LedgerOp, LedgerResult, OpRefused
+from schema.pg_batch import NotLoaded, settle_batch
+from schema.pg_database import SQL, Connection, Months, refusal
+from schema.pg_prefetch import Wanted
 from schema.pg_rows import as_type, one, optional
 from schema.pg_tx import PgTx
 
-_NOBODY = UserId("")
 
-
-def settle(connection: Connection, tx: PgTx, ops: Sequence[LedgerOp]) -> list[LedgerResult]:
-    """Answers in the order asked. Operations of one user keep their order; users take turns by id."""
-    order = range(len(ops))
-    if len(ops) > 1:
-        owners = _owners(connection, ops)
-        order_by_user = sorted(order, key=owners.__getitem__)
-    else:
-        order_by_user = list(order)
+def settle(
+    connection: Connection, months: Months, default_limits: RiskLimits, ops: Sequence[LedgerOp]
+) -> list[LedgerResult]:
+    """Answers in the order asked. Users take turns by id, each one's operations in their order (decision 10)."""
+    try:
+        return settle_batch(connection, months, default_limits, ops)
+    except (NotLoaded, psycopg.IntegrityError, psycopg.DataError):
+        connection.rollback()
+        months.forget()
+    tx = PgTx(connection, months, default_limits)
+    wanted = Wanted(ops)
+    wanted.locate(connection)
     results: dict[int, LedgerResult] = {}
-    for index in order_by_user:
+    for index in sorted(range(len(ops)), key=lambda index: wanted.owner(ops[index])):
         results[index] = _savepoint(connection, tx, ops[index])
-    return [results[index] for index in order]
+    return [results[index] for index in range(len(ops))]
 
 
 def may_send(connection: Connection, client_order_id: ClientOrderId, *, fence: int) -> Reason | None:
@@ -64,30 +57,3 @@ def _savepoint(connection: Connection, tx: PgTx, op: LedgerOp) -> LedgerResult:
         tx.undone()
         # A constraint or trigger caught what the rules let through; the savepoint is undone.
         return OpRefused(sentence=f"the database refuses this: {refusal(error)}")
-
-
-def _owners(connection: Connection, ops: Sequence[LedgerOp]) -> list[UserId]:
-    """Whose rows each operation locks. Unknown ones come first and are refused by the ledger."""
-    order_ids = {op.client_order_id for op in ops if isinstance(op, ObserveOrder | EndLeg | ObserveFill)}
-    run_ids = {op.run_id for op in ops if isinstance(op, ObserveFill | ObserveFunding)}
-    owners: dict[object, UserId] = {}
-    for query, ids in (("order_owners", order_ids - {None}), ("run_owners", run_ids - {None})):
-        if ids:
-            owners |= connection.execute(SQL[query], {"ids": list(ids)}).fetchall()
-    return [_owner(op, owners) for op in ops]
-
-
-def _owner(op: LedgerOp, owners: Mapping[object, UserId]) -> UserId:
-    match op:
-        case ProposeIntent():
-            return op.order.user_id
-        case SimulateTrade() | ExpirePause():
-            return op.user_id
-        case ObserveOrder() | EndLeg():
-            return owners.get(op.client_order_id, _NOBODY)
-        case ObserveFill():
-            return owners.get(op.client_order_id or op.run_id, _NOBODY)
-        case ObserveFunding():
-            return owners.get(op.run_id, _NOBODY)
-        case _:
-            assert_never(op)

@@ -1,7 +1,8 @@
-"""What a transaction can do to rows. The orchestration in `ledger.py` is written once over this protocol.
+"""What a transaction can do to rows. The orchestration in `schema/ledger/` is written once over this protocol.
 
-`PgTx` speaks SQL on a connection in a transaction, `MemoryTx` works on dictionaries with an undo log. Locks are
-taken in the order of the methods: lease, run, account, user risk, order, event counter (decision 9).
+`PgTx` speaks SQL on a connection in a transaction, `BatchTx` works on rows of PostgreSQL loaded beforehand, `MemoryTx`
+on the memory store's. Locks are taken in the order of the methods: lease, run, account, user risk, order, event
+counter (decision 9).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class FillRow(msgspec.Struct, frozen=True, kw_only=True):
 
 class Tx(Protocol):
     def now(self) -> datetime:
-        """Market time of this transaction's statements (`runner_now()`), not frozen at its start."""
+        """Market time (`runner_now()`) as it is under the locks asked for so far, not frozen at the transaction's start."""
         ...
 
     def lease_holds(self, run_id: RunId, fence: int) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from schema.ledger.fills import observe_fill, observe_funding
+from schema.ledger.fills import adopted_id, funding_key, observe_fill, observe_funding
 from schema.ledger.intents import propose, send_refusal
 from schema.ledger.news import end_leg, observe_order
 from schema.ledger.payloads import PLATFORM_USER, signal_payload, switch_payload
@@ -32,7 +32,9 @@ __all__ = [
     "PLATFORM_USER",
     "adapter_failed",
     "adapter_recovered",
+    "adopted_id",
     "command_run",
+    "funding_key",
     "send_refusal",
     "settle_one",
     "signal_payload",

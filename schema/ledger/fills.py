@@ -100,7 +100,7 @@ def observe_funding(tx: Tx, op: ObserveFunding) -> FillSettled | OpRefused:
     held = tx.position(op.run_id)
     if held is None:
         raise RunnerError(f"funding {op.funding_id}: run {op.run_id} never had a position")
-    if held.position.is_flat or tx.fill_known(op.account_id, op.symbol, _funding_key(op)):
+    if held.position.is_flat or tx.fill_known(op.account_id, op.symbol, funding_key(op)):
         return _settled(held, account, order=None, duplicate=True)
     if not is_plausible(op.amount) or op.at > user.now + FUTURE_TOLERANCE:
         sentence = f"funding {op.funding_id} of {op.amount} at {op.at.isoformat()} cannot be"
@@ -132,7 +132,7 @@ def _peek(tx: Tx, op: ObserveFill) -> Order:
     held = tx.position(op.run_id)
     earlier = tx.attempts(op.run_id, op.fill.executed_at, op.venue_leg)
     return Order(
-        client_order_id=_adopted_id(op),
+        client_order_id=adopted_id(op),
         run_id=run.id,
         user_id=run.user_id,
         account_id=op.account_id,
@@ -151,7 +151,7 @@ def _peek(tx: Tx, op: ObserveFill) -> Order:
     )
 
 
-def _adopted_id(op: ObserveFill) -> ClientOrderId:
+def adopted_id(op: ObserveFill) -> ClientOrderId:
     """34 characters, a function of the execution; no id of ours starts like this with that length."""
     return ClientOrderId(f"a-{uuid5(op.account_id, f'{op.symbol}/{op.fill.trade_id}').hex}")
 
@@ -261,7 +261,7 @@ def _close_trade(tx: Tx, held: OpenPosition, trip: RoundTrip, leg: Leg, *, at: d
     )
 
 
-def _funding_key(op: ObserveFunding) -> str:
+def funding_key(op: ObserveFunding) -> str:
     """Funding shares the fills' uniqueness; no venue's trade id looks like this."""
     return f"funding:{op.funding_id}"
 
@@ -275,7 +275,7 @@ def _funding_row(op: ObserveFunding, held: OpenPosition) -> FillRow:
         user_id=held.user_id,
         client_order_id=None,
         fill=Fill(
-            trade_id=_funding_key(op),
+            trade_id=funding_key(op),
             side=OrderSide.BUY if position.quantity > 0 else OrderSide.SELL,
             quantity=position.size,
             price=position.entry_price,

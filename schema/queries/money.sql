@@ -76,14 +76,6 @@ SELECT o.user_id,
   FROM orders o JOIN accounts a ON a.id = o.account_id CROSS JOIN platform_settings p
  WHERE o.client_order_id = %(client_order_id)s;
 
--- name: order_owners
--- Whose orders these are.
-SELECT client_order_id, user_id FROM orders WHERE client_order_id = ANY(%(ids)s);
-
--- name: run_owners
--- Whose runs these are.
-SELECT id, user_id FROM strategy_runs WHERE id = ANY(%(ids)s);
-
 -- name: fill_known
 -- Whether a fill or funding is stored.
 SELECT EXISTS (SELECT FROM fills

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from core.risk import RiskLimits
 from schema.memory import MemoryStore
 from schema.memory_notifier import MemoryNotifier
-from schema.memory_rows import Undo
 from schema.records import SlotReport, TickStatus
+from schema.undo import Undo
 from tests.schema.conformance.world import START, HandClock, World
 
 
