@@ -36,7 +36,7 @@ class FillRow(msgspec.Struct, frozen=True, kw_only=True):
 
 class Tx(Protocol):
     def now(self) -> datetime:
-        """Market time (`runner_now()`) as it is under the locks asked for so far, not frozen at the transaction's start."""
+        """Market time (`runner_now()`) under the locks asked for so far, not frozen at the transaction's start."""
         ...
 
     def lease_holds(self, run_id: RunId, fence: int) -> bool:
