@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar
@@ -23,10 +23,12 @@ from schema.records import (
     Account,
     AccountKind,
     Event,
+    LostTrigger,
     Node,
     OpenPosition,
     Platform,
     RiskView,
+    TickPlace,
     TickRow,
     TickSource,
     TickStatus,
@@ -42,6 +44,7 @@ __all__ = [
     "DemoClock",
     "DemoTime",
     "Event",
+    "LostTrigger",
     "Node",
     "OpRefused",
     "OpenPosition",
@@ -58,6 +61,7 @@ __all__ = [
     "StoreUnavailable",
     "StrategyDetail",
     "StrategyView",
+    "TickPlace",
     "TickRow",
     "TickSource",
     "TickStatus",
@@ -183,9 +187,9 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlotOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """Tick rows of a slot when the answer was due, and how many runs were still undecided."""
+    """What the ticks of a slot had come to when the answer was due, and how many runs were still undecided."""
 
-    rows: tuple[TickRow, ...]
+    counts: Mapping[TickStatus, int]
     undecided: int
 
 
@@ -260,8 +264,8 @@ class Bridge:
                 break
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _POLL_LONGEST_S)
-        rows = await self.ask(lambda store: store.ticks(slot=slot, limit=MAX_SLOT_ROWS))
-        return SlotOutcome(rows=tuple(rows), undecided=undecided)
+        counts = await self.ask(lambda store: store.slot_counts(slot))
+        return SlotOutcome(counts=counts, undecided=undecided)
 
     def slot_due_now(self, grace_s: float) -> datetime | None:
         """The boundary that is due at this moment, if any: windows of 30 s at most never meet another one's."""
@@ -271,9 +275,6 @@ class Bridge:
     async def _tick_row(self, run_id: RunId, slot: datetime) -> TickRow | None:
         rows = await self.ask(lambda store: store.ticks(run_id=run_id, slot=slot, limit=1))
         return rows[0] if rows else None
-
-
-MAX_SLOT_ROWS: Final = 100_000
 
 
 def _now_s() -> float:

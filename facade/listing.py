@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
-from uuid import UUID
 
-import msgspec
-
-from core.ids import StrategyId, UserId
+from core.ids import UserId
 from core.position import ZERO
 from core.run import RunStatus, TradingMode
-from facade.bridge import ActorNode, Node, Platform, RunnerNumbers, RunSummary, StrategyDetail, StrategyView
-from facade.errors import bad_field
+from facade.bridge import (
+    ActorNode,
+    LostTrigger,
+    Node,
+    Platform,
+    RunnerNumbers,
+    RunSummary,
+    StrategyDetail,
+    StrategyView,
+    TickPlace,
+    TickRow,
+)
+from facade.cursor import cursor_text
 from facade.schemas import (
     CandlesShown,
     LagShown,
@@ -23,11 +28,9 @@ from facade.schemas import (
     StatusAnswer,
     StrategiesAnswer,
     StrategyAnswer,
+    TickRunsAnswer,
 )
-from facade.views import actor_counts, event_shown, next_slot, run_shown, strategy_shown
-
-Cursor = tuple[datetime, StrategyId]
-_MAX_CURSOR_CHARS: Final = 200
+from facade.views import actor_counts, event_shown, next_slot, run_shown, strategy_shown, tick_shown
 
 
 def strategies_answer(
@@ -40,7 +43,7 @@ def strategies_answer(
             strategy_shown(view.strategy, [summary.run for summary in unarchived(view)], viewer, now)
             for view in page
         ),
-        next_cursor=_cursor_text(page[-1]) if len(views) > limit else None,
+        next_cursor=cursor_text(page[-1].created_at, page[-1].strategy.id) if len(views) > limit else None,
     )
 
 
@@ -113,25 +116,14 @@ def status_answer(
     )
 
 
+def tick_runs_answer(
+    page: Sequence[TickRow], lost: Mapping[TickPlace, Sequence[LostTrigger]], *, more: bool
+) -> TickRunsAnswer:
+    return TickRunsAnswer(
+        ticks=tuple(tick_shown(row, lost.get((row.slot, row.run_id), ())) for row in page),
+        next_cursor=cursor_text(page[-1].slot, page[-1].run_id) if more else None,
+    )
+
+
 def unarchived(view: StrategyView) -> list[RunSummary]:
     return [summary for summary in view.runs if summary.run.status is not RunStatus.ARCHIVED]
-
-
-def read_cursor(text: str | None) -> Cursor | None:
-    """The place a page ended; ApiError 400 for a cursor of somebody else's making."""
-    if text is None:
-        return None
-    try:
-        plain = base64.urlsafe_b64decode(text[:_MAX_CURSOR_CHARS]).decode("ascii")
-        at, _, strategy_id = plain.partition("|")
-        created = msgspec.convert(at, datetime)
-        if created.tzinfo is None:
-            raise ValueError("a time without offset")
-        return created, StrategyId(UUID(strategy_id))
-    except (binascii.Error, UnicodeError, ValueError, msgspec.ValidationError) as error:
-        raise bad_field("cursor", "must be one that a page before gave") from error
-
-
-def _cursor_text(view: StrategyView) -> str:
-    plain = f"{view.created_at.isoformat()}|{view.strategy.id}"
-    return base64.urlsafe_b64encode(plain.encode("ascii")).decode("ascii")

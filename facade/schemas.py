@@ -125,7 +125,18 @@ class TickAnswer(Answer, frozen=True, kw_only=True):
     slot: datetime
 
 
+class LostTriggerShown(Shown, frozen=True, kw_only=True):
+    """A source that asked for the slot when another already had it; `lateMs` from the slot on."""
+
+    source: str
+    node: str
+    asked_at: datetime
+    late_ms: float
+
+
 class TickShown(Shown, frozen=True, kw_only=True):
+    """`source` asked first, `lateMs` after the slot (early claims: below 0); null where nobody asked."""
+
     tick_id: UUID
     run_id: RunId
     user_id: UserId
@@ -134,6 +145,9 @@ class TickShown(Shown, frozen=True, kw_only=True):
     signal: str | None
     reason: str | None
     source: str
+    asked_at: datetime | None
+    late_ms: float | None
+    lost_triggers: tuple[LostTriggerShown, ...]
     scheduled_at: datetime
     finished_at: datetime
     latency_ms: float
@@ -141,9 +155,10 @@ class TickShown(Shown, frozen=True, kw_only=True):
 
 
 class TickRunsAnswer(Answer, frozen=True, kw_only=True):
-    """Newest first."""
+    """Newest slot first."""
 
     ticks: tuple[TickShown, ...]
+    next_cursor: str | None = None
 
 
 class RiskAnswer(Answer, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -12,10 +12,11 @@ from core.definition import StrategyDefinition
 from core.ids import RunId, UserId
 from core.risk import risk_day
 from core.run import Run, ticks
-from facade.bridge import ActorNode, Event, RiskView, TickRow
+from facade.bridge import ActorNode, Event, LostTrigger, RiskView, TickRow
 from facade.schemas import (
     ActorCounts,
     EventShown,
+    LostTriggerShown,
     RiskAnswer,
     RunShown,
     StrategyShown,
@@ -43,7 +44,7 @@ def tick_answer(row: TickRow) -> TickAnswer:
     )
 
 
-def tick_shown(row: TickRow) -> TickShown:
+def tick_shown(row: TickRow, lost: Sequence[LostTrigger]) -> TickShown:
     return TickShown(
         tick_id=tick_id(row.run_id, row.slot),
         run_id=row.run_id,
@@ -53,11 +54,27 @@ def tick_shown(row: TickRow) -> TickShown:
         signal=row.signal,
         reason=row.reason,
         source=row.source.value,
+        asked_at=row.asked_at,
+        late_ms=None if row.asked_at is None else late_ms(row.slot, row.asked_at),
+        lost_triggers=tuple(
+            LostTriggerShown(
+                source=each.source.value,
+                node=each.node,
+                asked_at=each.asked_at,
+                late_ms=late_ms(row.slot, each.asked_at),
+            )
+            for each in lost
+        ),
         scheduled_at=row.scheduled_at,
         finished_at=row.finished_at,
         latency_ms=round(row.latency_ms, 3),
         worker=row.worker,
     )
+
+
+def late_ms(slot: datetime, asked_at: datetime) -> float:
+    """How long after the slot it was asked for; below 0 for early claims."""
+    return round((asked_at - slot) / timedelta(milliseconds=1), 3)
 
 
 def run_shown(run: Run, now: datetime) -> RunShown:

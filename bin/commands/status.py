@@ -105,7 +105,7 @@ def _print_run(answer: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from bin.commands.status_words import tick_words
+    from bin.commands.status_words import tick_words, trigger_words
 
     run, console = answer["run"], Console()
     console.print(f"Run {run['id']} of {run['userId']}: {run['status']}, {run['tradingMode']}", markup=False)
@@ -114,9 +114,9 @@ def _print_run(answer: Mapping[str, Any]) -> None:
     for sentence in answer["why"]:
         console.print(sentence, markup=False)
     if answer["ticks"]:
-        ticks = Table("Slot", "Came to", "Took", box=None, padding=(0, 2, 0, 0))
+        ticks = Table("Slot", "Came to", "Took", "Asked for by", box=None, padding=(0, 2, 0, 0))
         for tick in answer["ticks"]:
-            ticks.add_row(tick["slot"], tick_words(tick), f"{tick['latencyMs']:.0f} ms")
+            ticks.add_row(tick["slot"], tick_words(tick), f"{tick['latencyMs']:.0f} ms", trigger_words(tick))
         console.print(ticks)
 
 

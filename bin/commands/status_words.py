@@ -27,9 +27,20 @@ def tick_words(tick: Mapping[str, Any]) -> str:
     return f"{signal}, {status}{why}" if signal else f"{status}{why}"
 
 
+def trigger_words(tick: Mapping[str, Any]) -> str:
+    """Who asked for the slot, the winner first: `timer -2.0 s, then candle +0.1 s`; `nobody` for most missed ones."""
+    asked = [] if tick["status"] == "missed" else [_ask_words(tick["source"], tick["lateMs"])]
+    asked += [_ask_words(lost["source"], lost["lateMs"]) for lost in tick["lostTriggers"]]
+    return ", then ".join(asked) or "nobody"
+
+
 def gate_words(reason: str) -> str:
     """Why a user's entries are refused."""
     return f"entries blocked, {reason_text(reason).lower()}"
+
+
+def _ask_words(source: str, late_ms: float | None) -> str:
+    return source if late_ms is None else f"{source} {late_ms / 1_000:+.1f} s"
 
 
 def why_no_trade(

@@ -11,11 +11,21 @@ from core.ids import RunId, UserId
 from core.risk import gate
 from core.run import RunStatus
 from facade.access import Access
-from facade.bridge import OpRefused, RiskSettled, RiskView, SimulateTrade, SlotOutcome, TickStatus
+from facade.bridge import (
+    OpRefused,
+    RiskSettled,
+    RiskView,
+    SimulateTrade,
+    SlotOutcome,
+    Store,
+    TickSource,
+    TickStatus,
+)
+from facade.cursor import read_cursor
 from facade.decoding import Query, decode, read_body, within
 from facade.endpoint import Call, route
 from facade.errors import ApiError, not_found
-from facade.listing import status_answer
+from facade.listing import status_answer, tick_runs_answer
 from facade.routes.runs import execute_tick
 from facade.schemas import (
     ActorsAnswer,
@@ -30,10 +40,11 @@ from facade.schemas import (
     TickAnswer,
     TickRunsAnswer,
 )
-from facade.views import risk_answer, tick_shown
+from facade.views import risk_answer
 
 MAX_SIMULATED_USDT: Final = 1_000_000_000
 _STATUSES: Final = {status.value: status.value for status in TickStatus}
+_SOURCES: Final = {source.value: source for source in TickSource}
 
 
 async def cron(call: Call) -> CronAnswer:
@@ -78,16 +89,26 @@ async def status(call: Call) -> StatusAnswer:
 
 
 async def tick_runs(call: Call) -> TickRunsAnswer:
+    """The trigger ledger: a row per run and slot, with who asked first and who lost."""
     query = Query(call.request)
     limit, run_id = query.limit(), query.uuid("runId")
     wanted, since = query.choice("status", _STATUSES), query.time("since")
+    source, place = query.choice("source", _SOURCES), read_cursor(query.text("cursor"))
     query.done()
-    rows = await call.bridge.ask(
-        lambda store: store.ticks(
-            run_id=RunId(run_id) if run_id else None, status=wanted, since=since, limit=limit
+
+    def read(store: Store) -> TickRunsAnswer:
+        rows = store.ticks(
+            run_id=RunId(run_id) if run_id else None,
+            status=wanted,
+            since=since,
+            source=source,
+            before=None if place is None else (place[0], RunId(place[1])),
+            limit=limit + 1,
         )
-    )
-    return TickRunsAnswer(ticks=tuple(tick_shown(row) for row in rows))
+        page = rows[:limit]
+        return tick_runs_answer(page, store.lost_triggers(page), more=len(rows) > limit)
+
+    return await call.bridge.ask(read)
 
 
 async def simulate_trade_result(call: Call) -> RiskAnswer:
@@ -118,9 +139,9 @@ async def actors(call: Call) -> ActorsAnswer:
 
 
 def _summary(outcome: SlotOutcome) -> tuple[CronSummary, list[str]]:
-    count = Counter(row.status for row in outcome.rows)
+    count = Counter(outcome.counts)
     summary = CronSummary(
-        processed=len(outcome.rows) + outcome.undecided,
+        processed=count.total() + outcome.undecided,
         ran=count[TickStatus.OK],
         skipped=count[TickStatus.SKIPPED] + count[TickStatus.MISSED],
         blocked=count[TickStatus.BLOCKED],

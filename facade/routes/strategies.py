@@ -11,10 +11,11 @@ from core.run import Run, RunCommand
 from facade.access import Access
 from facade.bridge import StrategyDetail
 from facade.creation import carry_out, plan
+from facade.cursor import read_cursor
 from facade.decoding import Query, decode, decode_either_case, path_uuid
 from facade.endpoint import Call, Handler, route
 from facade.errors import ApiError, Detail, not_found
-from facade.listing import read_cursor, strategies_answer, strategy_answer, unarchived
+from facade.listing import strategies_answer, strategy_answer, unarchived
 from facade.routes.runs import COMMAND_FOR, VERBS, command, execute_tick
 from facade.schemas import (
     CreatedAnswer,
@@ -31,8 +32,9 @@ from facade.views import run_shown, strategy_shown
 
 async def list_strategies(call: Call) -> StrategiesAnswer:
     query = Query(call.request)
-    limit, before = query.limit(), read_cursor(query.text("cursor"))
+    limit, place = query.limit(), read_cursor(query.text("cursor"))
     query.done()
+    before = None if place is None else (place[0], StrategyId(place[1]))
     user_id, now = call.user_id, call.services.runner.market_now()
     views = await call.bridge.read(lambda reads: reads.strategies(user_id, limit=limit + 1, before=before))
     return strategies_answer(views, limit=limit, viewer=user_id, now=now)

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from bin.commands.main import main
-from bin.commands.status_words import tick_words, why_no_trade
+from bin.commands.status_words import tick_words, trigger_words, why_no_trade
 from core.definition import StrategyDefinition
 from core.ids import AccountId, RunId, StrategyId, UserId
 from core.run import Run, RunCommand
@@ -82,6 +82,27 @@ def test_a_tick_is_told_in_words(tick: dict[str, Any], words: str) -> None:
     assert tick_words(tick) == words
 
 
+CANDLE = {"source": "candle", "node": "node-1", "lateMs": 120.0}
+CRON = {"source": "cron", "node": "node-2", "lateMs": 1500.0}
+
+
+@pytest.mark.parametrize(
+    ("status", "late_ms", "lost", "words"),
+    [
+        ("ok", -2000.0, [], "timer -2.0 s"),
+        ("ok", -2000.0, [CANDLE, CRON], "timer -2.0 s, then candle +0.1 s, then cron +1.5 s"),
+        ("error", None, [CRON], "timer, then cron +1.5 s"),
+        ("missed", None, [], "nobody"),
+        ("missed", None, [CRON], "cron +1.5 s"),
+    ],
+)
+def test_who_asked_for_a_slot_is_told_in_words(
+    status: str, late_ms: float | None, lost: list[dict[str, Any]], words: str
+) -> None:
+    tick = {"status": status, "source": "timer", "lateMs": late_ms, "lostTriggers": lost}
+    assert trigger_words(tick) == words
+
+
 @pytest.mark.parametrize(
     ("run", "ticks", "status", "said"),
     [
@@ -142,6 +163,7 @@ def test_status_of_a_run_says_why_it_did_not_trade(
     shown = capsys.readouterr().out
     assert "A risk gate of alice is shut: paused after a loss limit." in shown
     assert "The strategy said hold at its last tick." in shown
+    assert "operator +0.5 s" in shown
     assert main(["status", str(run_id), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["run"]["id"], len(told["ticks"]), len(told["why"])) == (str(run_id), 1, 2)

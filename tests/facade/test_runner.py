@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from starlette.testclient import TestClient
 
+from core.ids import RunId, UserId
 from facade.bridge import Waits
 from schema.pg import PgStore
+from schema.records import SlotReport, TickRow, TickStatus
 from tests.facade.world import ADMIN, START, SmallRunner, as_user, client_of, go_live, make_settings
 
 ALICE = as_user("alice")
@@ -122,6 +125,62 @@ def test_tick_runs_are_filtered(client: TestClient, runner: SmallRunner) -> None
     assert count(status="blocked") == 0
     assert count(since="2026-03-10T12:05:00Z") == 1
     assert count(limit="1") == 1
+    assert count(source="cron") == 2
+    assert count(source="operator") == 1
+    assert count(source="candle") == 0
+
+
+def test_tick_runs_tell_who_asked_first_and_who_lost_i1(client: TestClient, runner: SmallRunner) -> None:
+    run_id = start_run(client)
+    client.post("/api/runner/cron", headers=ADMIN)
+    runner.execute_tick(RunId(UUID(run_id)), START)
+    [tick] = client.get("/api/runner/tick-runs", headers=ADMIN).json()["ticks"]
+    assert (tick["source"], tick["askedAt"], tick["lateMs"]) == ("cron", "2026-03-10T12:00:00.500000Z", 500)
+    assert tick["lostTriggers"] == [
+        {"source": "operator", "node": "node-1", "askedAt": "2026-03-10T12:00:00.500000Z", "lateMs": 500}
+    ]
+
+
+def test_a_missed_slot_has_nobody_who_asked(client: TestClient, runner: SmallRunner) -> None:
+    run_id = start_run(client)
+    missed = TickRow(
+        run_id=RunId(UUID(run_id)),
+        user_id=UserId("alice"),
+        slot=START,
+        status=TickStatus.MISSED,
+        reason="down",
+        scheduled_at=START,
+        finished_at=START,
+    )
+    runner.store.report(SlotReport(ticks=(missed,)))
+    [tick] = client.get("/api/runner/tick-runs", headers=ADMIN).json()["ticks"]
+    assert (tick["reason"], tick["askedAt"], tick["lateMs"], tick["lostTriggers"]) == ("down", None, None, [])
+
+
+def test_tick_runs_come_in_pages(client: TestClient, runner: SmallRunner) -> None:
+    for user in ("alice", "bob", "carol"):
+        start_run(client, user)
+    for minutes in (0, 5):
+        runner.now = START + timedelta(minutes=minutes)
+        client.post("/api/runner/cron", headers=ADMIN)
+    url = "/api/runner/tick-runs"
+    whole = client.get(url, headers=ADMIN).json()
+    assert (len(whole["ticks"]), whole["nextCursor"]) == (6, None)
+    paged, cursor = [], None
+    for size in (2, 2, 2):
+        params = {"limit": "2", "status": "ok"} | ({"cursor": cursor} if cursor else {})
+        page = client.get(url, params=params, headers=ADMIN).json()
+        assert len(page["ticks"]) == size
+        paged += page["ticks"]
+        cursor = page["nextCursor"]
+    assert (paged, cursor) == (whole["ticks"], None)
+
+
+@pytest.mark.parametrize("query", ["cursor=mine", "source=nobody", "cursor=MjAyNi0wMS0wMVQwMDowMDowMA=="])
+def test_a_cursor_or_source_of_the_callers_making_is_400(client: TestClient, query: str) -> None:
+    answer = client.get(f"/api/runner/tick-runs?{query}", headers=ADMIN)
+    assert answer.status_code == 400
+    assert answer.json()["details"][0]["field"] == query.partition("=")[0]
 
 
 def test_status_shows_the_runner_at_a_glance(client: TestClient) -> None:

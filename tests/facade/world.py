@@ -20,7 +20,7 @@ from facade.bridge import ActorNode, DemoTime
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg import PgStore
 from schema.pg_reads import PgReads
-from schema.records import Node, SlotReport, TickRow, TickSource, TickStatus
+from schema.records import Ask, LostAsk, Node, SlotReport, TickRow, TickSource, TickStatus
 from schema.store import StoreUnavailable
 
 SECRET = "a-secret-of-the-tests-with-enough-bytes"
@@ -119,7 +119,8 @@ class SmallRunner:
         return self._demo
 
     def _tick(self, run_ids: list[RunId], slot: datetime, source: TickSource) -> None:
-        claims = self.store.claim(run_ids, slot=slot, owner=WORKER, ttl_s=120)
+        ask = Ask(slot=slot, source=source, at=slot + timedelta(milliseconds=500))
+        claims = self.store.claim(run_ids, slot=slot, owner=WORKER, ttl_s=120, ask=ask)
         ticks = [
             TickRow(
                 run_id=claim.run_id,
@@ -133,10 +134,13 @@ class SmallRunner:
                 latency_ms=1.25,
                 worker=WORKER,
                 fence=claim.fence,
+                asked_at=ask.at,
             )
             for claim in claims
         ]
-        self.store.report(SlotReport(ticks=tuple(ticks)))
+        won = {claim.run_id for claim in claims}
+        lost = LostAsk(ask=ask, node=WORKER, run_ids=[run_id for run_id in run_ids if run_id not in won])
+        self.store.report(SlotReport(ticks=tuple(ticks), lost=(lost,)))
 
 
 def make_settings(**values: str) -> Settings:
