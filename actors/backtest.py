@@ -1,98 +1,55 @@
-"""The backtest: the whole actor system on a virtual clock over stored candles, with the in-memory store."""
+"""The backtest: by the fast path where it serves, else the whole actor system on a virtual clock over the candles."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
-from uuid import UUID
 
-import msgspec
-
+from actors.backtest_result import (
+    ACCOUNT_ID,
+    NO_GATES,
+    RUN_ID,
+    BacktestRequest,
+    BacktestResult,
+    BacktestSignal,
+    Progress,
+    ReplayPath,
+    Span,
+    account_of,
+    definition_of,
+    run_of,
+    span_of,
+)
 from actors.evaluator import prepare
+from actors.fast_path.replay import fast_replay
+from actors.fast_path.unserved import Unserved
 from actors.feed import HeldFeed, rules_of
+from actors.journal import Flush
 from actors.runtime.deterministic import VirtualClock
 from actors.runtime.process_time import process_s
 from actors.runtime.system import ActorSystem
 from actors.system import Options, Parts, start
-from core.candles import CandleColumns
 from core.definition import StrategyDefinition
-from core.errors import RunnerError
-from core.ids import AccountId, NodeId, RunId, StrategyId, UserId
+from core.ids import NodeId
 from core.risk import RiskLimits
-from core.run import Run, RunCommand, RunSettings
+from core.run import RunCommand
 from core.timeframe import Timeframe, to_ms
 from exchanges.feeds.base import CandleSource
 from schema.memory import MemoryStore
-from schema.records import Account, EquityPoint, ExecutionStatus, OpenPosition, SlotReport, Trade
+from schema.records import ExecutionStatus, SlotReport
+
+__all__ = [
+    "NO_GATES",
+    "BacktestRequest",
+    "BacktestResult",
+    "BacktestSignal",
+    "Progress",
+    "ReplayPath",
+    "run_backtest",
+]
 
 STRIDES = 200
 ALL = 1 << 60
 TICKS_KEPT = 1_000
-MAX_LEVERAGE = 125
-STRATEGY_ID = StrategyId(UUID(int=1))
-ACCOUNT_ID = AccountId(UUID(int=2))
-RUN_ID = RunId(UUID(int=3))
-
-NO_GATES = RiskLimits(
-    daily_max_loss_usdt=Decimal(10) ** 15,
-    max_trades_per_day=10**9,
-    max_consecutive_losses=10**9,
-    cooldown_after_trade_s=Decimal(0),
-    pause_duration_min=Decimal(1),
-)
-
-Progress = Callable[[int, int], None]
-"""Called with (slots done, slots in all), at most a few hundred times a run."""
-
-
-class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What to replay. `limits` None: no risk gates. `start`, `end` None: all the source has."""
-
-    template: str
-    symbol: str
-    timeframe: Timeframe
-    parameters: Mapping[str, int | float | bool | str] = {}
-    start: datetime | None = None
-    end: datetime | None = None
-    settings: RunSettings = RunSettings()
-    limits: RiskLimits | None = RiskLimits()
-    taker_fee_pct: Decimal = Decimal("0.04")
-    maker_fee_pct: Decimal = Decimal("0.02")
-    slippage_pct: Decimal = Decimal(0)
-    participation_pct: Decimal = Decimal(100)
-    user_id: UserId = UserId("backtest")
-
-
-class BacktestSignal(msgspec.Struct, frozen=True):
-    """What the strategy answered at a slot, before the run's direction and gates; holds are left out."""
-
-    slot: datetime
-    action: str
-
-
-class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`ticks` counts tick rows by (status, reason); `funding_known`: the source had a funding series."""
-
-    request: BacktestRequest
-    origin: str
-    candles: CandleColumns
-    signals: tuple[BacktestSignal, ...]
-    trades: tuple[Trade, ...]
-    equity: tuple[EquityPoint, ...]
-    ticks: Mapping[tuple[str, str], int]
-    open_position: OpenPosition | None
-    funding_known: bool
-    run_slots: int
-    seconds: float
-
-
-class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """What is replayed: slots from first to last, and the candles loaded for them (warm-up included)."""
-
-    first_slot: datetime
-    last_slot: datetime
-    loaded: tuple[datetime, datetime]
 
 
 class RecordingStore(MemoryStore):
@@ -110,12 +67,33 @@ class RecordingStore(MemoryStore):
 
 
 def run_backtest(
-    request: BacktestRequest, source: CandleSource, *, progress: Progress | None = None
+    request: BacktestRequest,
+    source: CandleSource,
+    *,
+    path: ReplayPath = ReplayPath.AUTO,
+    progress: Progress | None = None,
 ) -> BacktestResult:
-    """Replay `request` over `source`. Raises RunnerError sentences for what cannot be replayed."""
+    """Replay `request` over `source`. Raises RunnerError sentences for what cannot be replayed.
+
+    `path` AUTO: the fast one where it serves the request, else the actors; FAST raises where it does not.
+    """
+    if path is ReplayPath.ACTORS:
+        return replay_by_actors(request, source, progress, why="asked for")
+    try:
+        return fast_replay(request, source)
+    except Unserved as unserved:
+        if path is ReplayPath.FAST:
+            raise
+        return replay_by_actors(request, source, progress, why=str(unserved))
+
+
+def replay_by_actors(
+    request: BacktestRequest, source: CandleSource, progress: Progress | None, *, why: str
+) -> BacktestResult:
+    """Every slot through the whole system. `why`: what speaks against the fast path."""
     began_s = process_s()
-    definition = _definition(request, source)
-    span = _span(request, source, prepare(definition).lookback)
+    definition = definition_of(request, source)
+    span = span_of(request, source, prepare(definition).lookback)
     columns = source.candles(request.symbol, request.timeframe, *span.loaded)
     clock = VirtualClock(span.first_slot - request.timeframe.delta / 2)
     store = RecordingStore(clock, request.limits or NO_GATES)
@@ -148,6 +126,8 @@ def run_backtest(
         funding_known=bool(source.funding(request.symbol)),
         run_slots=slots,
         seconds=process_s() - began_s,
+        path=ReplayPath.ACTORS,
+        path_reason=why,
     )
 
 
@@ -162,68 +142,16 @@ def _replay(system: ActorSystem, span: Span, timeframe: Timeframe, progress: Pro
             raise system.failure
         if progress is not None:
             progress(done, slots)
+    system.ref("journal").tell(Flush())
+    system.virtual.run_until_idle()
     return slots
-
-
-def _definition(request: BacktestRequest, source: CandleSource) -> StrategyDefinition:
-    return StrategyDefinition(
-        id=STRATEGY_ID,
-        owner_id=request.user_id,
-        name=request.template,
-        template=request.template,
-        parameters=request.parameters,
-        symbol=request.symbol,
-        timeframe=request.timeframe,
-        venue=source.venue,
-        market=source.market(request.symbol).value,
-    )
-
-
-def _span(request: BacktestRequest, source: CandleSource, lookback: int) -> Span:
-    timeframe = request.timeframe
-    coverage = source.coverage(request.symbol, timeframe)
-    if coverage is None:
-        raise RunnerError(f"There are no {timeframe} candles of {request.symbol}.")
-    start = coverage.start if request.start is None else request.start
-    end = coverage.end if request.end is None else request.end
-    held = f"{coverage.start:%Y-%m-%d %H:%M} to {coverage.end:%Y-%m-%d %H:%M} UTC"
-    if start >= end:
-        raise RunnerError(f"The range starts at {start:%Y-%m-%d %H:%M}, which is not before its end.")
-    if start >= coverage.end or end <= coverage.start:
-        raise RunnerError(f"The range lies outside the {request.symbol} candles, which cover {held}.")
-    first = timeframe.next_close(max(start, coverage.start))
-    last = timeframe.floor(min(end, coverage.end))
-    if last < first:
-        raise RunnerError(f"The range holds no whole {timeframe} candle; the candles cover {held}.")
-    # What lies further back no window shows; a source may hold far more than can be loaded.
-    oldest = max(coverage.start, first - timeframe.delta * (lookback + 1))
-    return Span(first_slot=first, last_slot=last, loaded=(oldest, last))
 
 
 def _seed(store: MemoryStore, request: BacktestRequest, definition: StrategyDefinition) -> None:
     """One user, one portfolio, one active run."""
     store.create_strategy(definition)
-    account = Account(
-        id=ACCOUNT_ID,
-        user_id=request.user_id,
-        name="backtest",
-        bankroll=request.settings.capital,
-        balance=request.settings.capital,
-        maker_fee_pct=request.maker_fee_pct,
-        taker_fee_pct=request.taker_fee_pct,
-        slippage_pct=request.slippage_pct,
-        participation_pct=request.participation_pct,
-        max_leverage=MAX_LEVERAGE,
-    )
-    store.create_account(account)
-    run = Run(
-        id=RUN_ID,
-        user_id=request.user_id,
-        strategy=definition,
-        account_id=ACCOUNT_ID,
-        settings=request.settings,
-    )
-    store.create_run(run)
+    store.create_account(account_of(request))
+    store.create_run(run_of(request, definition))
     store.command(RUN_ID, RunCommand.START, by="backtest")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -30,7 +30,9 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
         if self.max_trades_per_day < 0:
             problems.append(f"MAX_TRADES_PER_DAY must not be negative, not {self.max_trades_per_day}")
         if not (self.cooldown_after_trade_s.is_finite() and self.cooldown_after_trade_s >= 0):
-            problems.append(f"COOLDOWN_AFTER_TRADE_SEC must not be negative, not {self.cooldown_after_trade_s}")
+            problems.append(
+                f"COOLDOWN_AFTER_TRADE_SEC must not be negative, not {self.cooldown_after_trade_s}"
+            )
         if not (self.pause_duration_min.is_finite() and self.pause_duration_min >= 1):
             problems.append(f"PAUSE_DURATION_MIN must be at least 1, not {self.pause_duration_min}")
         if problems:
@@ -93,9 +95,24 @@ def gate(state: RiskState, limits: RiskLimits, now: datetime) -> Reason | None:
         return Reason.CONSECUTIVE_LOSSES
     if day.trades >= limits.max_trades_per_day:
         return Reason.MAX_TRADES
-    if state.last_trade_at is not None and now - state.last_trade_at < _seconds(limits.cooldown_after_trade_s):
+    if state.last_trade_at is not None and now - state.last_trade_at < _seconds(
+        limits.cooldown_after_trade_s
+    ):
         return Reason.COOLDOWN
     return None
+
+
+def shut_until(state: RiskState, limits: RiskLimits, now: datetime, reason: Reason) -> datetime | None:
+    """How long `gate`, which answered `reason` at `now`, goes on with it if nothing happens; None: for good."""
+    match reason:
+        case Reason.PAUSED:
+            return state.paused_until
+        case Reason.DAILY_LOSS | Reason.MAX_TRADES:
+            return datetime.combine(risk_day(now) + timedelta(days=1), time(), tzinfo=UTC)
+        case Reason.COOLDOWN if state.last_trade_at is not None:
+            return state.last_trade_at + _seconds(limits.cooldown_after_trade_s)
+        case _:
+            return None
 
 
 def gate_later_attempt(state: RiskState, limits: RiskLimits, now: datetime) -> Reason | None:
@@ -129,7 +146,8 @@ def reserve(state: RiskState, now: datetime) -> RiskState:
     """RESERVE: an entry intent commits."""
     day = state.day(now)
     return msgspec.structs.replace(
-        _with_day(state, risk_day(now), msgspec.structs.replace(day, trades=day.trades + 1)), last_trade_at=now
+        _with_day(state, risk_day(now), msgspec.structs.replace(day, trades=day.trades + 1)),
+        last_trade_at=now,
     )
 
 
@@ -145,7 +163,9 @@ def release(state: RiskState, day_of: date) -> RiskState:
     return _with_day(state, day_of, msgspec.structs.replace(day, trades=max(0, day.trades - 1)))
 
 
-def fill(state: RiskState, limits: RiskLimits, *, delta: Decimal, executed_at: datetime, now: datetime) -> RiskChange:
+def fill(
+    state: RiskState, limits: RiskLimits, *, delta: Decimal, executed_at: datetime, now: datetime
+) -> RiskChange:
     """FILL: realised PnL net of commission, on the day of execution; today's crossing of the limit pauses."""
     day_of = risk_day(executed_at)
     before = state.days.get(day_of, EMPTY_DAY)

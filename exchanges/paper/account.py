@@ -111,16 +111,8 @@ class PaperAccount:
         return max(ZERO, needed - free) if value else ZERO
 
     def fill(self, order: Order, match: Match, at: datetime, *, filled_before: Decimal) -> Execution:
-        """Books a fill of `order`. Its trade id follows from order and time, so that a repeat deduplicates."""
-        fill = Fill(
-            trade_id=f"{order.client_order_id}.{to_ms(at)}",
-            side=order.side,
-            quantity=match.quantity,
-            price=match.price,
-            commission=self.terms.commission(match.quantity * match.price, maker=match.maker),
-            executed_at=at,
-            maker=match.maker,
-        )
+        """Books a fill of `order`."""
+        fill = order_fill(order, match, at, self.terms)
         held = self._held.get(order.symbol)
         applied = apply_fill(self.position(order.symbol), fill)
         self.balance += applied.realised
@@ -139,32 +131,19 @@ class PaperAccount:
         """Books the venue's own closing of the whole position: stop, target or liquidation, as a taker."""
         held = self._held.pop(symbol)
         position = held.holding.position
-        assert position.opened_at is not None
-        side = OrderSide.SELL if position.quantity > 0 else OrderSide.BUY
-        price = self._rules[symbol].price(touch.price, against_taker(side))
-        fill = Fill(
-            trade_id=f"{touch.leg}.{to_ms(position.opened_at)}.{to_ms(at)}",
-            side=side,
-            quantity=position.size,
-            price=price,
-            commission=self.terms.commission(position.size * price, maker=False),
-            executed_at=at,
-        )
+        fill = closing_fill(position, touch, at, terms=self.terms, rules=self._rules[symbol])
         self.balance += apply_fill(position, fill).realised
         return Execution(symbol=symbol, fill=fill, venue_leg=Leg(touch.leg))
 
     def fund(self, symbol: str, at: datetime, *, rate: Decimal, mark: Decimal) -> FundingPaid | None:
-        """Settles funding on a position held before `at`: longs pay `rate` of its value at the mark, shorts get it.
-
-        Source: the USDⓈ-M funding fee, nominal value of positions × funding rate. Once per symbol and time.
-        """
+        """Settles funding on a position held before `at`, once per symbol and time."""
         held, funded = self._held.get(symbol), self._funded.get(symbol)
         if held is None or (funded is not None and funded >= at):
             return None
         position = held.holding.position
-        if position.opened_at is None or position.opened_at >= at:
+        amount = funding_amount(position, at, rate=rate, mark=mark)
+        if amount is None:
             return None
-        amount = -position.quantity * mark * rate
         self._funded[symbol] = at
         applied = apply_funding(position, amount)
         self.balance += applied.realised
@@ -184,6 +163,46 @@ class PaperAccount:
         held = self._held[holding.symbol] = _Held(holding, set_)
         if checked_ms is not None:
             held.checked_ms = checked_ms
+
+
+def order_fill(order: Order, match: Match, at: datetime, terms: Terms) -> Fill:
+    """A fill of `order`. Its trade id follows from order and time, so that a repeat deduplicates."""
+    return Fill(
+        trade_id=f"{order.client_order_id}.{to_ms(at)}",
+        side=order.side,
+        quantity=match.quantity,
+        price=match.price,
+        commission=terms.commission(match.quantity * match.price, maker=match.maker),
+        executed_at=at,
+        maker=match.maker,
+    )
+
+
+def closing_fill(
+    position: Position, touch: Touched, at: datetime, *, terms: Terms, rules: SymbolRules
+) -> Fill:
+    """The venue's own closing of a whole open position: stop, target or liquidation, as a taker."""
+    assert position.opened_at is not None
+    side = OrderSide.SELL if position.quantity > 0 else OrderSide.BUY
+    price = rules.price(touch.price, against_taker(side))
+    return Fill(
+        trade_id=f"{touch.leg}.{to_ms(position.opened_at)}.{to_ms(at)}",
+        side=side,
+        quantity=position.size,
+        price=price,
+        commission=terms.commission(position.size * price, maker=False),
+        executed_at=at,
+    )
+
+
+def funding_amount(position: Position, at: datetime, *, rate: Decimal, mark: Decimal) -> Decimal | None:
+    """USDT settled at `at`: longs pay `rate` of their value at the mark, shorts get it; None: not held before.
+
+    Source: the USDⓈ-M funding fee, nominal value of positions × funding rate.
+    """
+    if position.opened_at is None or position.opened_at >= at:
+        return None
+    return -position.quantity * mark * rate
 
 
 def _opened(order: Order, position: Position, at: datetime) -> Holding:

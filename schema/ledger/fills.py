@@ -117,6 +117,11 @@ def observe_funding(tx: Tx, op: ObserveFunding) -> FillSettled | OpRefused:
     return replace(_settled(after, account, order=None, duplicate=False), pause=user.pause)
 
 
+def exit_reason(leg: Leg) -> str:
+    """Why a trade ended, told from the leg whose fill ended it."""
+    return _EXIT_REASONS.get(leg, leg.value)
+
+
 def _peek(tx: Tx, op: ObserveFill) -> Order:
     """Our order, or the one that adopts what the venue did to a run's position."""
     if op.client_order_id is not None:
@@ -250,14 +255,14 @@ def _charge(user: UserRisk, applied: Applied, *, executed_at: datetime) -> None:
 
 
 def _close_trade(tx: Tx, held: OpenPosition, trip: RoundTrip, leg: Leg, *, at: datetime) -> None:
-    exit_reason = _EXIT_REASONS.get(leg, leg.value)
-    tx.insert_trade(held, trip, exit_reason=exit_reason)
+    reason = exit_reason(leg)
+    tx.insert_trade(held, trip, exit_reason=reason)
     tx.append_event(
         user_id=held.user_id,
         run_id=held.run_id,
         type="trade.closed",
         at=at,
-        payload=trade_payload(held.symbol, trip, exit_reason=exit_reason),
+        payload=trade_payload(held.symbol, trip, exit_reason=reason),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import talib
 
-from actors.backtest import BacktestRequest, BacktestResult, run_backtest
+from actors.backtest import BacktestRequest, BacktestResult, ReplayPath, run_backtest
 from core.candles import CandleColumns
 from core.market import Market, Series
 from core.risk import RiskLimits
@@ -79,7 +79,7 @@ def replay(data: CandleColumns, *, limits: RiskLimits | None) -> BacktestResult:
         taker_fee_pct=FEE_PCT,
         slippage_pct=SLIPPAGE_PCT,
     )
-    return run_backtest(request, source)
+    return run_backtest(request, source, path=ReplayPath.ACTORS)
 
 
 def rsi_actions(close: list[float]) -> list[int]:

@@ -1,0 +1,206 @@
+"""What a run's fills and funding leave behind: position, money, risk, trades. Ledger and paper account in one.
+
+Every rule is the actors': position arithmetic and risk from `core`, prices and triggers from the paper venue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from uuid import uuid5
+
+import msgspec
+
+from actors.fast_path.unserved import Unserved
+from core import risk
+from core.candles import Candle
+from core.errors import Reason
+from core.market import SymbolRules
+from core.order import Leg, Order
+from core.position import FLAT, Applied, Fill, apply_fill, apply_funding, is_plausible
+from core.protection import protection_of
+from core.risk import RiskChange, RiskLimits, RiskState, risk_day
+from core.run import Run
+from core.sizing import Money, margin_and_fee
+from core.timeframe import EPOCH, from_ms
+from exchanges.feeds.base import FundingRate
+from exchanges.paper.account import closing_fill, funding_amount
+from exchanges.paper.book import Triggers, exact, quiet_range, touched, triggers
+from exchanges.paper.terms import Terms
+from schema.ledger.fills import exit_reason
+from schema.records import Account, EquityPoint, OpenPosition, Trade
+
+_INSIDE_MS = 1
+_DAYS_KEPT = 2
+"""A fill belongs to the risk day it was executed on: today's, or yesterday's by a millisecond."""
+
+
+class Books:
+    """One run on one account. Moments are market time; `now` is when the ledger hears of what happened."""
+
+    def __init__(
+        self, *, run: Run, account: Account, terms: Terms, rules: SymbolRules, limits: RiskLimits
+    ) -> None:
+        self.run = run
+        self.rules = rules
+        self.terms = terms
+        self.limits = limits
+        self.state = RiskState()
+        self.balance = account.balance
+        self.held = _nothing(run, account)
+        self.triggers: Triggers | None = None
+        self.quiet: tuple[float, float] = (0.0, 0.0)
+        self.trades: list[Trade] = []
+        self.equity: list[EquityPoint] = []
+        self._account = account
+        self._funded: datetime | None = None
+
+    @property
+    def money(self) -> Money:
+        """Entries are made from flat: nothing is tied up."""
+        account = self._account
+        return Money(
+            free_margin=self.balance,
+            taker_fee_pct=account.taker_fee_pct,
+            slippage_pct=account.slippage_pct,
+            max_leverage=account.max_leverage,
+            max_notional=account.max_notional,
+        )
+
+    def gate(self, now: datetime) -> Reason | None:
+        return risk.gate(self.state, self.limits, now)
+
+    def commit(self, order: Order, now: datetime) -> Reason | None:
+        """The intent's transaction: why an order is refused, or None once it is reserved."""
+        if order.leg is not Leg.ENTRY:
+            return None
+        state = self._now(now)
+        refused = risk.gate(state, self.limits, now)
+        if refused is not None:
+            return refused
+        if order.leverage > self._account.max_leverage:
+            return Reason.LEVERAGE_TOO_HIGH
+        if margin_and_fee(order, self._account.taker_fee_pct) > self.balance:
+            return Reason.NO_FREE_MARGIN
+        self.state = risk.reserve(state, now)
+        return None
+
+    def release(self, at: datetime, now: datetime) -> None:
+        """An entry reserved at `at` ended with nothing filled."""
+        self.state = risk.release(self._now(now), risk_day(at))
+
+    def fill(self, order: Order, fill: Fill, now: datetime) -> None:
+        """A fill of our own order."""
+        self._book(order.leg, fill, now, entry=order if order.leg is Leg.ENTRY else None)
+
+    def meet(self, candle: Candle, close_ms: int, rates: Sequence[FundingRate]) -> None:
+        """A closed candle: what it touches ends the position, then funding is settled on what is left."""
+        now = from_ms(close_ms)
+        touch = None if self.triggers is None else touched(self.triggers, candle)
+        if touch is not None:
+            at = from_ms(candle.open_time_ms if touch.at_open else close_ms - _INSIDE_MS)
+            fill = closing_fill(self.held.position, touch, at, terms=self.terms, rules=self.rules)
+            self._book(touch.leg, fill, now, entry=None)
+        for rate in rates:
+            self._fund(rate, exact(candle.close), now)
+
+    def _fund(self, funding: FundingRate, mark: Decimal, now: datetime) -> None:
+        at = funding.at.replace(second=0, microsecond=0)
+        position = self.held.position
+        amount = funding_amount(position, at, rate=funding.rate, mark=mark)
+        if amount is None or (self._funded is not None and self._funded >= at):
+            return
+        if not is_plausible(amount):
+            raise Unserved(f"Funding of {amount} USDT cannot be.")
+        self._funded = at
+        applied = apply_funding(position, amount)
+        self.held = msgspec.structs.replace(self.held, position=applied.position, updated_at=now)
+        self._settle(applied, executed_at=at, now=now)
+
+    def _book(self, leg: Leg, fill: Fill, now: datetime, *, entry: Order | None) -> None:
+        held = self.held
+        applied = apply_fill(held.position, fill)
+        position = applied.position
+        if entry is None:
+            self.held = msgspec.structs.replace(
+                held, position=position, updated_at=now, stop_loss=None, take_profit=None
+            )
+            self.triggers = None
+        else:
+            self._protect(entry, msgspec.structs.replace(held, position=position, updated_at=now))
+        self._settle(applied, executed_at=fill.executed_at, now=now)
+        if applied.round_trip is not None:
+            self._close(applied, leg)
+
+    def _protect(self, entry: Order, held: OpenPosition) -> None:
+        protection = protection_of(entry, held.position.entry_price)
+        self.held = msgspec.structs.replace(
+            held,
+            leverage=entry.leverage,
+            stop_loss=protection.stop_loss,
+            take_profit=protection.take_profit,
+        )
+        self.triggers = triggers(
+            held.position, protection, leverage=entry.leverage, terms=self.terms, rules=self.rules
+        )
+        self.quiet = quiet_range(self.triggers)
+
+    def _settle(self, applied: Applied, *, executed_at: datetime, now: datetime) -> None:
+        """Money and risk of a fill or funding, as the ledger charges them."""
+        if applied.realised:
+            self.balance += applied.realised
+            self.equity.append(EquityPoint(account_id=self._account.id, at=executed_at, balance=self.balance))
+            self._take(
+                risk.fill(
+                    self._now(now), self.limits, delta=applied.realised, executed_at=executed_at, now=now
+                )
+            )
+        if applied.round_trip is not None:
+            self._take(risk.round_trip(self._now(now), self.limits, pnl=applied.round_trip.pnl, now=now))
+
+    def _close(self, applied: Applied, leg: Leg) -> None:
+        trip, run = applied.round_trip, self.run
+        assert trip is not None
+        self.trades.append(
+            Trade(
+                id=uuid5(run.id, f"trade/{len(self.trades) + 1}"),
+                run_id=run.id,
+                user_id=run.user_id,
+                account_id=self._account.id,
+                symbol=run.strategy.symbol,
+                side=trip.side.value,
+                quantity=trip.quantity,
+                entry_time=trip.entry_time,
+                entry_price=trip.entry_price,
+                exit_time=trip.exit_time,
+                exit_price=trip.exit_price,
+                fees=trip.fees,
+                funding=trip.funding,
+                pnl=trip.pnl,
+                exit_reason=exit_reason(leg),
+            )
+        )
+
+    def _now(self, now: datetime) -> RiskState:
+        """The state as every transaction finds it: a pause that has run out is over."""
+        return risk.expire(self.state, self.limits, now)
+
+    def _take(self, change: RiskChange) -> None:
+        state = change.state
+        if len(state.days) > _DAYS_KEPT:
+            newest = sorted(state.days)[-_DAYS_KEPT:]
+            state = msgspec.structs.replace(state, days={day: state.days[day] for day in newest})
+        self.state = state
+
+
+def _nothing(run: Run, account: Account) -> OpenPosition:
+    return OpenPosition(
+        run_id=run.id,
+        user_id=run.user_id,
+        account_id=account.id,
+        symbol=run.strategy.symbol,
+        leverage=run.settings.leverage,
+        position=FLAT,
+        updated_at=EPOCH,
+    )

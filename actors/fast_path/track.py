@@ -1,0 +1,86 @@
+"""The finest candles a position moves on: openings, the first candle that ends it, funding on its way."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from math import inf
+
+import numpy as np
+
+from core.candles import Candle, CandleColumns
+from core.timeframe import Timeframe, from_ms, to_us
+from exchanges.feeds.base import FundingRate
+from exchanges.paper.book import Opening
+
+_FIRST_LOOK = 256
+"""Candles compared at once; twice as many each time nothing was found, as most positions end soon."""
+
+_MINUTE_US = 60_000_000
+
+
+class Track:
+    """Candles of one symbol by number, oldest first, at least one."""
+
+    def __init__(self, candles: CandleColumns, timeframe: Timeframe, funding: Sequence[FundingRate]) -> None:
+        self.timeframe = timeframe
+        self._candles = candles
+        self._opens = candles.open_time
+        self._first_ms = int(self._opens[0])
+        self._whole = int(self._opens[-1]) - self._first_ms == (len(candles) - 1) * timeframe.ms
+        self._due = self._by_candle(funding)
+        self._due_at = sorted(self._due)
+
+    def number(self, open_ms: int) -> int:
+        """The first candle that opens at or after a moment."""
+        if self._whole:
+            return min(max(0, -((self._first_ms - open_ms) // self.timeframe.ms)), len(self._opens))
+        return int(self._opens.searchsorted(open_ms))
+
+    def opening(self, at_ms: int) -> Opening | None:
+        """The first trade at exactly that moment; paper fills meet no other in time."""
+        number = self.number(at_ms)
+        if number == len(self._opens) or self._opens[number] != at_ms:
+            return None
+        _, price, _, _, _, volume, _ = self._candles.data[:, number].tolist()
+        return Opening(at=from_ms(at_ms), price=price, volume=volume)
+
+    def candle(self, number: int) -> Candle:
+        return self._candles.candle(number)
+
+    def close_ms(self, number: int) -> int:
+        return int(self._opens[number]) + self.timeframe.ms
+
+    def leaves(self, above: float, below: float, start: int, stop: int) -> int:
+        """The first candle from `start` on, before `stop`, that does not stay between these prices; else `stop`."""
+        low, high = self._candles.low, self._candles.high
+        look = _FIRST_LOOK
+        if above == -inf and below == inf:
+            return stop
+        while start < stop:
+            end = min(start + look, stop)
+            out = low[start:end] <= above
+            out |= high[start:end] >= below
+            found = int(out.argmax())
+            if out[found]:
+                return start + found
+            start, look = end, 2 * look
+        return stop
+
+    def next_funding(self, start: int, stop: int) -> int:
+        """The first candle from `start` on, before `stop`, at whose close funding is settled; else `stop`."""
+        place = bisect_left(self._due_at, start)
+        return min(self._due_at[place], stop) if place < len(self._due_at) else stop
+
+    def funding_at(self, number: int) -> Sequence[FundingRate]:
+        return self._due.get(number, ())
+
+    def _by_candle(self, funding: Sequence[FundingRate]) -> dict[int, list[FundingRate]]:
+        """Rates by the candle at whose close they are settled; venues stamp them some seconds late."""
+        due: dict[int, list[FundingRate]] = {}
+        for rate in funding:
+            at_ms = (to_us(rate.at) - _MINUTE_US) // 1_000
+            number = int(np.searchsorted(self._opens, at_ms, side="right")) - 1
+            if number >= 0 and at_ms < self.close_ms(number):
+                due.setdefault(number, []).append(rate)
+        return due
