@@ -29,9 +29,12 @@ from actors.messages import (
 )
 from actors.runtime.behaviour import Behaviour, Context
 from actors.venue_calls import (
+    CatchUp,
+    CaughtUp,
     LookedUp,
     LookUp,
     MakeVenue,
+    NewsHeard,
     PaperVenue,
     Permission,
     Placed,
@@ -85,9 +88,11 @@ class Connection(Behaviour):
         "_applied",
         "_draining",
         "_funding",
+        "_in_hand",
         "_looking",
         "_make_venue",
         "_news",
+        "_pushes",
         "_ready",
         "_restores",
         "_run_of",
@@ -121,8 +126,10 @@ class Connection(Behaviour):
         self._draining = False
         self._sending: set[ClientOrderId] = set()  # between the re-read and the venue's answer
         self._stashed: deque[object] = deque()
-        # What the venue pushed; filled on the event loop, emptied by the call that caused it.
+        # What the venue pushed: on the event loop, or from within a call of ours, which then books it (`_in_hand`).
         self._news: deque[News] = deque()
+        self._in_hand = False
+        self._pushes = False
         self._run_of: dict[str, tuple[RunId, UserId]] = {}
         self._looking: set[ClientOrderId] = set()
         self._watched: set[str] = set()
@@ -141,7 +148,7 @@ class Connection(Behaviour):
     def receive(self, message: object) -> None:
         match message:
             case Restored():
-                self._restored(message.state)
+                self._restored(message)
             case RestoreFailed():
                 self.ctx.after(RELOAD.delay_s(self._restores, 0.0), RestoreAgain())
                 self._restores += 1
@@ -167,6 +174,12 @@ class Connection(Behaviour):
                 self._look_up(message)
             case LookedUp():
                 self._looked_up(message)
+            case NewsHeard():
+                self._book_news()
+            case CatchUp():
+                self._catch_up(message)
+            case CaughtUp():
+                self._caught_up(message)
             case _:
                 raise TypeError(f"{self.ctx.name} cannot handle {type(message).__name__}")
 
@@ -186,21 +199,27 @@ class Connection(Behaviour):
             account = store.account(account_id)
             if account is None:
                 return Restored(None)
-            return Restored(
-                VenueState(
-                    account=account,
-                    positions=tuple(store.open_positions(account_id=account_id)),
-                    open_orders=tuple(store.open_orders(account_id=account_id)),
-                )
+            state = VenueState(
+                account=account,
+                positions=tuple(store.open_positions(account_id=account_id)),
+                open_orders=tuple(store.open_orders(account_id=account_id)),
             )
+            if account.kind is AccountKind.PORTFOLIO:
+                return Restored(state)
+            theirs = store.runs(user_id=account.user_id)
+            return Restored(state, tuple(run for run in theirs if run.account_id == account_id))
 
         self.ctx.call(read, lambda restored: restored, RestoreFailed)
 
-    def _restored(self, state: VenueState | None) -> None:
+    def _restored(self, restored: Restored) -> None:
+        state = restored.state
         if state is None:
             raise LookupError(f"there is no account {self._account_id}")
         self._venue_name = state.account.venue
-        self._venue = self._make_venue(state, self._news.append)
+        self._pushes = state.account.kind is not AccountKind.PORTFOLIO
+        self._venue = self._make_venue(state, self._hear)
+        for run in restored.runs:
+            self._run_of[run.strategy.symbol] = (run.id, run.user_id)
         for position in state.positions:
             self._run_of[position.symbol] = (position.run_id, position.user_id)
         about_to_send = {m.order.client_order_id for m in self._stashed if isinstance(m, SubmitOrder)}
@@ -208,11 +227,13 @@ class Connection(Behaviour):
             self._run_of[order.symbol] = (order.run_id, order.user_id)
             if order.client_order_id in about_to_send:
                 continue
-            if state.account.kind is AccountKind.PORTFOLIO:
-                self._end_on_paper(order)
-            elif order.status in _NEVER_ACKNOWLEDGED:
+            if self._pushes:
                 self._look_up(LookUp(order, Absences()))
-        for symbol in self._venue.following():
+            else:
+                self._end_on_paper(order)
+        for position in state.positions:
+            self._miss_nothing(position.symbol, position.position.opened_at)
+        for symbol in sorted(self._venue.following()):
             changed = (held.updated_at for held in state.positions if held.symbol == symbol)
             self._watch(symbol, min(changed, default=self.ctx.clock.now()))
         self._ready = True
@@ -289,11 +310,16 @@ class Connection(Behaviour):
         if ended is not None:
             self._observe(order, ended(report.reason or report.status.value))
 
+    def _hear(self, news: News) -> None:
+        """What the venue pushes, from whichever thread it comes."""
+        self._news.append(news)
+        if not self._in_hand:
+            self.ctx.self_ref.tell(NewsHeard())
+
     def _book_news(self) -> None:
-        news = tuple(self._news)
-        self._news.clear()
-        for item in news:
-            self._book(item)
+        news = self._news
+        while news:
+            self._book(news.popleft())
 
     def _book(self, news: News) -> None:
         owner = self._run_of.get(news.symbol)
@@ -359,10 +385,12 @@ class Connection(Behaviour):
     def _apply(self, closed: CandleClosed) -> None:
         assert self._venue is not None
         symbol = closed.symbol
+        self._in_hand = True
         self._venue.apply_candle(symbol, closed.candle, closed.timeframe)
         for funding in self._funding_due(symbol, closed):
             mark = Decimal(repr(closed.candle.close))
             self._venue.apply_funding(symbol, funding.at, rate=funding.rate, mark=mark)
+        self._in_hand = False
         self._book_news()
         self._applied[symbol] = closed.close_time
         self._answer_syncs(symbol, closed.close_time)
@@ -399,7 +427,32 @@ class Connection(Behaviour):
 
     # -- orders whose fate is open --------------------------------------------------------------
 
+    def _miss_nothing(self, symbol: str, since: datetime | None) -> None:
+        """What traded in a symbol since then may have been told to nobody: a venue of its own is asked."""
+        if self._pushes and since is not None:
+            self._catch_up(CatchUp(symbol, since))
+
+    def _catch_up(self, catch_up: CatchUp) -> None:
+        assert self._venue is not None
+        self.ctx.run(
+            self._venue.executions(catch_up.symbol, catch_up.since),
+            lambda executions: CaughtUp(catch_up, tuple(executions)),
+            lambda _: CaughtUp(catch_up, None),
+            timeout_s=LOOK_UP_TIMEOUT_S,
+        )
+
+    def _caught_up(self, caught: CaughtUp) -> None:
+        """Repeats are dropped by their trade ids; what was not answered is asked again."""
+        if caught.executions is None:
+            self.ctx.after(LOOK_EVERY_S, caught.catch_up)
+            return
+        for execution in caught.executions:
+            self._book(execution)
+
     def _reconcile(self, ask: ReconcileRun) -> None:
+        symbol = ask.run.strategy.symbol
+        self._run_of[symbol] = (ask.run.id, ask.run.user_id)
+        self._miss_nothing(symbol, ask.since)
         for order in ask.orders:
             if order.client_order_id not in self._looking:
                 self._look_up(LookUp(order, Absences()))

@@ -197,10 +197,14 @@ class VenueSynced(Message, frozen=True, kw_only=True):
 
 
 class ReconcileRun(Message, frozen=True, kw_only=True):
-    """To the gateway: settle the fate of these orders, then answer `Reconciled`."""
+    """To the gateway: settle the fate of these orders, then answer `Reconciled`.
+
+    `since`: when the run's open position was opened; what the venue executed from then on is asked for.
+    """
 
     run: Run
     orders: tuple[Order, ...]
+    since: datetime | None = None
 
 
 class Reconciled(Message, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ its user; repeated venue failures pause a run by policy, a run that keeps failin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -53,11 +54,11 @@ class PollDue(msgspec.Struct, frozen=True):
 
 
 class RowsRead(msgspec.Struct, frozen=True):
-    """`left_open`: runs without an actor that still hold a position; read when the processes have changed."""
+    """`left_open`: runs without an actor that hold a position, and since when; read when the processes changed."""
 
     runs: list[Run]
     nodes: list[Node]
-    left_open: list[Run]
+    left_open: list[tuple[Run, datetime | None]]
 
 
 class RunSaved(msgspec.Struct, frozen=True):
@@ -150,11 +151,12 @@ class RunsSupervisor(Supervisor):
                 store.runs(statuses=RESIDENT_STATUSES),
                 store.beat(node, version, within_s=self._node_live_s),
             )
-            left_open: list[Run] = []
+            left_open: list[tuple[Run, datetime | None]] = []
             if [other.id for other in nodes] != before:
                 resident = {run.id for run in runs}
-                held = {position.run_id for position in store.open_positions()} - resident
-                left_open = [run for run in map(store.run, sorted(held)) if run is not None]
+                held = {each.run_id: each.position.opened_at for each in store.open_positions()}
+                stopped = [store.run(run_id) for run_id in sorted(held) if run_id not in resident]
+                left_open = [(run, held[run.id]) for run in stopped if run is not None]
             return RowsRead(runs, nodes, left_open)
 
         self.ctx.call(read, lambda rows: rows, lambda _: StoreFailed(PollDue()))
@@ -164,10 +166,10 @@ class RunsSupervisor(Supervisor):
         self._on_nodes(rows.nodes)
         nodes = [node.id for node in rows.nodes]
         self._nodes = nodes
-        for run in rows.left_open:
+        for run, since in rows.left_open:
             if home(run.user_id, nodes) == self._node:
                 # Stopped with a position: its connection follows stop and target all the same.
-                tell(self.ctx, "gateway", ReconcileRun(run=run, orders=()))
+                tell(self.ctx, "gateway", ReconcileRun(run=run, orders=(), since=since))
         homes: dict[UserId, NodeId | None] = {}
         mine: set[RunId] = set()
         for run in rows.runs:

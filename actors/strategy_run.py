@@ -218,7 +218,8 @@ class StrategyRun(Behaviour):
         if self._run is None or self._draining:
             return
         orders = tuple(self._unsettled.values())
-        self.ctx.ref("gateway").tell(ReconcileRun(run=self._run, orders=orders))
+        since = self._position.opened_at
+        self.ctx.ref("gateway").tell(ReconcileRun(run=self._run, orders=orders, since=since))
         if self._unsettled:
             self.ctx.after(RECONCILE_S, ReconcileDue())
 

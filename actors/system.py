@@ -24,6 +24,7 @@ from actors.runtime.spec import ChildSpec, Intensity, Supervision
 from actors.runtime.system import ActorSystem
 from actors.scheduler import CLAIM_LEAD, Scheduler
 from actors.strategy_run import StrategyRun
+from actors.venue_calls import MakeVenue
 from actors.windows import Windows
 from core.backoff import Backoff
 from core.ids import AccountId, NodeId, RunId
@@ -71,6 +72,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     windows: Windows = msgspec.field(default_factory=Windows)
     on_nodes: Callable[[Sequence[Node]], None] = lambda nodes: None
     """Told which processes beat, whenever this one has looked."""
+    venues: Callable[[MakeVenue], MakeVenue] = lambda paper: paper
+    """Makes the venues of all accounts; given what makes the paper ones."""
 
 
 def start(system: ActorSystem, parts: Parts) -> None:
@@ -126,9 +129,8 @@ def specs(system: ActorSystem, parts: Parts) -> list[ChildSpec]:
 
 
 def _gateway(system: ActorSystem, parts: Parts) -> ChildSpec:
-    make_venue = paper_venues(
-        feed=parts.feed, rules=parts.rules, clock=system.clock, sleep=system.effects.sleep
-    )
+    paper = paper_venues(feed=parts.feed, rules=parts.rules, clock=system.clock, sleep=system.effects.sleep)
+    make_venue = parts.venues(paper)
 
     def make_connection(ctx: Context, account_id: AccountId) -> Connection:
         return Connection(

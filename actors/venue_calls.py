@@ -13,8 +13,9 @@ from core.candles import Candle
 from core.errors import Reason
 from core.lookup import Absences
 from core.order import Order
+from core.run import Run
 from core.timeframe import Timeframe
-from exchanges.base import Exchange, FundingPaid, News, OrderReport
+from exchanges.base import Exchange, Execution, FundingPaid, News, OrderReport
 from schema.records import Account, OpenPosition
 
 
@@ -27,7 +28,10 @@ class VenueState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Restored(msgspec.Struct, frozen=True):
+    """`runs`: whose symbols the account trades, where the venue pushes news of them."""
+
     state: VenueState | None
+    runs: tuple[Run, ...] = ()
 
 
 class RestoreFailed(msgspec.Struct, frozen=True):
@@ -66,6 +70,24 @@ class LookedUp(msgspec.Struct, frozen=True):
     look_up: LookUp
     report: OrderReport | None
     failed: bool = False
+
+
+class NewsHeard(msgspec.Struct, frozen=True):
+    """The venue pushed something."""
+
+
+class CatchUp(msgspec.Struct, frozen=True):
+    """Time to ask what was executed in a symbol while nobody listened."""
+
+    symbol: str
+    since: datetime
+
+
+class CaughtUp(msgspec.Struct, frozen=True):
+    """`executions` None: the venue did not answer."""
+
+    catch_up: CatchUp
+    executions: tuple[Execution, ...] | None
 
 
 class PaperVenue(Exchange, Protocol):

@@ -80,6 +80,36 @@ class DeterministicDispatcher:
         """Give one turn, or go on to the next timer; false when there is neither."""
         return self._give_turns(1) or self._fire_next(_NEVER_US)
 
+    # --- several processes on one clock: whoever drives them decides which one goes on (actors/simulation)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether anything waits for a turn."""
+        return bool(self._ready)
+
+    @property
+    def next_us(self) -> int:
+        """When the next timer is due; far in the future without any."""
+        return self._timers[0][0] if self._timers else _NEVER_US
+
+    def turn(self) -> None:
+        """Give one turn; the clock stands."""
+        self._give_turns(1)
+
+    def fire_due(self) -> None:
+        """Fire the timers that are due by now."""
+        while self._fire_next(self.clock.us):
+            pass
+
+    def forget(self) -> None:
+        """Drop all turns and timers, as when the process dies: what has not happened never does."""
+        for runnable in self._ready:
+            close = getattr(runnable, "close", None)
+            if close is not None:
+                close()
+        self._ready.clear()
+        self._timers.clear()
+
     def run_until_idle(self) -> None:
         """Run until nothing is ready; the clock stands."""
         while self._give_turns(1_000):

@@ -163,6 +163,11 @@ class _Drive:
             else:
                 self._sleep(seconds)
 
+    def close(self) -> None:
+        """Never go on: the process is gone."""
+        self._done = True
+        self._co.close()
+
     def _sleep(self, seconds: object) -> None:
         if isinstance(seconds, float | int):
             dispatcher = self._dispatcher

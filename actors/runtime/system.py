@@ -182,6 +182,22 @@ class ActorSystem:
                 in_time &= stop(max(0.1, deadline - time.monotonic()))
         return in_time
 
+    def begin_stop(self, mode: StopMode) -> None:
+        """Ask for the end without waiting for it."""
+        if self._root is not None:
+            self._root.ref.signal(Stop(mode))
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._stopped.done()
+
+    def vanish(self) -> None:
+        """End as a killed process does, in virtual time only: no actor, timer or effect of it goes on."""
+        assert self.virtual is not None
+        self.virtual.forget()
+        for ref in self._names.values():
+            registry.strike(ref)
+
     def wait_stopped(self, timeout_s: float) -> None:
         """Return when the root is down, by `stop`, escalation or a fatal error; AskTimeout else."""
         self._stopped.get(timeout=timeout_s)

@@ -1,0 +1,81 @@
+"""Slots and leases: each slot won once, one lease at a time, fences that only rise (I1, I5, I6, I9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from actors.simulation.checks.findings import Findings
+from core.clock import Clock
+from core.ids import RunId
+from schema.records import Claim, TickRow, TickStatus
+
+EARLY = timedelta(seconds=5)
+
+
+class LeaseCheck:
+    """`steps`: the timeframe of each run."""
+
+    def __init__(self, findings: Findings, clock: Clock, steps: dict[RunId, timedelta]) -> None:
+        self._findings = findings
+        self._clock = clock
+        self._steps = steps
+        self._highest = 0
+        self._leases: dict[RunId, tuple[int, float]] = {}
+        self.last_slot: dict[RunId, datetime] = {}
+        self._rows: dict[tuple[RunId, datetime], TickRow] = {}
+
+    def claimed(self, slot: datetime, ttl_s: float, claims: Sequence[Claim]) -> None:
+        now = self._clock.now()
+        for claim in claims:
+            run, last = claim.run_id, self.last_slot.get(claim.run_id)
+            self._findings.unless(
+                last is None or slot > last, "I1", f"run {run}: slot {slot} was claimed again after {last}"
+            )
+            late = now - slot
+            self._findings.unless(
+                -EARLY <= late < self._steps[run],
+                "I9",
+                f"run {run}: slot {slot} was claimed {late.total_seconds():g} s after it closed",
+            )
+            self.last_slot[run] = slot
+            self.acquired(run, claim.fence, ttl_s)
+
+    def acquired(self, run: RunId, fence: int, ttl_s: float) -> None:
+        now_s = self._clock.monotonic()
+        self._findings.unless(
+            fence > self._highest, "I6", f"run {run}: fence {fence} does not rise above {self._highest}"
+        )
+        self._highest = max(self._highest, fence)
+        held = self._leases.get(run)
+        self._findings.unless(
+            held is None or now_s >= held[1],
+            "I5",
+            f"run {run}: a lease under fence {fence} while {held and held[0]} still held one",
+        )
+        self._leases[run] = (fence, now_s + ttl_s)
+
+    def released(self, run: RunId, fence: int) -> None:
+        held = self._leases.get(run)
+        if held is not None and held[0] == fence:
+            self._leases[run] = (fence, float("-inf"))
+
+    def holds(self, run: RunId, fence: int) -> bool:
+        held = self._leases.get(run)
+        return held is not None and held[0] == fence and self._clock.monotonic() < held[1]
+
+    def stored(self, row: TickRow) -> None:
+        """The row that now stands for (run, slot)."""
+        first = self._rows.setdefault((row.run_id, row.slot), row)
+        self._findings.unless(
+            first is row, "I1", f"run {row.run_id}: the row of slot {row.slot} was written a second time"
+        )
+        missed = row.status is TickStatus.MISSED
+        self._findings.unless(
+            not (missed and row.signal is not None),
+            "I9",
+            f"run {row.run_id}: missed {row.slot} was evaluated",
+        )
+
+    def row(self, run: RunId, slot: datetime) -> TickRow | None:
+        return self._rows.get((run, slot))
