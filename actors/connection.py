@@ -27,10 +27,9 @@ from actors.messages import (
     Watch,
     run_name,
 )
+from actors.missed import CatchUp, CaughtUp, Missed
 from actors.runtime.behaviour import Behaviour, Context
 from actors.venue_calls import (
-    CatchUp,
-    CaughtUp,
     LookedUp,
     LookUp,
     MakeVenue,
@@ -91,6 +90,7 @@ class Connection(Behaviour):
         "_in_hand",
         "_looking",
         "_make_venue",
+        "_missed",
         "_news",
         "_pushes",
         "_ready",
@@ -130,6 +130,7 @@ class Connection(Behaviour):
         self._news: deque[News] = deque()
         self._in_hand = False
         self._pushes = False
+        self._missed = Missed(ctx, self._book)
         self._run_of: dict[str, tuple[RunId, UserId]] = {}
         self._looking: set[ClientOrderId] = set()
         self._watched: set[str] = set()
@@ -174,12 +175,8 @@ class Connection(Behaviour):
                 self._look_up(message)
             case LookedUp():
                 self._looked_up(message)
-            case NewsHeard():
-                self._book_news()
-            case CatchUp():
-                self._catch_up(message)
-            case CaughtUp():
-                self._caught_up(message)
+            case NewsHeard() | CatchUp() | CaughtUp():
+                self._hear_venue(message)
             case _:
                 raise TypeError(f"{self.ctx.name} cannot handle {type(message).__name__}")
 
@@ -316,6 +313,16 @@ class Connection(Behaviour):
         if not self._in_hand:
             self.ctx.self_ref.tell(NewsHeard())
 
+    def _hear_venue(self, message: NewsHeard | CatchUp | CaughtUp) -> None:
+        assert self._venue is not None
+        match message:
+            case NewsHeard():
+                self._book_news()
+            case CatchUp():
+                self._missed.ask(self._venue, message)
+            case CaughtUp():
+                self._missed.answered(message)
+
     def _book_news(self) -> None:
         news = self._news
         while news:
@@ -428,26 +435,9 @@ class Connection(Behaviour):
     # -- orders whose fate is open --------------------------------------------------------------
 
     def _miss_nothing(self, symbol: str, since: datetime | None) -> None:
-        """What traded in a symbol since then may have been told to nobody: a venue of its own is asked."""
+        """What traded in a symbol since then may have been told to nobody."""
         if self._pushes and since is not None:
-            self._catch_up(CatchUp(symbol, since))
-
-    def _catch_up(self, catch_up: CatchUp) -> None:
-        assert self._venue is not None
-        self.ctx.run(
-            self._venue.executions(catch_up.symbol, catch_up.since),
-            lambda executions: CaughtUp(catch_up, tuple(executions)),
-            lambda _: CaughtUp(catch_up, None),
-            timeout_s=LOOK_UP_TIMEOUT_S,
-        )
-
-    def _caught_up(self, caught: CaughtUp) -> None:
-        """Repeats are dropped by their trade ids; what was not answered is asked again."""
-        if caught.executions is None:
-            self.ctx.after(LOOK_EVERY_S, caught.catch_up)
-            return
-        for execution in caught.executions:
-            self._book(execution)
+            self._hear_venue(CatchUp(symbol, since))
 
     def _reconcile(self, ask: ReconcileRun) -> None:
         symbol = ask.run.strategy.symbol

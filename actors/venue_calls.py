@@ -15,7 +15,7 @@ from core.lookup import Absences
 from core.order import Order
 from core.run import Run
 from core.timeframe import Timeframe
-from exchanges.base import Exchange, Execution, FundingPaid, News, OrderReport
+from exchanges.base import Exchange, FundingPaid, News, OrderReport
 from schema.records import Account, OpenPosition
 
 
@@ -74,20 +74,6 @@ class LookedUp(msgspec.Struct, frozen=True):
 
 class NewsHeard(msgspec.Struct, frozen=True):
     """The venue pushed something."""
-
-
-class CatchUp(msgspec.Struct, frozen=True):
-    """Time to ask what was executed in a symbol while nobody listened."""
-
-    symbol: str
-    since: datetime
-
-
-class CaughtUp(msgspec.Struct, frozen=True):
-    """`executions` None: the venue did not answer."""
-
-    catch_up: CatchUp
-    executions: tuple[Execution, ...] | None
 
 
 class PaperVenue(Exchange, Protocol):

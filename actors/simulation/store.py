@@ -15,7 +15,7 @@ from core.run import Run, RunCommand
 from schema.memory import MemoryStore
 from schema.memory_tables import Tables
 from schema.ops import LedgerOp, LedgerResult
-from schema.records import Claim, Event, SlotReport, TickRow
+from schema.records import Ask, Claim, Event, SlotReport, TickRow
 from schema.store import StoreUnavailable
 
 
@@ -53,8 +53,16 @@ class WatchedStore(MemoryStore):
         """The row as stored, with these days."""
         return self._tables.user(user_id).load([day.date() for day in days])
 
-    def claim(self, run_ids: Sequence[RunId], *, slot: datetime, owner: str, ttl_s: float) -> list[Claim]:
-        claims = super().claim(run_ids, slot=slot, owner=owner, ttl_s=ttl_s)
+    def claim(
+        self,
+        run_ids: Sequence[RunId],
+        *,
+        slot: datetime,
+        owner: str,
+        ttl_s: float,
+        ask: Ask | None = None,
+    ) -> list[Claim]:
+        claims = super().claim(run_ids, slot=slot, owner=owner, ttl_s=ttl_s, ask=ask)
         self.watch.claimed(slot, ttl_s, claims)
         return claims
 
