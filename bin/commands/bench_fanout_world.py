@@ -81,7 +81,8 @@ class SeenStore(PgStore):
     def report(self, report: SlotReport) -> int:
         new = super().report(report)
         with self._seen.changed:
-            self._seen.stored_s.append(monotonic())
+            if report.ticks:  # lost asks are written later, when nobody waits for them
+                self._seen.stored_s.append(monotonic())
             self._seen.ticks.extend(report.ticks)
             self._seen.evaluations += len(report.executions)
             self._seen.changed.notify_all()
