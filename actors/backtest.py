@@ -50,6 +50,9 @@ __all__ = [
 STRIDES = 200
 ALL = 1 << 60
 TICKS_KEPT = 1_000
+LEASE_S = 120.0
+GATHER = 256
+"""Tick rows written together."""
 
 
 class RecordingStore(MemoryStore):
@@ -98,13 +101,13 @@ def replay_by_actors(
     clock = VirtualClock(span.first_slot - request.timeframe.delta / 2)
     store = RecordingStore(clock, request.limits or NO_GATES)
     _seed(store, request, definition)
-    system = ActorSystem.deterministic(clock)
+    system = ActorSystem.deterministic(clock, answers_at_once=True)
     feed = HeldFeed(source, (span.first_slot, span.last_slot))
     parts = Parts(
         store=store,
         feed=feed,
         rules=rules_of(feed, {request.symbol: float(columns.close[-1])}),
-        options=_options(span.loaded),
+        options=_options(span.loaded, request.timeframe),
     )
     start(system, parts)
     slots = _replay(system, span, request.timeframe, progress)
@@ -155,14 +158,18 @@ def _seed(store: MemoryStore, request: BacktestRequest, definition: StrategyDefi
     store.command(RUN_ID, RunCommand.START, by="backtest")
 
 
-def _options(loaded: tuple[datetime, datetime]) -> Options:
+def _options(loaded: tuple[datetime, datetime], timeframe: Timeframe) -> Options:
+    """As live, but for what only costs a replay time. Leases end before the next slot: nobody has to end them."""
     return Options(
         node=NodeId("backtest"),
         version="backtest",
         worker="backtest",
+        lease_s=min(LEASE_S, timeframe.seconds - 5.0),
         safety_s=0.0,
         poll_s=0.0,
         flush_after_s=0.0,
         claim_lead=timedelta(0),
         preload=loaded,
+        array_signals=True,
+        gather=GATHER,
     )

@@ -398,14 +398,18 @@ class Connection(Behaviour):
             mark = Decimal(repr(closed.candle.close))
             self._venue.apply_funding(symbol, funding.at, rate=funding.rate, mark=mark)
         self._in_hand = False
+        changed = bool(self._news)
         self._book_news()
         self._applied[symbol] = closed.close_time
         self._answer_syncs(symbol, closed.close_time)
-        self._follow(symbol)
+        if changed:  # else nothing was touched, and the symbol is followed as before
+            self._follow(symbol)
 
     def _funding_due(self, symbol: str, closed: CandleClosed) -> Sequence[FundingRate]:
         """Rates settled at this candle's close; venues stamp them some milliseconds late, so minutes count."""
         rates = self._funding(symbol)
+        if not rates:
+            return ()
         opened, minute = closed.close_time - closed.timeframe.delta, timedelta(minutes=1)
         first = bisect_left(rates, opened + minute, key=attrgetter("at"))
         last = bisect_left(rates, closed.close_time + minute, key=attrgetter("at"))
@@ -419,7 +423,7 @@ class Connection(Behaviour):
             self._syncs.setdefault(symbol, []).append(sync)
 
     def _answer_syncs(self, symbol: str, reached: datetime | None) -> None:
-        waiting = self._syncs.pop(symbol, [])
+        waiting = self._syncs.pop(symbol, ())
         for sync in waiting:
             if reached is None or reached >= sync.slot:
                 self._pass_barrier(sync)

@@ -7,8 +7,4 @@ from actors.runtime.behaviour import Context
 
 def tell(ctx: Context, name: str, message: object) -> bool:
     """Whether the actor called `name` took `message`; False also when there is no such actor here."""
-    try:
-        ref = ctx.ref(name)
-    except LookupError:
-        return False
-    return ref.offer(message)
+    return ctx.tell(name, message)

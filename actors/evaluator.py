@@ -12,16 +12,16 @@ from datetime import datetime
 
 import msgspec
 
-from actors.directory import tell
+from actors.holds import Holds, holds_of
 from actors.journal import JournalBuffer
-from actors.messages import EvaluateSlot, Evaluation, SeriesAdvanced, TickDue, run_name
+from actors.messages import EvaluateSlot, Evaluation, SeriesAdvanced, TickDue
 from actors.runtime.behaviour import Behaviour, Context
 from actors.windows import Windows
 from core.candles import CandleView, Gap, NotYet, TooFew
 from core.definition import StrategyDefinition
 from core.errors import Reason, RunnerError
 from core.market import Market, Series, SymbolRules
-from core.signal import Action, BadSignal, SignalFault
+from core.signal import Action, BadSignal, Signal, SignalFault
 from core.strategies import template
 from core.strategy import Context as DecisionContext
 from core.strategy import Parameters, Strategy, evaluation_key, strategy_parameters
@@ -30,6 +30,10 @@ from schema.records import ExecutionRow, ExecutionStatus
 
 MAX_REMEMBERED = 20_000
 """Evaluations kept for runs that ask late; the oldest go first."""
+
+
+MAX_ARRAYS = 1_000
+"""Array forms kept, a byte a candle each."""
 
 
 class Overdue(msgspec.Struct, frozen=True):
@@ -74,8 +78,22 @@ def prepare(definition: StrategyDefinition) -> Prepared:
     )
 
 
+_HOLD = Signal(action=Action.HOLD)
+
+
 class Evaluator(Behaviour):
-    __slots__ = ("_done", "_journal", "_prepared", "_rules", "_waiting", "_windows", "_worker")
+    __slots__ = (
+        "_array_signals",
+        "_done",
+        "_holds",
+        "_journal",
+        "_latest",
+        "_prepared",
+        "_rules",
+        "_waiting",
+        "_windows",
+        "_worker",
+    )
 
     def __init__(
         self,
@@ -85,8 +103,13 @@ class Evaluator(Behaviour):
         journal: JournalBuffer,
         rules: Mapping[str, SymbolRules],
         worker: str,
+        array_signals: bool = False,
     ) -> None:
+        """`array_signals`: series are loaded whole, and a strategy with an array form says there when it holds."""
         super().__init__(ctx)
+        self._array_signals = array_signals
+        self._holds: dict[str, Holds | None] = {}
+        self._latest: tuple[StrategyDefinition, Prepared] | None = None
         self._windows = windows
         self._journal = journal
         self._rules = rules
@@ -123,6 +146,10 @@ class Evaluator(Behaviour):
         except RunnerError as problem:  # one strategy that cannot be evaluated stops no other (I20)
             self._tell(request, self._fault(request.slot, str(problem)))
             return
+        if self._array_signals and self._holding(prepared, request.slot):
+            hold = Evaluation(slot=request.slot, status=ExecutionStatus.NO_SIGNAL, signal=_HOLD)
+            self._tell(request, hold)
+            return
         key = (prepared.key, request.slot)
         done = self._done.get(key)
         if done is None:
@@ -136,7 +163,27 @@ class Evaluator(Behaviour):
 
     def _tell(self, request: EvaluateSlot, evaluation: Evaluation) -> None:
         for tick in request.ticks:
-            tell(self.ctx, run_name(tick.claim.run_id), TickDue(tick=tick, evaluation=evaluation))
+            self.ctx.tell(tick.run, TickDue(tick=tick, evaluation=evaluation))
+
+    def _holding(self, prepared: Prepared, slot: datetime) -> bool:
+        """Whether the array form says that the strategy holds at `slot`; what else it says is for `decide`."""
+        try:
+            holds = self._holds[prepared.key]
+        except KeyError:
+            window = self._windows.get(prepared.series)
+            if window is None:
+                return False
+            if len(self._holds) >= MAX_ARRAYS:
+                self._holds.clear()
+            timeframe = prepared.series.timeframe
+            holds = holds_of(prepared.strategy, prepared.parameters, timeframe, window.columns)
+            self._holds[prepared.key] = holds
+        if holds is None or not holds.at(slot):
+            return False
+        if slot != holds.counted:
+            holds.counted = slot
+            self._journal.holds += 1
+        return True
 
     def _decide(
         self, prepared: Prepared, request: EvaluateSlot, view: CandleView | TooFew | Gap
@@ -193,12 +240,16 @@ class Evaluator(Behaviour):
         )
 
     def _prepare(self, definition: StrategyDefinition) -> Prepared:
+        latest = self._latest
+        if latest is not None and latest[0] is definition:
+            return latest[1]
         key = (definition.id, definition.version)
         prepared = self._prepared.get(key)
         if prepared is None:
             prepared = self._prepared[key] = prepare(definition)
             if len(self._prepared) > MAX_REMEMBERED:
                 self._prepared.popitem(last=False)
+        self._latest = (definition, prepared)
         return prepared
 
     def _remember(self, key: tuple[str, datetime], evaluation: Evaluation) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from actors.runtime.behaviour import Behaviour, Context
 from core.backoff import Backoff
+from core.signal import Action
 from schema.records import CandleRow, ExecutionRow, LostAsk, SlotReport, TickRow
 from schema.store import Store
 
@@ -31,6 +33,9 @@ NOTE_LOST_AFTER_S = 1.0
 RETRY = Backoff(min_s=0.1, max_s=5.0)
 
 
+T = TypeVar("T")
+
+
 class Flush(msgspec.Struct, frozen=True):
     """Write what has been added."""
 
@@ -43,22 +48,32 @@ class WriteFailed(msgspec.Struct, frozen=True):
     error: Exception
 
 
-class JournalBuffer:
-    """Rows waiting to be written. Adding is an append; the first one after a flush wakes the journal."""
+_QUIET = (None, Action.HOLD.value)
 
-    def __init__(self) -> None:
+
+class JournalBuffer:
+    """Rows waiting to be written. Adding is an append; the first one after a flush wakes the journal.
+
+    `gather`: so many tick rows without a signal are written together (replay, where nobody waits for them). A row
+    with a signal is written at once, for its event.
+    """
+
+    def __init__(self, gather: int = 1) -> None:
+        self._gather = gather
         self.ticks: deque[TickRow] = deque(maxlen=MAX_BUFFERED)
         self.executions: deque[ExecutionRow] = deque(maxlen=MAX_BUFFERED)
         self.candles: deque[CandleRow] = deque(maxlen=MAX_BUFFERED)
         self.lost: deque[LostAsk] = deque()
         self.lost_runs = 0
+        self.holds = 0
+        """Evaluations that held and leave no row of their own (`Options.array_signals`)."""
         self.wake: Callable[[], None] = lambda: None
         self.wake_for_lost: Callable[[], None] = lambda: None
         self.idle = True
 
     def ticked(self, row: TickRow) -> None:
         self.ticks.append(row)
-        if self.idle:
+        if self.idle and (len(self.ticks) >= self._gather or row.signal not in _QUIET):
             self.idle = False
             self.wake()
 
@@ -168,14 +183,21 @@ class Journal(Behaviour):
         if self._draining and not (report.ticks or report.executions or report.lost):
             self.ctx.stop()
             return
-        self.ctx.call(lambda: self._store.report(report), lambda _: Written(), WriteFailed)
+        self.ctx.call(lambda: self._store.report(report), lambda _: Written(), WriteFailed, in_turn=True)
 
     def _take(self) -> SlotReport:
-        ticks, executions, candles = self._buffer.ticks, self._buffer.executions, self._buffer.candles
-        lost = self._buffer.take_lost() if self._draining or not ticks else ()
+        buffer = self._buffer
+        lost = buffer.take_lost() if self._draining or not buffer.ticks else ()
+        holds, buffer.holds = buffer.holds, 0
         return SlotReport(
-            ticks=tuple(ticks.popleft() for _ in range(min(len(ticks), MAX_BATCH))),
-            executions=tuple(executions.popleft() for _ in range(min(len(executions), MAX_BATCH))),
-            candles=tuple(candles.popleft() for _ in range(min(len(candles), MAX_BATCH))),
+            ticks=_first(buffer.ticks),
+            executions=_first(buffer.executions),
+            candles=_first(buffer.candles),
             lost=lost,
+            holds=holds,
         )
+
+
+def _first(rows: deque[T]) -> tuple[T, ...]:
+    """Takes at most a batch; others may append meanwhile."""
+    return tuple([rows.popleft() for _ in range(min(len(rows), MAX_BATCH))])

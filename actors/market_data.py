@@ -178,6 +178,14 @@ class MarketData(Behaviour):
         window, step = self._windows.get(series), series.timeframe
         if told >= reach or window is None:
             return True
+        if reach - told == step.delta:  # the next one, as at nearly every boundary
+            candle = window.closing(reach)
+            if candle is not None:
+                closed = CandleClosed(symbol=series.symbol, timeframe=step, close_time=reach, candle=candle)
+                if not self.ctx.tell(watcher, closed):
+                    return not self._is_there(watcher)
+            self._told[series][watcher] = reach
+            return True
         # `told` may lie inside a candle, where a position was opened: that candle is told too.
         for candle in window.columns.between(to_ms(told) - step.ms + 1, to_ms(reach)):
             close_time = from_ms(candle.open_time_ms) + step.delta
@@ -198,11 +206,12 @@ class MarketData(Behaviour):
 
     def _arm(self) -> None:
         """Wake at the next close of any series that has to be looked after."""
-        live = self._told if self._preload else self._lookback
-        if not live:
-            return
-        nearest = min(series.timeframe.next_close(self.ctx.clock.now()) for series in live)
-        if self._next is None or nearest < self._next:
+        now, nearest = self.ctx.clock.now(), self._next
+        for series in self._told if self._preload else self._lookback:
+            close = series.timeframe.next_close(now)
+            if nearest is None or close < nearest:
+                nearest = close
+        if nearest is not None and nearest is not self._next:
             self._next = nearest
             self.ctx.at(nearest, Boundary(nearest))
 

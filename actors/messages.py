@@ -32,7 +32,7 @@ def account_name(account_id: AccountId) -> str:
     return f"account:{account_id}"
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Base of all messages."""
 
 
@@ -65,10 +65,13 @@ class DueRequested(Message, frozen=True, kw_only=True):
 
 
 class ClaimedTick(Message, frozen=True, kw_only=True):
-    """A claim and who asked for it; when (process seconds) it was asked for, its candle closed, trust in it ends."""
+    """A claim and who asked for it, and the name of the run's actor; when (process seconds) it was asked for, its
+    candle closed, trust in it ends.
+    """
 
     claim: Claim
     ask: Ask
+    run: str
     asked_at_s: float
     closed_at_s: float
     trusted_until_s: float

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.messages import ClaimedTick, Evaluation
+from actors.messages import ClaimedTick, Evaluation, run_name
 from actors.run_tick import Tick
 from actors.runtime.behaviour import Context
 from core.backoff import Backoff
@@ -159,6 +159,7 @@ class OwedExit:
             due=ClaimedTick(
                 claim=claim,
                 ask=Ask(slot=order.slot, source=TickSource.TIMER, at=order.slot),
+                run=run_name(run.id),
                 asked_at_s=lease.asked_at_s,
                 closed_at_s=lease.asked_at_s,
                 trusted_until_s=trusted_until(lease.asked_at_s, self._lease_s),

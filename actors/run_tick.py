@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from actors.messages import AdapterFailed, AdapterRecovered, ClaimedTick, Evaluation
+from core.clock import Clock
 from core.errors import Reason
 from core.lease import Lease
 from core.market import SymbolRules
@@ -107,24 +108,23 @@ def tick_row(
     status: TickStatus,
     reason: str | None,
     signal: Signal | None,
-    finished_at: datetime,
-    latency_ms: float,
+    clock: Clock,
     worker: str,
 ) -> TickRow:
-    """The one row of a run in a slot."""
+    """The one row of a run in a slot, finished now."""
     claim = due.claim
     return TickRow(
         run_id=claim.run_id,
         user_id=claim.user_id,
         slot=claim.slot,
         status=status,
-        signal=None if signal is None else signal.action.value,
+        signal=None if signal is None else signal.action._value_,  # `value` is a property, four times as slow
         reason=None if reason is None else str(reason),
         source=due.ask.source,
         asked_at=due.ask.at,
         scheduled_at=claim.slot,
-        finished_at=finished_at,
-        latency_ms=latency_ms,
+        finished_at=clock.now(),
+        latency_ms=max(0.0, clock.monotonic() - due.closed_at_s) * 1_000,
         worker=worker,
         fence=claim.fence,
     )

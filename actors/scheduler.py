@@ -13,7 +13,6 @@ from typing import TypeVar
 
 import msgspec
 
-from actors.directory import tell
 from actors.evaluator import series_of
 from actors.journal import JournalBuffer
 from actors.messages import (
@@ -29,9 +28,8 @@ from actors.messages import (
     run_name,
 )
 from actors.runtime.behaviour import Behaviour, Context
-from core.definition import StrategyDefinition
 from core.errors import Reason
-from core.ids import RunId, StrategyId, UserId
+from core.ids import RunId, UserId
 from core.lease import trusted_until
 from core.market import Series
 from core.risk import gate
@@ -87,14 +85,37 @@ class Swept(msgspec.Struct, frozen=True):
     """Interrupted slots were closed, or could not be this time."""
 
 
+class Here:
+    """A resident run, and what its slots need of it, worked out once."""
+
+    __slots__ = ("asked", "name", "run", "schedule", "step", "version")
+
+    def __init__(self, run: Run, asked: Ask | None) -> None:
+        definition, schedule = run.strategy, run.schedule if ticks(run) else None
+        self.run = run
+        # What it was last claimed for: once per slot, except by an operator; later asks of others have lost.
+        self.asked = asked
+        self.name = run_name(run.id)
+        self.version = f"{definition.id}:{definition.version}"
+        self.step = definition.timeframe.delta
+        self.schedule = None if schedule is None else Schedule(schedule, definition.timeframe)
+
+    def wants(self, slot: datetime) -> bool:
+        asked = self.asked
+        return (asked is None or asked.slot != slot) and (
+            self.schedule is None or self.schedule.selects(slot)
+        )
+
+
 class Scheduler(Behaviour):
     __slots__ = (
         "_again_set",
-        "_asked",
         "_attempt",
         "_by_series",
         "_by_timeframe",
+        "_clock",
         "_covered",
+        "_grace",
         "_grace_s",
         "_journal",
         "_lead",
@@ -103,7 +124,6 @@ class Scheduler(Behaviour):
         "_noted",
         "_residents",
         "_safety_s",
-        "_schedules",
         "_store",
         "_worker",
     )
@@ -125,16 +145,15 @@ class Scheduler(Behaviour):
         self._journal = journal
         self._worker = worker
         self._lease_s = lease_s
+        self._clock = ctx.clock
         self._grace_s = grace_s
+        self._grace = timedelta(seconds=grace_s)
         self._safety_s = safety_s
         self._lead = lead
-        self._residents: dict[RunId, Run] = {}
-        self._by_timeframe: dict[Timeframe, dict[RunId, Run]] = {}
-        self._schedules: dict[RunId, Schedule] = {}
+        self._residents: dict[RunId, Here] = {}
+        self._by_timeframe: dict[Timeframe, dict[RunId, Here]] = {}
         # Runs that a closing candle asks for: those in AUTO, at every slot.
-        self._by_series: dict[Series, dict[RunId, Run]] = {}
-        # What a run was last claimed for: once per slot, except by an operator; later asks of others have lost.
-        self._asked: dict[RunId, Ask] = {}
+        self._by_series: dict[Series, dict[RunId, Here]] = {}
         # The slot all due runs were asked for in, so that a closing candle need not look at each.
         self._covered: datetime | None = None
         # The slot in which each source's lost asks were noted last: a repetition says nothing new.
@@ -144,9 +163,7 @@ class Scheduler(Behaviour):
         self._again_set = False
 
     def started(self) -> None:
-        tell(
-            self.ctx, "runs", ResidentsWanted()
-        )  # after a restart; at first start nobody is there to hear it
+        self.ctx.tell("runs", ResidentsWanted())  # after a restart; at first nobody is there to hear it
         if self._safety_s:
             self.ctx.after(self._safety_s, SafetyPass(), every=self._safety_s)
 
@@ -160,14 +177,14 @@ class Scheduler(Behaviour):
                 self._admit(message.run)
             case Gone():
                 self._dismiss(message.run_id)
-                self._asked.pop(message.run_id, None)
             case DueRequested():
                 self._claim_due(message.source)
             case SeriesAdvanced():
                 self._candle_closed(message.series, message.close_time)
             case TickRequested():
-                if message.run_id in self._residents:
-                    self._claim([message.run_id], self._ask(message.slot, TickSource.OPERATOR))
+                here = self._residents.get(message.run_id)
+                if here is not None:
+                    self._claim([here], self._ask(message.slot, TickSource.OPERATOR))
             case SafetyPass():
                 self._claim_due(TickSource.TIMER)
                 self._sweep()
@@ -184,29 +201,26 @@ class Scheduler(Behaviour):
     # -- who is here ----------------------------------------------------------------------------
 
     def _admit(self, run: Run) -> None:
-        self._dismiss(run.id)
-        self._residents[run.id] = run
+        before = self._dismiss(run.id)
+        here = self._residents[run.id] = Here(run, asked=None if before is None else before.asked)
         if not ticks(run):
             return  # resident for execute-tick and its open position, but no slot claims it by itself
         timeframe = run.strategy.timeframe
-        self._by_timeframe.setdefault(timeframe, {})[run.id] = run
-        if run.schedule is not None:
-            self._schedules[run.id] = Schedule(run.schedule, timeframe)
-        elif run.execution_mode is ExecutionMode.AUTO:
-            self._by_series.setdefault(series_of(run.strategy), {})[run.id] = run
+        self._by_timeframe.setdefault(timeframe, {})[run.id] = here
+        if run.schedule is None and run.execution_mode is ExecutionMode.AUTO:
+            self._by_series.setdefault(series_of(run.strategy), {})[run.id] = here
         self._arm()
-        now = self.ctx.clock.now()
+        now = self._clock.now()
         slot = timeframe.slot(now)
-        if timeframe.is_due(now, run.last_slot, self._grace_s) and self._wants(run.id, slot):
-            self._claim([run.id], self._ask(slot, TickSource.TIMER))
+        if timeframe.is_due(now, run.last_slot, self._grace_s) and here.wants(slot):
+            self._claim([here], self._ask(slot, TickSource.TIMER))
 
-    def _dismiss(self, run_id: RunId) -> None:
-        run = self._residents.pop(run_id, None)
-        self._schedules.pop(run_id, None)
-        if run is None:
-            return
-        _leave(self._by_timeframe, run.strategy.timeframe, run_id)
-        _leave(self._by_series, series_of(run.strategy), run_id)
+    def _dismiss(self, run_id: RunId) -> Here | None:
+        here = self._residents.pop(run_id, None)
+        if here is not None:
+            _leave(self._by_timeframe, here.run.strategy.timeframe, run_id)
+            _leave(self._by_series, series_of(here.run.strategy), run_id)
+        return here
 
     # -- when -----------------------------------------------------------------------------------
 
@@ -214,9 +228,12 @@ class Scheduler(Behaviour):
         """Set the timer for the nearest boundary any resident run closes at."""
         if not self._by_timeframe:
             return
-        ahead = self.ctx.clock.now() + self._lead
-        nearest = min(timeframe.next_close(ahead) for timeframe in self._by_timeframe)
-        if self._next is None or nearest < self._next:
+        ahead, nearest = self._clock.now() + self._lead, self._next
+        for timeframe in self._by_timeframe:
+            close = timeframe.next_close(ahead)
+            if nearest is None or close < nearest:
+                nearest = close
+        if nearest is not None and nearest is not self._next:
             self._next = nearest
             self.ctx.at(nearest - self._lead, SlotTimer(nearest))
 
@@ -224,23 +241,15 @@ class Scheduler(Behaviour):
         if self._next == slot:
             self._next = None
         ask = self._ask(slot, TickSource.TIMER)
-        if ask.at - slot <= timedelta(seconds=self._grace_s):
+        if ask.at - slot <= self._grace:
             us = to_us(slot)
             self._claim_wanted(ask, [t for t in self._by_timeframe if us % t.micros == 0])
         # Else the process stood still past the slot: it is missed, never made up for (I9).
         self._arm()
 
-    def _wants(self, run_id: RunId, slot: datetime) -> bool:
-        asked = self._asked.get(run_id)
-        return (asked is None or asked.slot != slot) and self._selects(run_id, slot)
-
-    def _selects(self, run_id: RunId, slot: datetime) -> bool:
-        schedule = self._schedules.get(run_id)
-        return schedule is None or schedule.selects(slot)
-
     def _claim_due(self, source: TickSource) -> None:
         """Windows of 30 s at most never meet another slot's: all that is due now is due for the same slot."""
-        now = self.ctx.clock.now()
+        now = self._clock.now()
         due = [each for each in self._by_timeframe if each.is_due(now, None, self._grace_s)]
         if due:
             self._claim_wanted(Ask(slot=due[0].slot(now), source=source, at=now), due)
@@ -249,39 +258,35 @@ class Scheduler(Behaviour):
     def _claim_wanted(self, ask: Ask, timeframes: Sequence[Timeframe]) -> None:
         """Claim the runs of these timeframes nobody has asked for yet; for the others the ask has lost."""
         slot = self._covered = ask.slot
-        wanted: list[RunId] = []
-        resident = 0
-        for timeframe in timeframes:
-            runs = self._by_timeframe[timeframe]
-            resident += len(runs)
-            wanted.extend(run_id for run_id in runs if self._wants(run_id, slot))
+        resident = [here for timeframe in timeframes for here in self._by_timeframe[timeframe].values()]
+        wanted = [here for here in resident if here.wants(slot)]
         self._claim(wanted, ask)
-        if len(wanted) < resident and self._noted.get(ask.source) != slot:
-            self._note_lost(ask, [run_id for each in timeframes for run_id in self._by_timeframe[each]])
+        if len(wanted) < len(resident) and self._noted.get(ask.source) != slot:
+            self._note_lost(ask, resident)
 
     def _candle_closed(self, series: Series, slot: datetime) -> None:
         runs = self._by_series.get(series)
         if not runs:
             return
-        now = self.ctx.clock.now()
+        now = self._clock.now()
         ask = Ask(slot=slot, source=TickSource.CANDLE, at=now)
         if self._covered == slot:
             self._journal.asked_in_vain(LostAsk(ask=ask, node=self._worker, run_ids=tuple(runs)))
         elif series.timeframe.is_due(now, None, self._grace_s) and series.timeframe.slot(now) == slot:
-            self._claim([run_id for run_id in runs if self._wants(run_id, slot)], ask)
-            self._note_lost(ask, runs)
+            resident = list(runs.values())
+            self._claim([here for here in resident if here.wants(slot)], ask)
+            self._note_lost(ask, resident)
 
     def _ask(self, slot: datetime, source: TickSource) -> Ask:
-        return Ask(slot=slot, source=source, at=self.ctx.clock.now())
+        return Ask(slot=slot, source=source, at=self._clock.now())
 
-    def _note_lost(self, ask: Ask, run_ids: Iterable[RunId]) -> None:
+    def _note_lost(self, ask: Ask, resident: Iterable[Here]) -> None:
         """Those of the runs another source had asked for already."""
         source, slot = ask.source, ask.slot
-        asked = self._asked
         lost = [
-            run_id
-            for run_id in run_ids
-            if (first := asked.get(run_id)) is not None and first.slot == slot and first.source is not source
+            here.run.id
+            for here in resident
+            if (first := here.asked) is not None and first.slot == slot and first.source is not source
         ]
         if lost:
             self._noted[source] = slot
@@ -289,64 +294,69 @@ class Scheduler(Behaviour):
 
     # -- claims ---------------------------------------------------------------------------------
 
-    def _claim(self, run_ids: Sequence[RunId], ask: Ask) -> None:
-        for start in range(0, len(run_ids), MAX_CLAIM_BATCH):
-            self._claim_batch(run_ids[start : start + MAX_CLAIM_BATCH], ask)
+    def _claim(self, wanted: Sequence[Here], ask: Ask) -> None:
+        for start in range(0, len(wanted), MAX_CLAIM_BATCH):
+            self._claim_batch(wanted[start : start + MAX_CLAIM_BATCH], ask)
 
-    def _claim_batch(self, batch: Sequence[RunId], ask: Ask) -> None:
-        self._asked.update(dict.fromkeys(batch, ask))
+    def _claim_batch(self, batch: Sequence[Here], ask: Ask) -> None:
+        for here in batch:
+            here.asked = ask
         self._attempt += 1
         owner = f"{self._worker}:{self._attempt}"
-        asked_at_s = self.ctx.clock.monotonic()
+        asked_at_s = self._clock.monotonic()
+        run_ids = [here.run.id for here in batch]
         store, ttl_s = self._store, self._lease_s
         self.ctx.call(
-            lambda: store.claim(batch, slot=ask.slot, owner=owner, ttl_s=ttl_s, ask=ask),
-            lambda claims: Claimed(ask=ask, asked_at_s=asked_at_s, run_ids=batch, claims=claims),
-            lambda _: ClaimFailed(batch, ask),
+            lambda: store.claim(run_ids, slot=ask.slot, owner=owner, ttl_s=ttl_s, ask=ask),
+            lambda claims: Claimed(ask=ask, asked_at_s=asked_at_s, run_ids=run_ids, claims=claims),
+            lambda _: ClaimFailed(run_ids, ask),
+            in_turn=True,
         )
 
     def _claim_failed(self, failed: ClaimFailed) -> None:
         self._covered = None
         for run_id in failed.run_ids:
-            if self._asked.get(run_id) is failed.ask:
-                del self._asked[run_id]
+            here = self._residents.get(run_id)
+            if here is not None and here.asked is failed.ask:
+                here.asked = None
         if not self._again_set:
             self._again_set = True
             self.ctx.after(CLAIM_AGAIN_S, ClaimAgain())
 
     def _claimed(self, claimed: Claimed) -> None:
         """Blocked runs are told at once; the others go to the Evaluator, one request per strategy version."""
-        ask, claims = claimed.ask, claimed.claims
+        ask, claims, clock = claimed.ask, claimed.claims, self._clock
         if len(claims) < len(claimed.run_ids):
             self._note_unclaimed(claimed)
-        at = max(self.ctx.clock.now(), ask.slot)
-        clock = self.ctx.clock
+        slot, at, closed_at_s = ask.slot, clock.now(), clock.monotonic()
+        if at < slot:
+            at, ahead_s = slot, clock.seconds_until(slot)
+            closed_at_s += ahead_s if isfinite(ahead_s) else 0.0
         trusted_s = trusted_until(claimed.asked_at_s, self._lease_s)
-        ahead_s = clock.seconds_until(ask.slot)
         missed_left = MAX_MISSED_AT_ONCE
-        closed_at_s = clock.monotonic() + (ahead_s if isfinite(ahead_s) else 0.0)
-        groups: dict[tuple[StrategyId, int], tuple[StrategyDefinition, list[ClaimedTick]]] = {}
+        groups: dict[str, list[ClaimedTick]] = {}
         for claim in claims:
+            here = self._residents.get(claim.run_id)
+            if here is None:
+                continue  # dismissed meanwhile: the slot is closed as interrupted
+            previous = claim.previous_slot
+            if previous is not None and slot - previous > here.step:
+                missed_left -= self._record_missed(claim, here, previous, min(MAX_MISSED, missed_left))
             tick = ClaimedTick(
                 claim=claim,
                 ask=ask,
+                run=here.name,
                 asked_at_s=claimed.asked_at_s,
                 closed_at_s=closed_at_s,
                 trusted_until_s=trusted_s,
             )
-            if claim.previous_slot is not None:
-                missed_left -= self._record_missed(claim, min(MAX_MISSED, missed_left))
-            run = self._residents.get(claim.run_id)
-            if run is None:
-                continue  # dismissed meanwhile: the slot is closed as interrupted
             if claim.kill_switch or gate(claim.risk, claim.limits, at) is not None:
-                tell(self.ctx, run_name(claim.run_id), TickDue(tick=tick, evaluation=None))
-                continue
-            definition = run.strategy
-            groups.setdefault((definition.id, definition.version), (definition, []))[1].append(tick)
-        evaluator = self.ctx.ref("evaluator")
-        for definition, mine in groups.values():
-            evaluator.tell(EvaluateSlot(definition=definition, slot=ask.slot, ticks=tuple(mine)))
+                self.ctx.tell(here.name, TickDue(tick=tick, evaluation=None))
+            else:
+                groups.setdefault(here.version, []).append(tick)
+        for mine in groups.values():
+            definition = self._residents[mine[0].claim.run_id].run.strategy
+            self.ctx.tell("evaluator", EvaluateSlot(definition=definition, slot=slot, ticks=tuple(mine)))
 
     def _note_unclaimed(self, claimed: Claimed) -> None:
         """Another process had asked first, the run is busy, or it ticks no longer."""
@@ -354,18 +364,13 @@ class Scheduler(Behaviour):
         lost = [run_id for run_id in claimed.run_ids if run_id not in won]
         self._journal.asked_in_vain(LostAsk(ask=claimed.ask, node=self._worker, run_ids=lost))
 
-    def _record_missed(self, claim: Claim, most: int) -> int:
-        """Rows for the newest `most` slots since the last claim; how many were looked at."""
-        run = self._residents.get(claim.run_id)
-        if run is None or claim.previous_slot is None:
-            return 0
-        step = run.strategy.timeframe.delta
-        missed = min((claim.slot - claim.previous_slot) // step - 1, most)
+    def _record_missed(self, claim: Claim, here: Here, previous: datetime, most: int) -> int:
+        """Rows for the newest `most` slots since the `previous` claim; how many were looked at."""
+        missed = min((claim.slot - previous) // here.step - 1, most)
         if missed <= 0:
             return 0
-        schedule = self._schedules.get(run.id)
-        for slot in _slots(claim.slot - step * missed, claim.slot, step):
-            if schedule is None or schedule.selects(slot):
+        for slot in _slots(claim.slot - here.step * missed, claim.slot, here.step):
+            if here.schedule is None or here.schedule.selects(slot):
                 self._journal.ticked(self._missed_row(claim, slot))
         return missed
 
@@ -378,7 +383,7 @@ class Scheduler(Behaviour):
             status=TickStatus.MISSED,
             reason=Reason.NOT_ACTIVE if paused else Reason.DOWN,
             scheduled_at=slot,
-            finished_at=self.ctx.clock.now(),
+            finished_at=self._clock.now(),
             worker=self._worker,
         )
 
@@ -387,7 +392,7 @@ class Scheduler(Behaviour):
         self.ctx.call(lambda: store.close_interrupted(older_than_s=1.0), lambda _: Swept(), lambda _: Swept())
 
 
-def _leave(groups: dict[K, dict[RunId, Run]], key: K, run_id: RunId) -> None:
+def _leave(groups: dict[K, dict[RunId, Here]], key: K, run_id: RunId) -> None:
     mine = groups.get(key, {})
     mine.pop(run_id, None)
     if not mine:

@@ -87,10 +87,15 @@ RECENT_ORDERS = 10
 """Latest orders looked at when starting: which reservations to give back, which exit to go on with."""
 
 
+# Looked up once: an enum's member costs a hold more than the comparison it is for.
+_ACTIVE, _HOLD, _SIGNALS, _OK = RunStatus.ACTIVE, Action.HOLD, TradingMode.SIGNALS, TickStatus.OK
+
+
 class StrategyRun(Behaviour):
     __slots__ = (
         "_account",
         "_account_read_s",
+        "_clock",
         "_draining",
         "_failed_loads",
         "_heard",
@@ -120,6 +125,7 @@ class StrategyRun(Behaviour):
         lease_s: float,
     ) -> None:
         super().__init__(ctx)
+        self._clock = ctx.clock
         self._run_id = run_id
         self._store = store
         self._journal = journal
@@ -252,13 +258,13 @@ class StrategyRun(Behaviour):
         self._begin(due, run)
 
     def _begin(self, due: TickDue, run: Run) -> None:
-        claim, clock = due.tick.claim, self.ctx.clock
-        flat = self._position.quantity == 0
-        if claim.status is not RunStatus.ACTIVE or run.status is not RunStatus.ACTIVE:
+        claim = due.tick.claim
+        flat = not self._position.quantity
+        if claim.status is not _ACTIVE or run.status is not _ACTIVE:
             return self._end_at_once(due, TickStatus.SKIPPED, Reason.NOT_ACTIVE)
         if claim.kill_switch:
             return self._end_at_once(due, TickStatus.BLOCKED, Reason.KILL_SWITCH)
-        blocked = gate(claim.risk, claim.limits, clock.now())
+        blocked = gate(claim.risk, claim.limits, self._clock.now())
         if blocked is None and self._unsettled:
             blocked = Reason.UNKNOWN_ORDER
         if blocked is not None and flat:
@@ -276,8 +282,8 @@ class StrategyRun(Behaviour):
                 self.ctx.ref("runs").tell(fault)
                 return self._end_at_once(due, TickStatus.ERROR, evaluation.reason)
             return self._end_at_once(due, TickStatus.SKIPPED, evaluation.reason)
-        if signal.action is Action.HOLD or run.trading_mode is TradingMode.SIGNALS:
-            return self._end_at_once(due, TickStatus.OK, None)
+        if signal.action is _HOLD or run.trading_mode is _SIGNALS:
+            return self._end_at_once(due, _OK, None)
         self._tick = Tick(due=due.tick, evaluation=evaluation, blocked=blocked)
         if flat:
             return self._work()
@@ -464,15 +470,8 @@ class StrategyRun(Behaviour):
         self._finish(tick, Finish(TickEnd.ERROR, Reason.LEASE_LOST))
 
     def _write(self, due: ClaimedTick, status: TickStatus, reason: str | None, signal: Signal | None) -> None:
-        clock = self.ctx.clock
         row = tick_row(
-            due,
-            status=status,
-            reason=reason,
-            signal=signal,
-            finished_at=clock.now(),
-            latency_ms=max(0.0, clock.monotonic() - due.closed_at_s) * 1_000,
-            worker=self._worker,
+            due, status=status, reason=reason, signal=signal, clock=self._clock, worker=self._worker
         )
         self._journal.ticked(row)
 

@@ -44,7 +44,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How a process runs its share. Seconds of process time, except `claim_lead` (market time).
 
     `safety_s` and `poll_s` 0: no periodic passes (replay). `node_live_s`: a process silent for longer counts as dead.
-    `preload`: load this range of the feed at once.
+    `preload`: load this range of the feed at once; `array_signals`: and let array forms say where a strategy holds.
+    `gather`: tick rows without a signal are written so many at a time.
     `enabled` False: the ledger answers, but nothing is claimed and no run has an actor.
     """
 
@@ -60,6 +61,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     claim_lead: timedelta = CLAIM_LEAD
     enabled: bool = True
     preload: tuple[datetime, datetime] | None = None
+    array_signals: bool = False
+    gather: int = 1
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +88,7 @@ def start(system: ActorSystem, parts: Parts) -> None:
 def specs(system: ActorSystem, parts: Parts) -> list[ChildSpec]:
     """The shared actors and the two supervisors of dynamic children, in start order."""
     store, feed, windows, options = parts.store, parts.feed, parts.windows, parts.options
-    journal = JournalBuffer()
+    journal = JournalBuffer(options.gather)
     ledger = [
         _shared(
             "journal",
@@ -107,7 +110,12 @@ def specs(system: ActorSystem, parts: Parts) -> list[ChildSpec]:
         _shared(
             "evaluator",
             lambda ctx: Evaluator(
-                ctx, windows=windows, journal=journal, rules=parts.rules, worker=options.worker
+                ctx,
+                windows=windows,
+                journal=journal,
+                rules=parts.rules,
+                worker=options.worker,
+                array_signals=options.array_signals,
             ),
         ),
         _gateway(system, parts),

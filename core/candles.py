@@ -27,7 +27,7 @@ COLUMNS: Final = ("open_time", "open", "high", "low", "close", "volume", "taker_
 _FIRST_BUFFER: Final = 256
 
 
-class Candle(msgspec.Struct, frozen=True, kw_only=True):
+class Candle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One closed candle. `taker_buy_volume` is NaN where the source has none."""
 
     open_time_ms: int
@@ -81,8 +81,16 @@ class CandleColumns:
         return (self.candle(index) for index in range(len(self)))
 
     def candle(self, index: int) -> Candle:
-        at, *values = self.data[:, index].tolist()
-        return Candle(open_time_ms=int(at), **dict(zip(COLUMNS[1:], values, strict=True)))
+        at, open_, high, low, close, volume, taker = self.data[:, index].tolist()
+        return Candle(
+            open_time_ms=int(at),
+            open=open_,
+            high=high,
+            low=low,
+            close=close,
+            volume=volume,
+            taker_buy_volume=taker,
+        )
 
     def part(self, start: int, stop: int) -> CandleColumns:
         return CandleColumns(self.data[:, start:stop])
@@ -201,7 +209,7 @@ class CandleWindow:
 
     @property
     def last_close(self) -> datetime | None:
-        return from_ms(self._last_open_ms + self.timeframe.ms) if len(self) else None
+        return self._last_close
 
     @property
     def columns(self) -> CandleColumns:
@@ -223,7 +231,7 @@ class CandleWindow:
         starts = [0, *(np.flatnonzero(np.diff(times) != self.timeframe.ms) + 1).tolist()]
         self._run_starts.extend(starts)
         self._run_opens.extend(int(times[start]) for start in starts)
-        self._last_open_ms = int(times[-1])
+        self._reached(int(times[-1]))
 
     def append(self, candle: Candle) -> Appended:
         """Adds a newer candle. Raises ImpossibleVenueData when its numbers cannot be."""
@@ -240,7 +248,7 @@ class CandleWindow:
             self._relocate()
         self._data[:, self._next - self._base] = candle.row()
         self._next += 1
-        self._last_open_ms = candle.open_time_ms
+        self._reached(candle.open_time_ms)
         if len(self) > self.capacity:
             self._evict()
         return Appended.ADDED_AFTER_GAP if gap else Appended.ADDED
@@ -277,6 +285,17 @@ class CandleWindow:
             first = start
         return CandleView(self._frozen[:, first - self._base : index + 1 - self._base], self.timeframe)
 
+    def closing(self, slot: datetime) -> Candle | None:
+        """The candle that closes at `slot`, where it is held."""
+        opened_ms = to_us(slot) // 1000 - self.timeframe.ms
+        run = bisect_right(self._run_opens, opened_ms) - 1
+        if run < 0 or opened_ms > self._last_open_ms:
+            return None
+        index = self._run_starts[run] + (opened_ms - self._run_opens[run]) // self.timeframe.ms
+        if run + 1 < len(self._run_starts) and index >= self._run_starts[run + 1]:
+            return None
+        return self.columns.candle(index - self._oldest)
+
     def _reset(self, data: FloatArray, count: int) -> None:
         self._data = data
         self._frozen = data.view()
@@ -289,7 +308,12 @@ class CandleWindow:
         self._run_starts: list[int] = []
         self._run_opens: list[int] = []
         self._last_open_ms = 0
+        self._last_close: datetime | None = None
         self._evicted = False
+
+    def _reached(self, open_ms: int) -> None:
+        self._last_open_ms = open_ms
+        self._last_close = from_ms(open_ms + self.timeframe.ms)
 
     def _relocate(self) -> None:
         """Moves what is held to a new buffer; the old one lives on under the views that look at it."""

@@ -26,7 +26,13 @@ class OrderStatus(StrEnum):
 
 
 TERMINAL = frozenset(
-    {OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.NOT_PLACED}
+    {
+        OrderStatus.FILLED,
+        OrderStatus.CANCELED,
+        OrderStatus.EXPIRED,
+        OrderStatus.REJECTED,
+        OrderStatus.NOT_PLACED,
+    }
 )
 
 LEGAL: dict[OrderStatus, frozenset[OrderStatus]] = {
@@ -205,11 +211,15 @@ def transition(order: Order, event: OrderEvent) -> OrderChange:
         if target is OrderStatus.SUBMITTED:  # an acknowledgement that came after the first fill
             return _keep_venue_id(order, event)
         return OrderChange(
-            order=order, changed=False, contradiction=f"{order.status} order reported as {target} by the venue"
+            order=order,
+            changed=False,
+            contradiction=f"{order.status} order reported as {target} by the venue",
         )
     if target in (OrderStatus.REJECTED, OrderStatus.NOT_PLACED) and order.filled_quantity:
         return OrderChange(
-            order=order, changed=False, contradiction=f"order with {order.filled_quantity} filled reported as {target}"
+            order=order,
+            changed=False,
+            contradiction=f"order with {order.filled_quantity} filled reported as {target}",
         )
     if isinstance(event, Acknowledged):
         if order.filled_quantity:  # found again after its outcome was unknown, with fills seen before
@@ -231,7 +241,9 @@ def _keep_venue_id(order: Order, event: OrderEvent) -> OrderChange:
 def _executed(order: Order, event: Executed) -> OrderChange:
     finite = event.quantity.is_finite() and event.price.is_finite()
     if not finite or event.quantity <= 0 or event.price <= 0:
-        raise ImpossibleVenueData(f"order {order.client_order_id}: executed {event.quantity} at {event.price}")
+        raise ImpossibleVenueData(
+            f"order {order.client_order_id}: executed {event.quantity} at {event.price}"
+        )
     filled = order.filled_quantity + event.quantity
     if filled > order.quantity:
         raise ImpossibleVenueData(

@@ -89,15 +89,15 @@ def gate(state: RiskState, limits: RiskLimits, now: datetime) -> Reason | None:
     if state.is_paused(now):
         return Reason.PAUSED
     day = state.day(now)
-    if day.pnl <= -limits.daily_max_loss_usdt:
+    # Each limit is first asked what nearly always settles it: twice a run and slot this is all that is done.
+    if day.pnl < 0 and day.pnl <= -limits.daily_max_loss_usdt:
         return Reason.DAILY_LOSS
-    if effective_streak(state, limits, now) >= limits.max_consecutive_losses:
+    most = limits.max_consecutive_losses
+    if state.streak >= most and effective_streak(state, limits, now) >= most:
         return Reason.CONSECUTIVE_LOSSES
     if day.trades >= limits.max_trades_per_day:
         return Reason.MAX_TRADES
-    if state.last_trade_at is not None and now - state.last_trade_at < _seconds(
-        limits.cooldown_after_trade_s
-    ):
+    if state.last_trade_at is not None and _within(now - state.last_trade_at, limits.cooldown_after_trade_s):
         return Reason.COOLDOWN
     return None
 
@@ -216,6 +216,11 @@ def _pause(state: RiskState, limits: RiskLimits, now: datetime, reason: Reason) 
 
 def _with_day(state: RiskState, day_of: date, day: DayRisk) -> RiskState:
     return msgspec.structs.replace(state, days={**state.days, day_of: day})
+
+
+def _within(passed: timedelta, seconds: Decimal) -> bool:
+    whole_s = passed.days * 86_400 + passed.seconds
+    return whole_s < seconds and passed < _seconds(seconds)
 
 
 def _seconds(seconds: Decimal) -> timedelta:

@@ -135,7 +135,9 @@ class StatusChange(msgspec.Struct, frozen=True, kw_only=True):
     adapter_errors: int
 
 
-def transition(run: Run, command: RunCommand, *, flat: bool = True, open_orders: bool = False) -> StatusChange:
+def transition(
+    run: Run, command: RunCommand, *, flat: bool = True, open_orders: bool = False
+) -> StatusChange:
     """The status `command` leads to. Raises IllegalTransition (the caller's 409); the row stays as it is."""
     sources, target = _MOVES[command]
     if run.status is target:

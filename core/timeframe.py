@@ -34,7 +34,7 @@ def to_us(at: datetime) -> int:
 
 
 def from_us(us: int) -> datetime:
-    return EPOCH + timedelta(microseconds=us)
+    return EPOCH + timedelta(0, 0, us)  # by position: naming the argument costs half as much again
 
 
 def to_ms(at: datetime) -> int:
@@ -109,12 +109,18 @@ class Timeframe(StrEnum):
     def floor(self, at: datetime) -> datetime:
         """The latest boundary at or before `at`."""
         us = to_us(at)
-        return from_us(us - us % self.micros)
+        past = us % self.micros
+        if not past and at.tzinfo is UTC:
+            return at
+        return from_us(us - past)
 
     def next_close(self, at: datetime) -> datetime:
         """The first boundary strictly after `at`."""
         us = to_us(at)
-        return from_us(us - us % self.micros + self.micros)
+        past = us % self.micros
+        if not past and at.tzinfo is UTC:
+            return at + self.delta
+        return from_us(us - past + self.micros)
 
     def slot(self, at: datetime) -> datetime:
         """The slot `at` belongs to: the boundary up to 5 s ahead, otherwise the one behind."""

@@ -120,6 +120,8 @@ class MemorySlots:
             self._note_lost(lost)
         for execution in report.executions:
             self.executions[execution.status] += 1
+        if report.holds:
+            self.executions[ExecutionStatus.NO_SIGNAL] += report.holds
         return new, signals
 
     def publish(self, signals: Sequence[TickRow], tx: MemoryTx, at: datetime) -> None:

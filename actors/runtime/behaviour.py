@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from actors.runtime.spec import StopMode
 
@@ -63,11 +63,33 @@ class Context:
         """Have `message` told to this actor after process `seconds`, then every `every` seconds."""
         return self._shell.system.timers.after(seconds, self._shell.ref, message, every)
 
+    def tell(self, name: str, message: object) -> bool:
+        """Whether the actor of that logical name took `message`; False also when there is no such actor."""
+        ref = self._shell.system.names.get(name)
+        return ref is not None and ref.actor_inbox.put(message)
+
     def call(
-        self, fn: Callable[[], T], reply: Callable[[T], object], failed: Callable[[Exception], object]
+        self,
+        fn: Callable[[], T],
+        reply: Callable[[T], object],
+        failed: Callable[[Exception], object],
+        *,
+        in_turn: bool = False,
     ) -> None:
-        """Run blocking `fn` on the database executor; `reply(result)` or `failed(error)` is told to this actor."""
-        self._shell.system.effects.call(self._shell.ref, fn, reply, failed, self.incarnation)
+        """Run blocking `fn` on the database executor; `reply(result)` or `failed(error)` is told to this actor.
+
+        `in_turn`: the caller does not mind if the answer is handled before this returns; it is where the system
+        `answers_at_once` (replay), and a message is saved.
+        """
+        shell = self._shell
+        if not (in_turn and shell.system.answers_at_once):
+            shell.system.effects.call(shell.ref, fn, reply, failed, self.incarnation)
+            return
+        try:
+            message = reply(fn())
+        except Exception as error:
+            message = failed(error)
+        cast("Behaviour", shell.behaviour).receive(message)
 
     def run(
         self,

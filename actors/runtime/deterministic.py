@@ -50,11 +50,11 @@ class VirtualClock:
     def seconds_until(self, when: datetime) -> float:
         return max(0.0, (epoch_us(when) - self.us) / 1e6)
 
-    def move_to(self, us: int) -> None:
-        """Go on to `us` microseconds since 1970; never back."""
+    def move_to(self, us: int, when: datetime | None = None) -> None:
+        """Go on to `us` microseconds since 1970, which is `when` if that is known already; never back."""
         if us > self.us:
             self.us = us
-            self._now = None
+            self._now = when
 
 
 class DeterministicDispatcher:
@@ -65,16 +65,17 @@ class DeterministicDispatcher:
         self._rng = rng
         self._throughput = throughput if rng is None else 1
         self._ready: deque[Runnable] = deque()
-        self._timers: list[tuple[int, int, Callable[[], None]]] = []
+        self._timers: list[tuple[int, int, Callable[[], None], datetime | None]] = []
         self._numbers = count()
         self._running = False
         self.schedule: Callable[[Runnable], object] = self._ready.append
 
-    def call_at(self, us: int, fire: Callable[[], None]) -> None:
-        """Run `fire` when the clock reaches `us`; it only queues messages or events."""
-        if len(self._timers) >= TIMERS_MAX:
+    def call_at(self, us: int, fire: Callable[[], None], when: datetime | None = None) -> None:
+        """Run `fire` when the clock reaches `us`, which is `when`; it only queues messages or events."""
+        timers = self._timers
+        if len(timers) >= TIMERS_MAX:
             raise Overloaded(f"{TIMERS_MAX} timers are set")
-        heapq.heappush(self._timers, (us, next(self._numbers), fire))
+        heapq.heappush(timers, (us, next(self._numbers), fire, when))
 
     def step(self) -> bool:
         """Give one turn, or go on to the next timer; false when there is neither."""
@@ -166,8 +167,9 @@ class DeterministicDispatcher:
         timers = self._timers
         if not timers or timers[0][0] > limit_us:
             return False
-        us = timers[0][0]
-        self.clock.move_to(us)
+        us, _, fire, when = heapq.heappop(timers)
+        self.clock.move_to(us, when)
+        fire()
         while timers and timers[0][0] <= us:
             heapq.heappop(timers)[2]()
         return True
@@ -180,12 +182,12 @@ class DeterministicTimers:
         self._dispatcher = dispatcher
 
     def at(self, when: datetime, to: ShellRef, message: object) -> TimerHandle:
-        handle = TimerHandle(to, message, None)
-        self._dispatcher.call_at(epoch_us(when), handle.fire)
+        handle = TimerHandle(to, message, None, to.incarnation)
+        self._dispatcher.call_at(epoch_us(when), handle.fire, when)
         return handle
 
     def after(self, seconds: float, to: ShellRef, message: object, every: float | None = None) -> TimerHandle:
-        handle = TimerHandle(to, message, every)
+        handle = TimerHandle(to, message, every, to.incarnation)
         due = self._dispatcher.clock.us + round(seconds * 1e6)
         if every is None:
             self._dispatcher.call_at(due, handle.fire)

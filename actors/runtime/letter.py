@@ -17,17 +17,12 @@ if TYPE_CHECKING:
 ANY_INCARNATION = 0
 
 
-class Letter:
+class Letter(msgspec.Struct, gc=False):
     """A message with somebody waiting for the answer, or meant for one incarnation only. Plain tells need none."""
 
-    __slots__ = ("incarnation", "message", "reply_to")
-
-    def __init__(
-        self, message: object, reply_to: SlimFuture[Any] | None = None, incarnation: int = ANY_INCARNATION
-    ) -> None:
-        self.message = message
-        self.reply_to = reply_to
-        self.incarnation = incarnation
+    message: object
+    reply_to: SlimFuture[Any] | None = None
+    incarnation: int = ANY_INCARNATION
 
 
 class Terminated(msgspec.Struct, frozen=True, kw_only=True):

@@ -137,7 +137,14 @@ class Shell(pykka.Actor):
             while user and not box.held:
                 item = user.popleft()
                 if item.__class__ is Letter:
-                    self._open(item)
+                    if (
+                        item.reply_to is None
+                        and item.incarnation == self.incarnation
+                        and item.message.__class__ is not _ActorStop
+                    ):  # a timer's or an effect's: nearly every letter
+                        self.behaviour.receive(item.message)  # type: ignore[union-attr]
+                    else:
+                        self._open(item)
                 else:
                     self.behaviour.receive(item)  # type: ignore[union-attr]
                 throughput -= 1

@@ -59,6 +59,7 @@ class ActorSystem:
         rng: random.Random | None,
         sink: Sink,
         virtual: DeterministicDispatcher | None,
+        answers_at_once: bool = False,
     ) -> None:
         registry.install()
         self.clock = clock
@@ -66,12 +67,13 @@ class ActorSystem:
         self.timers = timers
         self.reports = Reports(sink, clock.monotonic)
         self.virtual = virtual
+        self.answers_at_once = answers_at_once
         self.failure: BaseException | None = None
         self.on_failure: Callable[[BaseException], None] = lambda error: None
         self._dispatchers = dispatchers
         self._rng = rng
         self._sink = sink
-        self._names: dict[str, ShellRef] = {}
+        self.names: dict[str, ShellRef] = {}
         self._names_lock = threading.Lock()
         self._started: SlimFuture[None] = self._future("start-up")
         self._stopped: SlimFuture[None] = self._future("the end")
@@ -120,8 +122,9 @@ class ActorSystem:
         *,
         throughput: int = 32,
         sink: Sink = ignore,
+        answers_at_once: bool = False,
     ) -> ActorSystem:
-        """In the calling thread; `system.virtual` is the dispatcher to run."""
+        """In the calling thread; `system.virtual` is the dispatcher to run. `answers_at_once`: see `Context.call`."""
         dispatcher = DeterministicDispatcher(clock, rng, throughput)
         return cls(
             clock=clock,
@@ -131,6 +134,7 @@ class ActorSystem:
             rng=rng,
             sink=sink,
             virtual=dispatcher,
+            answers_at_once=answers_at_once,
         )
 
     # --- outside
@@ -195,7 +199,7 @@ class ActorSystem:
         """End as a killed process does, in virtual time only: no actor, timer or effect of it goes on."""
         assert self.virtual is not None
         self.virtual.forget()
-        for ref in self._names.values():
+        for ref in self.names.values():
             registry.strike(ref)
 
     def wait_stopped(self, timeout_s: float) -> None:
@@ -205,7 +209,7 @@ class ActorSystem:
     def ref(self, name: str) -> ShellRef:
         """The actor of that logical name; LookupError when there is none."""
         try:
-            return self._names[name]
+            return self.names[name]
         except KeyError:
             raise LookupError(f"no actor is called {name}") from None
 
@@ -227,14 +231,14 @@ class ActorSystem:
         if successor_of is not None:
             return Shell(spec, self, owner, successor_of.ref)
         with self._names_lock:
-            ref = self._names.get(spec.id) or ShellRef(spec.id, self.virtual)
+            ref = self.names.get(spec.id) or ShellRef(spec.id, self.virtual)
             shell = Shell(spec, self, owner, ref)
-            self._names[spec.id] = ref
+            self.names[spec.id] = ref
         return shell
 
     def check_name_free(self, name: str, owner: Owner) -> None:
         """Refuse a name in use: by a living actor, or kept for another supervisor's child."""
-        ref = self._names.get(name)
+        ref = self.names.get(name)
         if ref is None:
             return
         shell: Any = ref.actor_inbox.owner
@@ -245,8 +249,8 @@ class ActorSystem:
 
     def release_name(self, ref: ShellRef) -> None:
         with self._names_lock:
-            if self._names.get(ref.name) is ref:
-                del self._names[ref.name]
+            if self.names.get(ref.name) is ref:
+                del self.names[ref.name]
 
     def jitter(self) -> float:
         """In [0, 1); 0 without a random source."""

@@ -11,6 +11,8 @@ from datetime import datetime
 from itertools import count
 from typing import Protocol
 
+import msgspec
+
 from actors.runtime.errors import Overloaded
 from actors.runtime.ref import ShellRef
 from core.clock import Clock
@@ -18,16 +20,13 @@ from core.clock import Clock
 TIMERS_MAX = 1_000_000
 
 
-class TimerHandle:
+class TimerHandle(msgspec.Struct, eq=False):
     """One timer; `cancel()` from any thread, also after it fired."""
 
-    __slots__ = ("every", "incarnation", "message", "to")
-
-    def __init__(self, to: ShellRef, message: object, every: float | None) -> None:
-        self.to: ShellRef | None = to
-        self.message = message
-        self.every = every
-        self.incarnation = to.incarnation
+    to: ShellRef | None
+    message: object
+    every: float | None
+    incarnation: int
 
     def cancel(self) -> None:
         self.to = None
@@ -75,7 +74,7 @@ class ThreadTimers:
         self._thread.start()
 
     def at(self, when: datetime, to: ShellRef, message: object) -> TimerHandle:
-        handle = TimerHandle(to, message, None)
+        handle = TimerHandle(to, message, None, to.incarnation)
         with self._condition:
             self._check_bound()
             heapq.heappush(self._market, (when, next(self._numbers), handle))
@@ -84,7 +83,7 @@ class ThreadTimers:
         return handle
 
     def after(self, seconds: float, to: ShellRef, message: object, every: float | None = None) -> TimerHandle:
-        handle = TimerHandle(to, message, every)
+        handle = TimerHandle(to, message, every, to.incarnation)
         with self._condition:
             self._check_bound()
             due = self._clock.monotonic() + seconds

@@ -74,7 +74,12 @@ def test_the_first_source_with_a_value_wins_and_is_remembered() -> None:
         ("SQUEEZEFLOW_SIGNAL_COOLDOWN_MINUTES", "0", "signal_cooldown_minutes", 0),
         ("REDIS_SIGNAL_TTL", "600", "signal_ttl_seconds", 600),
         ("SYMBOL_WHITELIST", "btc_usdt, ETH/USDT:USDT,BTCUSDT", "symbol_whitelist", ("BTCUSDT", "ETHUSDT")),
-        ("FRONTEND_URL", "https://a.example/, http://b.example", "frontend_url", ("https://a.example", "http://b.example")),
+        (
+            "FRONTEND_URL",
+            "https://a.example/, http://b.example",
+            "frontend_url",
+            ("https://a.example", "http://b.example"),
+        ),
         ("ENABLE_STRATEGY_RUNNER", "Yes", "enable_strategy_runner", True),
         ("DAILY_MAX_LOSS_USDT", "0.01", "daily_max_loss_usdt", Decimal("0.01")),
         ("RUNNER_GRACE_SEC", "25", "runner_grace_sec", 25),
@@ -157,7 +162,11 @@ def test_production_refuses(change: dict[str, str], named: str) -> None:
 
 @pytest.mark.parametrize(
     "keys",
-    [{"JWT_JWKS_URL": "https://k.example/jwks"}, {"JWT_JWKS_FILE": "k.json"}, {"SUPABASE_URL": "https://s.example"}],
+    [
+        {"JWT_JWKS_URL": "https://k.example/jwks"},
+        {"JWT_JWKS_FILE": "k.json"},
+        {"SUPABASE_URL": "https://s.example"},
+    ],
 )
 def test_production_starts_with_a_real_secret_or_published_keys(keys: dict[str, str]) -> None:
     assert settings_of(**PRODUCTION).environment == "production"

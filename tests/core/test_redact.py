@@ -100,8 +100,10 @@ def test_depth_is_bounded() -> None:
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-        lambda children: st.lists(children, max_size=3)
-        | st.dictionaries(st.sampled_from(["a", "token", "apiKey", "note"]), children, max_size=3),
+        lambda children: (
+            st.lists(children, max_size=3)
+            | st.dictionaries(st.sampled_from(["a", "token", "apiKey", "note"]), children, max_size=3)
+        ),
         max_leaves=12,
     )
 )

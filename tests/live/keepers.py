@@ -42,13 +42,13 @@ class MarketTimers:
         self._waiting: list[tuple[datetime, TimerHandle]] = []
 
     def at(self, when: datetime, to: ShellRef, message: object) -> TimerHandle:
-        handle = TimerHandle(to, message, None)
+        handle = TimerHandle(to, message, None, to.incarnation)
         self._waiting.append((when, handle))
         self.wake()
         return handle
 
     def after(self, seconds: float, to: ShellRef, message: object, every: float | None = None) -> TimerHandle:
-        handle = TimerHandle(to, message, every)
+        handle = TimerHandle(to, message, every, to.incarnation)
         self._later(seconds, lambda: self._fire(handle, every))
         return handle
 
