@@ -248,9 +248,7 @@ class MemoryStore:
         ask: Ask | None = None,
     ) -> list[Claim]:
         with self._lock:
-            return self._slots.claim(
-                run_ids, slot=slot, owner=owner, ttl_s=ttl_s, ask=ask, day=self._now().date()
-            )
+            return self._slots.claim(run_ids, slot=slot, owner=owner, ttl_s=ttl_s, ask=ask, now=self._now())
 
     def acquire(self, run_id: RunId, *, owner: str, ttl_s: float) -> int | None:
         with self._lock:
@@ -289,7 +287,8 @@ class MemoryStore:
         """As if the lease's row had been deleted: a drill for what must survive that (I6)."""
         with self._lock:
             row = self._tables.runs[run_id]
-            row.owner, row.fence, row.locked_until, row.last_slot = "", 0, NEVER, None
+            row.owner, row.fence, row.locked_until = "", 0, NEVER
+            row.last_slot = row.ticked_slot = row.previous_slot = None
 
     def pending(self, slot: datetime) -> int:
         with self._lock:

@@ -68,7 +68,9 @@ class RunRow:
         "owner",
         "plain_ticks",
         "position",
+        "previous_slot",
         "run",
+        "ticked_slot",
         "ticks",
         "trades",
         "user",
@@ -82,7 +84,8 @@ class RunRow:
         self.ask: Ask | None = None
         self.fence = 0
         self.locked_until = NEVER
-        self.last_slot = run.last_slot
+        # The slot claimed last; the last with its row; and up to which every slot has one (`Claim.previous_slot`).
+        self.last_slot = self.ticked_slot = self.previous_slot = run.last_slot
         self.ticks: dict[datetime, TickRow] = {}
         self.plain_ticks = 0
         self.other_ticks: Counter[tuple[TickStatus, str | None]] = Counter()

@@ -50,23 +50,28 @@ class MemorySlots:
         owner: str,
         ttl_s: float,
         ask: Ask | None,
-        day: date,
+        now: datetime,
     ) -> list[Claim]:
         if len(run_ids) > MAX_CLAIM_BATCH:
             raise RunnerError(f"{len(run_ids)} runs are more than one claim takes ({MAX_CLAIM_BATCH})")
-        tables, process = self._tables, self._monotonic()
+        tables, process, day = self._tables, self._monotonic(), now.date()
         claims = []
         for run_id in run_ids:
             row = tables.runs.get(run_id)
             if row is None or row.run.status is not _ACTIVE or process < row.locked_until:
                 continue
             previous = row.last_slot
-            if previous is not None and slot <= previous:
-                continue
+            if previous is not None:
+                if slot <= previous:
+                    continue
+                if row.ticked_slot != previous:
+                    self._interrupt(row, previous, now)
+                if row.previous_slot is None:
+                    row.previous_slot = previous
             tables.fence += 1
             row.owner, row.fence, row.locked_until = owner, tables.fence, process + ttl_s
             row.last_slot, row.ask = slot, ask
-            claims.append(_claim(row, slot, previous, tables, day))
+            claims.append(_claim(row, slot, row.previous_slot, tables, day))
         return claims
 
     def acquire(self, run_id: RunId, *, owner: str, ttl_s: float) -> int | None:
@@ -111,6 +116,8 @@ class MemorySlots:
                 signal = tick.signal
                 if signal is not None and signal != _HOLD:
                     signals.append(tick)
+            if row.last_slot == tick.slot:
+                row.ticked_slot = row.previous_slot = tick.slot
             if row.fence == tick.fence:
                 row.locked_until = NEVER
         for stored in report.candles:
@@ -135,24 +142,29 @@ class MemorySlots:
         latest_end = self._monotonic() - older_than_s
         closed = []
         for row in self._tables.runs.values():
-            if row.last_slot is None or row.last_slot in row.ticks or row.locked_until > latest_end:
-                continue
-            tick = TickRow(
-                run_id=row.run.id,
-                user_id=row.run.user_id,
-                slot=row.last_slot,
-                status=TickStatus.ERROR,
-                reason=Reason.INTERRUPTED.value,
-                source=TickSource.TIMER if row.ask is None else row.ask.source,
-                asked_at=None if row.ask is None else row.ask.at,
-                scheduled_at=row.last_slot,
-                finished_at=now,
-                worker=row.owner,
-                fence=row.fence,
-            )
-            self._keep(row, tick)
-            closed.append(tick)
+            slot = row.last_slot
+            if slot is not None and row.ticked_slot != slot and row.locked_until <= latest_end:
+                closed.append(self._interrupt(row, slot, now))
         return closed
+
+    def _interrupt(self, row: RunRow, slot: datetime, now: datetime) -> TickRow:
+        """`previous_slot` stays: who cut the slot off may have taken rows of missed ones with it."""
+        tick = TickRow(
+            run_id=row.run.id,
+            user_id=row.run.user_id,
+            slot=slot,
+            status=TickStatus.ERROR,
+            reason=Reason.INTERRUPTED.value,
+            source=TickSource.TIMER if row.ask is None else row.ask.source,
+            asked_at=None if row.ask is None else row.ask.at,
+            scheduled_at=slot,
+            finished_at=now,
+            worker=row.owner,
+            fence=row.fence,
+        )
+        self._keep(row, tick)
+        row.ticked_slot = slot
+        return tick
 
     def pending(self, slot: datetime) -> int:
         return sum(

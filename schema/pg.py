@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from core.candles import Candle
 from core.definition import StrategyDefinition
@@ -159,12 +159,9 @@ class PgStore:
         ttl_s: float,
         ask: Ask | None = None,
     ) -> list[Claim]:
-        def claim(connection: Connection) -> list[Claim]:
-            return pg_slots.claim(
-                connection, run_ids, slot=slot, owner=owner, ttl_s=ttl_s, ask=ask, default_limits=self._limits
-            )
-
-        return self._run(claim)
+        named: Any = {"slot": slot, "owner": owner, "ttl_s": ttl_s, "ask": ask}
+        months, limits = self.database.months, self._limits
+        return self._run(lambda c: pg_slots.claim(c, run_ids, **named, months=months, default_limits=limits))
 
     def acquire(self, run_id: RunId, *, owner: str, ttl_s: float) -> int | None:
         return self._run(lambda c: pg_slots.acquire(c, run_id, owner=owner, ttl_s=ttl_s))

@@ -58,6 +58,19 @@ def candles(connection: Connection, series: Series, *, since: datetime, limit: i
 
 def close_interrupted(connection: Connection, months: Months, *, older_than_s: float) -> list[TickRow]:
     """Claimed slots whose lease ran out without a tick row become `interrupted`, never evaluated again."""
+    return _close(connection, months, many(connection, "interrupted_slots", {"older_than_s": older_than_s}))
+
+
+def close_abandoned(
+    connection: Connection, months: Months, run_ids: Sequence[RunId], slot: datetime
+) -> list[RunId]:
+    """Those of the runs whose last slot, before `slot`, was cut off and is closed now."""
+    rows = many(connection, "abandoned_slots", {"run_ids": list(run_ids), "slot": slot})
+    _close(connection, months, rows)
+    return [row["run_id"] for row in rows]
+
+
+def _close(connection: Connection, months: Months, rows: Sequence[Row]) -> list[TickRow]:
     ticks = [
         TickRow(
             run_id=row["run_id"],
@@ -72,7 +85,7 @@ def close_interrupted(connection: Connection, months: Months, *, older_than_s: f
             worker=row["owner"],
             fence=row["fence"],
         )
-        for row in many(connection, "interrupted_slots", {"older_than_s": older_than_s})
+        for row in rows
     ]
     if not ticks:
         return []

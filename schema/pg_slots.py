@@ -11,7 +11,8 @@ from core.ids import RunId, UserId
 from core.position import ZERO
 from core.risk import DayRisk, RiskLimits, RiskState
 from core.run import RunStatus
-from schema.pg_database import SQL, Connection
+from schema.pg_database import SQL, Connection, Months
+from schema.pg_journal import close_abandoned
 from schema.pg_rows import changed, value
 from schema.records import Ask, Claim
 from schema.store import MAX_CLAIM_BATCH
@@ -28,8 +29,10 @@ def claim(
     owner: str,
     ttl_s: float,
     ask: Ask | None,
+    months: Months,
     default_limits: RiskLimits,
 ) -> list[Claim]:
+    """A slot that was cut off is closed before a later one of its run is claimed."""
     if len(run_ids) > MAX_CLAIM_BATCH:
         raise RunnerError(f"{len(run_ids)} runs are more than one claim takes ({MAX_CLAIM_BATCH})")
     if not run_ids:
@@ -40,6 +43,11 @@ def claim(
     )
     with connection.cursor(binary=True) as cursor:
         rows = cursor.execute(SQL["claim_runs"], named).fetchall()
+        if len(rows) < len(run_ids):
+            won = {row[0] for row in rows}
+            left = [run_id for run_id in run_ids if run_id not in won]
+            if closed := close_abandoned(connection, months, left, slot):
+                rows += cursor.execute(SQL["claim_runs"], named | {"run_ids": closed}).fetchall()
     risks = _Risks(default_limits)
     return [_claim(row, slot, risks) for row in rows]
 

@@ -100,8 +100,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """A run won for a slot: lease, and what the gates look at, read in the same statement.
 
-    `previous_slot` is the slot claimed before, for missed ones in between; `run_version` another than the
-    actor's means the row changed and the actor reloads.
+    `previous_slot`: every slot up to it has its row; those between it and `slot` were missed, or cut off and
+    closed. `run_version` another than the actor's means the row changed and the actor reloads.
     """
 
     run_id: RunId

@@ -138,6 +138,7 @@ class Store(Protocol):
         """Claim the slot for up to MAX_CLAIM_BATCH active runs; those another has, or had, are left out.
 
         One statement: lease free or expired (process time) and slot > last slot → owner, new fence, last slot.
+        A last slot that was cut off, without a tick row, is closed as `interrupted` first.
         MANUAL runs are claimed too: who may tick is the caller's affair; inactive runs are not.
         `ask`: whose doing it is, kept for the row of a slot that is cut off.
         """

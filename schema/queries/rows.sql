@@ -35,7 +35,8 @@ SELECT %(id)s, %(user_id)s, s.id, %(account_id)s, v.symbol, %(trading_mode)s, %(
 
 -- name: insert_lock
 -- Makes a run's lease row.
-INSERT INTO strategy_locks (run_id, last_slot) VALUES (%(run_id)s, %(last_slot)s);
+INSERT INTO strategy_locks (run_id, last_slot, ticked_slot, previous_slot)
+VALUES (%(run_id)s, %(last_slot)s, %(last_slot)s, %(last_slot)s);
 
 -- name: put_limits
 -- Sets a user's own limits.

@@ -15,9 +15,10 @@ WITH wanted AS MATERIALIZED (
     ON CONFLICT (run_id) DO UPDATE
        SET owner = excluded.owner, fence = nextval('strategy_fence'),
            locked_until = clock_timestamp() + %(ttl_s)s * interval '1 second',
-           previous_slot = l.last_slot, last_slot = excluded.last_slot,
+           previous_slot = coalesce(l.previous_slot, l.last_slot), last_slot = excluded.last_slot,
            source = excluded.source, asked_at = excluded.asked_at
      WHERE l.locked_until <= clock_timestamp() AND (l.last_slot IS NULL OR l.last_slot < excluded.last_slot)
+       AND l.ticked_slot IS NOT DISTINCT FROM l.last_slot
     RETURNING run_id, fence, previous_slot
 ), installation AS MATERIALIZED (
     SELECT kill_switch, (runner_now() AT TIME ZONE 'UTC')::date AS today FROM platform_settings
@@ -83,18 +84,24 @@ COPY strategy_tick_runs (run_id, user_id, slot, status, signal, reason, source, 
 
 -- name: finish_ticks
 -- Ends the leases of finished ticks by fence and notes what each run's tick came to; rows locked in order.
+-- `ticked_slot` has its row; up to `previous_slot` every slot has: who cut a slot off may have taken rows of missed
+-- ones with it, which the next claim then records again.
 WITH done AS MATERIALIZED (
-    SELECT l.run_id, given.fence, given.slot, given.status, given.signal, given.finished_at
+    SELECT l.run_id, given.fence, given.slot, given.status, given.reason, given.signal, given.finished_at
       FROM strategy_locks l
       JOIN json_to_recordset(%(ticks)s::json)
-           AS given (run_id uuid, fence bigint, slot timestamptz, status text, signal text, finished_at timestamptz)
+           AS given (run_id uuid, fence bigint, slot timestamptz, status text, reason text, signal text,
+                     finished_at timestamptz)
         ON given.run_id = l.run_id
      ORDER BY l.run_id FOR UPDATE OF l
 )
 UPDATE strategy_locks l
    SET locked_until = CASE WHEN l.fence = d.fence THEN least(l.locked_until, clock_timestamp())
                            ELSE l.locked_until END,
-       ticked_slot = greatest(l.ticked_slot, d.slot), last_run_at = greatest(l.last_run_at, d.finished_at),
+       ticked_slot = greatest(l.ticked_slot, d.slot),
+       previous_slot = CASE WHEN d.reason = 'interrupted' THEN l.previous_slot
+                            ELSE greatest(l.previous_slot, d.slot) END,
+       last_run_at = greatest(l.last_run_at, d.finished_at),
        last_status = CASE WHEN d.slot < l.ticked_slot THEN l.last_status ELSE d.status END,
        last_signal = CASE WHEN d.slot < l.ticked_slot THEN l.last_signal ELSE coalesce(d.signal, l.last_signal) END,
        last_signal_at = CASE WHEN d.slot < l.ticked_slot OR d.signal IS NULL THEN l.last_signal_at ELSE d.slot END
@@ -152,6 +159,15 @@ SELECT l.run_id, r.user_id, l.last_slot AS slot, l.fence, coalesce(l.owner, '') 
    AND l.locked_until <= clock_timestamp() - %(older_than_s)s * interval '1 second'
    AND NOT EXISTS (SELECT FROM strategy_tick_runs t WHERE t.run_id = l.run_id AND t.slot = l.last_slot)
  ORDER BY l.run_id FOR UPDATE OF l SKIP LOCKED;
+
+-- name: abandoned_slots
+-- Of these runs the slots before this one that were claimed and left without a tick row, locked.
+SELECT l.run_id, r.user_id, l.last_slot AS slot, l.fence, coalesce(l.owner, '') AS owner, l.source, l.asked_at,
+       runner_now() AS now
+  FROM strategy_locks l JOIN strategy_runs r ON r.id = l.run_id
+ WHERE l.run_id = ANY(%(run_ids)s) AND l.last_slot < %(slot)s AND l.ticked_slot IS DISTINCT FROM l.last_slot
+   AND l.locked_until <= clock_timestamp()
+ ORDER BY l.run_id FOR UPDATE OF l;
 
 -- name: pending_runs
 -- How many runs that tick by themselves have this slot and no tick row for it.

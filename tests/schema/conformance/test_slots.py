@@ -271,4 +271,41 @@ def test_i5_freed_leases_can_be_taken_and_their_old_fences_decide_nothing(world:
     old = world.claim(run).fence
     world.store.free_leases()
     assert world.refused(run, old).reason == "lease_lost"
-    assert claims(world, run.id, idle.id, slot=START + MINUTE) == [run.id, idle.id]
+    assert set(claims(world, run.id, idle.id, slot=START + MINUTE)) == {run.id, idle.id}
+
+
+def test_i1_a_slot_that_was_cut_off_is_closed_before_a_later_one_is_claimed(world: World) -> None:
+    """Else nobody would ever say what became of it: the lease row remembers the last slot only."""
+    run, other = world.run("ann"), world.run("bob")
+    cut_off = world.claim(run, START).fence
+    world.report(other, world.claim(other, START).fence, START)
+    world.expire_leases(0)
+    assert sorted(claims(world, run.id, other.id, slot=START + MINUTE)) == sorted([run.id, other.id])
+    [tick] = world.store.ticks(run_id=run.id)
+    assert (tick.slot, tick.status, tick.reason) == (START, TickStatus.ERROR, "interrupted")
+    assert (tick.fence, tick.worker) == (cut_off, "node-1")
+    assert world.report(run, cut_off, START) == 0
+
+
+def test_i1_what_still_has_its_lease_is_not_cut_off_by_another_claim(world: World) -> None:
+    run = world.run()
+    fence = world.claim(run, START).fence
+    assert claims(world, run.id, slot=START + MINUTE) == []
+    assert world.report(run, fence, START) == 1
+
+
+def test_a_claim_tells_from_where_on_rows_may_be_missing_however_many_claims_were_cut_off(
+    world: World,
+) -> None:
+    """Rows of missed slots are written with the tick of the slot that found them, and die with it."""
+    run = world.run()
+    world.report(run, world.claim(run, START).fence, START)
+    for minutes in (3, 5):
+        assert world.claim(run, START + minutes * MINUTE).previous_slot == START
+        world.expire_leases(30)
+        if minutes == 5:
+            world.store.close_interrupted(older_than_s=10)
+    last = world.claim(run, START + 7 * MINUTE)
+    assert last.previous_slot == START
+    world.report(run, last.fence, START + 7 * MINUTE)
+    assert world.claim(run, START + 8 * MINUTE).previous_slot == START + 7 * MINUTE
