@@ -19,7 +19,10 @@ import typer
 from core.errors import RunnerError
 
 # In the order of `--help`.
-COMMANDS = ("serve", "backtest", "status", "tick", "health", "token", "migrate", "config", "data", "bench", "simulate")
+COMMANDS = (
+    *("serve", "backtest", "status", "tick", "health", "token"),
+    *("migrate", "config", "data", "bench", "simulate", "drill"),
+)
 DEFAULT_COMMAND = "serve"
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 

@@ -12,9 +12,10 @@ from actors.demo import demo_of
 from core.risk import RiskLimits
 from exchanges.feeds.files import FolderCandles
 from schema.embedded import EmbeddedPostgres
+from schema.evidence import ALWAYS, broken, market_now, number, witness
 from schema.pg import PgStore
 from tests.live.candle_folder import candle_folder
-from tests.live.evidence import ALWAYS, broken, database_of, market_now, number, witness
+from tests.live.evidence import database_of
 from tests.live.process import Serving, until
 
 pytestmark = pytest.mark.live

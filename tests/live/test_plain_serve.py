@@ -16,9 +16,9 @@ from core.run import Run, RunStatus
 from core.timeframe import Timeframe, to_ms
 from facade import tokens
 from schema.embedded import EmbeddedPostgres
+from schema.evidence import ALWAYS, broken, witness
 from schema.pg import PgStore
 from schema.records import Account
-from tests.live.evidence import ALWAYS, broken, witness
 from tests.live.process import Serving, until
 from tests.live.venue import price, rising_venue
 

@@ -1,0 +1,33 @@
+"""A drill's report for people."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from bin.commands.backtest_run import output
+from bin.drill.report import Report
+
+
+def show(report: Report) -> None:
+    console = output()
+    table = Table("Statement", "Checked", "Held", box=None, padding=(0, 2, 0, 0))
+    for statement in report.statements:
+        table.add_row(statement.text, f"{statement.checked:,}", "yes" if statement.held else "[red]NO[/red]")
+    console.print(table)
+    for statement in report.statements:
+        for row in statement.rows:
+            console.print(f"Broken: {statement.text}: {row}", markup=False)
+    blows = ", ".join(f"{count} {kind}" for kind, count in report.blows.items())
+    ticks = ", ".join(f"{count:,} {kind}" for kind, count in report.ticks.items())
+    console.print(
+        f"\n{report.seconds:.0f} s, {report.processes} processes, {report.runs:,} runs, {report.slots:,} slots;"
+        f" {blows}."
+    )
+    console.print(f"Ticks: {ticks}.")
+    console.print(
+        f"{report.orders:,} orders, {report.fills:,} fills, {report.trades:,} round trips, {report.events:,} events."
+    )
+    console.print(
+        f"Left alone for {report.longest_orphan_s:.1f} s at most, of {report.orphan_bound_s:.1f} s that a lease of"
+        f" {report.lease_s:g} s and a slot make."
+    )
