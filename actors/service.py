@@ -12,6 +12,7 @@ import msgspec
 from actors.clock_keeper import ClockChanged, ClockKeeper, SetDemoClock
 from actors.market_clock import MarketClock
 from actors.messages import DueRequested, RowsChanged, SettleAsked, TickRequested
+from actors.recording.recorder import Recorder
 from actors.runtime.dead_letters import Sink
 from actors.runtime.errors import AskTimeout
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
@@ -54,6 +55,7 @@ class Service:
         sink: Sink,
         data_end: datetime | None = None,
         on_data_end: Callable[[], None] | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self._nodes: Sequence[Node] = ()
         self._parts = msgspec.structs.replace(parts, on_nodes=self._saw_nodes)
@@ -61,6 +63,7 @@ class Service:
         self._notifier = notifier
         self._data_end = data_end
         self._on_data_end = on_data_end
+        self._recorder = recorder
         self._running = False
         self._hints = ThreadPoolExecutor(1, thread_name_prefix="hints")
         self._hint_places = threading.BoundedSemaphore(MAX_HINTS)
@@ -79,11 +82,14 @@ class Service:
 
     def start(self) -> None:
         """Raises StartFailed with nothing left running."""
+        store = self._parts.store
+        if self._recorder is not None:
+            self._parts = self._recorder.begin(self.system, self._parts, self._clock)
         keeper = ChildSpec(
             id="clock",
             factory=lambda ctx: ClockKeeper(
                 ctx,
-                store=self._parts.store,
+                store=store,
                 clock=self._clock,
                 hint=lambda: self._notifier.notify("clock", ""),
                 data_end=self._data_end,
@@ -99,7 +105,11 @@ class Service:
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
         """Drain: no new claims, orders in flight end recorded; whether all ended in time (I16)."""
         self._running = False
+        if self._recorder is not None:
+            self._recorder.stopping(StopMode.DRAIN.value)
         in_time = self.system.stop(StopMode.DRAIN, timeout_s)
+        if self._recorder is not None:
+            self._recorder.finish()
         self._hints.shutdown(wait=False, cancel_futures=True)
         self._notifier.close()
         try:
@@ -124,10 +134,15 @@ class Service:
             self._tell("scheduler", DueRequested(source=TickSource(hint.source)))
 
     def _tell(self, name: str, message: object) -> None:
+        self._note(name, message)
         try:
             self.system.ref(name).tell(message)
         except LookupError:
             return  # starting or stopping: rows are read again anyway
+
+    def _note(self, name: str, message: object) -> None:
+        if self._recorder is not None:
+            self._recorder.outside(name, message)
 
     def on_failure(self, call: Callable[[], None]) -> None:
         """Have `call` called, from any thread, when the actor system is down for good."""
@@ -173,10 +188,10 @@ class Service:
 
     def settle(self, user_id: UserId, op: LedgerOp, timeout_s: float) -> LedgerResult:
         """Through the risk ledger. Raises TimeoutError, or StoreUnavailable when the ledger is down."""
+        asked = SettleAsked(user_id=user_id, op=op)
+        self._note("risk_ledger", asked)
         try:
-            answer: LedgerResult = self.system.ask(
-                "risk_ledger", SettleAsked(user_id=user_id, op=op), timeout_s
-            )
+            answer: LedgerResult = self.system.ask("risk_ledger", asked, timeout_s)
         except AskTimeout as error:
             raise TimeoutError(str(error)) from error
         except LookupError as error:

@@ -80,6 +80,11 @@ class MemoryStore:
         self._slots = MemorySlots(self._tables, clock.monotonic, tick_window=tick_window)
         self._beats: dict[NodeId, tuple[float, Node]] = {}
 
+    @property
+    def tables(self) -> Tables:
+        """The rows themselves: for whoever fills a store that nobody uses yet."""
+        return self._tables
+
     # -- time and installation ------------------------------------------------------------------
     def clock(self) -> ClockSettings:
         with self._lock:

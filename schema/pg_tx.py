@@ -32,6 +32,7 @@ from schema.pg_rows import (
 )
 from schema.records import Account, OpenPosition
 from schema.tx import FillRow
+from schema.witness import witness
 
 _order = as_type(Order)
 
@@ -52,6 +53,8 @@ class PgTx:
 
     def now(self) -> datetime:
         now: datetime = value(self._connection, "market_now")
+        if witness.times is not None:
+            witness.times.append(now)
         return now
 
     def lease_holds(self, run_id: RunId, fence: int) -> bool:

@@ -166,6 +166,10 @@ class Shell(pykka.Actor):
             farewell, self._farewell = self._farewell, None
             self.owner.signal(farewell)
 
+    def _take(self, message: object) -> None:
+        """Handle a message of the control lane."""
+        cast(Behaviour, self.behaviour).receive(message)
+
     def _open(self, letter: Letter) -> None:
         if letter.incarnation and letter.incarnation != self.incarnation:
             if not isinstance(letter.message, _ActorStop):
@@ -213,7 +217,7 @@ class Shell(pykka.Actor):
                         box.aside = []
                     box.aside.append(item)
                 else:
-                    cast(Behaviour, self.behaviour).receive(item)
+                    self._take(item)
         finally:
             if pending:
                 box.give_back(pending)

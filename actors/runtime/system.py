@@ -70,6 +70,8 @@ class ActorSystem:
         self.answers_at_once = answers_at_once
         self.failure: BaseException | None = None
         self.on_failure: Callable[[BaseException], None] = lambda error: None
+        self.make_shell: Callable[[ChildSpec, ActorSystem, Owner, ShellRef], Shell] = Shell
+        """What actors are put into; a recording, and its replay, have shells of their own."""
         self._dispatchers = dispatchers
         self._rng = rng
         self._sink = sink
@@ -146,6 +148,12 @@ class ActorSystem:
         timeout_s: float = 30.0,
     ) -> ShellRef:
         """Start `specs` in order under the root supervisor; StartFailed when one does not, with nothing left."""
+        root = self.begin(specs, supervision)
+        self._started.get(timeout=timeout_s)
+        return root
+
+    def begin(self, specs: Sequence[ChildSpec], supervision: Supervision | None = None) -> ShellRef:
+        """`start` without waiting for it."""
         spec = ChildSpec(
             id=ROOT,
             factory=lambda ctx: Supervisor(ctx, specs, supervision),
@@ -154,7 +162,6 @@ class ActorSystem:
         )
         self._root = self.shell(spec, self)
         self._root.begin()
-        self._started.get(timeout=timeout_s)
         return self._root.ref
 
     def ask(self, to: ShellRef | str, message: object, timeout_s: float = DEFAULT_ASK_TIMEOUT_S) -> Any:
@@ -229,10 +236,10 @@ class ActorSystem:
     def shell(self, spec: ChildSpec, owner: Owner, successor_of: Shell | None = None) -> Shell:
         """A shell for `spec` under its name, at the address an earlier life of that name left behind."""
         if successor_of is not None:
-            return Shell(spec, self, owner, successor_of.ref)
+            return self.make_shell(spec, self, owner, successor_of.ref)
         with self._names_lock:
             ref = self.names.get(spec.id) or ShellRef(spec.id, self.virtual)
-            shell = Shell(spec, self, owner, ref)
+            shell = self.make_shell(spec, self, owner, ref)
             self.names[spec.id] = ref
         return shell
 

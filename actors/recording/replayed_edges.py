@@ -1,0 +1,276 @@
+"""Store, feed and venues in a replay. What actors send is held against the recording; what they hear is from it.
+
+The store is a real one, in memory: it carries every operation out and its answers are compared, too.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol, cast, get_type_hints
+
+import msgspec
+from msgspec.structs import replace
+
+from actors.feed import Feed
+from actors.recording.canonical import same, text
+from actors.recording.entries import CallEntry, Header
+from actors.recording.failures import error_of, failure_of
+from actors.venue_calls import PaperVenue, VenueState
+from core.candles import Candle
+from core.ids import ClientOrderId
+from core.market import Market, Series
+from core.order import Order
+from core.timeframe import Timeframe
+from exchanges.base import FundingPaid, News
+from exchanges.feeds.base import FundingRate
+from schema.memory import MemoryStore
+from schema.records import Claim, Node, TickRow
+from schema.store import Store
+
+
+class Differs(Protocol):
+    def __call__(self, what: str, recorded: bytes, replayed: bytes) -> None:
+        """Note the first difference; later ones follow from it."""
+        ...
+
+
+NOTHING = CallEntry(name="")
+
+
+class Calls:
+    """The calls of a turn or of a piece of work, expected one after the other."""
+
+    def __init__(self, differs: Differs) -> None:
+        self._differs = differs
+        self._expected: deque[CallEntry] = deque()
+
+    def expect(self, calls: Sequence[CallEntry]) -> None:
+        self._expected = deque(calls)
+
+    def made(self, name: str, arguments: object) -> CallEntry | None:
+        """The recorded call this is; None where it is another, or none was made."""
+        entry = self._expected.popleft() if self._expected else None
+        given = text(arguments)
+        if entry is None:
+            self._differs(f"{name} was not called", b"null", given)
+        elif entry.name != name:
+            self._differs(f"{name} was called instead of {entry.name}", bytes(entry.arguments), given)
+        elif not same(bytes(entry.arguments), given):
+            self._differs(f"{name} was called with something else", bytes(entry.arguments), given)
+        else:
+            return entry
+        return None
+
+    def finish(self) -> None:
+        for entry in self._expected:
+            self._differs(f"{entry.name} was called, and now is not", bytes(entry.arguments), b"null")
+        self._expected.clear()
+
+
+class CheckedStore:
+    """`store` as the actors of a replay see it."""
+
+    def __init__(self, store: MemoryStore, calls: Calls, differs: Differs) -> None:
+        self._store = store
+        self._calls = calls
+        self._differs = differs
+
+    def __getattr__(self, name: str) -> Any:
+        def called(*args: Any, **kwargs: Any) -> Any:
+            entry = self._calls.made(name, [args, kwargs])
+            return self.carry_out(entry or NOTHING, name, args, kwargs, check=entry is not None)
+
+        return called
+
+    def carry_out(
+        self, entry: CallEntry, name: str, args: Sequence[Any], kwargs: dict[str, Any], *, check: bool = True
+    ) -> Any:
+        if entry.error is not None and not entry.error.refusal:
+            raise error_of(entry.error)  # the database was away: nobody knows more
+        try:
+            mine = getattr(self._store, name)(*args, **kwargs)
+        except Exception as error:
+            if check and (entry.error is None or entry.error.type != type(error).__name__):
+                self._differs(
+                    f"{name} was refused", text(entry.error or entry.result), text(failure_of(error))
+                )
+            raise
+        if not check:
+            return mine
+        if entry.error is not None:
+            self._differs(f"{name} was refused, and now is not", text(entry.error), text(mine))
+            return mine
+        recorded = bytes(entry.result)
+        mine = self._adopted(name, recorded, mine)
+        if not same(recorded, text(mine)):
+            self._differs(f"{name} answered something else", recorded, text(mine))
+        return mine
+
+    def _adopted(self, name: str, recorded: bytes, mine: Any) -> Any:
+        """`mine` under the recorded fences, in the recorded order: the database's own choice."""
+        match name:
+            case "beat":
+                return msgspec.json.decode(recorded, type=list[Node])
+            case "claim":
+                return self._claims(msgspec.json.decode(recorded, type=list[Claim]), mine)
+            case "acquire":
+                fence = msgspec.json.decode(recorded, type=int | None)
+                if fence is not None and mine is not None:
+                    self._store.tables.fence = fence
+                    for row in self._store.tables.runs.values():
+                        if row.fence == mine:
+                            row.fence = fence
+                    return fence
+            case "close_interrupted":
+                ended = {
+                    (row.run_id, row.slot): row.finished_at
+                    for row in msgspec.json.decode(recorded, type=list[TickRow])
+                }
+                same_time = [
+                    replace(row, finished_at=ended.get((row.run_id, row.slot), row.finished_at))
+                    for row in mine
+                ]
+                return _in_order(recorded, same_time)
+            case "runs" | "open_positions" | "open_orders" | "expired_pauses":
+                return _in_order(recorded, mine)
+        return mine
+
+    def _claims(self, recorded: list[Claim], mine: list[Claim]) -> list[Claim]:
+        fences = {claim.run_id: claim.fence for claim in recorded}
+        adopted = []
+        for claim in mine:
+            fence = fences.get(claim.run_id, claim.fence)
+            self._store.tables.runs[claim.run_id].fence = fence
+            adopted.append(replace(claim, fence=fence))
+        places = {run_id: place for place, run_id in enumerate(fences)}
+        return sorted(adopted, key=lambda claim: places.get(claim.run_id, len(places)))
+
+    def command(self, entry: CallEntry) -> None:
+        """What somebody outside had the store do."""
+        args, kwargs = _arguments(entry)
+        if entry.name == "create_run":  # of a strategy nothing ran on when the recording began
+            [run] = [*args, *kwargs.values()]
+            self._store.tables.strategies.setdefault(run.strategy.id, run.strategy)
+        try:
+            self.carry_out(entry, entry.name, args, kwargs)
+        except Exception as error:
+            if entry.error is None:
+                self._differs(f"{entry.name} failed", bytes(entry.result), text(failure_of(error)))
+
+
+def _in_order(recorded: bytes, mine: list[Any]) -> list[Any]:
+    """Rows a database lists in an order of its own, in that order."""
+    places = {
+        msgspec.json.encode(each): place for place, each in enumerate(_names(msgspec.json.decode(recorded)))
+    }
+    names = [msgspec.json.encode(each) for each in _names(msgspec.json.decode(text(mine)))]
+    order = sorted(range(len(mine)), key=lambda index: places.get(names[index], len(places)))
+    return [mine[index] for index in order]
+
+
+def _names(rows: list[Any]) -> list[Any]:
+    keys = ("client_order_id", "run_id", "id")
+    return [
+        next((row[key] for key in keys if key in row), None) if isinstance(row, dict) else row for row in rows
+    ]
+
+
+def _arguments(entry: CallEntry) -> tuple[list[Any], dict[str, Any]]:
+    """Typed by the method's signature."""
+    hints = get_type_hints(getattr(Store, entry.name))
+    hints.pop("return", None)
+    args, kwargs = msgspec.json.decode(bytes(entry.arguments))
+    typed = [msgspec.convert(each, type=hint) for each, hint in zip(args, hints.values(), strict=False)]
+    return typed, {name: msgspec.convert(each, type=hints[name]) for name, each in kwargs.items()}
+
+
+async def _recorded_elsewhere() -> Any:
+    """Stands for a call whose outcome comes from the recording."""
+
+
+class ReplayedFeed:
+    def __init__(self, header: Header, calls: Calls) -> None:
+        self._header = header
+        self._calls = calls
+        self.origin = header.origin
+        self.venue = header.venue
+        self.holds_future = header.holds_future
+
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(self._header.markets)
+
+    def market(self, symbol: str) -> Market:
+        return self._header.markets[symbol]
+
+    def finest(self, symbol: str) -> Timeframe:
+        return self._header.finest[symbol]
+
+    def funding(self, symbol: str) -> tuple[FundingRate, ...]:
+        return self._header.funding.get(symbol, ())
+
+    def candles(self, series: Series, start: datetime, end: datetime) -> Any:
+        self._calls.made("candles", [series, start, end])
+        return _recorded_elsewhere()
+
+    def opening(self, symbol: str, at: datetime, timeout_s: float) -> Any:
+        return _recorded_elsewhere()
+
+
+def replayed_feed(header: Header, calls: Calls) -> Feed:
+    return cast(Feed, ReplayedFeed(header, calls))
+
+
+class ReplayedVenue:
+    """Says what the venue said."""
+
+    def __init__(self, calls: Calls, on_news: Callable[[News], None]) -> None:
+        self._calls = calls
+        self.on_news = on_news
+
+    def place(self, order: Order) -> Any:
+        self._calls.made("place", [order])
+        return _recorded_elsewhere()
+
+    def find(self, symbol: str, client_order_id: ClientOrderId) -> Any:
+        self._calls.made("find", [symbol, client_order_id])
+        return _recorded_elsewhere()
+
+    def apply_candle(self, symbol: str, candle: Candle, timeframe: Timeframe) -> None:
+        self._answer(self._calls.made("apply_candle", [symbol, candle, timeframe]))
+
+    def apply_funding(self, symbol: str, at: datetime, *, rate: Decimal, mark: Decimal) -> FundingPaid | None:
+        entry = self._answer(self._calls.made("apply_funding", [symbol, at, rate, mark]))
+        return msgspec.json.decode(bytes(entry.result), type=FundingPaid | None)
+
+    def following(self) -> set[str]:
+        entry = self._answer(self._calls.made("following", []))
+        return msgspec.json.decode(bytes(entry.result), type=set[str] | None) or set()
+
+    def _answer(self, entry: CallEntry | None) -> CallEntry:
+        if entry is None:
+            return NOTHING
+        self.told(entry)
+        if entry.error is not None:
+            raise error_of(entry.error)
+        return entry
+
+    def told(self, entry: CallEntry) -> None:
+        for news in msgspec.json.decode(bytes(entry.news), type=list[News] | None) or ():
+            self.on_news(news)
+
+
+class ReplayedVenues:
+    """One venue for each account, made when its connection starts."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self.of: dict[str, ReplayedVenue] = {}
+        self.actor = ""
+        """Whose turn it is."""
+
+    def make(self, state: VenueState, on_news: Callable[[News], None]) -> PaperVenue:
+        venue = self.of[self.actor] = ReplayedVenue(self._calls, on_news)
+        return cast(PaperVenue, venue)

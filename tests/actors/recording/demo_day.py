@@ -1,0 +1,174 @@
+"""A short demo day on real threads, recorded: several users and strategies, gates, a failing venue, commands."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID
+
+from actors.feed import HeldFeed, rules_of
+from actors.market_clock import MarketClock
+from actors.recording.recorder import Recorder
+from actors.runtime.process_time import process_s
+from actors.service import Service
+from actors.system import Options, Parts
+from core.definition import StrategyDefinition
+from core.ids import AccountId, NodeId, RunId, StrategyId, UserId
+from core.risk import RiskLimits
+from core.run import Run, RunCommand, RunSettings
+from core.timeframe import Timeframe
+from exchanges.feeds.base import CandleSource
+from schema.memory import MemoryStore
+from schema.memory_notifier import MemoryNotifier
+from schema.memory_tx import MemoryTx
+from schema.records import Account
+from schema.store import Store
+from schema.witness import witness
+from tests.actors.candles import START, scripted, source
+
+PATH = "u-d--uudd-u-d-uud-dd-u--d-ud-u-dd-uu-d-ud-du-d-u--ud"
+RATE = 2_400.0
+LIMITS = RiskLimits(
+    daily_max_loss_usdt=Decimal(500),
+    max_trades_per_day=12,
+    max_consecutive_losses=4,
+    cooldown_after_trade_s=Decimal(30),
+    pause_duration_min=Decimal(15),
+)
+
+
+class WallClock:
+    """Process time is the machine's; the store makes market time of it."""
+
+    def now(self) -> datetime:
+        return START
+
+    def monotonic(self) -> float:
+        return process_s()
+
+    def seconds_until(self, when: datetime) -> float:
+        return 0.0
+
+
+class WitnessedStore(MemoryStore):
+    """Notes the market times its transactions look at, as the one on PostgreSQL does."""
+
+    def _tx(self) -> MemoryTx:
+        tx = super()._tx()
+        now = tx.now
+
+        def seen() -> datetime:
+            at = now()
+            if witness.times is not None:
+                witness.times.append(at)
+            return at
+
+        tx.now = seen
+        return tx
+
+
+def candles() -> CandleSource:
+    return source(scripted(PATH), symbols=("BTCUSDT", "ETHUSDT"))
+
+
+class DemoDay:
+    """A service over `store`, whose market time runs from START through `minutes`."""
+
+    def __init__(self, store: Store, directory: Path, *, minutes: int = 30) -> None:
+        self.store = store
+        self.source = candles()
+        self.reports: list[tuple[str, Mapping[str, object]]] = []
+        self._over = threading.Event()
+        store.mark_demo(start=START, rate=RATE)
+        self.runs = seed(store)
+        store.set_clock(rate=RATE, ceiling=START)
+        end = START + timedelta(minutes=minutes)
+        feed = HeldFeed(self.source, (START, START + timedelta(minutes=len(PATH))))
+        options = Options(
+            node=NodeId("node"), version="1", worker="node", lease_s=30.0, poll_s=1.0, safety_s=1.0
+        )
+        self.service = Service(
+            parts=Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options),
+            clock=MarketClock(store.clock(), process_s),
+            notifier=MemoryNotifier(),
+            sink=lambda action, fields: self.reports.append((action, fields)),
+            data_end=end,
+            on_data_end=self._over.set,
+            recorder=Recorder(directory, limits=LIMITS, sink=self._sink),
+        )
+
+    def _sink(self, action: str, fields: Mapping[str, object]) -> None:
+        self.reports.append((action, fields))
+
+    def until(self, minute: int, timeout_s: float = 20.0) -> None:
+        """Wait until market time has reached it."""
+        reached = threading.Event()
+        deadline_s = process_s() + timeout_s
+        while self.service.market_now() < START + timedelta(minutes=minute):
+            assert process_s() < deadline_s, "market time stands still"
+            reached.wait(0.005)
+
+    def play(self) -> None:
+        """Commands in between, to the end."""
+        self.service.start()
+        store = self.service.store
+        self.until(6)
+        store.command(self.runs[1], RunCommand.PAUSE, by="ann")
+        self.service.rows_changed()
+        self.until(10)
+        store.command(self.runs[1], RunCommand.START, by="ann")
+        self.service.rows_changed()
+        self.until(14)
+        store.set_kill_switch(on=True, reason="drill")
+        self.until(18)
+        store.set_kill_switch(on=False, reason="drill")
+        assert self._over.wait(30.0), "the candles did not end"
+        assert self.service.stop()
+
+
+def seed(store: Store) -> list[RunId]:
+    """Ann trades two symbols, Bob's venue fails, Cid follows another strategy with little room for losses."""
+    runs = []
+    for number, (user, symbol, template, period, outage) in enumerate(
+        [
+            ("ann", "BTCUSDT", "sma_trend", 2, 0),
+            ("ann", "ETHUSDT", "sma_trend", 3, 0),
+            ("bob", "BTCUSDT", "sma_trend", 2, 3),
+            ("cid", "ETHUSDT", "sma_trend", 2, 0),
+            ("dan", "BTCUSDT", "sma_trend", 4, 0),
+        ],
+        start=1,
+    ):
+        account = Account(
+            id=AccountId(UUID(int=100 + number)),
+            user_id=UserId(user),
+            name="paper",
+            slippage_pct=Decimal("0.01"),
+            outage_orders=outage,
+        )
+        strategy = StrategyDefinition(
+            id=StrategyId(UUID(int=200 + number)),
+            owner_id=UserId(user),
+            name=template,
+            template=template,
+            parameters={"period": period},
+            symbol=symbol,
+            timeframe=Timeframe.M1,
+        )
+        run = Run(
+            id=RunId(UUID(int=300 + number)),
+            user_id=UserId(user),
+            strategy=strategy,
+            account_id=account.id,
+            settings=RunSettings(order_size_pct=Decimal(20)),
+        )
+        store.create_strategy(strategy)
+        store.create_account(account)
+        store.create_run(run)
+        store.set_limits(UserId(user), LIMITS)
+        store.command(run.id, RunCommand.START, by=user)
+        runs.append(run.id)
+    return runs
