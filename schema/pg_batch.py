@@ -27,6 +27,7 @@ from schema.pg_rows import json_rows
 from schema.records import Account, OpenPosition
 from schema.tx import FillRow
 from schema.undo import Undo
+from schema.witness import witness
 
 Row = dict[str, Any]
 
@@ -79,7 +80,7 @@ class BatchTx:
 
     def now(self) -> datetime:
         """Read under all locks, so that waiting for them lets no deadline slip by."""
-        return self._rows.now
+        return witness.saw(self._rows.now)
 
     def lease_holds(self, run_id: RunId, fence: int) -> bool:
         current, until = self._rows.leases.get(run_id, (None, self._rows.process_now))

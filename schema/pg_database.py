@@ -20,6 +20,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 from core.errors import Conflict
 from schema.queries import load_queries
 from schema.store import StoreUnavailable
+from schema.witness import witness
 
 T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -75,7 +76,9 @@ class Database:
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """What `work` returns, committed. `work` may run up to 1 + RETRIES times, so it has no other effects."""
+        seen = witness.mark()
         for attempt in range(RETRIES + 1):
+            witness.back_to(seen)
             try:
                 with _mapped(), self._pool.connection() as connection:
                     return work(connection)

@@ -17,16 +17,19 @@ from schema.pg_database import SQL, Connection, Months, refusal
 from schema.pg_prefetch import Wanted
 from schema.pg_rows import as_type, one, optional
 from schema.pg_tx import PgTx
+from schema.witness import witness
 
 
 def settle(
     connection: Connection, months: Months, default_limits: RiskLimits, ops: Sequence[LedgerOp]
 ) -> list[LedgerResult]:
     """Answers in the order asked. Users take turns by id, each one's operations in their order (decision 10)."""
+    seen = witness.mark()
     try:
         return settle_batch(connection, months, default_limits, ops)
     except (NotLoaded, psycopg.IntegrityError, psycopg.DataError):
         connection.rollback()
+        witness.back_to(seen)
         months.forget()
     tx = PgTx(connection, months, default_limits)
     wanted = Wanted(ops)

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
-from actors import messages
+from actors import messages, venue_calls
 from actors.recording.canonical import same, text
 from actors.recording.difference import Difference, first_leaf, named_in
 from actors.recording.entries import (
@@ -40,7 +40,7 @@ from actors.runtime.ref import ShellRef
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.system import ActorSystem
 from actors.system import BACKOFF, Parts, specs
-from exchanges.base import OrderReport
+from exchanges.base import Execution, OrderReport
 from schema.memory import MemoryStore
 from schema.snapshot import load_snapshot
 from schema.store import Store
@@ -225,6 +225,8 @@ class Day:
                 return None
             case "OrderReport":
                 return msgspec.json.decode(bytes(entry.result), type=OrderReport)
+            case "list":
+                return msgspec.json.decode(bytes(entry.result), type=list[Execution])
             case "CandleColumns":
                 return self._recording.candles(msgspec.json.decode(bytes(entry.result))["sha256"])
         raise TypeError(f"a recorded outcome cannot be a {entry.type}")
@@ -293,7 +295,7 @@ class Day:
 
 
 def _message(entry: OutsideEntry) -> object:
-    kind: Any = getattr(messages, entry.type)
+    kind: Any = getattr(messages, entry.type, None) or getattr(venue_calls, entry.type)
     return msgspec.json.decode(bytes(entry.message), type=kind)
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from actors.feed import Feed
 from actors.recording.failures import failure_of
 from actors.recording.tape import Call, Tape
-from actors.venue_calls import MakeVenue, PaperVenue, VenueState
+from actors.venue_calls import MakeVenue, NewsHeard, PaperVenue, VenueState
 from core.candles import Candle
 from core.ids import ClientOrderId
 from core.market import Market, Series
@@ -118,9 +118,11 @@ class RecordedVenue:
     before its next message, not in the middle of one.
     """
 
-    def __init__(self, tape: Tape, on_news: Callable[[News], None]) -> None:
+    def __init__(self, tape: Tape, on_news: Callable[[News], None], wake: Callable[[], None]) -> None:
+        """`wake`: have the connection take a turn, for news that come by themselves."""
         self._tape = tape
         self._on_news = on_news
+        self._wake = wake
         self._held: deque[News] = deque()
         self._call: Call | None = None  # a call of the connection's own turn, which is where its news belong
         self.inner: PaperVenue
@@ -130,6 +132,7 @@ class RecordedVenue:
         call = self._call if self._tape.calling else None
         if call is None:
             self._held.append(news)
+            self._wake()
         else:
             call.news.append(news)
             self._on_news(news)
@@ -148,6 +151,9 @@ class RecordedVenue:
 
     def find(self, symbol: str, client_order_id: ClientOrderId) -> Any:
         return self._sent("find", [symbol, client_order_id], lambda: self.inner.find(symbol, client_order_id))
+
+    def executions(self, symbol: str, since: datetime) -> Any:
+        return self._sent("executions", [symbol, since], lambda: self.inner.executions(symbol, since))
 
     def apply_candle(self, symbol: str, candle: Candle, timeframe: Timeframe) -> None:
         asked = [symbol, candle, timeframe]
@@ -181,13 +187,18 @@ class RecordedVenue:
             self._call = None
 
 
-def recorded_venues(make: MakeVenue, tape: Tape) -> MakeVenue:
+def recorded_venues(make: MakeVenue, tape: Tape, tell: Callable[[str, object], None]) -> MakeVenue:
+    """`tell`: a message to the actor of that name, from outside."""
+
     def recorded(state: VenueState, on_news: Callable[[News], None]) -> PaperVenue:
-        venue = RecordedVenue(tape, on_news)
-        with tape.beyond() as turn:
+        turn = tape.turn
+        if turn is None:  # the recording has ended
+            return make(state, on_news)
+        actor = turn.actor
+        venue = RecordedVenue(tape, on_news, lambda: tell(actor, NewsHeard()))
+        with tape.beyond():
             venue.inner = make(state, venue.heard)
-        if turn is not None:
-            tape.before[turn.actor] = venue.hand_over
+        tape.before[actor] = venue.hand_over
         return cast(PaperVenue, venue)
 
     return recorded

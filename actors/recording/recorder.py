@@ -61,7 +61,7 @@ class Recorder:
             parts,
             store=recorded_store(parts.store, self._tape),
             feed=RecordedFeed(parts.feed, self._tape),
-            venues=lambda make: recorded_venues(make, self._tape),
+            venues=lambda make: recorded_venues(make, self._tape, partial(self._tell, system)),
             on_nodes=partial(self._saw, parts),
         )
 
@@ -69,6 +69,13 @@ class Recorder:
         """`message` is about to be told to `actor` by somebody who is none."""
         if actor not in NOT_RECORDED:
             self._tape.append(Outside(actor, message))
+
+    def _tell(self, system: ActorSystem, actor: str, message: object) -> None:
+        self.outside(actor, message)
+        try:
+            system.ref(actor).tell(message)
+        except LookupError:
+            return  # gone meanwhile, and with it whoever listened
 
     def stopping(self, mode: str) -> None:
         self._tape.append(Stopping(mode))

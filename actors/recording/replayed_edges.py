@@ -238,6 +238,10 @@ class ReplayedVenue:
         self._calls.made("find", [symbol, client_order_id])
         return _recorded_elsewhere()
 
+    def executions(self, symbol: str, since: datetime) -> Any:
+        self._calls.made("executions", [symbol, since])
+        return _recorded_elsewhere()
+
     def apply_candle(self, symbol: str, candle: Candle, timeframe: Timeframe) -> None:
         self._answer(self._calls.made("apply_candle", [symbol, candle, timeframe]))
 
