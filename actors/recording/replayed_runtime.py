@@ -115,7 +115,7 @@ class ReplayedTimers:
         return self.after(0.0, to, message)
 
     def after(self, seconds: float, to: ShellRef, message: object, every: float | None = None) -> TimerHandle:
-        handle = TimerHandle(to, message, every)
+        handle = TimerHandle(to, message, every, to.incarnation)
         self._set.setdefault(to.name, []).append(handle)
         return handle
 
