@@ -1,20 +1,22 @@
-"""Every check a change must pass: lint, types, pykka's own suite, the store on another server, the tests.
+"""Every check a change must pass: lint, types, pykka's own suite, the store on another server, the tests, the speed.
 
-Run by `bin/test`. pytest comes last and gets the arguments. A failed check does not stop the others.
+Run by `bin/test`, whose arguments go to pytest. The tests have a lane of their own beside the other checks; the
+benchmarks come last, when nothing else runs. A failed check does not stop the others.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
+from bin.check_lanes import Check, Lanes
+
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core")
 SERVER_PACKAGES = ("postgresql",)
@@ -22,55 +24,33 @@ SERVER_FOLDER = Path("/usr/lib/postgresql")
 APT_TIMEOUT_S = 300
 
 
-class Check(NamedTuple):
-    name: str
-    command: list[str]
-    timeout_s: int
-    environment: Mapping[str, str] = {}
-
-
-class Outcome(NamedTuple):
-    name: str
-    verdict: str
-    seconds: float
-
-
 def main(arguments: list[str]) -> int:
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    began_s = time.monotonic()
     notes = provide_browser()
     server, missing = provide_server()
     notes += missing
     python = [sys.executable, "-m"]
-    checks = [
+    tests = Check("tests", [*python, "pytest", "-rs", *arguments], 1_200)
+    others = [
         Check("lint", [*python, "ruff", "check", "--output-format", "concise", "."], 60),
         Check("types", [*python, "mypy"], 300),
         Check("pykka's own suite", [*python, "tests.actors.runtime.upstream"], 180),
         *on_a_system_server(server, whole=not arguments),
-        Check("tests", [*python, "pytest", "-rs", *arguments], 900),
     ]
-    outcomes = [run(check) for check in checks]
-    print("\nIn short:")
+    lanes = Lanes(sys.stdout)
+    alone = len(os.sched_getaffinity(0)) == 1
+    try:
+        outcomes = lanes.run([*others, tests]) if alone else lanes.run(others, [tests])
+    except KeyboardInterrupt:
+        print("\nInterrupted.")
+        return 130
+    print(f"\nIn short, after {time.monotonic() - began_s:.0f} s:")
     for outcome in outcomes:
         print(f"  {outcome.name}: {outcome.verdict} ({outcome.seconds:.0f} s)")
     for note in notes:
         print(f"  {note}")
     return 0 if all(outcome.verdict == "ok" for outcome in outcomes) else 1
-
-
-def run(check: Check) -> Outcome:
-    print(f"== {check.name}", flush=True)
-    started = time.monotonic()
-    try:
-        code = subprocess.run(  # noqa: S603
-            check.command,
-            cwd=ROOT,
-            env={**os.environ, **check.environment},
-            timeout=check.timeout_s,
-            check=False,
-        ).returncode
-        verdict = "ok" if code == 0 else f"failed, exit code {code}"
-    except subprocess.TimeoutExpired:
-        verdict = f"failed, not done within {check.timeout_s} s"
-    return Outcome(check.name, verdict, time.monotonic() - started)
 
 
 def provide_browser() -> list[str]:
