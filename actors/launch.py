@@ -12,6 +12,7 @@ import msgspec
 from actors.demo import Demo, seed, start_over
 from actors.feed import Feed, HeldFeed, LiveFeed, rules_of
 from actors.market_clock import MarketClock
+from actors.recording.recorder import Recorder
 from actors.runtime.dead_letters import Sink
 from actors.runtime.process_time import process_s
 from actors.service import Service
@@ -154,4 +155,11 @@ def _service(
         sink=sink,
         data_end=data_end,
         on_data_end=on_data_end,
+        recorder=_recorder(settings, sink),
     )
+
+
+def _recorder(settings: Settings, sink: Sink) -> Recorder | None:
+    if settings.runner_record_dir is None:
+        return None
+    return Recorder(Path(settings.runner_record_dir), limits=settings.risk_limits(), sink=sink)

@@ -67,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runner_grace_sec: Annotated[float, Reads(number(0, MAX_GRACE_S))] = DEFAULT_GRACE_S
     runner_lease_sec: Annotated[float, Reads(number(1, 3600))] = 120.0
     runner_recorded_data: Annotated[str | None, Reads(plain)] = None
+    runner_record_dir: Annotated[str | None, Reads(plain)] = None
 
     daily_max_loss_usdt: Annotated[Decimal, Reads(any_decimal)] = Decimal(50)
     max_trades_per_day: Annotated[int, Reads(any_whole)] = 20

@@ -23,12 +23,13 @@ class LiveRunner:
         """`speed`: of a demo, what resuming goes back to; None in production."""
         self._service = service
         self._clock = None if speed is None else LiveDemoClock(service, speed)
-        self.store = store
+        self.store = service.store
         self.reads = store.reads
 
     def replace(self, service: Service) -> None:
-        """Go on with another service over the same store: a demo whose candles start over."""
+        """Go on with another service over the same database: a demo whose candles start over."""
         self._service = service
+        self.store = service.store
         if self._clock is not None:
             self._clock = LiveDemoClock(service, self._clock.time().speed)
 

@@ -15,6 +15,7 @@ from actors.recording.entries import (
     CommandEntry,
     EffectEntry,
     Entry,
+    KeptCandles,
     Outcome,
     OutsideEntry,
     StopEntry,
@@ -61,6 +62,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     identical: bool
     recorded_hashes: Mapping[str, str] | None = None
     replayed_hashes: Mapping[str, str] | None = None
+    shared_with: tuple[str, ...] = ()
+    """Other processes on the same database, whose doings are not in the recording."""
+    problem: str | None = None
+    """Why the recording ended before its process did."""
     difference: Difference | None = None
 
 
@@ -93,7 +98,8 @@ class Day:
     def play(self, until: datetime | None = None, progress: Progress | None = None) -> Verdict:
         """Up to market time `until`, or the end, where what is left behind is compared as well."""
         for entry in self._recording.entries():
-            if until is not None and not isinstance(entry, OutsideEntry | StopEntry) and entry.at > until:
+            at = None if isinstance(entry, OutsideEntry | StopEntry) else entry.at
+            if until is not None and at is not None and at > until:
                 return self._verdict(None, None)
             self._entry = entry
             self._step(entry)
@@ -102,6 +108,8 @@ class Day:
             self._done += 1
             if progress is not None and self._done % PROGRESS_EVERY == 0:
                 progress(self._done, self._recording.count)
+        if progress is not None:
+            progress(self._done, self._recording.count)
         return self._compare_outcomes()
 
     # -- wiring ---------------------------------------------------------------------------------
@@ -201,9 +209,7 @@ class Day:
             if entry.error is not None:
                 pending.delivery.fail(error_of(entry.error))
             else:
-                result = self._result(entry)
-                self._inputs.candles(result)
-                pending.delivery.succeed(result)
+                pending.delivery.succeed(self._result(entry))
             return None
         if entry.error is not None and not entry.calls:
             pending.delivery.fail(error_of(entry.error))
@@ -228,7 +234,7 @@ class Day:
             case "list":
                 return msgspec.json.decode(bytes(entry.result), type=list[Execution])
             case "CandleColumns":
-                return self._recording.candles(msgspec.json.decode(bytes(entry.result))["sha256"])
+                return self._recording.candles(msgspec.json.decode(bytes(entry.result), type=KeptCandles))
         raise TypeError(f"a recorded outcome cannot be a {entry.type}")
 
     def _ref(self, name: str) -> ShellRef | None:
@@ -242,8 +248,8 @@ class Day:
     def _compare_outcomes(self) -> Verdict:
         header = self._recording.header
         replayed = outcome_of(self.memory, header.snapshot, header.at, 0)
-        assert self._recording.end is not None
-        recorded = self._recording.end.outcome
+        end = self._recording.end
+        recorded = None if end is None else end.outcome
         if recorded is None:
             return self._verdict(None, hashes(replayed))
         for name in Outcome.__struct_fields__:
@@ -253,6 +259,7 @@ class Day:
         return self._verdict(hashes(recorded), hashes(replayed))
 
     def _verdict(self, recorded: dict[str, str] | None, replayed: dict[str, str] | None) -> Verdict:
+        end = self._recording.end
         return Verdict(
             recording=str(self._recording.folder),
             began=self._recording.header.at,
@@ -262,6 +269,8 @@ class Day:
             identical=self._difference is None,
             recorded_hashes=recorded,
             replayed_hashes=replayed,
+            shared_with=() if end is None else end.shared_with,
+            problem=None if end is None else end.problem,
             difference=self._difference,
         )
 

@@ -42,6 +42,14 @@ class TurnEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
     error: str | None = None
 
 
+class KeptCandles(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Candle columns, by the hash of their (7, n) float64 bytes; those are `data`, or a file."""
+
+    candles: int
+    sha256: str
+    data: bytes | None = None
+
+
 class EffectEntry(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="entry", tag="effect"
 ):

@@ -22,6 +22,8 @@ from actors.system import Parts
 from core.clock import Clock
 from core.errors import RunnerError
 from core.risk import RiskLimits
+from core.timeframe import Timeframe
+from exchanges.feeds.base import NoCandles
 from schema.records import Node
 from schema.snapshot import Snapshot, read_snapshot
 from schema.store import Store, StoreUnavailable
@@ -61,7 +63,7 @@ class Recorder:
             parts,
             store=recorded_store(parts.store, self._tape),
             feed=RecordedFeed(parts.feed, self._tape),
-            venues=lambda make: recorded_venues(make, self._tape, partial(self._tell, system)),
+            venues=lambda make: recorded_venues(make, self._tape, partial(self.tell, system)),
             on_nodes=partial(self._saw, parts),
         )
 
@@ -70,7 +72,8 @@ class Recorder:
         if actor not in NOT_RECORDED:
             self._tape.append(Outside(actor, message))
 
-    def _tell(self, system: ActorSystem, actor: str, message: object) -> None:
+    def tell(self, system: ActorSystem, actor: str, message: object) -> None:
+        """From outside, where the actor may be gone."""
         self.outside(actor, message)
         try:
             system.ref(actor).tell(message)
@@ -111,11 +114,19 @@ def _header(parts: Parts, at: datetime, snapshot: Snapshot) -> Header:
         venue=feed.venue,
         holds_future=feed.holds_future,
         markets={symbol: feed.market(symbol) for symbol in symbols},
-        finest={symbol: feed.finest(symbol) for symbol in symbols},
+        finest={symbol: timeframe for symbol in symbols if (timeframe := _finest(feed, symbol)) is not None},
         funding={symbol: feed.funding(symbol) for symbol in symbols},
         rules=parts.rules,
         snapshot=snapshot,
     )
+
+
+def _finest(feed: Feed, symbol: str) -> Timeframe | None:
+    """None: nothing covers the whole span, so nobody will ask."""
+    try:
+        return feed.finest(symbol)
+    except NoCandles:
+        return None
 
 
 def _unused(folder: Path) -> Path:

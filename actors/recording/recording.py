@@ -5,17 +5,16 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
-from hashlib import blake2b
-from io import BytesIO
+from datetime import datetime
+from hashlib import blake2b, sha256
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from actors.recording.canonical import columns_hash
-from actors.recording.entries import FORMAT, EndEntry, Entry, Header
+from actors.recording.entries import FORMAT, EndEntry, Entry, Header, KeptCandles
 from actors.recording.writer import HEADER
-from core.candles import CandleColumns
+from core.candles import COLUMNS, CandleColumns
 from core.errors import RunnerError
 
 _entries = msgspec.json.Decoder(Entry)
@@ -24,8 +23,10 @@ _entries = msgspec.json.Decoder(Entry)
 class Recording:
     """Raises RunnerError sentences for what is no recording, or is not whole."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, whole: bool = True) -> None:
+        """`whole` False: one without an end will do, as a killed process leaves it."""
         self.folder = folder
+        self._whole = whole
         self.header = _header(folder)
         self.end: EndEntry | None = None
         self.count = 0
@@ -34,19 +35,25 @@ class Recording:
     def entries(self) -> Iterator[Entry]:
         """All but the end, in order."""
         for line in self._lines():
-            entry = _entries.decode(line)
+            try:
+                entry = _entries.decode(line)
+            except msgspec.MsgspecError:
+                return  # the line a killed process was at; in a whole recording there is none
             if not isinstance(entry, EndEntry):
                 yield entry
 
-    def candles(self, sha256: str) -> CandleColumns:
-        path = self.folder / "candles" / f"{sha256}.npy"
-        try:
-            columns = CandleColumns(np.load(BytesIO(path.read_bytes()), allow_pickle=False))
-        except (OSError, ValueError, EOFError) as error:
-            raise RunnerError(f"The recording {self.folder} lacks the candles {sha256[:12]}.") from error
-        if columns_hash(columns) != sha256:
-            raise RunnerError(f"In the recording {self.folder} the candles {sha256[:12]} are damaged.")
-        return columns
+    def candles(self, kept: KeptCandles) -> CandleColumns:
+        data, name = kept.data, kept.sha256[:12]
+        if data is None:
+            try:
+                data = gzip.decompress((self.folder / "candles" / f"{kept.sha256}.gz").read_bytes())
+            except FileNotFoundError:
+                raise RunnerError(f"The recording {self.folder} lacks the candles {name}.") from None
+            except (OSError, EOFError, zlib.error) as error:
+                raise self._damaged(f"candles {name}: {error}") from error
+        if sha256(data).hexdigest() != kept.sha256:
+            raise self._damaged(f"the candles {name} are others")
+        return CandleColumns(np.frombuffer(data, dtype=np.float64).reshape(len(COLUMNS), kept.candles))
 
     def _check(self) -> None:
         digest = blake2b(digest_size=16)
@@ -58,12 +65,14 @@ class Recording:
             last = line
         try:
             end = _entries.decode(last) if last else None
-        except msgspec.MsgspecError as error:
-            raise self._damaged(str(error)) from error
+        except msgspec.MsgspecError:
+            end = None
         if not isinstance(end, EndEntry):
+            if not self._whole:
+                return
             raise RunnerError(
-                f"The recording {self.folder} has no end: the process was killed, is still running, or the files"
-                " were cut off."
+                f"The recording {self.folder} has no end: its process was killed or is still running, or the"
+                " files were cut off. With --to T it is replayed as far as it goes, up to T."
             )
         if (end.entries, end.digest) != (self.count, digest.hexdigest()):
             raise self._damaged("its entries are not those it was ended with")
@@ -83,14 +92,19 @@ class Recording:
         return RunnerError(f"The recording {self.folder} is damaged ({why}).")
 
 
-def newest(directory: Path) -> Path:
-    """The recording `directory` is, or the newest of those it holds."""
+def find_recording(directory: Path, at: datetime | None = None) -> Path:
+    """The recording `directory` is, or of those it holds the newest, or the one that was running at `at`."""
     if (directory / HEADER).exists():
         return directory
-    held = sorted(path.parent for path in directory.glob(f"*/{HEADER}"))
+    held = sorted((_header(path.parent).at, path.parent) for path in directory.glob(f"*/{HEADER}"))
     if not held:
         raise RunnerError(f"{directory} holds no recording.")
-    return held[-1]
+    before = [folder for began, folder in held if at is None or began <= at]
+    if not before:
+        raise RunnerError(
+            f"The oldest recording in {directory} begins at {held[0][0]:%Y-%m-%d %H:%M:%S} UTC."
+        )
+    return before[-1]
 
 
 def _header(folder: Path) -> Header:

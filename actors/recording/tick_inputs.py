@@ -9,9 +9,8 @@ from uuid import UUID
 import msgspec
 
 from actors.messages import run_name
-from actors.recording.canonical import columns_hash, text
+from actors.recording.canonical import text
 from actors.recording.entries import TurnEntry
-from core.candles import CandleColumns
 from core.ids import RunId
 from schema.memory import MemoryStore
 
@@ -27,17 +26,16 @@ class TickInputs:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self._due: dict[str, msgspec.Raw] = {}
-        self._candles: str | None = None
+        self._candles: dict[tuple[str, str], Any] = {}
 
     def note(self, entry: TurnEntry) -> None:
         """A turn begins."""
         if entry.type == "TickDue":
             self._due[entry.actor] = entry.message
-
-    def candles(self, result: object) -> None:
-        """Candles have been fetched."""
-        if isinstance(result, CandleColumns):
-            self._candles = columns_hash(result)
+        elif entry.type == "Fetched":
+            fetched = msgspec.json.decode(entry.message)
+            series = fetched["series"]
+            self._candles[series["symbol"], series["timeframe"]] = fetched["columns"]
 
     def of(self, run_id: str | None) -> About:
         """Its row, position and risk state as they stand, the tick it was last told of, the newest candles."""
@@ -57,7 +55,9 @@ class TickInputs:
             user_id=run.user_id,
             strategy=f"{run.strategy.template} {run.strategy.symbol} {run.strategy.timeframe}",
             inputs={
-                "candles fetched last (sha256)": self._candles,
+                "candles fetched last": self._candles.get(
+                    (run.strategy.symbol, run.strategy.timeframe.value)
+                ),
                 "evaluation": None if tick is None else tick["evaluation"],
                 "kill switch": claim.get("kill_switch"),
                 "risk at the claim": claim.get("risk"),

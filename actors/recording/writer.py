@@ -1,7 +1,7 @@
 """The writer's thread: takes what is done off the tape, in order, and puts it on disk as compressed JSON lines.
 
 A recording is a folder: `header.json.gz`, `entries-0001.jsonl.gz` and so on, each up to SEGMENT_BYTES of text or an
-hour, and `candles/<sha256>.npy`, each window once. It ends, with its reason, at MAX_BYTES on disk; of older
+hour, and `candles/<sha256>.gz`, each window once. It ends, with its reason, at MAX_BYTES on disk; of older
 recordings in the same directory the oldest go until all together are below MAX_ALL_BYTES.
 """
 
@@ -12,7 +12,6 @@ import shutil
 import threading
 from collections.abc import Sequence
 from hashlib import blake2b
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -28,6 +27,7 @@ from actors.recording.entries import (
     EndEntry,
     Entry,
     Header,
+    KeptCandles,
     Outcome,
     OutsideEntry,
     StopEntry,
@@ -41,7 +41,9 @@ SEGMENT_BYTES = 64 << 20
 SEGMENT_S = 3_600.0
 MAX_BYTES = 4 << 30
 MAX_ALL_BYTES = 8 << 30
+FEW_CANDLES = 64
 IDLE_S = 0.05
+FLUSH_S = 1.0
 CLOSE_TIMEOUT_S = 10.0
 HEADER = "header.json.gz"
 
@@ -57,6 +59,7 @@ class Writer:
         self._written = 0
         self._disk = 0
         self._since_s = 0.0
+        self._flushed_s = clock.monotonic()
         self._entries = 0
         self._digest = blake2b(digest_size=16)
         self._stopping = threading.Event()
@@ -93,6 +96,7 @@ class Writer:
                 stopping = self._stopping.is_set()
                 while waiting and waiting[0].done:
                     self._write(self._entry(waiting.popleft()))
+                self._flush()
                 if self._segment is not None and self._clock.monotonic() - self._since_s > SEGMENT_S:
                     self._end_segment()
                 if stopping or (not self._tape.on and not waiting):
@@ -128,8 +132,6 @@ class Writer:
                 )
             case Deed():
                 result = item.result
-                if isinstance(result, CandleColumns):
-                    self._keep(result)
                 return EffectEntry(
                     id=item.id,
                     at=item.at,
@@ -137,7 +139,7 @@ class Writer:
                     times=tuple(item.times),
                     calls=tuple(map(self._call, item.calls)),
                     type=None if result is None else kind_of(result),
-                    result=NOTHING if result is None else msgspec.Raw(text(result)),
+                    result=NOTHING if result is None else msgspec.Raw(text(self._outcome(result))),
                     error=item.error,
                     late=item.late,
                 )
@@ -157,12 +159,18 @@ class Writer:
             error=call.error,
         )
 
-    def _keep(self, columns: CandleColumns) -> None:
-        path = self._folder / "candles" / f"{columns_hash(columns)}.npy"
+    def _outcome(self, result: object) -> object:
+        """Candles by their hash: a few beside it, more in a file of their own."""
+        if not isinstance(result, CandleColumns):
+            return result
+        data = np.ascontiguousarray(result.data).tobytes()
+        kept = KeptCandles(candles=len(result), sha256=columns_hash(result))
+        if len(result) <= FEW_CANDLES:
+            return msgspec.structs.replace(kept, data=data)
+        path = self._folder / "candles" / f"{kept.sha256}.gz"
         if not path.exists():
-            data = BytesIO()
-            np.save(data, np.ascontiguousarray(columns.data), allow_pickle=False)
-            self._put(path, data.getvalue())
+            self._put(path, gzip.compress(data, compresslevel=3))
+        return kept
 
     # -- disk -----------------------------------------------------------------------------------
 
@@ -180,6 +188,13 @@ class Writer:
         self._written += len(line)
         if self._written >= SEGMENT_BYTES:
             self._end_segment()
+
+    def _flush(self) -> None:
+        """Every second or so: what a killed process has recorded can still be read up to there."""
+        now_s = self._clock.monotonic()
+        if self._segment is not None and now_s - self._flushed_s >= FLUSH_S:
+            self._segment.flush()
+            self._flushed_s = now_s
 
     def _end_segment(self) -> None:
         if self._segment is not None:

@@ -32,6 +32,10 @@ def register(app: typer.Typer) -> None:
         once: Annotated[
             bool, typer.Option("--once", help="Demo: stop at the end of the data instead of starting over.")
         ] = False,
+        record: Annotated[
+            Path | None,
+            typer.Option(metavar="DIR", help="Record all inputs there, for `replay` (RUNNER_RECORD_DIR)."),
+        ] = None,
         host: Annotated[str | None, typer.Option(help="Address to listen on (HOST, 127.0.0.1).")] = None,
         port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port (PORT, 8080).")] = None,
         config: Annotated[
@@ -46,7 +50,11 @@ def register(app: typer.Typer) -> None:
         from bin.serving import ServeRequest, run
         from facade.settings_file import load_settings
 
-        given = {"HOST": host, "PORT": None if port is None else str(port)}
+        given = {
+            "HOST": host,
+            "PORT": None if port is None else str(port),
+            "RUNNER_RECORD_DIR": None if record is None else str(record),
+        }
         settings = load_settings(
             {name: text for name, text in given.items() if text is not None},
             config=config,
