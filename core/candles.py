@@ -375,12 +375,19 @@ def first_impossible(columns: CandleColumns, timeframe: Timeframe) -> int | None
     """Index of the first candle that could not have been traded or does not come after the one before it."""
     at, open_, high, low, close, volume, taker = columns.data
     with np.errstate(invalid="ignore"):
-        good = (at >= 0) & (at % timeframe.ms == 0) & (low > 0) & (low <= open_) & (open_ <= high)
+        good = (at >= 0) & _on_grid(at, timeframe) & (low > 0) & (low <= open_) & (open_ <= high)
         good &= (low <= close) & (close <= high) & np.isfinite(high)
         good &= (volume >= 0) & np.isfinite(volume)
         good &= np.isnan(taker) | ((taker >= 0) & (taker <= volume))
         good[1:] &= at[1:] > at[:-1]
     return None if good.all() else int(np.argmin(good))
+
+
+def _on_grid(at: FloatArray, timeframe: Timeframe) -> npt.NDArray[np.bool_]:
+    """Which open times lie on a boundary. Without a hole the first tells for all: a remainder costs most of a check."""
+    stretch = at[:1] if bool((at[1:] - at[:-1] == timeframe.ms).all()) else at
+    on_grid: npt.NDArray[np.bool_] = stretch % timeframe.ms == 0
+    return on_grid
 
 
 def aggregate(columns: CandleColumns, source: Timeframe, target: Timeframe) -> CandleColumns:

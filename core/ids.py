@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NewType
 from uuid import UUID
 
@@ -39,9 +40,9 @@ class OrderKey(msgspec.Struct, frozen=True, kw_only=True):
 
 def client_order_id(key: OrderKey) -> ClientOrderId:
     """31 characters of `[A-Za-z0-9_-]`, a function of the key alone; both venues take up to 36."""
-    run = base64.urlsafe_b64encode(key.run_id.bytes).rstrip(b"=").decode()
     slot = _base36(int(key.slot.timestamp()), _SLOT_CHARS)
-    return ClientOrderId(f"{run}{slot}{LEG_CODES[key.leg]}{_base36(key.attempt, _ATTEMPT_CHARS)}")
+    attempt = _base36(key.attempt, _ATTEMPT_CHARS)
+    return ClientOrderId(f"{_run_text(key.run_id.bytes)}{slot}{LEG_CODES[key.leg]}{attempt}")
 
 
 def parse_client_order_id(text: str) -> OrderKey | None:
@@ -59,11 +60,20 @@ def parse_client_order_id(text: str) -> OrderKey | None:
     return key if client_order_id(key) == text else None
 
 
+@lru_cache(maxsize=4_096)
+def _run_text(run_id: bytes) -> str:
+    return base64.urlsafe_b64encode(run_id).rstrip(b"=").decode()
+
+
 def _base36(number: int, width: int) -> str:
+    """`width` is even: two digits are looked up at a time."""
     if not 0 <= number < 36**width:
         raise RunnerError(f"{number} does not fit in {width} base-36 characters")
-    digits = []
-    for _ in range(width):
-        number, digit = divmod(number, 36)
-        digits.append(_DIGITS[digit])
-    return "".join(reversed(digits))
+    text = ""
+    for _ in range(width // 2):
+        number, pair = divmod(number, len(_PAIRS))
+        text = _PAIRS[pair] + text
+    return text
+
+
+_PAIRS = tuple(f"{high}{low}" for high in _DIGITS for low in _DIGITS)

@@ -155,10 +155,10 @@ def is_plausible(amount: Decimal) -> bool:
 
 
 def _check(fill: Fill) -> None:
-    for name in ("quantity", "price", "commission"):
-        if not getattr(fill, name).is_finite():
-            raise ImpossibleVenueData(f"fill {fill.trade_id}: {name} is {getattr(fill, name)}")
-    if fill.quantity <= 0 or fill.price <= 0 or not is_plausible(fill.quantity * fill.price):
+    quantity, price = fill.quantity, fill.price
+    if not (quantity.is_finite() and price.is_finite() and fill.commission.is_finite()):
+        raise ImpossibleVenueData(f"fill {fill.trade_id}: {quantity} at {price}, commission {fill.commission}")
+    if quantity <= 0 or price <= 0 or not is_plausible(quantity * price):
         raise ImpossibleVenueData(f"fill {fill.trade_id}: {fill.quantity} at {fill.price}")
     if not is_plausible(fill.commission):
         raise ImpossibleVenueData(f"fill {fill.trade_id}: commission is {fill.commission}")

@@ -57,7 +57,7 @@ class Direction(StrEnum):
     SHORT = "short"
 
     def allows(self, side: Side) -> bool:
-        return self is Direction.BOTH or self.value == side.value
+        return self is Direction.BOTH or str.__eq__(self, side)
 
 
 class SizeBy(StrEnum):

@@ -38,6 +38,7 @@ _ANSWERED = frozenset(
         OrderStatus.EXPIRED,
     }
 )
+_OPENS = {Action.LONG: Side.LONG, Action.SHORT: Side.SHORT}
 _FAULTS = frozenset({Reason.LEASE_LOST, Reason.STORE_UNAVAILABLE, Reason.OPEN_LEG, Reason.HALTED})
 """Refusals that no rule of the user's asked for: the tick is an error, not blocked."""
 
@@ -168,7 +169,7 @@ def plan(*, run: Run, position: Position, signal: Signal, blocked: Reason | None
     action = effective_action(signal.action, run)
     if action is Action.HOLD:
         return Plan()
-    wanted = {Action.LONG: Side.LONG, Action.SHORT: Side.SHORT}.get(action)
+    wanted = _OPENS.get(action)
     if wanted is None:
         held = Side.LONG if action is Action.EXIT_LONG else Side.SHORT
         if position.side is held:
