@@ -20,6 +20,14 @@ EXAMPLE = (
 MAX_COST_PCT: Final = 10
 
 
+class Way(StrEnum):
+    """As actors.backtest.ReplayPath, for which `--help` would have to wait."""
+
+    AUTO = "auto"
+    FAST = "fast"
+    ACTORS = "actors"
+
+
 class Sides(StrEnum):
     """As core.run.Direction, for which `--help` would have to wait."""
 
@@ -102,6 +110,14 @@ NoGates = Annotated[
 Grid = Annotated[
     list[str] | None, typer.Option(metavar="K=A,B,C", help="Replay every combination; repeatable.")
 ]
+Through = Annotated[
+    Way,
+    typer.Option(
+        "--path",
+        help="fast: the strategy over the whole array, then only slots that can change anything; actors: every slot "
+        "through the whole system. Both come to the same; auto takes the fast one where it serves.",
+    ),
+]
 Report = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Write report.html, report.json and CSV files there.")
 ]
@@ -134,6 +150,7 @@ def backtest(
     slippage_pct: Slippage = Decimal(0),
     no_gates: NoGates = False,
     grid: Grid = None,
+    path: Through = Way.AUTO,
     report: Report = None,
     config: Config = None,
     json: Json = False,
@@ -142,7 +159,7 @@ def backtest(
 
     Without --candles or --data it replays generated candles, and says so.
     """
-    from actors.backtest import BacktestRequest
+    from actors.backtest import BacktestRequest, ReplayPath
     from bin.commands.backtest_grid import parse_axes, sweep
     from bin.commands.backtest_run import replay
     from bin.commands.backtest_source import SourceChoice
@@ -181,10 +198,11 @@ def backtest(
     source = SourceChoice(
         symbol=request.symbol, timeframe=request.timeframe, files=files, folder=data, start=first, end=last
     )
+    way = ReplayPath(path.value)
     if grid:
-        sweep(request, source, parse_axes(template, grid, given), report=report, json=json)
+        sweep(request, source, parse_axes(template, grid, given), path=way, report=report, json=json)
     else:
-        replay(request, source, report=report, json=json)
+        replay(request, source, path=way, report=report, json=json)
 
 
 def gates(config: str | None) -> RiskLimits:

@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 from rich.table import Table
 
-from actors.backtest import BacktestRequest, run_backtest
+from actors.backtest import BacktestRequest, ReplayPath, run_backtest
 from bin.commands.backtest_run import output, print_heading, progress_bar
 from bin.commands.backtest_source import SourceChoice
 from bin.commands.output import write_json
@@ -34,6 +34,8 @@ from facade.report.heat import Axes
 
 MAX_COMBINATIONS: Final = 10_000
 SHOWN_ROWS: Final = 20
+ALONE: Final = 24
+"""So many combinations are replayed by the fast path before another process has started."""
 
 
 class SweepFailed(RunnerError):
@@ -75,14 +77,20 @@ def parse_axes(name: str, texts: Sequence[str], fixed: Mapping[str, str]) -> Axe
 
 
 def sweep(
-    request: BacktestRequest, source: SourceChoice, axes: Axes, *, report: Path | None, json: bool
+    request: BacktestRequest,
+    source: SourceChoice,
+    axes: Axes,
+    *,
+    path: ReplayPath,
+    report: Path | None,
+    json: bool,
 ) -> None:
     """Replays every combination and tells what came of them; the report's folder is proved first."""
     began_s = perf_counter()
     requests, left_out = combinations(request, axes)
     if report is not None:
         prepare_folder(report)
-    outcomes = _replay_all(requests, source)
+    outcomes = _replay_all(requests, source, path)
     outcomes.sort(key=lambda outcome: Decimal(outcome.summary["pnl"]), reverse=True)
     shared = {name: value for name, value in outcomes[0].replayed["parameters"].items() if name not in axes}
     told = {
@@ -123,22 +131,26 @@ def combinations(request: BacktestRequest, axes: Axes) -> tuple[list[BacktestReq
     return made, count - len(made)
 
 
-def _replay_all(requests: Sequence[BacktestRequest], source: SourceChoice) -> list[Outcome]:
+def _replay_all(requests: Sequence[BacktestRequest], source: SourceChoice, path: ReplayPath) -> list[Outcome]:
     """Outcomes in the order of `requests`. One refusal ends the sweep with its sentence."""
+    if len(requests) <= ALONE and path is not ReplayPath.ACTORS:
+        opened = source.open()
+        with progress_bar() as progress:
+            return [
+                _accepted(_replayed(request, opened, path))
+                for request in progress.track(requests, description="combinations")
+            ]
     workers = min(os.cpu_count() or 1, len(requests))
     # Spawned, not forked: a fork would copy the locks of whatever thread happens to run.
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=_open_source, initargs=(source,)
     )
     try:
-        futures = {pool.submit(_replay_one, request): index for index, request in enumerate(requests)}
+        futures = {pool.submit(_replay_one, request, path): index for index, request in enumerate(requests)}
         done: dict[int, Outcome] = {}
         with progress_bar() as progress:
             for future in progress.track(as_completed(futures), len(futures), description="combinations"):
-                outcome = future.result()
-                if outcome.refusal is not None:
-                    raise SweepFailed(outcome.refusal)
-                done[futures[future]] = outcome
+                done[futures[future]] = _accepted(future.result())
     except BrokenProcessPool as error:
         raise SweepFailed("A process of the sweep was killed, perhaps for want of memory.") from error
     finally:
@@ -160,12 +172,22 @@ def _open_source(source: SourceChoice) -> None:
         _SOURCE = str(refusal)
 
 
-def _replay_one(request: BacktestRequest) -> Outcome:
-    """Refusals travel as text: not every exception survives the way between processes."""
+def _replay_one(request: BacktestRequest, path: ReplayPath) -> Outcome:
     if isinstance(_SOURCE, str):
         return Outcome(parameters=request.parameters, refusal=_SOURCE)
+    return _replayed(request, _SOURCE, path)
+
+
+def _accepted(outcome: Outcome) -> Outcome:
+    if outcome.refusal is not None:
+        raise SweepFailed(outcome.refusal)
+    return outcome
+
+
+def _replayed(request: BacktestRequest, source: CandleSource, path: ReplayPath) -> Outcome:
+    """Refusals travel as text: not every exception survives the way between processes."""
     try:
-        result = run_backtest(request, _SOURCE)
+        result = run_backtest(request, source, path=path)
     except RunnerError as refusal:
         return Outcome(parameters=request.parameters, refusal=str(refusal))
     return Outcome(

@@ -11,22 +11,24 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from actors.backtest import BacktestRequest, BacktestResult, run_backtest
+from actors.backtest import BacktestRequest, BacktestResult, ReplayPath, run_backtest
 from bin.commands.backtest_source import SourceChoice
 from bin.commands.output import write_json
 from facade.report.document import document
 from facade.report.figures import headline, moment, money
 from facade.report.folder import prepare_folder, write_report
-from facade.report.prose import is_generated, reason_text
+from facade.report.prose import is_generated, path_text, reason_text
 
 PIPED_WIDTH: Final = 160
 
 
-def replay(request: BacktestRequest, source: SourceChoice, *, report: Path | None, json: bool) -> None:
+def replay(
+    request: BacktestRequest, source: SourceChoice, *, path: ReplayPath, report: Path | None, json: bool
+) -> None:
     """Replays `request` and tells what came of it; the report's folder is proved before anything is replayed."""
     if report is not None:
         prepare_folder(report)
-    result = _replayed(request, source)
+    result = _replayed(request, source, path)
     told = document(result)
     page = write_report(result, told, report) if report is not None else None
     if json:
@@ -58,9 +60,10 @@ def print_heading(told: Mapping[str, Any]) -> None:
     print(f"{what['template']} on {what['symbol']} {what['timeframe']}, {span}")
     print(f"{told['candles']:,} candles, {what['origin']}", end="")
     print(": nobody traded at these prices." if is_generated(what["origin"]) else ".")
+    print(path_text(what["path"], what["pathReason"]))
 
 
-def _replayed(request: BacktestRequest, source: SourceChoice) -> BacktestResult:
+def _replayed(request: BacktestRequest, source: SourceChoice, path: ReplayPath) -> BacktestResult:
     with progress_bar() as progress:
         task = progress.add_task("reading candles", total=None)
         opened = source.open()
@@ -68,7 +71,7 @@ def _replayed(request: BacktestRequest, source: SourceChoice) -> BacktestResult:
         def show(done: int, slots: int) -> None:
             progress.update(task, description="replaying", completed=done, total=slots)
 
-        return run_backtest(request, opened, progress=show)
+        return run_backtest(request, opened, path=path, progress=show)
 
 
 def _print_figures(told: Mapping[str, Any]) -> None:

@@ -61,6 +61,8 @@ def replayed(result: BacktestResult) -> Row:
         "participationPct": plain(request.participation_pct),
         "gates": None if request.limits is None else camel(msgspec.structs.asdict(request.limits)),
         "fundingKnown": result.funding_known,
+        "path": result.path,
+        "pathReason": result.path_reason,
     }
 
 

@@ -17,7 +17,7 @@ from actors.backtest import BacktestRequest, BacktestResult
 from facade.report.charts import chart_data
 from facade.report.figures import FILTERS, headline, monthly_table, price_digits
 from facade.report.heat import Axes, heat_map
-from facade.report.prose import assumptions, is_generated, reason_text
+from facade.report.prose import assumptions, is_generated, path_text, reason_text
 
 MAX_TRADE_ROWS: Final = 1_000
 MAX_GRID_ROWS: Final = 1_000
@@ -83,7 +83,11 @@ def _render(template: str, request: BacktestRequest, document: Mapping[str, Any]
             replayed=replayed,
             candles=document["candles"],
             generated=is_generated(replayed["origin"]),
-            assumptions=assumptions(request, funding_known=replayed["fundingKnown"]),
+            assumptions=assumptions(
+                request,
+                funding_known=replayed["fundingKnown"],
+                path=path_text(replayed["path"], replayed["pathReason"]),
+            ),
             styles="\n".join(path.read_text(encoding="utf-8") for path in _STYLES),
             **values,
         )

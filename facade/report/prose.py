@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.backtest import BacktestRequest
+from actors.backtest import BacktestRequest, ReplayPath
 from core.errors import Reason
 from core.risk import RiskLimits
 from core.run import RunSettings
@@ -40,7 +40,14 @@ def is_generated(origin: str) -> bool:
     return origin.startswith("generated")
 
 
-def assumptions(request: BacktestRequest, *, funding_known: bool) -> list[str]:
+def path_text(path: str, reason: str | None) -> str:
+    """How it was replayed, and why not faster."""
+    if path == ReplayPath.FAST:
+        return "Replayed by the fast path: every slot that can change anything, the rest counted."
+    return f"Replayed slot by slot through the actors: {(reason or 'as asked').rstrip('.')}."
+
+
+def assumptions(request: BacktestRequest, *, funding_known: bool, path: str) -> list[str]:
     """What the figures rest on, one sentence each."""
     slippage = f", worse by {plain(request.slippage_pct)} % slippage" if request.slippage_pct else ""
     return [
@@ -54,6 +61,7 @@ def assumptions(request: BacktestRequest, *, funding_known: bool) -> list[str]:
         "PnL, ROI, win rate, profit factor and expectancy count closed trades, net of fees and funding.",
         "Equity and drawdown mark what is open at each candle's close.",
         f"Sharpe and Sortino: {RATIOS}; riskless rate 0.",
+        path,
     ]
 
 

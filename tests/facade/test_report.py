@@ -195,7 +195,7 @@ def test_the_page_says_what_the_figures_rest_on(changes: dict[str, Any], wanted_
 
 def test_a_stop_and_a_target_touched_in_one_candle_are_said_to_count_as_the_worse() -> None:
     both = request(settings=RunSettings(stop_loss_pct=Decimal(2), take_profit_pct=Decimal(4)))
-    assert any("the worse one counts" in line for line in assumptions(both, funding_known=True))
+    assert any("the worse one counts" in line for line in assumptions(both, funding_known=True, path=""))
 
 
 def test_a_long_list_of_trades_is_cut_on_the_page_and_whole_in_the_csv(tmp_path: Path) -> None:
