@@ -194,10 +194,7 @@ def backtest(
         maker_fee_pct=min(fee_pct, Terms().maker_fee_pct),
         slippage_pct=slippage_pct,
     )
-    files = tuple(candles or ())
-    source = SourceChoice(
-        symbol=request.symbol, timeframe=request.timeframe, files=files, folder=data, start=first, end=last
-    )
+    source = SourceChoice.of(request, files=tuple(candles or ()), folder=data)
     way = ReplayPath(path.value)
     if grid:
         sweep(request, source, parse_axes(template, grid, given), path=way, report=report, json=json)

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from actors.backtest import BacktestRequest
 from core.errors import RunnerError
 from core.market import Market, Series
 from core.timeframe import Timeframe
@@ -37,6 +38,17 @@ class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path | None = None
     start: datetime | None = None
     end: datetime | None = None
+
+    @classmethod
+    def of(cls, request: BacktestRequest, *, files: tuple[Path, ...], folder: Path | None) -> SourceChoice:
+        return SourceChoice(
+            symbol=request.symbol,
+            timeframe=request.timeframe,
+            files=files,
+            folder=folder,
+            start=request.start,
+            end=request.end,
+        )
 
     def open(self) -> CandleSource:
         """The candles, read and checked. Raises RunnerError for what is not there or not clean."""
