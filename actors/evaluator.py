@@ -15,6 +15,7 @@ import msgspec
 from actors.holds import Holds, holds_of
 from actors.journal import JournalBuffer
 from actors.messages import EvaluateSlot, Evaluation, SeriesAdvanced, TickDue
+from actors.portions import NextPortion, Portions
 from actors.runtime.behaviour import Behaviour, Context
 from actors.windows import Windows
 from core.candles import CandleView, Gap, NotYet, TooFew
@@ -88,6 +89,7 @@ class Evaluator(Behaviour):
         "_holds",
         "_journal",
         "_latest",
+        "_portions",
         "_prepared",
         "_rules",
         "_waiting",
@@ -117,6 +119,7 @@ class Evaluator(Behaviour):
         self._prepared: OrderedDict[tuple[object, int], Prepared] = OrderedDict()
         self._done: OrderedDict[tuple[str, datetime], Evaluation] = OrderedDict()
         self._waiting: dict[Series, dict[datetime, list[EvaluateSlot]]] = {}
+        self._portions = Portions(ctx)
 
     def receive(self, message: object) -> None:
         match message:
@@ -126,6 +129,8 @@ class Evaluator(Behaviour):
                 self._advanced(message)
             case Overdue():
                 self._give_up(message.slot)
+            case NextPortion():
+                self._portions.next()
             case _:
                 raise TypeError(f"evaluator cannot handle {type(message).__name__}")
 
@@ -162,8 +167,11 @@ class Evaluator(Behaviour):
         self._tell(request, done)
 
     def _tell(self, request: EvaluateSlot, evaluation: Evaluation) -> None:
-        for tick in request.ticks:
-            self.ctx.tell(tick.run, TickDue(tick=tick, evaluation=evaluation))
+        ticks = request.ticks
+        if len(ticks) == 1:  # a replay's every slot
+            self.ctx.tell(ticks[0].run, TickDue(tick=ticks[0], evaluation=evaluation))
+        else:
+            self._portions.tell(ticks, evaluation)
 
     def _holding(self, prepared: Prepared, slot: datetime) -> bool:
         """Whether the array form says that the strategy holds at `slot`; what else it says is for `decide`."""
@@ -178,7 +186,12 @@ class Evaluator(Behaviour):
             timeframe = prepared.series.timeframe
             holds = holds_of(prepared.strategy, prepared.parameters, timeframe, window.columns)
             self._holds[prepared.key] = holds
-        return holds is not None and holds.at(slot)
+        if holds is None or not holds.at(slot):
+            return False
+        if slot != holds.counted:
+            holds.counted = slot
+            self._journal.holds += 1
+        return True
 
     def _decide(
         self, prepared: Prepared, request: EvaluateSlot, view: CandleView | TooFew | Gap

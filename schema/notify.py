@@ -126,6 +126,6 @@ class _Listener:
 
 
 def _connect(conninfo: str) -> Connection:
-    connection = psycopg.connect(conninfo, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S)
+    connection = Connection.connect(conninfo, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S)
     connection.execute(_STATEMENT_TIMEOUT)
     return connection

@@ -124,18 +124,18 @@ class PgStore:
         self._run(lambda c: pg_records.set_limits(c, user_id, limits))
 
     def strategy(self, strategy_id: StrategyId) -> StrategyDefinition | None:
-        return self._run(lambda c: pg_records.strategy(c, strategy_id))
+        return self._read(lambda c: pg_records.strategy(c, strategy_id))
 
     def account(self, account_id: AccountId) -> Account | None:
-        return self._run(lambda c: pg_records.account(c, account_id))
+        return self._read(lambda c: pg_records.account(c, account_id))
 
     def run(self, run_id: RunId) -> Run | None:
-        return self._run(lambda c: pg_records.run(c, run_id))
+        return self._read(lambda c: pg_records.run(c, run_id))
 
     def runs(
         self, *, statuses: Sequence[RunStatus] | None = None, user_id: UserId | None = None
     ) -> list[Run]:
-        return self._run(lambda c: pg_records.runs(c, statuses, user_id))
+        return self._read(lambda c: pg_records.runs(c, statuses, user_id))
 
     def run_state(self, run_id: RunId) -> RunState | None:
         return self._run(lambda c: pg_records.run_state(c, run_id))
@@ -179,14 +179,14 @@ class PgStore:
         return self._run(lambda c: pg_journal.report(c, self.database.months, report))
 
     def candles(self, series: Series, *, since: datetime, limit: int = 1_000) -> list[Candle]:
-        return self._run(lambda c: pg_journal.candles(c, series, since=since, limit=limit))
+        return self._read(lambda c: pg_journal.candles(c, series, since=since, limit=limit))
 
     def close_interrupted(self, *, older_than_s: float) -> list[TickRow]:
         months = self.database.months
         return self._run(lambda c: pg_journal.close_interrupted(c, months, older_than_s=older_than_s))
 
     def pending(self, slot: datetime) -> int:
-        return self._run(lambda c: pg_slots.pending(c, slot))
+        return self._read(lambda c: pg_slots.pending(c, slot))
 
     def ticks(
         self,
@@ -211,7 +211,7 @@ class PgStore:
                 limit=limit,
             )
 
-        return self._run(ticks)
+        return self._read(ticks)
 
     def slot_counts(self, slot: datetime) -> Mapping[TickStatus, int]:
         return self._run(lambda c: pg_ticks.slot_counts(c, slot))
@@ -224,32 +224,32 @@ class PgStore:
         return self._run(lambda c: pg_settle.settle(c, self.database.months, self._limits, ops))
 
     def may_send(self, client_order_id: ClientOrderId, *, fence: int) -> Reason | None:
-        return self._run(lambda c: pg_settle.may_send(c, client_order_id, fence=fence))
+        return self._read(lambda c: pg_settle.may_send(c, client_order_id, fence=fence))
 
     def open_orders(self, *, run_id: RunId | None = None, account_id: AccountId | None = None) -> list[Order]:
-        return self._run(lambda c: pg_records.open_orders(c, run_id=run_id, account_id=account_id))
+        return self._read(lambda c: pg_records.open_orders(c, run_id=run_id, account_id=account_id))
 
     def orders(self, *, run_id: RunId, limit: int = 200) -> list[Order]:
         """Newest first."""
-        return self._run(lambda c: pg_records.orders(c, run_id, limit))
+        return self._read(lambda c: pg_records.orders(c, run_id, limit))
 
     def open_positions(
         self, *, account_id: AccountId | None = None, user_id: UserId | None = None
     ) -> list[OpenPosition]:
-        return self._run(lambda c: pg_records.open_positions(c, account_id=account_id, user_id=user_id))
+        return self._read(lambda c: pg_records.open_positions(c, account_id=account_id, user_id=user_id))
 
     def trades(self, *, run_id: RunId | None = None, limit: int = 200) -> list[Trade]:
         """Newest first."""
-        return self._run(lambda c: pg_records.trades(c, run_id, limit))
+        return self._read(lambda c: pg_records.trades(c, run_id, limit))
 
     def equity(self, account_id: AccountId, *, limit: int = 1_000) -> list[EquityPoint]:
-        return self._run(lambda c: pg_records.equity(c, account_id, limit))
+        return self._read(lambda c: pg_records.equity(c, account_id, limit))
 
     def risk(self, user_id: UserId) -> RiskView:
         return self._run(lambda c: pg_records.risk(c, user_id, self._limits))
 
     def expired_pauses(self) -> list[UserId]:
-        return self._run(pg_records.expired_pauses)
+        return self._read(pg_records.expired_pauses)
 
     # -- events ---------------------------------------------------------------------------------
     def events(
@@ -273,6 +273,9 @@ class PgStore:
     # -- inside ---------------------------------------------------------------------------------
     def _run(self, work: Callable[[Connection], T]) -> T:
         return self.database.run(work)
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        return self.database.read(work)
 
     def _tx(self, connection: Connection) -> PgTx:
         return PgTx(connection, self.database.months, self._limits)

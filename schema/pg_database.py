@@ -8,10 +8,12 @@ psycopg's errors become ours here, by what the caller may conclude:
 
 from __future__ import annotations
 
+import select
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg
@@ -23,13 +25,21 @@ from schema.store import StoreUnavailable
 from schema.witness import witness
 
 T = TypeVar("T")
-Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection of the pool; `used_s`: when the server last did something on it, monotonic."""
+
+    used_s = float("-inf")
+
 
 SQL = {name: query.sql for name, query in load_queries().items()}
 
 RETRIES = 3
 _CONNECT_TIMEOUT_S = 5
 _POOL_TIMEOUT_S = 5.0
+_TRUSTED_S = 5.0
+"""A connection used so recently is not asked whether its server lives: that is a round trip at every call."""
 _MAX_WAITING = 1_000
 _SESSION = (
     b"SET lock_timeout = '3s'",
@@ -60,7 +70,8 @@ class Database:
             max_waiting=_MAX_WAITING,
             reconnect_timeout=_POOL_TIMEOUT_S,
             configure=_configure,
-            check=ConnectionPool.check_connection,
+            check=_check,
+            connection_class=Connection,
             kwargs={"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": worker[:63]},
             name=f"store {worker}",
         )
@@ -81,7 +92,9 @@ class Database:
             witness.back_to(seen)
             try:
                 with _mapped(), self._pool.connection() as connection:
-                    return work(connection)
+                    result = work(connection)
+                    connection.used_s = monotonic()
+                    return result
             except _RETRIED as error:
                 if attempt == RETRIES:
                     raise StoreUnavailable(
@@ -91,6 +104,18 @@ class Database:
                 self.months.forget()
                 raise
         raise AssertionError("the last attempt returns or raises")
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """What `work` reads by statements that need no transaction around them: two round trips fewer."""
+
+        def alone(connection: Connection) -> T:
+            connection.autocommit = True
+            try:
+                return work(connection)
+            finally:
+                connection.autocommit = False
+
+        return self.run(alone)
 
     def cover_now(self, connection: Connection) -> datetime:
         """Market time, with monthly partitions from a month back to the next month."""
@@ -163,6 +188,14 @@ def _reach(conninfo: str) -> None:
         psycopg.connect(conninfo, connect_timeout=_CONNECT_TIMEOUT_S).close()
     except psycopg.Error as error:
         raise StoreUnavailable(f"The database cannot be reached: {_sentence(error)}.") from error
+
+
+def _check(connection: Connection) -> None:
+    """Raises when the server is gone. An idle connection on which something has arrived was closed by the server."""
+    arrived = select.poll()
+    arrived.register(connection.fileno(), select.POLLIN)
+    if arrived.poll(0) or monotonic() - connection.used_s > _TRUSTED_S:
+        ConnectionPool.check_connection(connection)
 
 
 def _configure(connection: Connection) -> None:

@@ -13,11 +13,13 @@ from core.risk import RiskLimits
 from schema.ledger import send_refusal, settle_one
 from schema.ops import LedgerOp, LedgerResult, OpRefused
 from schema.pg_batch import NotLoaded, settle_batch
-from schema.pg_database import SQL, Connection, Months, refusal
+from schema.pg_database import Connection, Months, refusal
 from schema.pg_prefetch import Wanted
-from schema.pg_rows import as_type, one, optional
+from schema.pg_rows import as_type, one
 from schema.pg_tx import PgTx
 from schema.witness import witness
+
+_order = as_type(Order)
 
 
 def settle(
@@ -42,11 +44,11 @@ def settle(
 
 def may_send(connection: Connection, client_order_id: ClientOrderId, *, fence: int) -> Reason | None:
     """Re-read before the first byte: nothing is locked, so nothing is waited for."""
-    named = {"client_order_id": client_order_id, "fence": fence}
-    order = optional(one(connection, "order", named), as_type(Order))
-    row = connection.execute(SQL["may_send"], named).fetchone()
-    lease_holds, switched_off = (False, True) if row is None else (row[1], row[2])
-    return send_refusal(order, fence=fence, lease_holds=lease_holds, switched_off=switched_off)
+    row = one(connection, "may_send", {"client_order_id": client_order_id, "fence": fence})
+    if row is None:
+        return send_refusal(None, fence=fence, lease_holds=False, switched_off=True)
+    order, lease_holds = _order(row), row["lease_holds"]
+    return send_refusal(order, fence=fence, lease_holds=lease_holds, switched_off=row["switched_off"])
 
 
 def _savepoint(connection: Connection, tx: PgTx, op: LedgerOp) -> LedgerResult:

@@ -23,7 +23,9 @@ def fanout(
     runs: Annotated[
         int, typer.Option(min=100, max=100_000, help="Active runs, all due in the slot.")
     ] = 10_000,
-    strategies: Annotated[int, typer.Option(min=2, max=10_000, help="Strategies they share.")] = 100,
+    strategies: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Strategies they share; of a single one all runs trade.")
+    ] = 100,
     database: Annotated[
         str | None,
         typer.Option(
@@ -32,16 +34,23 @@ def fanout(
             "DATABASE_URL is not touched.",
         ),
     ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Also list the store's calls around the boundary.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """One candle close: runs of RSI strategies on PostgreSQL, one in a hundred trading, timed from the boundary."""
     from bin.commands.bench_fanout import measure
 
-    figures = measure(runs=runs, strategies=strategies, database=database)
+    figures = measure(runs=runs, strategies=strategies, database=database, profile=profile)
     _tell(
         figures,
         json,
         [
+            *(
+                (call["name"], f"{call['beganMs']:,.0f} to {call['endedMs']:,.0f} ms", f"{call['size']:,}")
+                for call in figures.get("calls", ())
+            ),
             ("Runs, strategies", f"{figures['runs']:,}, {figures['strategies']:,}", ""),
             (
                 "Evaluations",

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
@@ -48,15 +49,18 @@ SLOT_TIMEOUT_S: Final = 120.0
 QUIET_S: Final = 0.5
 
 
-def measure(*, runs: int, strategies: int, database: str | None) -> dict[str, Any]:
-    """`bench fanout --json`. `database`: an empty one to fill and leave so; None starts a server of its own."""
+def measure(*, runs: int, strategies: int, database: str | None, profile: bool = False) -> dict[str, Any]:
+    """`bench fanout --json`. `database`: an empty one to fill and leave so; None starts a server of its own.
+    `profile`: with the store's calls around the boundary.
+    """
     with _dsn(database) as dsn:
         seen = Seen()
         store = SeenStore(dsn, seen)
         try:
             if store.runs():
                 raise RunnerError("The database for the benchmark must be empty; this one holds runs.")
-            return _measured(store, seen, runs, strategies)
+            figures = _measured(store, seen, runs, strategies)
+            return figures | {"calls": _calls(seen)} if profile else figures
         finally:
             store.close()
 
@@ -97,13 +101,13 @@ def _measured(store: SeenStore, seen: Seen, runs: int, strategies: int) -> dict[
         loaded_s, resident_kb = monotonic() - began_s, rss_kb() - before_kb
         _say("A slot to warm up, then the one that is measured …")
         _play(system, store, clock, seen, WARM_UP_SLOT, runs)
-        boundary_s = _play(system, store, clock, seen, SLOT, runs)
+        _play(system, store, clock, seen, SLOT, runs)
     finally:
         system.stop()
     return {
         "runs": runs,
         "strategies": strategies,
-        **_figures(seen, boundary_s),
+        **_figures(seen),
         "kbPerRun": round(resident_kb / runs, 2),
         "startSeconds": round(loaded_s, 2),
         "warnings": dict(warnings),
@@ -140,25 +144,24 @@ def _waiting(system: ActorSystem) -> int:
 
 def _play(
     system: ActorSystem, store: Store, clock: MarketClock, seen: Seen, slot: datetime, runs: int
-) -> float:
-    """Let time run over `slot` and stand again once all its rows are stored; when the boundary was."""
+) -> None:
+    """Let time run over `slot` and stand again once all its rows are stored."""
     seen.ticks.clear()
     seen.stored_s.clear()
     seen.evaluations = 0
     clock.update(store.set_clock(at=slot - AHEAD, rate=1.0))
-    boundary_s = monotonic() + clock.seconds_until(slot)
+    seen.boundary_s = monotonic() + clock.seconds_until(slot)
     system.timers.wake()
     with seen.changed:
         if not seen.changed.wait_for(lambda: len(of_slot(seen.ticks, slot)) >= runs, SLOT_TIMEOUT_S):
             raise RunnerError(f"{len(seen.ticks):,} of {runs:,} runs had ticked after {SLOT_TIMEOUT_S:g} s.")
     clock.update(store.set_clock(rate=0.0))
     system.timers.wake()
-    return boundary_s
 
 
-def _figures(seen: Seen, boundary_s: float) -> dict[str, Any]:
+def _figures(seen: Seen) -> dict[str, Any]:
     """Milliseconds from the boundary. A run is decided when it holds, is refused, or has proposed its order."""
-    ticks = of_slot(seen.ticks, SLOT)
+    ticks, boundary_s = of_slot(seen.ticks, SLOT), seen.boundary_s
     traded = [row for row in ticks if row.signal not in (None, "hold")]
     without_order_ms = [row.latency_ms for row in ticks if row.signal in (None, "hold")]
     proposed_ms = [(at_s - boundary_s) * 1_000 for at_s in seen.proposed_s]
@@ -167,13 +170,27 @@ def _figures(seen: Seen, boundary_s: float) -> dict[str, Any]:
     return {
         "evaluations": seen.evaluations,
         "firstOrderMs": round((seen.placed_s[0] - boundary_s) * 1_000, 1),
-        "decidedMs": round(max(*without_order_ms, *proposed_ms), 1),
+        "decidedMs": round(max([*without_order_ms, *proposed_ms]), 1),
         "durableMs": round((seen.stored_s[-1] - boundary_s) * 1_000, 1),
-        "heldMs": round(max(without_order_ms), 1),
+        "heldMs": round(max(without_order_ms, default=0.0), 1),
         "filledMs": round(max(row.latency_ms for row in traded), 1),
         "orders": len(seen.placed_s),
         "outcomes": dict(Counter(f"{row.signal} {row.status}" for row in ticks)),
     }
+
+
+def _calls(seen: Seen) -> list[dict[str, Any]]:
+    """The store's calls from the measured slot's claims on, milliseconds from its boundary."""
+    return [
+        {
+            "name": call.name,
+            "beganMs": round((call.began_s - seen.boundary_s) * 1_000, 1),
+            "endedMs": round((call.ended_s - seen.boundary_s) * 1_000, 1),
+            "size": call.size,
+        }
+        for call in sorted(seen.calls, key=attrgetter("began_s"))
+        if call.began_s > seen.boundary_s - AHEAD.total_seconds()
+    ]
 
 
 def _say(line: str) -> None:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -34,6 +34,7 @@ from exchanges.paper.book import Opening
 from schema.ops import LedgerOp, LedgerResult, ProposeIntent
 from schema.pg import PgStore
 from schema.records import Account, SlotReport, TickRow
+from schema.store import Store
 
 WARM_UP_SLOT: Final = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SLOT: Final = WARM_UP_SLOT + timedelta(minutes=1)
@@ -44,7 +45,19 @@ DROP: Final = 0.97
 TRADING_SHARE: Final = 100
 """One run in so many gets a signal (decision 30)."""
 SEEDERS: Final = 4
+_CALLS: Final = frozenset(
+    name for name, method in vars(Store).items() if callable(method) and not name.startswith("_")
+)
 OWNER: Final = UserId("bench")
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A call of the store: when it began and ended, and how much it was about."""
+
+    name: str
+    began_s: float
+    ended_s: float
+    size: int
 
 
 class Seen(msgspec.Struct, kw_only=True):
@@ -56,6 +69,8 @@ class Seen(msgspec.Struct, kw_only=True):
     stored_s: list[float] = []
     ticks: list[TickRow] = []
     evaluations: int = 0
+    boundary_s: float = 0.0
+    calls: list[Call] = []
     changed: threading.Condition = msgspec.field(default_factory=threading.Condition)
 
 
@@ -87,6 +102,32 @@ class SeenStore(PgStore):
             self._seen.evaluations += len(report.executions)
             self._seen.changed.notify_all()
         return new
+
+    def __getattribute__(self, name: str) -> Any:
+        """Every method of the protocol as it is, noted down."""
+        found = super().__getattribute__(name)
+        if name not in _CALLS:
+            return found
+        calls = self._seen.calls
+
+        def noted(*given: Any, **named: Any) -> Any:
+            began_s = monotonic()
+            try:
+                return found(*given, **named)
+            finally:
+                calls.append(Call(name, began_s, monotonic(), _size(given)))
+
+        return noted
+
+
+def _size(given: Sequence[Any]) -> int:
+    """Rows or operations of a batch; 1 for a call about one thing."""
+    match given:
+        case [SlotReport() as report]:
+            return len(report.ticks)
+        case [list() | tuple() as batch]:
+            return len(batch)
+    return 1
 
 
 class SeenFeed(HeldFeed):
@@ -156,7 +197,7 @@ def seed(store: PgStore, strategies: Sequence[StrategyDefinition], runs: int) ->
     """
     for definition in strategies:
         store.create_strategy(definition)
-    others = strategies[1:]
+    others = strategies[1:] or strategies
     plan = [
         strategies[0] if number % TRADING_SHARE == TRADING_SHARE // 2 else others[number % len(others)]
         for number in range(runs)

@@ -39,6 +39,20 @@ def test_a_slot_of_many_runs_is_evaluated_once_per_strategy_and_one_in_a_hundred
     assert "must be empty" in capsys.readouterr().err
 
 
+def test_i20_subscribers_of_one_strategy_share_one_evaluation(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = measured(
+        capsys,
+        *("fanout", "--runs", "300", "--strategies", "1", "--profile", "--database", database.service_dsn),
+    )
+    assert (told["evaluations"], told["orders"]) == (1, 300)
+    assert told["outcomes"] == {"long ok": 300}
+    names = {call["name"] for call in told["calls"]}
+    assert {"claim", "settle", "may_send", "report"} <= names
+    assert sum(call["size"] for call in told["calls"] if call["name"] == "claim") == 300
+
+
 def test_replay_counts_candles_of_the_actors_and_of_the_bare_loop(capsys: pytest.CaptureFixture[str]) -> None:
     told = measured(capsys, "replay", "--count", "3000")
     assert told["candles"] == 3000
