@@ -23,19 +23,18 @@ from actors.evaluator import prepare
 from actors.fast_path.replay import fast_replay
 from actors.fast_path.unserved import Unserved
 from actors.feed import HeldFeed, rules_of
-from actors.journal import Flush
+from actors.journal import JournalBuffer
 from actors.runtime.deterministic import VirtualClock
 from actors.runtime.process_time import process_s
 from actors.runtime.system import ActorSystem
 from actors.system import Options, Parts, start
 from core.definition import StrategyDefinition
 from core.ids import NodeId
-from core.risk import RiskLimits
 from core.run import RunCommand
 from core.timeframe import Timeframe, to_ms
 from exchanges.feeds.base import CandleSource
 from schema.memory import MemoryStore
-from schema.records import ExecutionStatus, SlotReport
+from schema.records import ExecutionRow, ExecutionStatus
 
 __all__ = [
     "NO_GATES",
@@ -50,23 +49,22 @@ __all__ = [
 STRIDES = 200
 ALL = 1 << 60
 TICKS_KEPT = 1_000
-LEASE_S = 120.0
-GATHER = 256
-"""Tick rows written together."""
 
 
-class RecordingStore(MemoryStore):
-    """The in-memory store, which also keeps what every evaluation answered."""
+class PromptJournal(JournalBuffer):
+    """Tick rows of a replay go to its store as they come: nothing is gained by gathering what costs nothing to write.
 
-    def __init__(self, clock: VirtualClock, limits: RiskLimits) -> None:
-        super().__init__(clock, limits, tick_window=TICKS_KEPT)
+    Of executions only the signals are kept.
+    """
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__()
         self.signals: list[BacktestSignal] = []
+        self.ticked = store.tick  # type: ignore[method-assign]  # nothing lies between
 
-    def report(self, report: SlotReport) -> int:
-        for execution in report.executions:
-            if execution.status is ExecutionStatus.SUCCESS and execution.action is not None:
-                self.signals.append(BacktestSignal(execution.slot, execution.action))
-        return super().report(report)
+    def executed(self, row: ExecutionRow) -> None:
+        if row.status is ExecutionStatus.SUCCESS and row.action is not None:
+            self.signals.append(BacktestSignal(row.slot, row.action))
 
 
 def run_backtest(
@@ -99,7 +97,8 @@ def replay_by_actors(
     span = span_of(request, source, prepare(definition).lookback)
     columns = source.candles(request.symbol, request.timeframe, *span.loaded)
     clock = VirtualClock(span.first_slot - request.timeframe.delta / 2)
-    store = RecordingStore(clock, request.limits or NO_GATES)
+    store = MemoryStore(clock, request.limits or NO_GATES, tick_window=TICKS_KEPT)
+    journal = PromptJournal(store)
     _seed(store, request, definition)
     system = ActorSystem.deterministic(clock, answers_at_once=True)
     feed = HeldFeed(source, (span.first_slot, span.last_slot))
@@ -107,7 +106,8 @@ def replay_by_actors(
         store=store,
         feed=feed,
         rules=rules_of(feed, {request.symbol: float(columns.close[-1])}),
-        options=_options(span.loaded, request.timeframe),
+        options=_options(span.loaded),
+        journal=journal,
     )
     start(system, parts)
     slots = _replay(system, span, request.timeframe, progress)
@@ -118,7 +118,7 @@ def replay_by_actors(
         request=request,
         origin=source.origin,
         candles=columns.between(to_ms(opened), to_ms(span.last_slot)),
-        signals=tuple(store.signals),
+        signals=tuple(journal.signals),
         trades=tuple(sorted(store.trades(limit=ALL), key=lambda trade: trade.exit_time)),
         equity=tuple(store.equity(ACCOUNT_ID, limit=ALL)),
         ticks={
@@ -145,8 +145,6 @@ def _replay(system: ActorSystem, span: Span, timeframe: Timeframe, progress: Pro
             raise system.failure
         if progress is not None:
             progress(done, slots)
-    system.ref("journal").tell(Flush())
-    system.virtual.run_until_idle()
     return slots
 
 
@@ -158,18 +156,15 @@ def _seed(store: MemoryStore, request: BacktestRequest, definition: StrategyDefi
     store.command(RUN_ID, RunCommand.START, by="backtest")
 
 
-def _options(loaded: tuple[datetime, datetime], timeframe: Timeframe) -> Options:
-    """As live, but for what only costs a replay time. Leases end before the next slot: nobody has to end them."""
+def _options(loaded: tuple[datetime, datetime]) -> Options:
     return Options(
         node=NodeId("backtest"),
         version="backtest",
         worker="backtest",
-        lease_s=min(LEASE_S, timeframe.seconds - 5.0),
         safety_s=0.0,
         poll_s=0.0,
         flush_after_s=0.0,
         claim_lead=timedelta(0),
         preload=loaded,
         array_signals=True,
-        gather=GATHER,
     )

@@ -186,12 +186,7 @@ class Evaluator(Behaviour):
             timeframe = prepared.series.timeframe
             holds = holds_of(prepared.strategy, prepared.parameters, timeframe, window.columns)
             self._holds[prepared.key] = holds
-        if holds is None or not holds.at(slot):
-            return False
-        if slot != holds.counted:
-            holds.counted = slot
-            self._journal.holds += 1
-        return True
+        return holds is not None and holds.at(slot)
 
     def _decide(
         self, prepared: Prepared, request: EvaluateSlot, view: CandleView | TooFew | Gap

@@ -16,15 +16,12 @@ _HOLD: Final = ACTION_CODES[Action.HOLD]
 
 
 class Holds:
-    """`counted`: the slot last counted as held."""
-
-    __slots__ = ("_codes", "_first", "_step", "counted")
+    __slots__ = ("_codes", "_first", "_step")
 
     def __init__(self, codes: bytes, first: datetime, step: timedelta) -> None:
         self._codes = codes
         self._first = first
         self._step = step
-        self.counted: datetime | None = None
 
     def at(self, slot: datetime) -> bool:
         index = (slot - self._first) // self._step

@@ -16,7 +16,6 @@ from msgspec.structs import replace
 
 from actors.runtime.behaviour import Behaviour, Context
 from core.backoff import Backoff
-from core.signal import Action
 from schema.records import CandleRow, ExecutionRow, LostAsk, SlotReport, TickRow
 from schema.store import Store
 
@@ -48,32 +47,22 @@ class WriteFailed(msgspec.Struct, frozen=True):
     error: Exception
 
 
-_QUIET = (None, Action.HOLD.value)
-
-
 class JournalBuffer:
-    """Rows waiting to be written. Adding is an append; the first one after a flush wakes the journal.
+    """Rows waiting to be written. Adding is an append; the first one after a flush wakes the journal."""
 
-    `gather`: so many tick rows without a signal are written together (replay, where nobody waits for them). A row
-    with a signal is written at once, for its event.
-    """
-
-    def __init__(self, gather: int = 1) -> None:
-        self._gather = gather
+    def __init__(self) -> None:
         self.ticks: deque[TickRow] = deque(maxlen=MAX_BUFFERED)
         self.executions: deque[ExecutionRow] = deque(maxlen=MAX_BUFFERED)
         self.candles: deque[CandleRow] = deque(maxlen=MAX_BUFFERED)
         self.lost: deque[LostAsk] = deque()
         self.lost_runs = 0
-        self.holds = 0
-        """Evaluations that held and leave no row of their own (`Options.array_signals`)."""
         self.wake: Callable[[], None] = lambda: None
         self.wake_for_lost: Callable[[], None] = lambda: None
         self.idle = True
 
     def ticked(self, row: TickRow) -> None:
         self.ticks.append(row)
-        if self.idle and (len(self.ticks) >= self._gather or row.signal not in _QUIET):
+        if self.idle:
             self.idle = False
             self.wake()
 
@@ -188,16 +177,16 @@ class Journal(Behaviour):
     def _take(self) -> SlotReport:
         buffer = self._buffer
         lost = buffer.take_lost() if self._draining or not buffer.ticks else ()
-        holds, buffer.holds = buffer.holds, 0
         return SlotReport(
             ticks=_first(buffer.ticks),
             executions=_first(buffer.executions),
             candles=_first(buffer.candles),
             lost=lost,
-            holds=holds,
         )
 
 
 def _first(rows: deque[T]) -> tuple[T, ...]:
     """Takes at most a batch; others may append meanwhile."""
+    if not rows:
+        return ()
     return tuple([rows.popleft() for _ in range(min(len(rows), MAX_BATCH))])

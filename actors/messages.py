@@ -75,6 +75,9 @@ class ClaimedTick(Message, frozen=True, kw_only=True):
     asked_at_s: float
     closed_at_s: float
     trusted_until_s: float
+    gated_at: datetime | None = None
+    blocked: Reason | None = None
+    """What the gate said at `gated_at`; at another moment it is asked again."""
 
 
 class EvaluateSlot(Message, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ closing candle. A safety pass catches what a timer missed, within the grace of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import isfinite
 from typing import TypeVar
@@ -28,6 +28,7 @@ from actors.messages import (
     run_name,
 )
 from actors.runtime.behaviour import Behaviour, Context
+from core.definition import StrategyDefinition
 from core.errors import Reason
 from core.ids import RunId, UserId
 from core.lease import trusted_until
@@ -49,6 +50,9 @@ MAX_MISSED = 1_000
 
 MAX_MISSED_AT_ONCE = 20_000
 """Missed slots recorded for one batch of claims, so that an absence of many runs leaves the journal room for ticks."""
+
+
+_TIMER = TickSource.TIMER
 
 
 class SlotTimer(msgspec.Struct, frozen=True):
@@ -240,10 +244,13 @@ class Scheduler(Behaviour):
     def _slot_reached(self, slot: datetime) -> None:
         if self._next == slot:
             self._next = None
-        ask = self._ask(slot, TickSource.TIMER)
-        if ask.at - slot <= self._grace:
-            us = to_us(slot)
-            self._claim_wanted(ask, [t for t in self._by_timeframe if us % t.micros == 0])
+        now = self._clock.now()
+        if now - slot <= self._grace:
+            us, due = to_us(slot), []
+            for timeframe, runs in self._by_timeframe.items():
+                if us % timeframe.micros == 0:
+                    due.append(runs)
+            self._claim_wanted(Ask(slot=slot, source=_TIMER, at=now), due)
         # Else the process stood still past the slot: it is missed, never made up for (I9).
         self._arm()
 
@@ -252,17 +259,21 @@ class Scheduler(Behaviour):
         now = self._clock.now()
         due = [each for each in self._by_timeframe if each.is_due(now, None, self._grace_s)]
         if due:
-            self._claim_wanted(Ask(slot=due[0].slot(now), source=source, at=now), due)
+            runs = [self._by_timeframe[timeframe] for timeframe in due]
+            self._claim_wanted(Ask(slot=due[0].slot(now), source=source, at=now), runs)
         self._arm()
 
-    def _claim_wanted(self, ask: Ask, timeframes: Sequence[Timeframe]) -> None:
-        """Claim the runs of these timeframes nobody has asked for yet; for the others the ask has lost."""
+    def _claim_wanted(self, ask: Ask, due: Sequence[Mapping[RunId, Here]]) -> None:
+        """Claim those of the runs due nobody has asked for yet; for the others the ask has lost."""
         slot = self._covered = ask.slot
-        resident = [here for timeframe in timeframes for here in self._by_timeframe[timeframe].values()]
-        wanted = [here for here in resident if here.wants(slot)]
+        wanted: list[Here] = []
+        resident = 0
+        for runs in due:
+            resident += len(runs)
+            wanted.extend([here for here in runs.values() if here.wants(slot)])
         self._claim(wanted, ask)
-        if len(wanted) < len(resident) and self._noted.get(ask.source) != slot:
-            self._note_lost(ask, resident)
+        if len(wanted) < resident and self._noted.get(ask.source) != slot:
+            self._note_lost(ask, [here for runs in due for here in runs.values()])
 
     def _candle_closed(self, series: Series, slot: datetime) -> None:
         runs = self._by_series.get(series)
@@ -295,16 +306,20 @@ class Scheduler(Behaviour):
     # -- claims ---------------------------------------------------------------------------------
 
     def _claim(self, wanted: Sequence[Here], ask: Ask) -> None:
+        if 0 < len(wanted) <= MAX_CLAIM_BATCH:
+            self._claim_batch(wanted, ask)
+            return
         for start in range(0, len(wanted), MAX_CLAIM_BATCH):
             self._claim_batch(wanted[start : start + MAX_CLAIM_BATCH], ask)
 
     def _claim_batch(self, batch: Sequence[Here], ask: Ask) -> None:
+        run_ids = []
         for here in batch:
             here.asked = ask
+            run_ids.append(here.run.id)
         self._attempt += 1
         owner = f"{self._worker}:{self._attempt}"
         asked_at_s = self._clock.monotonic()
-        run_ids = [here.run.id for here in batch]
         store, ttl_s = self._store, self._lease_s
         self.ctx.call(
             lambda: store.claim(run_ids, slot=ask.slot, owner=owner, ttl_s=ttl_s, ask=ask),
@@ -334,7 +349,7 @@ class Scheduler(Behaviour):
             closed_at_s += ahead_s if isfinite(ahead_s) else 0.0
         trusted_s = trusted_until(claimed.asked_at_s, self._lease_s)
         missed_left = MAX_MISSED_AT_ONCE
-        groups: dict[str, list[ClaimedTick]] = {}
+        groups: dict[str, tuple[StrategyDefinition, list[ClaimedTick]]] = {}
         for claim in claims:
             here = self._residents.get(claim.run_id)
             if here is None:
@@ -342,6 +357,7 @@ class Scheduler(Behaviour):
             previous = claim.previous_slot
             if previous is not None and slot - previous > here.step:
                 missed_left -= self._record_missed(claim, here, previous, min(MAX_MISSED, missed_left))
+            blocked = gate(claim.risk, claim.limits, at)
             tick = ClaimedTick(
                 claim=claim,
                 ask=ask,
@@ -349,13 +365,16 @@ class Scheduler(Behaviour):
                 asked_at_s=claimed.asked_at_s,
                 closed_at_s=closed_at_s,
                 trusted_until_s=trusted_s,
+                gated_at=at,
+                blocked=blocked,
             )
-            if claim.kill_switch or gate(claim.risk, claim.limits, at) is not None:
+            if blocked is not None or claim.kill_switch:
                 self.ctx.tell(here.name, TickDue(tick=tick, evaluation=None))
+            elif (group := groups.get(here.version)) is not None:
+                group[1].append(tick)
             else:
-                groups.setdefault(here.version, []).append(tick)
-        for mine in groups.values():
-            definition = self._residents[mine[0].claim.run_id].run.strategy
+                groups[here.version] = (here.run.strategy, [tick])
+        for definition, mine in groups.values():
             self.ctx.tell("evaluator", EvaluateSlot(definition=definition, slot=slot, ticks=tuple(mine)))
 
     def _note_unclaimed(self, claimed: Claimed) -> None:

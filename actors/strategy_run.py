@@ -264,7 +264,9 @@ class StrategyRun(Behaviour):
             return self._end_at_once(due, TickStatus.SKIPPED, Reason.NOT_ACTIVE)
         if claim.kill_switch:
             return self._end_at_once(due, TickStatus.BLOCKED, Reason.KILL_SWITCH)
-        blocked = gate(claim.risk, claim.limits, self._clock.now())
+        now, blocked = self._clock.now(), due.tick.blocked
+        if now != due.tick.gated_at:
+            blocked = gate(claim.risk, claim.limits, now)
         if blocked is None and self._unsettled:
             blocked = Reason.UNKNOWN_ORDER
         if blocked is not None and flat:

@@ -45,7 +45,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     `safety_s` and `poll_s` 0: no periodic passes (replay). `node_live_s`: a process silent for longer counts as dead.
     `preload`: load this range of the feed at once; `array_signals`: and let array forms say where a strategy holds.
-    `gather`: tick rows without a signal are written so many at a time.
     `enabled` False: the ledger answers, but nothing is claimed and no run has an actor.
     """
 
@@ -62,7 +61,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
     preload: tuple[datetime, datetime] | None = None
     array_signals: bool = False
-    gather: int = 1
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +71,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     rules: Mapping[str, SymbolRules]
     options: Options
     windows: Windows = msgspec.field(default_factory=Windows)
+    journal: JournalBuffer = msgspec.field(default_factory=JournalBuffer)
     on_nodes: Callable[[Sequence[Node]], None] = lambda nodes: None
     """Told which processes beat, whenever this one has looked."""
     venues: Callable[[MakeVenue], MakeVenue] = lambda paper: paper
@@ -88,7 +87,7 @@ def start(system: ActorSystem, parts: Parts) -> None:
 def specs(system: ActorSystem, parts: Parts) -> list[ChildSpec]:
     """The shared actors and the two supervisors of dynamic children, in start order."""
     store, feed, windows, options = parts.store, parts.feed, parts.windows, parts.options
-    journal = JournalBuffer(options.gather)
+    journal = parts.journal
     ledger = [
         _shared(
             "journal",

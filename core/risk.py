@@ -81,7 +81,7 @@ class RiskChange(msgspec.Struct, frozen=True, kw_only=True):
 
 def risk_day(at: datetime) -> date:
     """The UTC date that owns an instant."""
-    return at.astimezone(UTC).date()
+    return at.date() if at.tzinfo is UTC else at.astimezone(UTC).date()
 
 
 def gate(state: RiskState, limits: RiskLimits, now: datetime) -> Reason | None:

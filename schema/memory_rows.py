@@ -58,15 +58,16 @@ class RunRow:
     __slots__ = (
         "account",
         "ask",
+        "ended",
         "event_seq",
         "fence",
         "last_slot",
+        "latest",
+        "latest_count",
         "locked_until",
         "open_orders",
         "order_ids",
-        "other_ticks",
         "owner",
-        "plain_ticks",
         "position",
         "previous_slot",
         "run",
@@ -87,17 +88,32 @@ class RunRow:
         # The slot claimed last; the last with its row; and up to which every slot has one (`Claim.previous_slot`).
         self.last_slot = self.ticked_slot = self.previous_slot = run.last_slot
         self.ticks: dict[datetime, TickRow] = {}
-        self.plain_ticks = 0
-        self.other_ticks: Counter[tuple[TickStatus, str | None]] = Counter()
+        self.ended: Counter[tuple[TickStatus, str | None]] = Counter()
+        # How the latest slots ended, all the same way, and how many they are: most ends repeat, and hashing costs.
+        self.latest: tuple[TickStatus, str | None] | None = None
+        self.latest_count = 0
         self.order_ids: list[ClientOrderId] = []
         self.open_orders: dict[ClientOrderId, Order] = {}
         self.position: OpenPosition | None = None
         self.event_seq = 0
         self.trades = 0
 
+    def count(self, status: TickStatus, reason: str | None) -> None:
+        """One more slot has ended so."""
+        latest = self.latest
+        if latest is not None and status is latest[0] and reason == latest[1]:
+            self.latest_count += 1
+            return
+        if latest is not None:
+            self.ended[latest] += self.latest_count
+        self.latest, self.latest_count = (status, reason), 1
+
     def tick_counts(self) -> Counter[tuple[TickStatus, str | None]]:
-        """Slots by (status, reason); the common kind is counted apart, without hashing."""
-        return self.other_ticks + Counter({(TickStatus.OK, None): self.plain_ticks})
+        """Slots by (status, reason)."""
+        counts = Counter(self.ended)
+        if self.latest is not None:
+            counts[self.latest] += self.latest_count
+        return counts
 
     def current(self) -> Run:
         """The run as its row says, the last claimed slot included."""

@@ -18,7 +18,6 @@ from schema.memory_tx import MemoryTx
 from schema.records import (
     Ask,
     Claim,
-    ExecutionStatus,
     LostAsk,
     LostTrigger,
     SlotReport,
@@ -30,7 +29,7 @@ from schema.records import (
 from schema.store import MAX_CLAIM_BATCH
 
 # Looked up once: an enum's member costs a replay more than the comparison it is for.
-_ACTIVE, _OK, _HOLD = RunStatus.ACTIVE, TickStatus.OK, Action.HOLD.value
+_ACTIVE, _HOLD = RunStatus.ACTIVE, Action.HOLD.value
 
 
 class MemorySlots:
@@ -40,7 +39,6 @@ class MemorySlots:
         self._tables = tables
         self._monotonic = monotonic
         self._tick_window = tick_window
-        self.executions: Counter[ExecutionStatus] = Counter()
 
     def claim(
         self,
@@ -113,25 +111,22 @@ class MemorySlots:
         new: int = 0
         signals: list[TickRow] = []
         for row, tick in zip(rows, report.ticks, strict=True):
-            if self._keep(row, tick):
+            if self._end(row, tick):
                 new += 1
                 signal = tick.signal
                 if signal is not None and signal != _HOLD:
                     signals.append(tick)
-            if row.last_slot == tick.slot:
-                row.ticked_slot = row.previous_slot = tick.slot
-            if row.fence == tick.fence:
-                row.locked_until = NEVER
         for stored in report.candles:
             held = self._tables.candles.setdefault(stored.series, {})
             held.setdefault(stored.candle.open_time_ms, stored.candle)
         for lost in report.lost:
             self._note_lost(lost)
-        for execution in report.executions:
-            self.executions[execution.status] += 1
-        if report.holds:
-            self.executions[ExecutionStatus.NO_SIGNAL] += report.holds
         return new, signals
+
+    def tick(self, tick: TickRow) -> bool:
+        """A report of one row; whether it has a signal to publish."""
+        new = self._end(self._tables.runs[tick.run_id], tick)
+        return new and tick.signal is not None and tick.signal != _HOLD
 
     def publish(self, signals: Sequence[TickRow], tx: MemoryTx, at: datetime) -> None:
         for tick in signals:
@@ -223,16 +218,22 @@ class MemorySlots:
             noted = self._tables.lost_triggers.setdefault((ask.slot, run_id), {})
             noted.setdefault((ask.source, lost.node), ask.at)
 
+    def _end(self, row: RunRow, tick: TickRow) -> bool:
+        """The slot has ended, and its lease; whether the row is new."""
+        new, slot = self._keep(row, tick), tick.slot
+        if row.last_slot == slot:
+            row.ticked_slot = row.previous_slot = slot
+        if row.fence == tick.fence:
+            row.locked_until = NEVER
+        return new
+
     def _keep(self, row: RunRow, tick: TickRow) -> bool:
         """False when the slot has its row already: the first one stays (I1)."""
         kept, before = row.ticks, len(row.ticks)
         kept.setdefault(tick.slot, tick)
         if len(kept) == before:
             return False
-        if tick.status is _OK and tick.reason is None:
-            row.plain_ticks += 1
-        else:
-            row.other_ticks[tick.status, tick.reason] += 1
+        row.count(tick.status, tick.reason)
         if self._tick_window is not None and before >= 2 * self._tick_window:
             # In bulk: taking a dictionary's oldest key again and again gets slower each time.
             for slot in list(islice(kept, self._tick_window)):

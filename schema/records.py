@@ -183,8 +183,6 @@ class SlotReport(msgspec.Struct, frozen=True, kw_only=True):
     executions: tuple[ExecutionRow, ...] = ()
     candles: tuple[CandleRow, ...] = ()
     lost: tuple[LostAsk, ...] = ()
-    holds: int = 0
-    """Evaluations that held, of which only the number is wanted (replay)."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
