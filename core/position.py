@@ -166,6 +166,15 @@ def _check(fill: Fill) -> None:
 
 def _enter(position: Position, fill: Fill, quantity: Decimal, commission: Decimal) -> Position:
     value = quantity * fill.price
+    if position is FLAT:
+        return Position(
+            quantity=quantity if fill.side is OrderSide.BUY else -quantity,
+            open_cost=value,
+            opened_at=fill.executed_at,
+            entered_quantity=quantity,
+            entered_value=value,
+            fees=commission,
+        )
     return msgspec.structs.replace(
         position,
         quantity=position.quantity + quantity * fill.side.sign,

@@ -24,10 +24,20 @@ def protection_of(entry: Order, entry_price: Decimal) -> Protection:
 
     Percentages are of the entry price, unleveraged (decision 17). The venue puts them on its price grid.
     """
-    direction = 1 if entry.side is OrderSide.BUY else -1
+    wanted = protection_at(entry_price, entry.side, entry.stop_loss_pct, entry.take_profit_pct)
     return Protection(
-        stop_loss=entry.stop_loss or _away(entry_price, entry.stop_loss_pct, -direction),
-        take_profit=entry.take_profit or _away(entry_price, entry.take_profit_pct, direction),
+        stop_loss=entry.stop_loss or wanted.stop_loss, take_profit=entry.take_profit or wanted.take_profit
+    )
+
+
+def protection_at(
+    entry_price: Decimal, side: OrderSide, stop_loss_pct: Decimal | None, take_profit_pct: Decimal | None
+) -> Protection:
+    """Protection by percentages alone."""
+    direction = 1 if side is OrderSide.BUY else -1
+    return Protection(
+        stop_loss=_away(entry_price, stop_loss_pct, -direction),
+        take_profit=_away(entry_price, take_profit_pct, direction),
     )
 
 

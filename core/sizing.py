@@ -72,4 +72,9 @@ def _wanted(settings: RunSettings, signal: Signal, price: Decimal, leverage: int
 def margin_and_fee(order: Order, taker_fee_pct: Decimal) -> Decimal:
     """What the unfilled part of an entry needs at the price it was decided on, USDT."""
     value = (order.quantity - order.filled_quantity) * order.reference_price
-    return margin_of(value, order.leverage) + value * taker_fee_pct / _HUNDRED
+    return margin_and_fee_of(value, order.leverage, taker_fee_pct)
+
+
+def margin_and_fee_of(value: Decimal, leverage: int, taker_fee_pct: Decimal) -> Decimal:
+    """What an entry worth `value` USDT needs, USDT."""
+    return margin_of(value, leverage) + value * taker_fee_pct / _HUNDRED

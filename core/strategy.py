@@ -159,9 +159,10 @@ def signals_in(
 
     After a hole a full lookback of clean candles must pass before anything is evaluated (I10).
     """
-    holes = np.flatnonzero(np.diff(candles.open_time) != timeframe.ms) + 1
-    if not len(holes):
+    opens = candles.open_time
+    if not len(opens) or opens[-1] - opens[0] == (len(opens) - 1) * timeframe.ms:
         return strategy.signals(candles, parameters)
+    holes = np.flatnonzero(np.diff(opens) != timeframe.ms) + 1
     bounds = [0, *holes.tolist(), len(candles)]
     codes = np.full(len(candles), NOT_EVALUATED, dtype=np.int8)
     for start, stop in pairwise(bounds):

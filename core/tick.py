@@ -220,7 +220,7 @@ def advance(working: Working, news: TickNews, facts: Facts) -> Step:
                 return working, ()
             return msgspec.structs.replace(working, order=news), (Submit(news),)
         case Refused():
-            return _finish(working, _refused_end(working, news.reason), news.reason)
+            return _finish(working, refused_end(news.reason, acted=working.acted), news.reason)
         case RetryDue():
             return _retry_due(working, facts)
         case OutOfTime():
@@ -238,10 +238,11 @@ def _retry_due(working: Working, facts: Facts) -> Step:
     return _propose(working, facts)
 
 
-def _refused_end(working: Working, reason: Reason) -> TickEnd:
+def refused_end(reason: Reason, *, acted: bool) -> TickEnd:
+    """How a tick ends whose leg was refused; `acted`: after another leg of it was filled."""
     if reason in _FAULTS:
         return TickEnd.ERROR
-    harmless = working.acted or reason is Reason.NOTHING_TO_EXIT
+    harmless = acted or reason is Reason.NOTHING_TO_EXIT
     return TickEnd.OK if harmless else TickEnd.BLOCKED
 
 
@@ -323,7 +324,7 @@ def _finish(working: Working, end: TickEnd, reason: str | None) -> Step:
 def _propose(working: Working, facts: Facts) -> Step:
     drafted = _draft(working, facts)
     if isinstance(drafted, Reason):
-        return _finish(working, _refused_end(working, drafted), drafted)
+        return _finish(working, refused_end(drafted, acted=working.acted), drafted)
     deadline = facts.run.strategy.timeframe.exit_deadline(facts.slot)
     if working.leg is Leg.ENTRY:
         deadline = entry_deadline(facts.slot)

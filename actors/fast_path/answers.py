@@ -34,16 +34,17 @@ def answers_by_slot(
     """One code per slot; `candles` reach back as far as the first slot's window and on to the last slot's candle."""
     step_ms = slots.timeframe.ms
     codes = signals_in(strategy, candles, slots.timeframe, parameters)
-    places = (candles.open_time - (slots.first_ms - step_ms)) / step_ms
-    first, last = int(places[0]), int(places[-1])
-    if last - first == len(candles) - 1 and first <= 0:
+    opens, zero_ms = candles.open_time, slots.first_ms - step_ms
+    first, last = (int((at_ms - zero_ms) // step_ms) for at_ms in (opens[0], opens[-1]))
+    clean = len(candles)
+    if last - first == clean - 1 and first <= 0:
         by_slot = codes[-first:]
     else:
         by_slot = np.full(slots.count, NOT_EVALUATED, dtype=np.int8)
-        shown = places >= 0
-        by_slot[places[shown].astype(np.int64)] = codes[shown]
-    # Before the first hole a window only lacks history; after it, it would show the hole.
-    clean = 1 + int(np.argmax(np.append(np.diff(candles.open_time), 0) != step_ms))
+        shown = opens >= zero_ms
+        by_slot[((opens[shown] - zero_ms) / step_ms).astype(np.int64)] = codes[shown]
+        # Before the first hole a window only lacks history; after it, it would show the hole.
+        clean = 1 + int(np.argmax(np.append(np.diff(opens), 0) != step_ms))
     short = first + min(clean, strategy.min_candles(parameters) - 1)
     by_slot[: max(0, short)] = TOO_FEW
     return by_slot

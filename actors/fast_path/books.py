@@ -6,7 +6,7 @@ Every rule is the actors': position arithmetic and risk from `core`, prices and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import uuid5
 
@@ -17,21 +17,22 @@ from core import risk
 from core.candles import Candle
 from core.errors import Reason
 from core.market import SymbolRules
-from core.order import Leg, Order
-from core.position import FLAT, Applied, Fill, apply_fill, apply_funding, is_plausible
-from core.protection import protection_of
+from core.order import Leg
+from core.position import FLAT, Applied, Fill, OrderSide, apply_fill, apply_funding, is_plausible
+from core.protection import protection_at
 from core.risk import RiskChange, RiskLimits, RiskState, risk_day
 from core.run import Run
-from core.sizing import Money, margin_and_fee
+from core.sizing import Entry, Money, margin_and_fee_of
 from core.timeframe import EPOCH, from_ms
 from exchanges.feeds.base import FundingRate
 from exchanges.paper.account import closing_fill, funding_amount
 from exchanges.paper.book import Triggers, exact, quiet_range, touched, triggers
 from exchanges.paper.terms import Terms
 from schema.ledger.fills import exit_reason
+from schema.ops import closing_side
 from schema.records import Account, EquityPoint, OpenPosition, Trade
 
-_INSIDE_MS = 1
+_INSIDE = timedelta(milliseconds=1)
 _DAYS_KEPT = 2
 """A fill belongs to the risk day it was executed on: today's, or yesterday's by a millisecond."""
 
@@ -71,37 +72,60 @@ class Books:
     def gate(self, now: datetime) -> Reason | None:
         return risk.gate(self.state, self.limits, now)
 
-    def commit(self, order: Order, now: datetime) -> Reason | None:
-        """The intent's transaction: why an order is refused, or None once it is reserved."""
-        if order.leg is not Leg.ENTRY:
-            return None
+    def reserve(self, entry: Entry, price: Decimal, now: datetime) -> Reason | None:
+        """The intent's transaction: why an entry decided on at `price` is refused, or None once it is reserved."""
         state = self._now(now)
         refused = risk.gate(state, self.limits, now)
         if refused is not None:
             return refused
-        if order.leverage > self._account.max_leverage:
-            return Reason.LEVERAGE_TOO_HIGH
-        if margin_and_fee(order, self._account.taker_fee_pct) > self.balance:
+        value = entry.quantity * price
+        if margin_and_fee_of(value, entry.leverage, self._account.taker_fee_pct) > self.balance:
             return Reason.NO_FREE_MARGIN
         self.state = risk.reserve(state, now)
         return None
 
-    def release(self, at: datetime, now: datetime) -> None:
-        """An entry reserved at `at` ended with nothing filled."""
-        self.state = risk.release(self._now(now), risk_day(at))
+    def release(self, now: datetime) -> None:
+        """The entry reserved just now ended with nothing filled."""
+        self.state = risk.release(self.state, risk_day(now))
 
-    def fill(self, order: Order, fill: Fill, now: datetime) -> None:
-        """A fill of our own order."""
-        self._book(order.leg, fill, now, entry=order if order.leg is Leg.ENTRY else None)
+    def enter(self, side: OrderSide, quantity: Decimal, price: Decimal, leverage: int, now: datetime) -> None:
+        """An entry fills, from flat, at the opening of its slot."""
+        applied = apply_fill(FLAT, self._taken(side, quantity, price, now))
+        position, settings = applied.position, self.run.settings
+        protection = protection_at(
+            position.entry_price, side, settings.stop_loss_pct, settings.take_profit_pct
+        )
+        self.held = msgspec.structs.replace(
+            self.held,
+            position=position,
+            leverage=leverage,
+            stop_loss=protection.stop_loss,
+            take_profit=protection.take_profit,
+            updated_at=now,
+        )
+        self.triggers = triggers(position, protection, leverage=leverage, terms=self.terms, rules=self.rules)
+        self.quiet = quiet_range(self.triggers)
+        self._settle(applied, executed_at=now, now=now)
 
-    def meet(self, candle: Candle, close_ms: int, rates: Sequence[FundingRate]) -> None:
-        """A closed candle: what it touches ends the position, then funding is settled on what is left."""
-        now = from_ms(close_ms)
+    def leave(self, price: Decimal, now: datetime) -> None:
+        """The run's own exit fills whole, at the opening of its slot."""
+        position = self.held.position
+        fill = self._taken(closing_side(position), position.size, price, now)
+        self._end(fill, Leg.EXIT, now)
+
+    def _taken(self, side: OrderSide, quantity: Decimal, price: Decimal, now: datetime) -> Fill:
+        commission = self.terms.commission(quantity * price, maker=False)
+        return Fill(
+            trade_id="", side=side, quantity=quantity, price=price, commission=commission, executed_at=now
+        )
+
+    def meet(self, candle: Candle, now: datetime, rates: Sequence[FundingRate]) -> None:
+        """A candle that closes now: what it touches ends the position, then funding is settled on what is left."""
         touch = None if self.triggers is None else touched(self.triggers, candle)
         if touch is not None:
-            at = from_ms(candle.open_time_ms if touch.at_open else close_ms - _INSIDE_MS)
+            at = from_ms(candle.open_time_ms) if touch.at_open else now - _INSIDE
             fill = closing_fill(self.held.position, touch, at, terms=self.terms, rules=self.rules)
-            self._book(touch.leg, fill, now, entry=None)
+            self._end(fill, touch.leg, now)
         for rate in rates:
             self._fund(rate, exact(candle.close), now)
 
@@ -118,33 +142,15 @@ class Books:
         self.held = msgspec.structs.replace(self.held, position=applied.position, updated_at=now)
         self._settle(applied, executed_at=at, now=now)
 
-    def _book(self, leg: Leg, fill: Fill, now: datetime, *, entry: Order | None) -> None:
-        held = self.held
-        applied = apply_fill(held.position, fill)
-        position = applied.position
-        if entry is None:
-            self.held = msgspec.structs.replace(
-                held, position=position, updated_at=now, stop_loss=None, take_profit=None
-            )
-            self.triggers = None
-        else:
-            self._protect(entry, msgspec.structs.replace(held, position=position, updated_at=now))
-        self._settle(applied, executed_at=fill.executed_at, now=now)
-        if applied.round_trip is not None:
-            self._close(applied, leg)
-
-    def _protect(self, entry: Order, held: OpenPosition) -> None:
-        protection = protection_of(entry, held.position.entry_price)
+    def _end(self, fill: Fill, leg: Leg, now: datetime) -> None:
+        """A fill that closes the whole position."""
+        applied = apply_fill(self.held.position, fill)
         self.held = msgspec.structs.replace(
-            held,
-            leverage=entry.leverage,
-            stop_loss=protection.stop_loss,
-            take_profit=protection.take_profit,
+            self.held, position=FLAT, updated_at=now, stop_loss=None, take_profit=None
         )
-        self.triggers = triggers(
-            held.position, protection, leverage=entry.leverage, terms=self.terms, rules=self.rules
-        )
-        self.quiet = quiet_range(self.triggers)
+        self.triggers = None
+        self._settle(applied, executed_at=fill.executed_at, now=now)
+        self._close(applied, leg)
 
     def _settle(self, applied: Applied, *, executed_at: datetime, now: datetime) -> None:
         """Money and risk of a fill or funding, as the ledger charges them."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
-
-import msgspec
 
 from actors.fast_path.answers import TOO_FEW, Answers
 from actors.fast_path.books import Books
@@ -17,15 +16,16 @@ from actors.fast_path.unserved import Unserved
 from core import risk
 from core.candles import CandleColumns
 from core.errors import Reason
-from core.order import Acknowledged, Executed, Expired, Leg, Order, transition
-from core.position import FLAT, Position, Side
-from core.run import Run
+from core.order import Leg
+from core.position import FLAT, OrderSide, Position, Side
 from core.signal import Action, Signal
+from core.sizing import size_entry
 from core.strategy import ACTION_CODES, NOT_EVALUATED
-from core.tick import Facts, Finish, Moved, Plan, Propose, Refused, Submit, TickEnd, advance, begin, plan
-from exchanges.paper.account import order_fill
+from core.tick import Plan, TickEnd, plan, refused_end
+from core.timeframe import from_ms
 from exchanges.paper.adapter import NO_VOLUME
-from exchanges.paper.book import Match, Opening, market_price, share_of
+from exchanges.paper.book import Opening, market_price, share_of
+from schema.ops import closing_side
 
 Outcome = tuple[str, str]
 """Status and reason of a tick row, as a backtest counts them."""
@@ -33,9 +33,10 @@ Outcome = tuple[str, str]
 _SIGNALS: Final = {code: Signal(action=action) for action, code in ACTION_CODES.items()}
 _HOLD: Final = ACTION_CODES[Action.HOLD]
 _SKIPPED: Final[Mapping[int, Outcome]] = {
-    TOO_FEW: (TickEnd.SKIPPED.value, Reason.TOO_FEW_CANDLES.value),
-    NOT_EVALUATED: (TickEnd.SKIPPED.value, Reason.CANDLE_GAP.value),
+    TOO_FEW: (TickEnd.SKIPPED, Reason.TOO_FEW_CANDLES),
+    NOT_EVALUATED: (TickEnd.SKIPPED, Reason.CANDLE_GAP),
 }
+_NOTHING: Final = Decimal(0)
 _SAMPLES: Final = {
     None: FLAT,
     Side.LONG: Position(quantity=Decimal(1)),
@@ -51,7 +52,8 @@ class Walk:
     ) -> None:
         self.books = books
         self.hidden: list[tuple[int, int]] = []
-        self.ended: Counter[Outcome] = Counter()
+        self._ended: Counter[Outcome] = Counter()
+        self._plans: dict[tuple[Side | None, int, Reason | None], Plan] = {}
         self._answers = answers
         self._slots = slots
         self._candles = candles
@@ -60,7 +62,7 @@ class Walk:
         self._end = track.number(slots.ms(slots.count - 1) - track.timeframe.ms + 1)
         self._seen = 0
         self._trading = {
-            side: frozenset(code for code in _SIGNALS if _planned(books.run, side, code).legs)
+            side: frozenset(code for code in _SIGNALS if self._plan(side, code, None).legs)
             for side in _SAMPLES
         }
         self._idle: dict[Side | None, tuple[list[int], list[int]]] = {side: ([], []) for side in _SAMPLES}
@@ -73,11 +75,11 @@ class Walk:
 
     def ticks(self) -> dict[Outcome, int]:
         """Tick rows by status and reason."""
-        found = Counter(self.ended)
+        found = Counter(self._ended)
         for side, (starts, stops) in self._idle.items():
             for code, count in self._answers.counts(starts, stops).items():
-                found[_outcome(self.books.run, side, code)] += count
-        return {outcome: count for outcome, count in found.items() if count}
+                found[self._outcome(side, code)] += count
+        return {(str(end), str(reason)): count for (end, reason), count in found.items() if count}
 
     def _while_flat(self, number: int) -> int:
         """Past the next stretch that a gate shuts, or the next entry; the slot after it."""
@@ -87,14 +89,14 @@ class Walk:
             until = risk.shut_until(self.books.state, self.books.limits, now, shut)
             after = self._slots.count if until is None else self._slots.from_on(until)
             after = min(max(after, number + 1), self._slots.count)
-            self.ended[TickEnd.BLOCKED.value, shut.value] += after - number
+            self._ended[TickEnd.BLOCKED, shut] += after - number
             self.hidden.append((number, after))
             return after
         signal = self._answers.next_of(self._trading[None], number)
         self._pass(None, number, signal)
         if signal < self._slots.count:
             self._seen = self._track.number(self._slots.ms(signal))
-            self._tick(signal, None)
+            self._tick(signal, self._slots.at(signal), None)
         return signal + 1
 
     def _while_open(self, number: int) -> int:
@@ -106,19 +108,21 @@ class Walk:
             self._pass(side, number, signal)
             if signal < self._slots.count:
                 self._seen = self._track.number(self._slots.ms(signal))
-                self._tick(signal, self.books.gate(self._slots.at(signal)))
+                now = self._slots.at(signal)
+                self._tick(signal, now, self.books.gate(now))
             return signal + 1
         close_ms = self._track.close_ms(met)
         slot = self._slots.from_ms_on(close_ms)
         self._pass(side, number, slot)
         at_slot = self._slots.ms(slot) == close_ms
         # A slot is claimed before what its closing candle did is booked: gates are asked of the state before.
-        blocked = self.books.gate(self._slots.at(slot)) if at_slot else None
-        self.books.meet(self._track.candle(met), close_ms, self._track.funding_at(met))
+        now = from_ms(close_ms)
+        blocked = self.books.gate(now) if at_slot else None
+        self.books.meet(self._track.candle(met), now, self._track.funding_at(met))
         self._seen = met + 1
         if not at_slot:
             return slot
-        self._tick(slot, blocked)
+        self._tick(slot, now, blocked)
         return slot + 1
 
     def _next_met(self, signal: int) -> int | None:
@@ -138,80 +142,88 @@ class Walk:
             starts.append(start)
             stops.append(stop)
 
-    def _tick(self, number: int, blocked: Reason | None) -> None:
+    def _tick(self, number: int, now: datetime, blocked: Reason | None) -> None:
         """One slot looked at by itself."""
         code = int(self._answers.codes[number])
-        if code == _HOLD or code in _SKIPPED:
-            self.ended[_outcome(self.books.run, None, code)] += 1
-        else:
-            outcome = self._trade(number, _SIGNALS[code], blocked)
-            if outcome is not None:
-                self.ended[outcome] += 1
+        idle = code == _HOLD or code in _SKIPPED
+        outcome = self._outcome(None, code) if idle else self._trade(number, code, now, blocked)
+        if outcome is not None:
+            self._ended[outcome] += 1
 
-    def _trade(self, number: int, signal: Signal, blocked: Reason | None) -> Outcome | None:
+    def _outcome(self, side: Side | None, code: int) -> Outcome:
+        """The tick row of a slot at which nothing is to be traded."""
+        if code in _SKIPPED:
+            return _SKIPPED[code]
+        planned = self._plan(side, code, None)
+        return _row(planned.end, planned.reason)
+
+    def _trade(self, number: int, code: int, now: datetime, blocked: Reason | None) -> Outcome | None:
         """A signal that may trade, from its first leg to its tick row; None where the replay ends before it."""
-        now = self._slots.at(number)
-        facts = Facts(
-            run=self.books.run,
-            position=self.books.held.position,
-            money=self.books.money,
-            rules=self.books.rules,
-            price=self.books.rules.price_of(self._close(number)),
-            signal=signal,
-            slot=now,
-            now=now,
-            blocked=blocked,
-        )
+        planned = self._plan(self.books.held.position.side, code, blocked)
+        if not planned.legs:
+            return _row(planned.end, planned.reason)
         opening = self._track.opening(self._slots.ms(number))
-        taken = Decimal(0)
-        working, effects = begin(facts)
-        while True:
-            effect = effects[-1]
-            if isinstance(effect, Finish):
-                return (effect.end.value, effect.reason or "")
-            assert working is not None
-            if isinstance(effect, Propose):
-                order = effect.order
-                refused = self.books.commit(order, now)
-                news: Order | Refused | Moved = order if refused is None else Refused(refused)
-            elif not isinstance(effect, Submit):
-                raise Unserved(f"The exit of {now:%Y-%m-%d %H:%M} UTC was not filled whole.")
-            elif opening is None:
-                return self._without_price(number, effect.order)
-            else:
-                moved = self._filled(effect.order, opening, taken)
-                taken += moved.filled_quantity
-                news = Moved(moved)
-            facts = msgspec.structs.replace(facts, position=self.books.held.position, money=self.books.money)
-            working, effects = advance(working, news, facts)
+        taken, last = _NOTHING, number == self._slots.count - 1
+        if planned.legs[0] is Leg.EXIT:
+            if opening is None and last:
+                return None
+            taken = self._exit(opening, now)
+        if planned.legs[-1] is Leg.EXIT:
+            return _row(TickEnd.OK, None)
+        return self._enter(number, _SIGNALS[code], now, opening, taken)
 
-    def _filled(self, order: Order, opening: Opening, taken: Decimal) -> Order:
-        """The order as the paper venue leaves it at an opening; `taken`: the slot's share of volume used up."""
-        books = self.books
-        if order.reduce_only and order.quantity < books.rules.min_quantity:
-            raise Unserved(f"An exit of {order.quantity} {order.symbol} is less than the venue takes.")
-        share = share_of(opening.volume, books.terms, books.rules.market_step_size)
-        quantity = min(order.quantity, share - taken)
-        if quantity > 0:
-            price = market_price(order.side, opening.price, books.terms, books.rules)
-            match = Match(quantity=quantity, price=price)
-            books.fill(order, order_fill(order, match, opening.at, books.terms), opening.at)
-            order = transition(order, Executed(quantity, price)).order
-        else:
-            order = transition(order, Acknowledged("")).order
-            if order.leg is Leg.ENTRY:
-                books.release(opening.at, opening.at)
-        return order if order.is_terminal else transition(order, Expired(NO_VOLUME)).order
-
-    def _without_price(self, number: int, order: Order) -> Outcome | None:
-        """No candle opens at the slot: an entry is tried in vain, then given up. The last slot's waits for good."""
-        if number == self._slots.count - 1:
-            return None
-        now = self._slots.at(number)
-        if order.leg is not Leg.ENTRY:
+    def _exit(self, opening: Opening | None, now: datetime) -> Decimal:
+        """Closes the position at the opening; what of its volume that took."""
+        books, position = self.books, self.books.held.position
+        if opening is None:
             raise Unserved(f"There is no price for the exit of {now:%Y-%m-%d %H:%M} UTC.")
-        self.books.release(now, now)
-        return (TickEnd.ERROR.value, Reason.NOT_FILLED.value)
+        if position.size < books.rules.min_quantity or self._most(opening, position.size) < position.size:
+            raise Unserved(f"The exit of {now:%Y-%m-%d %H:%M} UTC is not filled whole.")
+        books.leave(market_price(closing_side(position), opening.price, books.terms, books.rules), now)
+        return position.size
+
+    def _enter(
+        self, number: int, signal: Signal, now: datetime, opening: Opening | None, taken: Decimal
+    ) -> Outcome | None:
+        """Sizes, reserves and fills an entry. `taken`: what the exit before it took of the opening's volume."""
+        books = self.books
+        price = books.rules.price_of(self._close(number))
+        sized = size_entry(
+            settings=books.run.settings, signal=signal, price=price, money=books.money, rules=books.rules
+        )
+        refused = sized if isinstance(sized, Reason) else books.reserve(sized, price, now)
+        if refused is not None or isinstance(sized, Reason):
+            assert refused is not None
+            return _row(refused_end(refused, acted=taken > 0), refused)
+        if opening is None:
+            # It is tried in vain, then given up; the end of the replay comes before that.
+            books.release(now)
+            last = number == self._slots.count - 1
+            return None if last else _row(TickEnd.ERROR, Reason.NOT_FILLED)
+        quantity = min(sized.quantity, self._most(opening, sized.quantity + taken) - taken)
+        if quantity <= 0:
+            books.release(now)
+            return _row(TickEnd.OK, NO_VOLUME)
+        side = OrderSide.BUY if signal.action is Action.LONG else OrderSide.SELL
+        filled_at = market_price(side, opening.price, books.terms, books.rules)
+        books.enter(side, quantity, filled_at, sized.leverage, now)
+        return _row(TickEnd.OK, None)
+
+    def _most(self, opening: Opening, wanted: Decimal) -> Decimal:
+        """What an account may take of the opening's volume, exactly only where it may be less than `wanted`."""
+        terms = self.books.terms
+        if opening.volume * float(terms.participation_pct) > 200 * float(wanted):
+            return wanted
+        return share_of(opening.volume, terms, self.books.rules.market_step_size)
+
+    def _plan(self, side: Side | None, code: int, blocked: Reason | None) -> Plan:
+        key = (side, code, blocked)
+        planned = self._plans.get(key)
+        if planned is None:
+            planned = self._plans[key] = plan(
+                run=self.books.run, position=_SAMPLES[side], signal=_SIGNALS[code], blocked=blocked
+            )
+        return planned
 
     def _close(self, number: int) -> float:
         """The close of the candle that ends at a slot."""
@@ -223,13 +235,5 @@ class Walk:
         return float(self._candles.close[place])
 
 
-def _planned(run: Run, side: Side | None, code: int) -> Plan:
-    return plan(run=run, position=_SAMPLES[side], signal=_SIGNALS[code], blocked=None)
-
-
-def _outcome(run: Run, side: Side | None, code: int) -> Outcome:
-    """The tick row of a slot at which nothing is to be traded."""
-    if code in _SKIPPED:
-        return _SKIPPED[code]
-    planned = _planned(run, side, code)
-    return (planned.end.value, "" if planned.reason is None else planned.reason.value)
+def _row(end: TickEnd, reason: str | None) -> Outcome:
+    return (end, reason or "")

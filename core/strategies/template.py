@@ -87,14 +87,18 @@ class Template(ABC):
 
 
 def unchanged_windows(close: FloatArray, lookback: int) -> list[tuple[int, int]]:
-    """Ranges of slots whose windows show one close only; a window at the start of history is shorter."""
-    changes = np.flatnonzero(close[1:] != close[:-1]) + 1
-    starts = np.concatenate(([0], changes))
-    stops = np.append(changes, len(close))
-    firsts = starts + lookback - 1
-    firsts[0] = 0
-    flat = firsts < stops
-    return list(zip(firsts[flat].tolist(), stops[flat].tolist(), strict=True))
+    """Ranges of slots whose windows, of 2 candles or more, show one close only; shorter at the start of history."""
+    repeats = np.flatnonzero(close[1:] == close[:-1])  # few: prices nearly always change
+    breaks = np.flatnonzero(np.diff(repeats) != 1)
+    starts = repeats[np.append(0, breaks + 1)] if len(repeats) else repeats
+    stops = repeats[np.append(breaks, len(repeats) - 1)] + 2 if len(repeats) else repeats
+    beginning = int(stops[0]) if len(repeats) and starts[0] == 0 else 1
+    flat = starts + lookback - 1 < stops
+    flat &= starts > 0
+    return [
+        (0, beginning),
+        *zip((starts[flat] + lookback - 1).tolist(), stops[flat].tolist(), strict=True),
+    ]
 
 
 def near(left: FloatArray, right: FloatArray, close: FloatArray) -> Mask:

@@ -67,7 +67,9 @@ def against_taker(side: OrderSide) -> Rounding:
 
 def market_price(side: OrderSide, opening_price: float, terms: Terms, rules: SymbolRules) -> Decimal:
     """The opening, moved by the slippage against the taker."""
-    slipped = exact(opening_price) * (1 + side.sign * terms.slippage_pct / HUNDRED)
+    slipped = exact(opening_price)
+    if terms.slippage_pct:
+        slipped *= 1 + side.sign * terms.slippage_pct / HUNDRED
     return max(rules.price(slipped, against_taker(side)), rules.tick_size)
 
 
@@ -119,9 +121,12 @@ def liquidation_price(position: Position, *, leverage: int, terms: Terms) -> Dec
     long P = E·(1 − 1/L)/(1 − m), short P = E·(1 + 1/L)/(1 + m). (The USDⓈ-M isolated liquidation formula with
     maintenance amount 0, the initial margin as wallet, and no fee set aside.)
     """
+    long = position.quantity > 0
+    if long and leverage == 1:
+        return None
     entry, rate = position.entry_price, terms.maintenance_margin_pct / HUNDRED
-    if position.side is Side.LONG:
-        return entry * (1 - 1 / Decimal(leverage)) / (1 - rate) if leverage > 1 else None
+    if long:
+        return entry * (1 - 1 / Decimal(leverage)) / (1 - rate)
     return entry * (1 + 1 / Decimal(leverage)) / (1 + rate)
 
 
