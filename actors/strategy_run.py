@@ -335,7 +335,7 @@ class StrategyRun(Behaviour):
                 case RetryAfter():
                     self.ctx.after(effect.seconds, AttemptDue(tick.due.claim.fence))
                 case GiveUp():
-                    self._record(EndLeg(client_order_id=effect.order.client_order_id))
+                    self._record(effect.order, EndLeg(client_order_id=effect.order.client_order_id))
                 case Finish():
                     self._finish(tick, effect)
 
@@ -352,11 +352,11 @@ class StrategyRun(Behaviour):
         if not entering and not tick.owed:
             self._owed.forget()  # this tick has the exit in its own hands
         order = msgspec.structs.replace(propose.order, fence=claim.fence)
-        self._record(ProposeIntent(order=order, deadline=propose.deadline, why=why(tick)))
+        self._record(order, ProposeIntent(order=order, deadline=propose.deadline, why=why(tick)))
 
-    def _record(self, op: ProposeIntent | EndLeg | ObserveOrder) -> None:
-        assert self._run is not None
-        record = Record(user_id=self._run.user_id, op=op, reply_to=self.ctx.name)
+    def _record(self, order: Order, op: ProposeIntent | EndLeg | ObserveOrder) -> None:
+        """`op` is about `order`, which names its user also where the run's row has not been read yet."""
+        record = Record(user_id=order.user_id, op=op, reply_to=self.ctx.name)
         self.ctx.ref("risk_ledger").tell(record)
 
     # -- news -----------------------------------------------------------------------------------
@@ -422,11 +422,12 @@ class StrategyRun(Behaviour):
     def _end_leg_of(self, order: Order) -> None:
         """No tick is left to try again: what the order reserved for nothing is given back."""
         if releases(order):
-            self._record(EndLeg(client_order_id=order.client_order_id))
+            self._record(order, EndLeg(client_order_id=order.client_order_id))
 
     def _withdraw(self, order: Order) -> None:
         """The tick that proposed it is over; nobody will send it."""
-        self._record(ObserveOrder(client_order_id=order.client_order_id, event=NotPlaced("abandoned")))
+        op = ObserveOrder(client_order_id=order.client_order_id, event=NotPlaced("abandoned"))
+        self._record(order, op)
 
     def _woken(self, timer: AttemptDue | TrustOver) -> None:
         tick = self._tick

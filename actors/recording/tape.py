@@ -19,8 +19,12 @@ from schema.witness import witness
 
 MAX_WAITING = 200_000
 """Entries the writer may be behind."""
-ORDER_WAIT_S = 0.05
-"""How long a store call waits for the one before it, so that their order is certain; then it goes ahead, marked."""
+ORDER_WAIT_S = 0.25
+COMMAND_WAIT_S = 2.0
+"""How long an actor's store call, and a command, waits for the one before it, so that their order is certain.
+
+Then it goes ahead, and both are marked.
+"""
 
 
 class Call:
@@ -106,6 +110,7 @@ class Tape:
         self._on_end = on_end
         self._here = _Here()
         self._order = threading.Lock()
+        self._first = Deed("", clock.now(), 0.0)  # whose turn at the store it is
         self.on = True
 
     def append(self, item: Item) -> None:
@@ -173,9 +178,12 @@ class Tape:
     @contextmanager
     def doing(self, id_: str) -> Iterator[Deed]:
         """One piece of work on the store, apart from all others, so that their order is the one on the tape."""
-        first = self._order.acquire(timeout=ORDER_WAIT_S)
+        first = self._order.acquire(timeout=ORDER_WAIT_S if id_ else COMMAND_WAIT_S)
         deed = Deed(id_, self._clock.now(), self._clock.monotonic())
-        deed.late = not first
+        if first:
+            self._first = deed
+        else:
+            deed.late = self._first.late = True
         self._here.deed, witness.times = deed, deed.times
         self.append(deed)
         try:

@@ -48,6 +48,18 @@ def test_i18_an_intent_whose_answer_was_lost_is_withdrawn_and_never_sent() -> No
     assert world.legs(run)[1:] == [(Leg.ENTRY, 1, "filled")]
 
 
+def test_a_run_restarted_while_its_intent_commits_withdraws_it_and_does_not_fail_again() -> None:
+    """The answer comes before its row has been read."""
+    world = World("u--")
+    run = world.run()
+    world.store.before["settle"] = lambda: world.crash(f"run:{run}")
+    world.to_slot(0, plus_s=20)
+    assert [action for action, _ in world.reports if action == "actor_failed"] == ["actor_failed"]
+    assert world.legs(run) == [(Leg.ENTRY, 1, "not_placed")]
+    assert not any(order.reserved for order in world.orders(run))
+    assert world.placed() == []
+
+
 @pytest.mark.parametrize("lost", [False, True], ids=["down", "answer lost"])
 def test_observations_are_kept_while_the_store_is_down_and_settle_once(lost: bool) -> None:
     world = World("u---")

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from actors.feed import HeldFeed, rules_of
 from actors.market_clock import MarketClock
+from actors.messages import Gone, run_name
 from actors.recording.recorder import Recorder
 from actors.runtime.process_time import process_s
 from actors.service import Service
@@ -24,13 +25,14 @@ from exchanges.feeds.base import CandleSource
 from schema.memory import MemoryStore
 from schema.memory_notifier import MemoryNotifier
 from schema.memory_tx import MemoryTx
-from schema.records import Account
+from schema.ops import SimulateTrade
+from schema.records import Account, TickSource
 from schema.store import Store
 from schema.witness import witness
 from tests.actors.candles import START, scripted, source
 
 PATH = "u-d--uudd-u-d-uud-dd-u--d-ud-u-dd-uu-d-ud-du-d-u--ud"
-RATE = 2_400.0
+RATE = 6_000.0
 LIMITS = RiskLimits(
     daily_max_loss_usdt=Decimal(500),
     max_trades_per_day=12,
@@ -69,17 +71,17 @@ def candles() -> CandleSource:
 
 
 class DemoDay:
-    """A service over `store`, whose market time runs from START through `minutes`."""
+    """A service over `store`, whose market time begins at START."""
 
-    def __init__(self, store: Store, directory: Path, *, minutes: int = 30) -> None:
+    def __init__(self, store: Store, directory: Path) -> None:
         self.store = store
+        self.directory = directory
         self.source = candles()
         self.reports: list[tuple[str, Mapping[str, object]]] = []
-        self._over = threading.Event()
-        store.mark_demo(start=START, rate=RATE)
+        self._recorder = Recorder(directory, limits=LIMITS, sink=self._sink)
+        store.mark_demo(start=START, rate=0.0)
         self.runs = seed(store)
         store.set_clock(rate=RATE, ceiling=START)
-        end = START + timedelta(minutes=minutes)
         feed = HeldFeed(self.source, (START, START + timedelta(minutes=len(PATH))))
         options = Options(
             node=NodeId("node"), version="1", worker="node", lease_s=30.0, poll_s=1.0, safety_s=1.0
@@ -88,38 +90,46 @@ class DemoDay:
             parts=Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options),
             clock=MarketClock(store.clock(), process_s),
             notifier=MemoryNotifier(),
-            sink=lambda action, fields: self.reports.append((action, fields)),
-            data_end=end,
-            on_data_end=self._over.set,
-            recorder=Recorder(directory, limits=LIMITS, sink=self._sink),
+            sink=self._sink,
+            recorder=self._recorder,
         )
 
     def _sink(self, action: str, fields: Mapping[str, object]) -> None:
         self.reports.append((action, fields))
 
-    def until(self, minute: int, timeout_s: float = 20.0) -> None:
-        """Wait until market time has reached it."""
+    def pass_minutes(self, minutes: int, timeout_s: float = 60.0) -> None:
+        """Wait until so much market time has gone by."""
         reached = threading.Event()
         deadline_s = process_s() + timeout_s
-        while self.service.market_now() < START + timedelta(minutes=minute):
+        end = self.service.market_now() + timedelta(minutes=minutes)
+        while self.service.market_now() < end:
             assert process_s() < deadline_s, "market time stands still"
             reached.wait(0.005)
 
+    def crash(self, run_id: RunId) -> None:
+        """Its actor meets a message that is not for it, and is restarted."""
+        self._recorder.tell(self.service.system, run_name(run_id), Gone(run_id=run_id))
+
     def play(self) -> None:
-        """Commands in between, to the end."""
+        """Commands and a crash, minutes apart."""
         self.service.start()
         store = self.service.store
-        self.until(6)
+        self.pass_minutes(3)
         store.command(self.runs[1], RunCommand.PAUSE, by="ann")
         self.service.rows_changed()
-        self.until(10)
+        self.crash(self.runs[0])
+        self.pass_minutes(2)
         store.command(self.runs[1], RunCommand.START, by="ann")
         self.service.rows_changed()
-        self.until(14)
+        self.service.tick_due(source=TickSource.CRON)
+        self.pass_minutes(1)
+        self.service.execute_tick(self.runs[3], Timeframe.M1.floor(self.service.market_now()))
+        delta = SimulateTrade(user_id=UserId("dan"), delta=Decimal(-7))
+        self.service.settle(UserId("dan"), delta, 5.0)
         store.set_kill_switch(on=True, reason="drill")
-        self.until(18)
+        self.pass_minutes(2)
         store.set_kill_switch(on=False, reason="drill")
-        assert self._over.wait(30.0), "the candles did not end"
+        self.pass_minutes(6)
         assert self.service.stop()
 
 
