@@ -117,8 +117,9 @@ class DemoDay:
         self.pass_minutes(3)
         store.command(self.runs[1], RunCommand.PAUSE, by="ann")
         self.service.rows_changed()
-        self.crash(self.runs[0])
-        self.pass_minutes(2)
+        self.pass_minutes(1)
+        self.crash(self.runs[1])  # while it is paused: no slot of its own waits for its lease to end
+        self.pass_minutes(1)
         store.command(self.runs[1], RunCommand.START, by="ann")
         self.service.rows_changed()
         self.service.tick_due(source=TickSource.CRON)

@@ -49,7 +49,7 @@ def test_a_recorded_day_replays_to_identical_orders_events_risk_states_and_ticks
     statuses = {(tick.status.value, tick.reason) for tick in played.store.ticks(limit=10_000)}
     assert {("blocked", "kill_switch"), ("missed", "not_active")} <= statuses
     restarts = [each for each in Recording(recorded).entries() if isinstance(each, TurnEntry) and each.error]
-    assert [each.type for each in restarts] == ["Gone"]
+    assert "Gone" in {each.type for each in restarts}
 
 
 def test_a_day_on_postgresql_replays_to_the_same_on_the_store_in_memory(
