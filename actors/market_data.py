@@ -35,7 +35,7 @@ CATCH_UP_S = 0.2
 RELOAD = Backoff(min_s=0.5, max_s=30.0)
 
 
-class Boundary(msgspec.Struct, frozen=True):
+class Boundary(msgspec.Struct, frozen=True, gc=False):
     """Candles close at this market time."""
 
     close_time: datetime

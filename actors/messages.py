@@ -88,7 +88,7 @@ class EvaluateSlot(Message, frozen=True, kw_only=True):
     ticks: tuple[ClaimedTick, ...]
 
 
-class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An evaluation's outcome, shared by all runs. `price` is the last close; no signal: `reason` says why."""
 
     slot: datetime

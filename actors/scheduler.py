@@ -55,7 +55,7 @@ MAX_MISSED_AT_ONCE = 20_000
 _TIMER = TickSource.TIMER
 
 
-class SlotTimer(msgspec.Struct, frozen=True):
+class SlotTimer(msgspec.Struct, frozen=True, gc=False):
     """The claims of this boundary are due."""
 
     slot: datetime
@@ -65,7 +65,7 @@ class SafetyPass(msgspec.Struct, frozen=True):
     """Look for due runs nobody claimed, and for claimed slots nobody finished."""
 
 
-class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+class Claimed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Of the runs asked for, those in `claims` were won."""
 
     ask: Ask

@@ -38,7 +38,7 @@ class TickSource(StrEnum):
     OPERATOR = "operator"
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A source asks for `slot` at this market time; of several, the first claim wins and the others are noted."""
 
     slot: datetime
@@ -97,7 +97,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         return self.balance - self.used_margin
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
+class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A run won for a slot: lease, and what the gates look at, read in the same statement.
 
     `previous_slot`: every slot up to it has its row; those between it and `slot` were missed, or cut off and
@@ -119,7 +119,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     used_margin: Decimal = ZERO
 
 
-class TickRow(msgspec.Struct, frozen=True, kw_only=True):
+class TickRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One run in one slot, written once, at the end. `fence` 0: nothing was claimed (missed slots).
 
     `asked_at`: when `source` asked, up to 2 s before the slot; None where nobody did.
@@ -151,7 +151,7 @@ class ExecutionStatus(StrEnum):
     NO_SIGNAL = "no_signal"
 
 
-class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
+class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One evaluation of one strategy version on one slot's candles, and how many runs it reached."""
 
     evaluation_key: str
@@ -169,7 +169,7 @@ class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-class CandleRow(msgspec.Struct, frozen=True, kw_only=True):
+class CandleRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A closed candle of a series, as it reached the service."""
 
     series: Series

@@ -33,7 +33,7 @@ class TimerHandle(msgspec.Struct, eq=False):
 
     def fire(self) -> None:
         to = self.to
-        if to is not None and to.incarnation == self.incarnation:
+        if to is not None and to.actor_inbox.owner.incarnation == self.incarnation:  # type: ignore[attr-defined]
             to.deliver(self.message, self.incarnation)
 
     @property
