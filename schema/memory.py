@@ -67,8 +67,7 @@ T = TypeVar("T")
 class MemoryStore:
     """`tick_window`: at least this many, at most twice as many, of a run's tick rows are kept (None: all).
 
-    Older ones are only counted. It is for a replay, whose one process cuts nothing off: a row that is not there
-    when the next slot is claimed is on its way.
+    Older ones are only counted.
     """
 
     def __init__(self, clock: Clock, limits: RiskLimits, *, tick_window: int | None = None) -> None:

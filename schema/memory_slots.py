@@ -62,9 +62,7 @@ class MemorySlots:
             if previous is not None:
                 if slot <= previous:
                     continue
-                if self._tick_window is not None:
-                    row.previous_slot = previous
-                elif row.ticked_slot != previous:
+                if row.ticked_slot != previous:
                     self._interrupt(row, previous, now)
                 if row.previous_slot is None:
                     row.previous_slot = previous
