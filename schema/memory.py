@@ -223,9 +223,10 @@ class MemoryStore:
                 return None
             orders = tuple(row.open_orders.values())
             if row.position is None:
-                return RunState(run=row.current(), open_orders=orders)
+                return RunState(run=row.current(), fence=row.fence, open_orders=orders)
             return RunState(
                 run=row.current(),
+                fence=row.fence,
                 position=row.position.position,
                 stop_loss=row.position.stop_loss,
                 take_profit=row.position.take_profit,

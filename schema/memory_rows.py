@@ -69,6 +69,7 @@ class RunRow:
         "order_ids",
         "owner",
         "position",
+        "previous_fence",
         "previous_slot",
         "run",
         "ticked_slot",
@@ -83,7 +84,7 @@ class RunRow:
         self.account = account
         self.owner = ""
         self.ask: Ask | None = None
-        self.fence = 0
+        self.fence = self.previous_fence = 0
         self.locked_until = NEVER
         # The slot claimed last; the last with its row; and up to which every slot has one (`Claim.previous_slot`).
         self.last_slot = self.ticked_slot = self.previous_slot = run.last_slot

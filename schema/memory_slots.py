@@ -67,6 +67,7 @@ class MemorySlots:
                 if row.previous_slot is None:
                     row.previous_slot = previous
             tables.fence += 1
+            row.previous_fence = row.fence
             row.owner, row.fence, row.locked_until = owner, tables.fence, process + ttl_s
             row.last_slot, row.ask = slot, ask
             claims.append(_claim(row, slot, row.previous_slot, tables, day))
@@ -250,6 +251,7 @@ def _claim(row: RunRow, slot: datetime, previous: datetime | None, tables: Table
             slot=slot,
             fence=row.fence,
             previous_slot=previous,
+            previous_fence=row.previous_fence,
             activated_at=run.activated_at,
             run_version=run.version,
             status=run.status,
@@ -263,6 +265,7 @@ def _claim(row: RunRow, slot: datetime, previous: datetime | None, tables: Table
         slot=slot,
         fence=row.fence,
         previous_slot=previous,
+        previous_fence=row.previous_fence,
         activated_at=run.activated_at,
         run_version=run.version,
         status=run.status,

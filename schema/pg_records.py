@@ -78,12 +78,15 @@ def runs(connection: Connection, statuses: Sequence[RunStatus] | None, user_id: 
 
 
 def run_state(connection: Connection, run_id: RunId) -> RunState | None:
+    # Before the rest: what is decided under a later fence may be in it or not.
+    fence = value(connection, "last_fence", {"run_id": run_id}) or 0
     found = run(connection, run_id)
     if found is None:
         return None
     held = optional(one(connection, "position", {"run_id": run_id}), position_of)
     return RunState(
         run=found,
+        fence=fence,
         position=held.position if held else FLAT,
         stop_loss=held.stop_loss if held else None,
         take_profit=held.take_profit if held else None,

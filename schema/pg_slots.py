@@ -115,13 +115,15 @@ def _state(columns: tuple[Any, ...]) -> RiskState:
 
 
 def _claim(row: tuple[Any, ...], slot: datetime, risks: _Risks) -> Claim:
-    run_id, user_id, fence, previous, activated_at, version, switched_off, balance, used_margin = row[:9]
-    state, limits = risks.of(user_id, row[9:])
+    run_id, user_id, fence, previous_fence, previous, activated_at, version = row[:7]
+    switched_off, balance, used_margin = row[7:10]
+    state, limits = risks.of(user_id, row[10:])
     return Claim(
         run_id=run_id,
         user_id=user_id,
         slot=slot,
         fence=fence,
+        previous_fence=previous_fence,
         previous_slot=previous,
         activated_at=activated_at,
         run_version=version,

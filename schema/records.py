@@ -101,7 +101,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A run won for a slot: lease, and what the gates look at, read in the same statement.
 
     `previous_slot`: every slot up to it has its row; those between it and `slot` were missed, or cut off and
-    closed. `run_version` another than the actor's means the row changed and the actor reloads.
+    closed. `run_version` another than the actor's means the row changed and the actor reloads. `previous_fence`, of
+    the lease before this one, is higher than any the actor knows of where somebody else has decided meanwhile.
     """
 
     run_id: RunId
@@ -109,6 +110,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     slot: datetime
     fence: int
     previous_slot: datetime | None
+    previous_fence: int = 0
     activated_at: datetime | None
     run_version: int
     status: RunStatus
@@ -198,9 +200,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True):
-    """All a run's actor starts from: the row, its position, and the orders whose fate is open."""
+    """All a run's actor starts from: the row, its position, and the orders whose fate is open.
+
+    `fence`: the highest under which anything in here was decided.
+    """
 
     run: Run
+    fence: int = 0
     position: Position = FLAT
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None

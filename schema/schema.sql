@@ -314,6 +314,7 @@ CREATE TABLE strategy_locks (
     last_signal_at timestamp with time zone,
     source text,
     asked_at timestamp with time zone,
+    previous_fence bigint DEFAULT 0 NOT NULL,
     CONSTRAINT strategy_locks_pkey PRIMARY KEY (run_id),
     CONSTRAINT strategy_locks_run_id_fkey FOREIGN KEY (run_id) REFERENCES strategy_runs(id) ON DELETE CASCADE,
     CONSTRAINT strategy_locks_source_check CHECK ((source = ANY (ARRAY['timer'::text, 'candle'::text, 'cron'::text, 'operator'::text])))

@@ -13,17 +13,17 @@ WITH wanted AS MATERIALIZED (
            clock_timestamp() + %(ttl_s)s * interval '1 second', %(slot)s, %(source)s, %(asked_at)s
       FROM wanted ORDER BY id
     ON CONFLICT (run_id) DO UPDATE
-       SET owner = excluded.owner, fence = nextval('strategy_fence'),
+       SET owner = excluded.owner, fence = nextval('strategy_fence'), previous_fence = l.fence,
            locked_until = clock_timestamp() + %(ttl_s)s * interval '1 second',
            previous_slot = coalesce(l.previous_slot, l.last_slot), last_slot = excluded.last_slot,
            source = excluded.source, asked_at = excluded.asked_at
      WHERE l.locked_until <= clock_timestamp() AND (l.last_slot IS NULL OR l.last_slot < excluded.last_slot)
        AND l.ticked_slot IS NOT DISTINCT FROM l.last_slot
-    RETURNING run_id, fence, previous_slot
+    RETURNING run_id, fence, previous_fence, previous_slot
 ), installation AS MATERIALIZED (
     SELECT kill_switch, (runner_now() AT TIME ZONE 'UTC')::date AS today FROM platform_settings
 )
-SELECT w.id, w.user_id, c.fence, c.previous_slot, w.activated_at, w.version,
+SELECT w.id, w.user_id, c.fence, c.previous_fence, c.previous_slot, w.activated_at, w.version,
        i.kill_switch OR coalesce(a.kill_switch, false), coalesce(a.balance, 0), coalesce(a.used_margin, 0),
        i.today, d.realized_pnl_usdt, d.trades_count,
        u.streak, u.last_trade_at, u.paused_until, u.paused_reason,
@@ -47,6 +47,10 @@ ON CONFLICT (run_id) DO UPDATE
        locked_until = clock_timestamp() + %(ttl_s)s * interval '1 second'
  WHERE l.locked_until <= clock_timestamp()
 RETURNING fence;
+
+-- name: last_fence
+-- The fence a run was last decided for under; no row before its first lease.
+SELECT fence FROM strategy_locks WHERE run_id = %(run_id)s;
 
 -- name: renew_lease
 -- Lengthens a lease that is still held under this fence.

@@ -309,3 +309,22 @@ def test_a_claim_tells_from_where_on_rows_may_be_missing_however_many_claims_wer
     assert last.previous_slot == START
     world.report(run, last.fence, START + 7 * MINUTE)
     assert world.claim(run, START + 8 * MINUTE).previous_slot == START + 7 * MINUTE
+
+
+def test_i5_a_claim_tells_whether_somebody_has_decided_since_the_state_was_read(world: World) -> None:
+    """Whoever held a lease in between may have committed orders nobody else has heard of."""
+    run = world.run()
+    read = world.store.run_state(run.id)
+    assert read is not None
+    first = world.claim(run, START)
+    assert first.previous_fence <= read.fence
+    world.report(run, first.fence, START)
+    assert world.claim(run, START + MINUTE).previous_fence == first.fence
+    world.expire_leases(0)
+    stolen = world.store.acquire(run.id, owner="node-2", ttl_s=TTL_S)
+    assert stolen is not None
+    world.store.release([(run.id, stolen)])
+    assert world.claim(run, START + 2 * MINUTE).previous_fence == stolen > first.fence
+    again = world.store.run_state(run.id)
+    assert again is not None
+    assert again.fence > stolen
