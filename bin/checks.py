@@ -42,6 +42,8 @@ def main(arguments: list[str]) -> int:
     alone = len(os.sched_getaffinity(0)) == 1
     try:
         outcomes = lanes.run([*others, tests]) if alone else lanes.run(others, [tests])
+        if not arguments:
+            outcomes += lanes.run([Check("speed", [*python, "bin.commands", "bench", "check"], 180)])
     except KeyboardInterrupt:
         print("\nInterrupted.")
         return 130

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from bin.commands.bench_check import Row
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 
@@ -16,6 +19,7 @@ def register(app: typer.Typer) -> None:
     bench.command()(fanout)
     bench.command()(runtime)
     bench.command()(replay)
+    bench.command()(check)
     app.add_typer(bench, name="bench", no_args_is_help=True)
 
 
@@ -129,6 +133,46 @@ def replay(
             ("Round trips", f"{figures['trades']:,}", f"{figures['limitTrades']:,} without gates"),
         ],
     )
+
+
+def check(
+    rewrite: Annotated[
+        bool, typer.Option("--rewrite", help="Measure three times; the medians become the baseline.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Short runs of all, as ratios to bare loops, beside the committed baseline; exit code 1 beyond four times."""
+    from datetime import UTC, datetime
+
+    import msgspec
+
+    from bin.commands import bench_check
+    from bin.commands.output import write_json
+
+    if rewrite:
+        bench_check.rewrite(bench_check.parts(), bench_check.BASELINE, datetime.now(UTC))
+    rows = bench_check.check(bench_check.parts(), bench_check.BASELINE)
+    if json:
+        write_json([msgspec.to_builtins(row) for row in rows])
+    else:
+        _tell_rows(rows)
+    if not all(row.ok for row in rows):
+        raise typer.Exit(1)
+
+
+def _tell_rows(rows: list[Row]) -> None:
+    from rich.table import Table
+
+    from bin.commands.backtest_run import output
+
+    table = Table("Figure", box=None, padding=(0, 2, 0, 0))
+    for title in ("Baseline", "Ratio", "At most"):
+        table.add_column(title, justify="right")
+    table.add_column("")
+    for row in rows:
+        numbers = (f"{number:.2f}" for number in (row.baseline, row.ratio, row.limit))
+        table.add_row(row.figure, *numbers, "" if row.ok else "too slow")
+    output().print(table)
 
 
 def _each(total_ms: float, runs: int) -> str:

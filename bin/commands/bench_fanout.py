@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic, process_time, sleep
 from typing import Any, Final
 
 from actors.feed import rules_of
@@ -101,13 +101,16 @@ def _measured(store: SeenStore, seen: Seen, runs: int, strategies: int) -> dict[
         loaded_s, resident_kb = monotonic() - began_s, rss_kb() - before_kb
         _say("A slot to warm up, then the one that is measured …")
         _play(system, store, clock, seen, WARM_UP_SLOT, runs)
+        cpu_began_s = process_time()
         _play(system, store, clock, seen, SLOT, runs)
+        cpu_s = process_time() - cpu_began_s
     finally:
         system.stop()
     return {
         "runs": runs,
         "strategies": strategies,
         **_figures(seen),
+        "cpuMs": round(cpu_s * 1_000, 1),
         "kbPerRun": round(resident_kb / runs, 2),
         "startSeconds": round(loaded_s, 2),
         "warnings": dict(warnings),

@@ -37,13 +37,8 @@ GENERATED_FROM: Final = FIRST_DAY + timedelta(days=365)
 
 def measure(*, count: int, file: Path | None) -> dict[str, Any]:
     """`bench replay --json`: over `file`, or over `count` generated minutes."""
-    source, symbol, timeframe = _generated(count) if file is None else _recorded(file)
-    request = BacktestRequest(
-        template="rsi_oversold_overbought",
-        symbol=symbol,
-        timeframe=timeframe,
-        settings=RunSettings(direction=Direction.LONG),
-    )
+    source, symbol, timeframe = generated(count) if file is None else _recorded(file)
+    request = long_only(symbol, timeframe)
     with progress_bar() as progress:
         task = progress.add_task("replaying", total=None)
         result = run_backtest(
@@ -58,7 +53,7 @@ def measure(*, count: int, file: Path | None) -> dict[str, Any]:
     )
     if (fast.trades, fast.ticks) != (result.trades, result.ticks):
         raise RunnerError("The two paths of the replay disagree; tests/actors/fast_path says where.")
-    seconds, limit_trades = min(_limit(result.candles) for _ in range(FAST_REPEATS))
+    seconds, limit_trades = min(limit(result.candles) for _ in range(FAST_REPEATS))
     return {
         "candles": len(result.candles),
         "actorsPerSecond": round(result.run_slots / result.seconds),
@@ -72,7 +67,14 @@ def measure(*, count: int, file: Path | None) -> dict[str, Any]:
     }
 
 
-def _generated(count: int) -> tuple[CandleSource, str, Timeframe]:
+def long_only(symbol: str, timeframe: Timeframe) -> BacktestRequest:
+    """The run that is measured, all gates on."""
+    settings = RunSettings(direction=Direction.LONG)
+    template = "rsi_oversold_overbought"
+    return BacktestRequest(template=template, symbol=symbol, timeframe=timeframe, settings=settings)
+
+
+def generated(count: int) -> tuple[CandleSource, str, Timeframe]:
     market, timeframe = GeneratedMarket(GENERATOR_SEED), Timeframe.M1
     columns = market.candles(SYMBOL, timeframe, GENERATED_FROM, GENERATED_FROM + timeframe.delta * count)
     series = Series(venue=market.venue, market=Market.PERP, symbol=SYMBOL, timeframe=timeframe)
@@ -92,7 +94,7 @@ def _recorded(file: Path) -> tuple[CandleSource, str, Timeframe]:
     return choice.open(), symbol, candles.timeframe
 
 
-def _limit(candles: CandleColumns) -> tuple[float, int]:
+def limit(candles: CandleColumns) -> tuple[float, int]:
     """Seconds and round trips of the least that can be done: no gates, no sizing, nothing stored."""
     began_s = perf_counter()
     rsi = talib.RSI(candles.close, timeperiod=PERIOD).tolist()

@@ -26,25 +26,25 @@ RACED_ASKS = 200_000
 TICKS = 5
 PATIENCE_S = 60.0
 
-_CLOSES = np.cumsum(np.random.default_rng(7).normal(size=200)) + 1_000.0
+CLOSES = np.cumsum(np.random.default_rng(7).normal(size=200)) + 1_000.0
 
 
 def measure(actors: int) -> dict[str, float | int]:
     """`bench runtime --json`: memory, ask, fan-out, stop and race figures with `actors` supervised actors."""
     round_trip_us = _queue_round_trip_us()
-    with _system() as system:
+    with live_system() as system:
         before_kb = rss_kb()
-        crowd = _Crowd(system, actors)
+        crowd = Crowd(system, actors)
         kb_per_actor = (rss_kb() - before_kb) / actors
         ask_us = _ask_p50_us(crowd.refs[0])
         crowd.tick(None)
-        loop_s = _median_s(lambda: _loop(actors))
-        rsi_s = _median_s(lambda: crowd.tick(_CLOSES))
+        loop_s = _median_s(lambda: bare_loop(actors))
+        rsi_s = _median_s(lambda: crowd.tick(CLOSES))
         stop_s = crowd.stop()
-    with _system() as system:
-        few = _Crowd(system, THREADING_ACTORS)
+    with live_system() as system:
+        few = Crowd(system, THREADING_ACTORS)
         few.tick(None)
-        few_s = _median_s(lambda: few.tick(_CLOSES))
+        few_s = _median_s(lambda: few.tick(CLOSES))
         few_stop_s = few.stop()
     threading_s = _threading_actors_s()
     return {
@@ -108,7 +108,7 @@ def _rsi_owner(ctx: Context) -> _Owner:
 
 
 @contextmanager
-def _system() -> Iterator[ActorSystem]:
+def live_system() -> Iterator[ActorSystem]:
     system = ActorSystem.live(_WallClock(), db_workers=1)
     system.start([ChildSpec(id="owner", factory=_rsi_owner, dispatcher="control")])
     try:
@@ -117,7 +117,7 @@ def _system() -> Iterator[ActorSystem]:
         system.stop()
 
 
-class _Crowd:
+class Crowd:
     def __init__(self, system: ActorSystem, size: int) -> None:
         self._system = system
         system.ask("owner", size, timeout_s=PATIENCE_S)
@@ -140,9 +140,9 @@ class _Crowd:
         return time.perf_counter() - began
 
 
-def _loop(count: int) -> None:
+def bare_loop(count: int) -> None:
     for _ in range(count):
-        talib.RSI(_CLOSES, timeperiod=14)
+        talib.RSI(CLOSES, timeperiod=14)
 
 
 def _median_s(run: Callable[[], None]) -> float:
@@ -168,6 +168,12 @@ def _p50_us(run: Callable[[], object]) -> float:
 
 
 def _queue_round_trip_us() -> float:
+    with queue_round_trip() as round_trip:
+        return _p50_us(round_trip)
+
+
+@contextmanager
+def queue_round_trip() -> Iterator[Callable[[], object]]:
     """What any answer from another thread costs: put, wake, put back, wake."""
     there: queue.SimpleQueue[bool] = queue.SimpleQueue()
     back: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -183,10 +189,11 @@ def _queue_round_trip_us() -> float:
         there.put(True)
         back.get()
 
-    us = _p50_us(round_trip)
-    there.put(False)
-    thread.join(PATIENCE_S)
-    return us
+    try:
+        yield round_trip
+    finally:
+        there.put(False)
+        thread.join(PATIENCE_S)
 
 
 def _threading_actors_s() -> float:
@@ -204,7 +211,7 @@ def _threading_actors_s() -> float:
 
     def tick() -> None:
         for ref in refs:
-            ref.tell(_CLOSES)
+            ref.tell(CLOSES)
         for future in [ref.ask(None, block=False) for ref in refs]:
             future.get(timeout=PATIENCE_S)
 
@@ -220,7 +227,7 @@ def _hung_asks() -> int:
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        with _system() as system:
+        with live_system() as system:
             return _race(system)
     finally:
         sys.setswitchinterval(interval)
