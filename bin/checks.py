@@ -1,6 +1,6 @@
 """Every check a change must pass: lint, types, pykka's own suite, the store on another server, the tests, the speed.
 
-Run by `bin/test`, whose arguments go to pytest. The tests have a lane of their own beside the other checks; the
+Run by `bin/test`, whose arguments go to pytest. What waits for databases runs in a lane beside the other tests; the
 benchmarks come last, when nothing else runs. A failed check does not stop the others.
 """
 
@@ -15,11 +15,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bin.check_lanes import Check, Lanes
+from bin.check_lanes import Check, Lanes, Outcome
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core")
 SERVER_PACKAGES = ("postgresql",)
+STORE = "tests/schema"
 SERVER_FOLDER = Path("/usr/lib/postgresql")
 APT_TIMEOUT_S = 300
 
@@ -31,18 +32,22 @@ def main(arguments: list[str]) -> int:
     server, missing = provide_server()
     notes += missing
     python = [sys.executable, "-m"]
-    tests = Check("tests", [*python, "pytest", "-rs", *arguments], 1_200)
     others = [
         Check("lint", [*python, "ruff", "check", "--output-format", "concise", "."], 60),
         Check("types", [*python, "mypy"], 300),
         Check("pykka's own suite", [*python, "tests.actors.runtime.upstream"], 180),
-        *on_a_system_server(server, whole=not arguments),
     ]
     lanes = Lanes(sys.stdout)
-    alone = len(os.sched_getaffinity(0)) == 1
     try:
-        outcomes = lanes.run([*others, tests]) if alone else lanes.run(others, [tests])
-        if not arguments:
+        if arguments:
+            outcomes = side_by_side(
+                lanes, others, [Check("tests", [*python, "pytest", "-rs", *arguments], 1_200)]
+            )
+        else:
+            others += [Check("tests of the store", [*python, "pytest", "-rs", STORE], 900)]
+            others += on_a_system_server(server)
+            tests = Check("tests of all else", [*python, "pytest", "-rs", f"--ignore={STORE}"], 1_200)
+            outcomes = side_by_side(lanes, others, [tests])
             outcomes += lanes.run([Check("speed", [*python, "bin.commands", "bench", "check"], 180)])
     except KeyboardInterrupt:
         print("\nInterrupted.")
@@ -53,6 +58,13 @@ def main(arguments: list[str]) -> int:
     for note in notes:
         print(f"  {note}")
     return 0 if all(outcome.verdict == "ok" for outcome in outcomes) else 1
+
+
+def side_by_side(lanes: Lanes, *checks: list[Check]) -> list[Outcome]:
+    """Or one after the other, where a second lane would only slow the first one down."""
+    if len(os.sched_getaffinity(0)) == 1:
+        return lanes.run([check for lane in checks for check in lane])
+    return lanes.run(*checks)
 
 
 def provide_browser() -> list[str]:
@@ -80,9 +92,9 @@ def system_servers() -> list[Path]:
     return sorted(path.parent for path in SERVER_FOLDER.glob("*/bin/initdb"))
 
 
-def on_a_system_server(server: Path | None, *, whole: bool) -> list[Check]:
-    """The store's conformance suite on the system's own PostgreSQL, in a run of everything."""
-    if server is None or not whole:
+def on_a_system_server(server: Path | None) -> list[Check]:
+    """The store's conformance suite on the system's own PostgreSQL."""
+    if server is None:
         return []
     suite = [sys.executable, "-m", "pytest", "tests/schema/conformance", "-k", "postgres"]
     name = f"store on the system's PostgreSQL {server.parent.name}"
