@@ -81,12 +81,23 @@ def fanout(
 
 def runtime(
     actors: Annotated[int, typer.Option(min=1_000, max=1_000_000, help="Supervised actors.")] = 10_000,
+    asks: Annotated[
+        int, typer.Option(min=1_000, max=10_000_000, help="Asks raced with their actors' stop.")
+    ] = 1_000_000,
+    runs: Annotated[
+        int, typer.Option(min=100, max=20_000, help="Runs beside a slow venue, a tenth of them on it.")
+    ] = 2_000,
+    rounds: Annotated[
+        int,
+        typer.Option(min=1, max=100, help="Measurements beside a slow venue; of a prompt one twice as many."),
+    ] = 5,
     json: Json = False,
 ) -> None:
-    """The actor runtime alone: memory, asks, fan-out, stops, races."""
-    from bin.commands.bench_runtime import measure
+    """The actor runtime: memory, asks, fan-out, stops, races; and what runs notice of others' slow venue."""
+    from bin.commands import bench_runtime, bench_slow_venue
 
-    figures = measure(actors)
+    figures = bench_runtime.measure(actors, asks=asks) | bench_slow_venue.measure(runs=runs, rounds=rounds)
+    spread = f"equal ones differ {figures['promptVenueSpread']:.2f} times"
     ask_ratio = figures["askP50Us"] / figures["queueRoundTripUs"]
     _tell(
         figures,
@@ -100,8 +111,21 @@ def runtime(
             ),
             ("RSI fan-out", f"{figures['rsiTickRatioToLoop']:.2f}", "bare loops, at most 2.0 at 10,000"),
             ("pykka's ThreadingActor", f"{figures['threadingActorRatio']:.1f}", "times as long"),
-            ("Stop of all", f"{figures['stopRatio']:.1f}", "times a stop of 1,000, at most 15"),
-            ("Asks left hanging", f"{figures['hungAsks']:,}", "raced with stops"),
+            (
+                "Stop of all",
+                f"{figures['stopRatio']:.1f}",
+                "times a stop of 1,000 in its worst order, at most 15",
+            ),
+            (
+                "Asks left hanging",
+                f"{figures['hungAsks']:,}",
+                f"of {figures['racedAsks']:,} raced with stops",
+            ),
+            (
+                "Beside a slow venue, p99",
+                f"{figures['slowVenueP99Ms']:.0f} ms",
+                f"{figures['slowVenueP99Ratio']:.2f} times a prompt one's ({spread}), at most 5",
+            ),
         ],
     )
 

@@ -135,7 +135,7 @@ def _replay() -> Ratios:
 
 def _runtime() -> Ratios:
     """A tick to every actor beside the payload alone, an ask beside a queue's round trip, a stop beside the payload."""
-    from bin.commands.bench_runtime import CLOSES, Crowd, bare_loop, live_system, queue_round_trip
+    from bin.commands.bench_runtime import CLOSES, Crowd, StopOrder, bare_loop, live_system, queue_round_trip
 
     with queue_round_trip() as round_trip:
         round_trips_s = cpu_s(lambda: [round_trip() for _ in range(ASKS)])
@@ -145,7 +145,7 @@ def _runtime() -> Ratios:
         first = crowd.refs[0]
         ask_s = cpu_s(lambda: [first.ask(None) for _ in range(ASKS)])
         tick_s = cpu_s(lambda: crowd.tick(CLOSES))
-        stop_s = cpu_s(crowd.stop, repeats=1)
+        stop_s = cpu_s(lambda: crowd.stop(StopOrder.OLDEST), repeats=1)
     return {
         "runtime.tick": tick_s / loop_s,
         "runtime.ask": ask_s / round_trips_s,

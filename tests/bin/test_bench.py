@@ -82,9 +82,13 @@ def write(file: Path, columns: CandleColumns) -> None:
 
 
 def test_the_runtime_leaves_no_ask_hanging(capsys: pytest.CaptureFixture[str]) -> None:
-    told = measured(capsys, "runtime", "--actors", "1000")
-    assert told["actors"] == 1000
-    assert told["hungAsks"] == 0
+    told = measured(
+        capsys, *("runtime", "--actors", "1000", "--asks", "20000", "--runs", "100", "--rounds", "1")
+    )
+    assert (told["actors"], told["racedAsks"], told["hungAsks"]) == (1000, 20_000, 0)
+    assert set(told["stopRatios"]) == {"oldest", "newest", "random"}
+    assert told["slowVenueRuns"] == 100
+    assert told["slowVenueP99Ratio"] > 0
     assert {"kbPerActor", "askP50Us", "queueRoundTripUs", "rsiTickRatioToLoop", "threadingActorRatio"} <= set(
         told
     )
