@@ -84,7 +84,7 @@ class Day:
         self.memory = MemoryStore(self._clock, header.snapshot.default_limits)
         load_snapshot(self.memory, header.snapshot)
         self._calls = Calls(self._differs)
-        self._store = CheckedStore(self.memory, self._calls, self._differs)
+        self._store = CheckedStore(self.memory, self._clock, self._calls, self._differs)
         self._venues = ReplayedVenues(self._calls)
         self._effects = ReplayedEffects()
         self._timers = ReplayedTimers()
@@ -205,6 +205,7 @@ class Day:
             calls = text([[call.name, call.arguments] for call in entry.calls])
             return self._differs(f"{entry.id.split('/')[0]} did not ask for this", calls, b"null")
         self._clock.deed(entry.at, entry.process_s, entry.times)
+        self._store.done_by(entry.until, entry.process_until_s)
         if pending.fn is None:
             if entry.error is not None:
                 pending.delivery.fail(error_of(entry.error))

@@ -55,6 +55,7 @@ class EffectEntry(
 ):
     """Work an actor had asked for was done. `id` names it: actor, life, how many before.
 
+    `until`, `process_until_s`: when it was done, for statements that look at the time themselves.
     `times`: market times its transactions looked at. `late`: another store call was under way, so that which of
     the two committed first is not certain.
     """
@@ -62,6 +63,8 @@ class EffectEntry(
     id: str
     at: datetime
     process_s: float
+    until: datetime
+    process_until_s: float
     times: tuple[datetime, ...] = ()
     calls: tuple[CallEntry, ...] = ()
     type: str | None = None

@@ -18,6 +18,8 @@ from actors.feed import Feed
 from actors.recording.canonical import same, text
 from actors.recording.entries import CallEntry, Header
 from actors.recording.failures import error_of, failure_of
+from actors.recording.moment import Moment
+from actors.recording.replayed_runtime import ReplayedClock
 from actors.venue_calls import PaperVenue, VenueState
 from core.candles import Candle
 from core.ids import ClientOrderId
@@ -73,8 +75,9 @@ class Calls:
 class CheckedStore:
     """`store` as the actors of a replay see it."""
 
-    def __init__(self, store: MemoryStore, calls: Calls, differs: Differs) -> None:
+    def __init__(self, store: MemoryStore, clock: ReplayedClock, calls: Calls, differs: Differs) -> None:
         self._store = store
+        self._moment = Moment(store, clock)
         self._calls = calls
         self._differs = differs
 
@@ -85,13 +88,19 @@ class CheckedStore:
 
         return called
 
+    def done_by(self, until: datetime, process_until_s: float) -> None:
+        """The work that now begins was done by then."""
+        self._moment.done_by(until, process_until_s)
+
     def carry_out(
         self, entry: CallEntry, name: str, args: Sequence[Any], kwargs: dict[str, Any], *, check: bool = True
     ) -> Any:
         if entry.error is not None and not entry.error.refusal:
             raise error_of(entry.error)  # the database was away: nobody knows more
         try:
-            mine = getattr(self._store, name)(*args, **kwargs)
+            mine = self._moment.ask(
+                name, bytes(entry.result), lambda: getattr(self._store, name)(*args, **kwargs)
+            )
         except Exception as error:
             if check and (entry.error is None or entry.error.type != type(error).__name__):
                 self._differs(

@@ -40,6 +40,10 @@ class ReplayedClock:
         self._readings.clear()
         self._process_s = process_s
 
+    def is_locked(self, until_s: float) -> bool:
+        """Whether a lease up to then still holds."""
+        return self._process_s < until_s
+
     def now(self) -> datetime:
         return self._times.popleft() if self._times else self.at
 

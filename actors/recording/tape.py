@@ -57,12 +57,15 @@ class Turn:
 class Deed:
     """Work on the store, or a coroutine's outcome; `id` empty: a command from outside."""
 
-    __slots__ = ("at", "calls", "done", "error", "id", "late", "process_s", "result", "times")
+    __slots__ = (
+        *("at", "calls", "done", "error", "id", "late"),
+        *("process_s", "process_until_s", "result", "times", "until"),
+    )
 
     def __init__(self, id_: str, at: datetime, process_s: float) -> None:
         self.id = id_
-        self.at = at
-        self.process_s = process_s
+        self.at = self.until = at
+        self.process_s = self.process_until_s = process_s
         self.times: list[datetime] = []
         self.calls: list[Call] = []
         self.result: object = None
@@ -193,6 +196,7 @@ class Tape:
             raise
         finally:
             self._here.deed = witness.times = None
+            deed.until, deed.process_until_s = self._clock.now(), self._clock.monotonic()
             deed.done = True
             if first:
                 self._order.release()

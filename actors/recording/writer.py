@@ -136,6 +136,8 @@ class Writer:
                     id=item.id,
                     at=item.at,
                     process_s=item.process_s,
+                    until=item.until,
+                    process_until_s=item.process_until_s,
                     times=tuple(item.times),
                     calls=tuple(map(self._call, item.calls)),
                     type=None if result is None else kind_of(result),
