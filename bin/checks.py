@@ -41,12 +41,12 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments:
             outcomes = side_by_side(
-                lanes, others, [Check("tests", [*python, "pytest", "-rs", *arguments], 1_200)]
+                lanes, others, [Check("tests", [*python, "pytest", "-rfEs", *arguments], 1_200)]
             )
         else:
-            others += [Check("tests of the store", [*python, "pytest", "-rs", STORE], 900)]
+            others += [Check("tests of the store", [*python, "pytest", "-rfEs", STORE], 900)]
             others += on_a_system_server(server)
-            tests = Check("tests of all else", [*python, "pytest", "-rs", f"--ignore={STORE}"], 1_200)
+            tests = Check("tests of all else", [*python, "pytest", "-rfEs", f"--ignore={STORE}"], 1_200)
             outcomes = side_by_side(lanes, others, [tests])
             outcomes += lanes.run([Check("speed", [*python, "bin.commands", "bench", "check"], 180)])
     except KeyboardInterrupt:

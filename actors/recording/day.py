@@ -96,7 +96,13 @@ class Day:
         self._system = self._wire()
 
     def play(self, until: datetime | None = None, progress: Progress | None = None) -> Verdict:
-        """Up to market time `until`, or the end, where what is left behind is compared as well."""
+        """Once: up to market time `until`, or the end, where what is left behind is compared as well."""
+        try:
+            return self._play(until, progress)
+        finally:
+            self._system.vanish()
+
+    def _play(self, until: datetime | None, progress: Progress | None) -> Verdict:
         for entry in self._recording.entries():
             at = None if isinstance(entry, OutsideEntry | StopEntry) else entry.at
             if until is not None and at is not None and at > until:

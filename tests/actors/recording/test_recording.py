@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pykka import ActorRegistry
 
 from actors.recording.day import Day
 from actors.recording.recording import Recording, find_recording
@@ -96,6 +97,7 @@ def test_what_a_killed_process_recorded_is_replayed_as_far_as_it_goes(
     assert verdict.identical
     assert verdict.recorded_hashes is None
     assert verdict.entries > 100
+    assert not ActorRegistry.get_all(), "a replay that ends early leaves no actor behind"
 
 
 def test_the_recording_that_was_running_at_a_time_is_found(recorded: Path, tmp_path: Path) -> None:
