@@ -6,29 +6,27 @@ to the RiskLedger; what it did not answer is looked up until there is evidence, 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
-from operator import attrgetter
 
 from actors.directory import tell
+from actors.followed import Followed
 from actors.messages import (
     Barrier,
     CandleClosed,
+    ReadAgain,
     Reconciled,
     ReconcileRun,
     Record,
     SubmitOrder,
     SyncVenue,
-    Unwatch,
-    VenueSynced,
-    Watch,
     run_name,
 )
 from actors.missed import CatchUp, CaughtUp, Missed
 from actors.runtime.behaviour import Behaviour, Context
+from actors.runtime.spec import StopMode
 from actors.venue_calls import (
     LookedUp,
     LookUp,
@@ -62,7 +60,7 @@ from core.order import (
 from exchanges import errors as venue_errors
 from exchanges.base import Execution, FundingPaid, News, OrderNews, OrderReport
 from exchanges.feeds.base import FundingRate
-from schema.ops import LedgerOp, ObserveFill, ObserveFunding, ObserveOrder
+from schema.ops import ENDED_BY_RESTART, LedgerOp, ObserveFill, ObserveFunding, ObserveOrder
 from schema.records import AccountKind
 from schema.store import Store
 
@@ -84,25 +82,24 @@ _END_EVENTS: dict[OrderStatus, type[Canceled] | type[Expired] | type[Rejected]] 
 class Connection(Behaviour):
     __slots__ = (
         "_account_id",
-        "_applied",
         "_draining",
-        "_funding",
+        "_followed",
         "_in_hand",
         "_looking",
         "_make_venue",
         "_missed",
         "_news",
+        "_outdated",
         "_pushes",
         "_ready",
         "_restores",
         "_run_of",
         "_sending",
+        "_settled",
         "_stashed",
         "_store",
-        "_syncs",
+        "_user_id",
         "_venue",
-        "_venue_name",
-        "_watched",
     )
 
     def __init__(
@@ -118,8 +115,7 @@ class Connection(Behaviour):
         self._account_id = account_id
         self._store = store
         self._make_venue = make_venue
-        self._funding = funding
-        self._venue_name = ""
+        self._followed = Followed(ctx, funding)
         self._venue: PaperVenue | None = None
         self._ready = False
         self._restores = 0
@@ -130,12 +126,13 @@ class Connection(Behaviour):
         self._news: deque[News] = deque()
         self._in_hand = False
         self._pushes = False
+        self._user_id: UserId | None = None
+        # Whether rows are known to hold all that was told before; whether another process has moved them on.
+        self._settled = False
+        self._outdated = False
         self._missed = Missed(ctx, self._book)
         self._run_of: dict[str, tuple[RunId, UserId]] = {}
         self._looking: set[ClientOrderId] = set()
-        self._watched: set[str] = set()
-        self._applied: dict[str, datetime] = {}
-        self._syncs: dict[str, list[SyncVenue]] = {}
 
     def started(self) -> None:
         self._restore()
@@ -154,6 +151,7 @@ class Connection(Behaviour):
                 self.ctx.after(RELOAD.delay_s(self._restores, 0.0), RestoreAgain())
                 self._restores += 1
             case RestoreAgain():
+                self._settled = True
                 self._restore()
             case _ if not self._ready:
                 self._stash(message)
@@ -168,13 +166,15 @@ class Connection(Behaviour):
             case CandleClosed():
                 self._apply(message)
             case SyncVenue():
-                self._sync(message)
+                self._followed.sync(message)
             case ReconcileRun():
                 self._reconcile(message)
             case LookUp():
                 self._look_up(message)
             case LookedUp():
                 self._looked_up(message)
+            case ReadAgain():
+                self._read_again()
             case NewsHeard() | CatchUp() | CaughtUp():
                 self._hear_venue(message)
             case _:
@@ -212,7 +212,11 @@ class Connection(Behaviour):
         state = restored.state
         if state is None:
             raise LookupError(f"there is no account {self._account_id}")
-        self._venue_name = state.account.venue
+        self._user_id = state.account.user_id
+        if self.ctx.incarnation > 1 and not self._settled:
+            self._read_again()  # an earlier life may have told the ledger what is not in the rows yet
+            return
+        self._followed.venue = state.account.venue
         self._pushes = state.account.kind is not AccountKind.PORTFOLIO
         self._venue = self._make_venue(state, self._hear)
         for run in restored.runs:
@@ -230,20 +234,30 @@ class Connection(Behaviour):
                 self._end_on_paper(order)
         for position in state.positions:
             self._miss_nothing(position.symbol, position.position.opened_at)
+        self._followed.leave_all()
         for symbol in sorted(self._venue.following()):
             changed = (held.updated_at for held in state.positions if held.symbol == symbol)
-            self._watch(symbol, min(changed, default=self.ctx.clock.now()))
+            self._followed.watch(symbol, min(changed, default=self.ctx.clock.now()))
         self._ready = True
         stashed, self._stashed = self._stashed, deque()
         for message in stashed:
             self.receive(message)
 
+    def _read_again(self) -> None:
+        """Build the account anew from its rows, behind everything told to the ledger so far, once no order is out."""
+        self._outdated = bool(self._sending)
+        if self._outdated or self._user_id is None or (self._pushes and self._ready):
+            return
+        self._ready = False
+        barrier = Barrier(user_id=self._user_id, reply_to=self.ctx.name, answer=RestoreAgain())
+        tell(self.ctx, "risk_ledger", barrier)
+
     def _end_on_paper(self, order: Order) -> None:
         """Decision 28: what was not answered was not placed, what had not filled at market never will."""
         if order.status in _NEVER_ACKNOWLEDGED:
-            self._observe(order, NotPlaced("restart"))
+            self._observe(order, NotPlaced(ENDED_BY_RESTART))
         elif order.kind is OrderKind.MARKET:
-            self._observe(order, Expired("restart"))
+            self._observe(order, Expired(ENDED_BY_RESTART))
 
     # -- sending --------------------------------------------------------------------------------
 
@@ -279,8 +293,12 @@ class Connection(Behaviour):
 
     def _answered(self, order: Order) -> None:
         self._sending.discard(order.client_order_id)
-        if self._draining and not self._sending:
+        if self._sending:
+            return
+        if self._draining:
             self.ctx.stop()
+        elif self._outdated:
+            self._read_again()
 
     def _place_failed(self, order: Order, error: Exception) -> None:
         match error:
@@ -288,6 +306,7 @@ class Connection(Behaviour):
                 self._observe(order, NotPlaced(error.kind.value), failure=_failure(error))
             case venue_errors.Rejected():
                 self._observe(order, Rejected(error.refusal.value), failure=_failure(error))
+                self._outdated |= error.refusal is venue_errors.Refusal.REDUCE_ONLY
             case _:
                 # A timeout, a bug of ours, anything else after the first byte: nobody knows (I4).
                 kind = error.kind.value if isinstance(error, venue_errors.ExchangeError) else "timeout"
@@ -343,6 +362,7 @@ class Connection(Behaviour):
                     client_order_id=news.client_order_id,
                     run_id=run_id,
                     venue_leg=news.venue_leg,
+                    opened_at=news.opened_at,
                 )
             case FundingPaid():
                 op = ObserveFunding(
@@ -370,71 +390,29 @@ class Connection(Behaviour):
 
     # -- candles --------------------------------------------------------------------------------
 
-    def _watch(self, symbol: str, since: datetime) -> None:
-        self._watched.add(symbol)
-        self._applied[symbol] = since
-        watch = Watch(venue=self._venue_name, symbol=symbol, watcher=self.ctx.name, since=since)
-        tell(self.ctx, "market_data", watch)
+    def stopping(self, mode: StopMode) -> None:
+        self._followed.leave_all()
 
     def _follow(self, symbol: str) -> None:
         """Take candles of a symbol while something of ours in it can be touched by them."""
         assert self._venue is not None
-        following = symbol in self._venue.following()
-        if following and symbol not in self._watched:
-            self._watch(symbol, self.ctx.clock.now())
-        elif not following and symbol in self._watched:
-            self._watched.discard(symbol)
-            tell(
-                self.ctx, "market_data", Unwatch(venue=self._venue_name, symbol=symbol, watcher=self.ctx.name)
-            )
-            self._answer_syncs(symbol, None)
+        if symbol in self._venue.following():
+            self._followed.watch(symbol, self.ctx.clock.now())
+        else:
+            self._followed.leave(symbol)
 
     def _apply(self, closed: CandleClosed) -> None:
         assert self._venue is not None
         symbol = closed.symbol
         self._in_hand = True
         self._venue.apply_candle(symbol, closed.candle, closed.timeframe)
-        for funding in self._funding_due(symbol, closed):
+        for funding in self._followed.funding_due(closed):
             mark = Decimal(repr(closed.candle.close))
             self._venue.apply_funding(symbol, funding.at, rate=funding.rate, mark=mark)
         self._in_hand = False
-        changed = bool(self._news)
         self._book_news()
-        self._applied[symbol] = closed.close_time
-        self._answer_syncs(symbol, closed.close_time)
-        if changed:  # else nothing was touched, and the symbol is followed as before
-            self._follow(symbol)
-
-    def _funding_due(self, symbol: str, closed: CandleClosed) -> Sequence[FundingRate]:
-        """Rates settled at this candle's close; venues stamp them some milliseconds late, so minutes count."""
-        rates = self._funding(symbol)
-        if not rates:
-            return ()
-        opened, minute = closed.close_time - closed.timeframe.delta, timedelta(minutes=1)
-        first = bisect_left(rates, opened + minute, key=attrgetter("at"))
-        last = bisect_left(rates, closed.close_time + minute, key=attrgetter("at"))
-        return rates[first:last]
-
-    def _sync(self, sync: SyncVenue) -> None:
-        symbol = sync.run.strategy.symbol
-        if symbol not in self._watched or self._applied[symbol] >= sync.slot:
-            self._pass_barrier(sync)
-        else:
-            self._syncs.setdefault(symbol, []).append(sync)
-
-    def _answer_syncs(self, symbol: str, reached: datetime | None) -> None:
-        waiting = self._syncs.pop(symbol, ())
-        for sync in waiting:
-            if reached is None or reached >= sync.slot:
-                self._pass_barrier(sync)
-            else:
-                self._syncs.setdefault(symbol, []).append(sync)
-
-    def _pass_barrier(self, sync: SyncVenue) -> None:
-        """Behind everything booked so far, through the ledger's queue of this user."""
-        name = run_name(sync.run.id)
-        barrier = Barrier(user_id=sync.run.user_id, reply_to=name, answer=VenueSynced(slot=sync.slot))
-        tell(self.ctx, "risk_ledger", barrier)
+        self._followed.applied(closed)
+        self._follow(symbol)
 
     # -- orders whose fate is open --------------------------------------------------------------
 

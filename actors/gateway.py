@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
 from actors.connection import Connection
 from actors.directory import tell
-from actors.messages import ReconcileRun, Record, SubmitOrder, SyncVenue, VenueSynced, account_name, run_name
+from actors.messages import (
+    AccountsHere,
+    ReadAgain,
+    ReconcileRun,
+    Record,
+    SubmitOrder,
+    SyncVenue,
+    VenueSynced,
+    account_name,
+    run_name,
+)
 from actors.runtime.behaviour import Context
-from actors.runtime.spec import ChildSpec, Intensity, Supervision
+from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.supervisor import Supervisor
 from core.backoff import Backoff
 from core.ids import AccountId
@@ -49,8 +60,14 @@ class ExchangeGateway(Supervisor):
                 account_id = message.run.account_id
                 if account_id is None or not self._forward(account_id, message):
                     self._answer_without(message)
+            case ReadAgain():
+                if message.account_id in self._accounts:
+                    tell(self.ctx, account_name(message.account_id), message)
+            case AccountsHere():
+                self._leave_others(message.account_ids)
             case Revive():
-                self.restart_child(message.child_id)
+                if any(message.child_id == account_name(each) for each in self._accounts):
+                    self.restart_child(message.child_id)
             case _:
                 raise TypeError(f"gateway cannot handle {type(message).__name__}")
 
@@ -63,6 +80,17 @@ class ExchangeGateway(Supervisor):
             self._accounts.add(account_id)
             self.start_child(self._spec(account_id))
         return tell(self.ctx, account_name(account_id), message)
+
+    def _leave_others(self, here: frozenset[AccountId]) -> None:
+        """Another process follows these now; what two did on one paper account would contradict each other."""
+        for account_id in sorted(self._accounts - here):
+            left = partial(self._left, account_id)
+            self.terminate_child(account_name(account_id), StopMode.DRAIN, then=left)
+
+    def _left(self, account_id: AccountId) -> None:
+        if account_id in self._accounts:
+            self._accounts.discard(account_id)
+            self.delete_child(account_name(account_id))
 
     def _spec(self, account_id: AccountId) -> ChildSpec:
         make = self._make_connection

@@ -196,6 +196,18 @@ class SyncVenue(Message, frozen=True, kw_only=True):
     slot: datetime
 
 
+class AccountsHere(Message, frozen=True, kw_only=True):
+    """To the gateway, when the processes have changed: accounts whose users live here; others are another's now."""
+
+    account_ids: frozenset[AccountId]
+
+
+class ReadAgain(Message, frozen=True, kw_only=True):
+    """To the gateway: another process has traded on this account; what its actor knows is outdated."""
+
+    account_id: AccountId
+
+
 class VenueSynced(Message, frozen=True, kw_only=True):
     """To a StrategyRun, behind all settled fills."""
 

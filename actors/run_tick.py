@@ -11,6 +11,7 @@ import msgspec
 from actors.messages import AdapterFailed, AdapterRecovered, ClaimedTick, Evaluation
 from core.clock import Clock
 from core.errors import Reason
+from core.ids import RunId
 from core.lease import Lease
 from core.market import SymbolRules
 from core.order import Order
@@ -20,6 +21,7 @@ from core.signal import Signal
 from core.sizing import Money
 from core.tick import Facts, Working
 from schema.records import Account, RunState, TickRow, TickStatus
+from schema.store import Store
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -29,6 +31,19 @@ class Loaded(msgspec.Struct, frozen=True):
     state: RunState | None
     account: Account | None
     recent: tuple[Order, ...]
+
+
+RECENT_ORDERS = 10
+"""Latest orders looked at when starting: which reservations to give back, which exit to go on with."""
+
+
+def read_rows(store: Store, run_id: RunId, heard: int) -> Loaded:
+    """All a run's actor starts from, on the database executor."""
+    state = store.run_state(run_id)
+    account_id = state.run.account_id if state is not None else None
+    account = None if account_id is None else store.account(account_id)
+    recent = () if account is None else tuple(store.orders(run_id=run_id, limit=RECENT_ORDERS))
+    return Loaded(heard, state, account, recent)
 
 
 class LoadFailed(msgspec.Struct, frozen=True):
@@ -64,6 +79,11 @@ class Tick(msgspec.Struct, kw_only=True):
     working: Working | None = None
     owed: bool = False
     """An exit taken up again after its tick: it has no tick row of its own."""
+
+
+def order_at_work(tick: Tick | None) -> Order | None:
+    """The latest order of the leg the tick works on, as last heard of."""
+    return None if tick is None or tick.working is None else tick.working.order
 
 
 def facts_of(

@@ -15,6 +15,7 @@ import msgspec
 from actors.directory import tell
 from actors.evaluator import prepare
 from actors.messages import (
+    AccountsHere,
     AdapterFailed,
     AdapterRecovered,
     Gone,
@@ -165,6 +166,8 @@ class RunsSupervisor(Supervisor):
         self._reading = False
         self._on_nodes(rows.nodes)
         nodes = [node.id for node in rows.nodes]
+        if nodes != self._nodes:
+            self._leave_accounts(rows, nodes)
         self._nodes = nodes
         for run, since in rows.left_open:
             if home(run.user_id, nodes) == self._node:
@@ -184,6 +187,14 @@ class RunsSupervisor(Supervisor):
             self._dismiss(run_id)
         if self._read_again:
             self._read()
+
+    def _leave_accounts(self, rows: RowsRead, nodes: list[NodeId]) -> None:
+        """The processes have changed: accounts of users who live elsewhere now are followed there."""
+        runs = [*rows.runs, *(run for run, _ in rows.left_open)]
+        homes = {user: home(user, nodes) for user in {run.user_id: None for run in runs}}
+        mine = {run.account_id for run in runs if homes[run.user_id] == self._node}
+        here = frozenset(account_id for account_id in mine if account_id is not None)
+        tell(self.ctx, "gateway", AccountsHere(account_ids=here))
 
     def _admit(self, run: Run) -> None:
         """Start or refresh the run's actor, and let the Scheduler and MarketData know."""

@@ -6,6 +6,7 @@ It starts from its row, first settles the fate of its open orders (a new lease h
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import msgspec
 
@@ -14,7 +15,6 @@ from actors.messages import (
     ClaimedTick,
     EvaluateSlot,
     Reconciled,
-    ReconcileRun,
     Record,
     Recorded,
     RunChanged,
@@ -36,14 +36,17 @@ from actors.run_tick import (
     adapter_news,
     facts_of,
     lease_of,
+    order_at_work,
+    read_rows,
     tick_row,
     why,
 )
 from actors.runtime.behaviour import Behaviour, Context
+from actors.unsettled import Unsettled
 from core import tick as ticking
 from core.backoff import Backoff
 from core.errors import Reason
-from core.ids import ClientOrderId, RunId
+from core.ids import RunId
 from core.lease import may_start
 from core.market import SymbolRules
 from core.order import NotPlaced, Order, releases
@@ -81,14 +84,12 @@ PROPOSE_TIMEOUT_S = 1.0
 """What an intent transaction may take; it is not begun when trust in the lease ends sooner."""
 
 RELOAD = Backoff(min_s=0.2, max_s=5.0)
-RECONCILE_S = 10.0
-"""How often orders whose fate is open are asked about again."""
-RECENT_ORDERS = 10
-"""Latest orders looked at when starting: which reservations to give back, which exit to go on with."""
 
 
 # Looked up once: an enum's member costs a hold more than the comparison it is for.
 _ACTIVE, _HOLD, _SIGNALS, _OK = RunStatus.ACTIVE, Action.HOLD, TradingMode.SIGNALS, TickStatus.OK
+_OUTDATED = frozenset({Reason.ALREADY_OPEN, Reason.NOTHING_TO_EXIT, Reason.EXIT_TOO_LARGE})
+"""Refusals that say that the row holds another position than was believed here."""
 
 
 class StrategyRun(Behaviour):
@@ -100,6 +101,7 @@ class StrategyRun(Behaviour):
         "_failed_loads",
         "_heard",
         "_journal",
+        "_last_slot",
         "_owed",
         "_position",
         "_ready",
@@ -142,8 +144,9 @@ class StrategyRun(Behaviour):
         self._draining = False
         self._failed_loads = 0
         self._heard = 0
-        # Orders found open when starting: until their fate is known nothing is entered (invariants §3).
-        self._unsettled: dict[ClientOrderId, Order] = {}
+        # The latest slot heard of: a claim that follows another one means that another process has ticked between.
+        self._last_slot: datetime | None = None
+        self._unsettled = Unsettled(ctx)
 
     def started(self) -> None:
         self._load()
@@ -188,15 +191,7 @@ class StrategyRun(Behaviour):
     def _load(self) -> None:
         self._ready = False
         run_id, store, heard = self._run_id, self._store, self._heard
-
-        def read() -> Loaded:
-            state = store.run_state(run_id)
-            account_id = state.run.account_id if state is not None else None
-            account = None if account_id is None else store.account(account_id)
-            recent = () if account is None else tuple(store.orders(run_id=run_id, limit=RECENT_ORDERS))
-            return Loaded(heard, state, account, recent)
-
-        self.ctx.call(read, lambda loaded: loaded, LoadFailed)
+        self.ctx.call(lambda: read_rows(store, run_id, heard), lambda loaded: loaded, LoadFailed)
 
     def _loaded(self, loaded: Loaded) -> None:
         self._failed_loads = 0
@@ -207,6 +202,7 @@ class StrategyRun(Behaviour):
             self._load()
             return
         self._run = loaded.state.run
+        self._last_slot = loaded.state.run.last_slot
         self._position = loaded.state.position
         self._account = loaded.account
         self._account_read_s = self.ctx.clock.monotonic()
@@ -214,20 +210,20 @@ class StrategyRun(Behaviour):
             self._end_leg_of(order)
         if loaded.recent:
             self._owed.news_of(loaded.recent[0], self._position)
-        self._unsettled = {order.client_order_id: order for order in loaded.state.open_orders}
+        self._unsettled.found(loaded.state.open_orders)
         if self._unsettled or not self._position.is_flat:
             self._reconcile()
         self._become_ready()
 
     def _reconcile(self) -> None:
-        """Have the connection settle what is open; it also follows an open position from then on."""
-        if self._run is None or self._draining:
-            return
-        orders = tuple(self._unsettled.values())
-        since = self._position.opened_at
-        self.ctx.ref("gateway").tell(ReconcileRun(run=self._run, orders=orders, since=since))
-        if self._unsettled:
-            self.ctx.after(RECONCILE_S, ReconcileDue())
+        if self._run is not None and not self._draining:
+            self._unsettled.reconcile(self._run, self._position.opened_at)
+
+    def _load_all_again(self) -> None:
+        """Another process has traded for this run: neither it nor its account's actor here has heard of it."""
+        if self._run is not None:
+            self._unsettled.read_account_again(self._run)
+        self._load()
 
     def _become_ready(self) -> None:
         self._ready = True
@@ -251,6 +247,13 @@ class StrategyRun(Behaviour):
         if self._tick is not None:
             self._abandon(self._tick)
         claim = due.tick.claim
+        last_slot = self._last_slot
+        if last_slot is None or last_slot < claim.slot:
+            self._last_slot = claim.slot
+            if last_slot != claim.previous_slot:
+                self._stashed = due
+                self._load_all_again()
+                return
         if claim.run_version > run.version:  # an older one: the row has moved on since, and we know
             self._stashed = due
             self._load()
@@ -374,6 +377,8 @@ class StrategyRun(Behaviour):
                     self._withdraw(result.order)  # it may have committed all the same
                 if self._awaits(result.order):
                     self._advance(ticking.Refused(result.reason))
+                if result.reason in _OUTDATED:
+                    self._load_all_again()
             case OrderMoved():
                 self._order_moved(result.order, changed=result.changed, failure=recorded.failure)
             case FillSettled():
@@ -392,14 +397,19 @@ class StrategyRun(Behaviour):
 
     def _order_moved(self, order: Order, *, changed: bool, failure: str | None) -> None:
         if order.is_terminal:
-            self._unsettled.pop(order.client_order_id, None)
-        if not self._is_at_work(order):
+            self._unsettled.settled(order)
+        known = order_at_work(self._tick)
+        if known is None or known.client_order_id != order.client_order_id:
             self._end_leg_of(order)
             self._owed.news_of(order, self._position)
-        elif changed:
+        elif (
+            changed or order.status is not known.status
+        ):  # its news may have been settled and the answer lost
             self._advance(Moved(order, failure))
 
     def _op_refused(self, op: LedgerOp, refused: OpRefused) -> None:
+        if refused.stale:
+            self._load_all_again()
         if refused.impossible:
             self.ctx.ref("runs").tell(StrategyFaulted(run_id=self._run_id, detail=refused.sentence))
         if isinstance(op, ProposeIntent) and self._awaits(op.order):
@@ -412,12 +422,6 @@ class StrategyRun(Behaviour):
             return False
         working = tick.working
         return (working.leg, working.attempt) == (order.leg, order.attempt)
-
-    def _is_at_work(self, order: Order) -> bool:
-        tick = self._tick
-        if tick is None or tick.working is None or tick.working.order is None:
-            return False
-        return tick.working.order.client_order_id == order.client_order_id
 
     def _end_leg_of(self, order: Order) -> None:
         """No tick is left to try again: what the order reserved for nothing is given back."""

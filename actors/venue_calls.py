@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from actors.messages import Message
 from core.candles import Candle
 from core.errors import Reason
 from core.lookup import Absences
@@ -38,8 +39,8 @@ class RestoreFailed(msgspec.Struct, frozen=True):
     error: Exception
 
 
-class RestoreAgain(msgspec.Struct, frozen=True):
-    """The wait after a failed restore is over."""
+class RestoreAgain(Message, frozen=True, kw_only=True):
+    """Time to read the rows: the wait after a failure is over, or the ledger has settled what was told before."""
 
 
 class Permission(msgspec.Struct, frozen=True):

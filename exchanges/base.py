@@ -34,12 +34,16 @@ class PositionMode(StrEnum):
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A fill at the venue. `client_order_id` names our order; None: the venue's own doing, `venue_leg` says what."""
+    """A fill at the venue. `client_order_id` names our order; None: the venue's own doing, `venue_leg` says what.
+
+    `opened_at`: of the position a paper account ended by itself, so that an outdated one is found out.
+    """
 
     symbol: str
     fill: Fill
     client_order_id: ClientOrderId | None = None
     venue_leg: Leg | None = None
+    opened_at: datetime | None = None
 
     @property
     def trade_id(self) -> str:

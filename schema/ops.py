@@ -20,6 +20,9 @@ from core.position import Fill, OrderSide, Position, RoundTrip
 from core.risk import PauseStarted, RiskLimits, RiskState
 from schema.records import Account
 
+ENDED_BY_RESTART = "restart"
+"""Reason of orders that a paper account ended when it was rebuilt from its rows."""
+
 
 class ProposeIntent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Commit an order before the venue hears of it.
@@ -58,6 +61,7 @@ class ObserveFill(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     `client_order_id` names our order; None: the venue's own doing on `run_id`'s position (`venue_leg` says
     what), adopted as an order row of its own. Repeats by (account, symbol, trade id) change nothing. The first
     fill of an entry sets the position's stop and target (`core.protection.protection_of`); flat clears them.
+        `opened_at`: when the position that the venue ended was opened, where the venue is a paper account.
     """
 
     account_id: AccountId
@@ -66,6 +70,7 @@ class ObserveFill(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     client_order_id: ClientOrderId | None = None
     run_id: RunId | None = None
     venue_leg: Leg | None = None
+    opened_at: datetime | None = None
 
 
 class ObserveFunding(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -143,10 +148,14 @@ class RiskSettled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class OpRefused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The operation cannot be: unknown order, impossible venue data. Its savepoint was rolled back."""
+    """The operation cannot be: unknown order, impossible venue data. Its savepoint was rolled back.
+
+    `stale`: a paper account said what its row contradicts, because another process has traded on it since.
+    """
 
     sentence: str
     impossible: bool = False
+    stale: bool = False
 
 
 LedgerResult = IntentCommitted | IntentRefused | OrderMoved | FillSettled | RiskSettled | OpRefused

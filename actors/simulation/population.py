@@ -39,11 +39,11 @@ class Population(msgspec.Struct, frozen=True, kw_only=True):
 
 def drawn_limits(rng: random.Random) -> RiskLimits:
     return RiskLimits(
-        daily_max_loss_usdt=Decimal(rng.choice((15, 40, 100, 400))),
-        max_trades_per_day=rng.choice((3, 8, 20, 60)),
-        max_consecutive_losses=rng.choice((2, 3, 4)),
-        cooldown_after_trade_s=Decimal(rng.choice((0, 30, 400))),
-        pause_duration_min=Decimal(rng.choice((7, 45, 180))),
+        daily_max_loss_usdt=Decimal(rng.choice((20, 60, 200, 600))),
+        max_trades_per_day=rng.choice((4, 15, 60, 200)),
+        max_consecutive_losses=rng.choice((2, 3, 5)),
+        cooldown_after_trade_s=Decimal(rng.choice((0, 0, 30, 400))),
+        pause_duration_min=Decimal(rng.choice((5, 20, 120))),
     )
 
 

@@ -133,7 +133,9 @@ class PaperAccount:
         position = held.holding.position
         fill = closing_fill(position, touch, at, terms=self.terms, rules=self._rules[symbol])
         self.balance += apply_fill(position, fill).realised
-        return Execution(symbol=symbol, fill=fill, venue_leg=Leg(touch.leg))
+        return Execution(
+            symbol=symbol, fill=fill, venue_leg=Leg(touch.leg), opened_at=position.opened_at
+        )
 
     def fund(self, symbol: str, at: datetime, *, rate: Decimal, mark: Decimal) -> FundingPaid | None:
         """Settles funding on a position held before `at`, once per symbol and time."""

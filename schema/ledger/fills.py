@@ -29,7 +29,14 @@ from core.run import margin_of
 from schema.ledger.news import alert, reserved_day
 from schema.ledger.payloads import fill_payload, plain, trade_payload
 from schema.ledger.user_risk import UserRisk
-from schema.ops import FillSettled, ObserveFill, ObserveFunding, OpRefused
+from schema.ops import (
+    ENDED_BY_RESTART,
+    FillSettled,
+    ObserveFill,
+    ObserveFunding,
+    OpRefused,
+    closing_side,
+)
 from schema.records import Account, OpenPosition
 from schema.tx import FillRow, Tx
 
@@ -51,6 +58,9 @@ def observe_fill(tx: Tx, op: ObserveFill) -> FillSettled | OpRefused:
     held = tx.position(order.run_id) or _no_position(order, user.now)
     if tx.fill_known(op.account_id, op.symbol, op.fill.trade_id):
         return _settled(held, account, order=order, duplicate=True)
+    outdated = _outdated(op, order, held.position)
+    if outdated is not None:
+        return OpRefused(sentence=outdated, stale=True)
     try:
         _check(op, order, user.now)
         change = transition(order, Executed(op.fill.quantity, op.fill.price))
@@ -190,6 +200,21 @@ def _check(op: ObserveFill, order: Order, now: datetime) -> None:
         raise ImpossibleVenueData(
             f"fill {fill.trade_id}: executed in the future, {fill.executed_at.isoformat()}"
         )
+
+
+def _outdated(op: ObserveFill, order: Order, position: Position) -> str | None:
+    """Why a paper account's fill cannot stand: the rows are its truth, and another process has moved them on.
+
+    A restart ended what nobody had answered (decision 28); a stop or target ends the very position it was set for.
+    """
+    if order.is_terminal and order.reason == ENDED_BY_RESTART:
+        return f"fill {op.fill.trade_id}: order {order.client_order_id} was ended by a restart"
+    if op.opened_at is None:
+        return None
+    same = position.opened_at == op.opened_at and position.size == op.fill.quantity
+    if same and not position.is_flat and op.fill.side is closing_side(position):
+        return None
+    return f"fill {op.fill.trade_id}: the position it would end is not there any more"
 
 
 def _refuse(tx: Tx, order: Order, sentence: str) -> OpRefused:
