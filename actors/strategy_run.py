@@ -213,7 +213,10 @@ class StrategyRun(Behaviour):
         self._unsettled.found(loaded.state.open_orders)
         if self._unsettled or not self._position.is_flat:
             self._reconcile()
-        self._become_ready()
+        self._ready = True
+        stashed, self._stashed = self._stashed, None
+        if stashed is not None:
+            self._due(stashed)
 
     def _reconcile(self) -> None:
         if self._run is not None and not self._draining:
@@ -224,12 +227,6 @@ class StrategyRun(Behaviour):
         if self._run is not None:
             self._unsettled.read_account_again(self._run)
         self._load()
-
-    def _become_ready(self) -> None:
-        self._ready = True
-        stashed, self._stashed = self._stashed, None
-        if stashed is not None:
-            self._due(stashed)
 
     def _changed(self, run: Run) -> None:
         if self._run is not None and run.version >= self._run.version:

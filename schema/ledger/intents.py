@@ -99,7 +99,7 @@ def _closed_door(
 def _entry_refusal(
     tx: Tx, order: Order, account: Account, user: UserRisk, earlier: Sequence[Order]
 ) -> Reason | None:
-    """The risk gate with its event and pause, then what is open, the account's leverage, unknown outcomes."""
+    """The risk gate with its event and pause, then leverage, orders of unknown outcome, what is open."""
     asked = risk.gate_later_attempt if earlier else risk.gate
     reason = asked(user.state, user.limits, user.now)
     if reason is not None:
@@ -113,13 +113,13 @@ def _entry_refusal(
             payload=blocked_payload(order, reason),
         )
         return reason
-    held = tx.position(order.run_id)
-    if held is not None and not held.position.is_flat:
-        return Reason.ALREADY_OPEN  # whoever proposed it has not heard of a fill
     if order.leverage > account.max_leverage:
         return Reason.LEVERAGE_TOO_HIGH
     if tx.unknown_orders(order.account_id, order.symbol):
         return Reason.UNKNOWN_ORDER
+    held = tx.position(order.run_id)
+    if held is not None and not held.position.is_flat:
+        return Reason.ALREADY_OPEN  # whoever proposed it has not heard of a fill
     if account.kind is AccountKind.PORTFOLIO:
         entries = (*tx.pending_entries(order.account_id), order)
         if sum(margin_and_fee(entry, account.taker_fee_pct) for entry in entries) > account.free_margin:

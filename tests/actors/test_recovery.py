@@ -10,8 +10,11 @@ from msgspec.structs import replace
 
 from actors.messages import TickRequested
 from actors.runtime.spec import StopMode
+from core.ids import OrderKey, RunId, client_order_id
 from core.order import Leg, OrderStatus
+from core.position import Fill, OrderSide
 from core.run import Direction, RunCommand, RunSettings
+from schema.ops import ObserveFill, ProposeIntent
 from schema.store import StoreUnavailable
 from tests.actors.test_orders import assert_durable_before_sent
 from tests.actors.world import World
@@ -81,6 +84,71 @@ def test_observations_are_kept_while_the_store_is_down_and_settle_once(lost: boo
     assert world.legs(run) == [(Leg.ENTRY, 1, "filled")]
     assert len(world.events(run, "order_fill")) == 1
     assert world.position(run).quantity == world.orders(run)[0].quantity
+
+
+def test_a_refusal_whose_answer_was_lost_still_reaches_its_tick() -> None:
+    """Told again it changes nothing in the row; the tick that waits has not heard of it all the same."""
+    world = World("u---")
+    run = world.run()
+    world.venue_script.append("refused")
+    world.store.before["may_send"] = lambda: world.store.lost_answers.append("settle")
+    world.to_slot(0, plus_s=20)
+    assert world.legs(run) == [(Leg.ENTRY, 1, "not_placed"), (Leg.ENTRY, 2, "filled")]
+    assert world.tick(run, 0) == ("ok", None)
+
+
+def test_a_stop_set_for_a_position_that_another_process_closed_ends_nothing() -> None:
+    """I7: the account of this process is outdated; it is read anew and the run goes on from its row."""
+    world = World("u---d--u--", wicks={2: (900.0, 1010.0)})
+    run = world.run(settings=replace(LONG_ONLY, stop_loss_pct=Decimal(1)))
+    world.to_slot(0, plus_s=30)
+    close_elsewhere(world, run)
+    world.to_slot(4)
+    assert [order.leg for order in world.orders(run)] == [Leg.ENTRY, Leg.EXIT]
+    assert world.position(run).is_flat
+    world.to_slot(7)
+    assert world.position(run).quantity > 0
+
+
+def close_elsewhere(world: World, run: RunId) -> None:
+    """What another process does when it ticks the run: an exit, filled."""
+    fence = world.memory.acquire(run, owner="another", ttl_s=5.0)
+    assert fence is not None
+    entry, position, slot = world.orders(run)[0], world.position(run), world.slot(0)
+    key = OrderKey(run_id=run, slot=slot, leg="exit", attempt=1)
+    order = replace(
+        entry,
+        client_order_id=client_order_id(key),
+        leg=Leg.EXIT,
+        side=OrderSide.SELL,
+        quantity=position.size,
+        reduce_only=True,
+        fence=fence,
+        status=OrderStatus.INTENT,
+        filled_quantity=Decimal(0),
+        filled_value=Decimal(0),
+        reserved=False,
+    )
+    fill = Fill(
+        trade_id="elsewhere",
+        side=OrderSide.SELL,
+        quantity=position.size,
+        price=Decimal(1010),
+        commission=Decimal(0),
+        executed_at=world.clock.now(),
+    )
+    world.memory.settle(
+        [
+            ProposeIntent(order=order, deadline=world.slot(9)),
+            ObserveFill(
+                account_id=entry.account_id,
+                symbol=entry.symbol,
+                fill=fill,
+                client_order_id=order.client_order_id,
+            ),
+        ]
+    )
+    world.memory.release([(run, fence)])
 
 
 def test_observations_survive_a_restart_of_the_ledger() -> None:

@@ -236,8 +236,22 @@ def test_i4_an_unknown_order_blocks_entries_on_its_account_and_symbol(world: Wor
     fence = world.claim(run).fence
     assert world.refused(run, fence).reason is Reason.UNKNOWN_ORDER
     assert world.committed(elsewhere, world.claim(elsewhere).fence).status is OrderStatus.INTENT
-    assert world.committed(run, fence, leg=Leg.EXIT).status is OrderStatus.INTENT
+    closing = world.committed(run, fence, leg=Leg.EXIT)
     observe(world, order, NotPlaced("absent"))
+    world.filled(closing, "100")
+    assert world.committed(run, fence).status is OrderStatus.INTENT
+
+
+def test_an_entry_is_refused_while_the_run_holds_a_position(world: World) -> None:
+    """I7: whoever proposes it has not heard of a fill, as a process that was away; the exit comes first."""
+    run = world.run()
+    world.store.set_limits(run.user_id, RiskLimits(cooldown_after_trade_s=Decimal(0)))
+    fence = world.held(run)
+    world.report(run, fence)
+    world.next_slot()
+    fence = world.claim(run).fence
+    assert world.refused(run, fence).reason is Reason.ALREADY_OPEN
+    world.filled(world.committed(run, fence, leg=Leg.EXIT), "100")
     assert world.committed(run, fence).status is OrderStatus.INTENT
 
 
