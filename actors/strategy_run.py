@@ -399,9 +399,7 @@ class StrategyRun(Behaviour):
         if known is None or known.client_order_id != order.client_order_id:
             self._end_leg_of(order)
             self._owed.news_of(order, self._position)
-        elif (
-            changed or order.status is not known.status
-        ):  # its news may have been settled and the answer lost
+        elif changed or order.status is not known.status:  # settled before, and the answer was lost
             self._advance(Moved(order, failure))
 
     def _op_refused(self, op: LedgerOp, refused: OpRefused) -> None:
