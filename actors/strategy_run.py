@@ -6,7 +6,6 @@ It starts from its row, first settles the fate of its open orders (a new lease h
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 
 import msgspec
 
@@ -99,10 +98,10 @@ class StrategyRun(Behaviour):
         "_clock",
         "_draining",
         "_failed_loads",
+        "_fence",
         "_heard",
         "_journal",
-        "_last_slot",
-        "_owed",
+                "_owed",
         "_position",
         "_ready",
         "_rules",
@@ -144,8 +143,8 @@ class StrategyRun(Behaviour):
         self._draining = False
         self._failed_loads = 0
         self._heard = 0
-        # The latest slot heard of: a claim that follows another one means that another process has ticked between.
-        self._last_slot: datetime | None = None
+        # The highest fence heard of: a claim that follows a higher one means that another process has decided since.
+        self._fence = 0
         self._unsettled = Unsettled(ctx)
 
     def started(self) -> None:
@@ -202,7 +201,7 @@ class StrategyRun(Behaviour):
             self._load()
             return
         self._run = loaded.state.run
-        self._last_slot = loaded.state.run.last_slot
+        self._fence = max(self._fence, loaded.state.fence)
         self._position = loaded.state.position
         self._account = loaded.account
         self._account_read_s = self.ctx.clock.monotonic()
@@ -244,13 +243,11 @@ class StrategyRun(Behaviour):
         if self._tick is not None:
             self._abandon(self._tick)
         claim = due.tick.claim
-        last_slot = self._last_slot
-        if last_slot is None or last_slot < claim.slot:
-            self._last_slot = claim.slot
-            if last_slot != claim.previous_slot:
-                self._stashed = due
-                self._load_all_again()
-                return
+        known, self._fence = self._fence, max(self._fence, claim.fence)
+        if claim.previous_fence > known:
+            self._stashed = due
+            self._load_all_again()
+            return
         if claim.run_version > run.version:  # an older one: the row has moved on since, and we know
             self._stashed = due
             self._load()
@@ -487,6 +484,7 @@ class StrategyRun(Behaviour):
 
     def _resume_exit(self, lease: ExitLease) -> None:
         assert self._run is not None
+        self._fence = max(self._fence, lease.fence or 0)
         if self._position.is_flat:
             self._owed.forget()
         tick = self._owed.leased(lease, self._run, busy=self._tick is not None or not self._ready)

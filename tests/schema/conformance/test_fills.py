@@ -26,7 +26,6 @@ from core.position import Fill, OrderSide
 from core.risk import RiskLimits, risk_day
 from core.run import Run
 from schema.ops import (
-    ENDED_BY_RESTART,
     EndLeg,
     FillSettled,
     ObserveFill,
@@ -472,44 +471,6 @@ def test_a_flip_books_the_trade_and_opens_the_other_side_with_its_protection(wor
     assert settled.account.used_margin == 110
     [trade] = world.store.trades()
     assert trade.pnl == Decimal("9.9")
-
-
-def test_a_paper_stop_of_a_position_that_is_gone_books_nothing(world: World) -> None:
-    """I7: a process that was away still holds the position another one has closed, or closed and opened again."""
-    run = world.run()
-    world.store.set_limits(run.user_id, NO_COOLDOWN)
-    fence = world.held(run)
-    opened_at = world.store.open_positions()[0].position.opened_at
-    closing = world.committed(run, fence, leg=Leg.EXIT)
-    stop = replace(
-        world.fill(closing, "90", trade_id="stop"),
-        client_order_id=None,
-        run_id=run.id,
-        venue_leg=Leg.STOP_LOSS,
-        opened_at=opened_at,
-    )
-    world.filled(closing, "110")
-    world.report(run, fence)
-    refused = world.settle(stop)
-    assert isinstance(refused, OpRefused)
-    assert refused.stale
-    world.held(run)
-    events = len(world.store.events(limit=1_000))
-    assert world.settle(stop) == refused
-    assert [held.position.quantity for held in world.store.open_positions()] == [1]
-    assert len(world.store.events(limit=1_000)) == events
-
-
-def test_a_paper_fill_of_an_order_that_a_restart_ended_books_nothing(world: World) -> None:
-    """Decision 28: what a rebuilt account ended was not placed, whatever an earlier copy of it says."""
-    run = world.run()
-    world.next_slot()
-    order = world.committed(run, world.claim(run).fence)
-    world.settle(ObserveOrder(client_order_id=order.client_order_id, event=NotPlaced(ENDED_BY_RESTART)))
-    refused = world.settle(world.fill(order, "100"))
-    assert isinstance(refused, OpRefused)
-    assert refused.stale
-    assert world.store.open_positions() == []
 
 
 def test_orders_and_trades_come_newest_first(world: World) -> None:
