@@ -50,6 +50,17 @@ def test_a_slot_that_was_cut_off_tells_who_had_claimed_it(world: World) -> None:
     assert world.store.ticks() == [tick]
 
 
+def test_so_does_one_that_the_next_claim_closes(world: World) -> None:
+    run = world.run()
+    first = Ask(slot=world.slot, source=TickSource.CRON, at=world.slot + timedelta(seconds=2))
+    world.store.claim([run.id], slot=first.slot, owner="node-1", ttl_s=0, ask=first)
+    world.next_slot()
+    then = Ask(slot=world.slot, source=TickSource.TIMER, at=world.slot)
+    assert world.store.claim([run.id], slot=then.slot, owner="node-1", ttl_s=TTL_S, ask=then)
+    [tick] = world.store.ticks()
+    assert (tick.slot, tick.source, tick.asked_at) == (first.slot, TickSource.CRON, first.at)
+
+
 def test_asks_that_lost_are_told_with_source_node_and_time(world: World) -> None:
     run, other = world.run("ann"), world.run("bob")
     for each in (run, other):
