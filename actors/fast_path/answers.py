@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, overload
 
@@ -55,18 +56,20 @@ class Answers:
 
     def __init__(self, codes: ActionCodes) -> None:
         self.codes = codes
-        told = np.flatnonzero(codes != ACTION_CODES_HOLD)
-        values = codes[told]
+        told = self._numbers = np.flatnonzero(codes != ACTION_CODES_HOLD)
+        values = self._values = codes[told]
         self._slots: dict[int, Numbers] = {
             code: told[values == code] for code in (*_TOLD, NOT_EVALUATED, TOO_FEW)
         }
-        self._merged: dict[frozenset[int], Numbers] = {}
+        self._views: dict[frozenset[int], memoryview[int]] = {}
 
     def next_of(self, wanted: frozenset[int], start: int) -> int:
         """The first slot from `start` on with one of these codes; the number of slots where there is none."""
-        slots = self._of(wanted)
-        found = int(slots.searchsorted(start))
-        return int(slots[found]) if found < len(slots) else len(self.codes)
+        slots = self._views.get(wanted)
+        if slots is None:
+            slots = self._views[wanted] = self._of(wanted).data
+        found = bisect_left(slots, start)
+        return slots[found] if found < len(slots) else len(self.codes)
 
     def counts(self, starts: Sequence[int], stops: Sequence[int]) -> Mapping[int, int]:
         """How many slots of these stretches have each code."""
@@ -90,12 +93,12 @@ class Answers:
         return SignalList(numbers, self.codes[numbers], slots)
 
     def _of(self, wanted: frozenset[int]) -> Numbers:
-        merged = self._merged.get(wanted)
-        if merged is None:
-            parts = [self._slots[code] for code in wanted if len(self._slots[code])]
-            merged = parts[0] if len(parts) == 1 else np.sort(np.concatenate([_NONE, *parts]))
-            self._merged[wanted] = merged
-        return merged
+        if len(wanted) == 1:
+            return self._slots[next(iter(wanted))]
+        chosen = np.zeros(len(self._values), dtype=np.bool_)
+        for code in wanted:
+            chosen |= self._values == code
+        return self._numbers[chosen]
 
 
 class SignalList(Sequence[BacktestSignal]):
@@ -139,4 +142,3 @@ def _pairwise_equal(left: Iterable[object], right: Iterable[object]) -> Iterator
 ACTION_CODES_HOLD: Final = 0
 _TOLD: Final = tuple(code for code in ACTION_CODES.values() if code != ACTION_CODES_HOLD)
 _NAMES: Final = {code: action.value for code in _TOLD if (action := action_of(code)) is not None}
-_NONE: Final[Numbers] = np.empty(0, dtype=np.int64)

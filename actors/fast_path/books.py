@@ -18,7 +18,7 @@ from core.candles import Candle
 from core.errors import Reason
 from core.market import SymbolRules
 from core.order import Leg
-from core.position import FLAT, Applied, Fill, OrderSide, apply_fill, apply_funding, is_plausible
+from core.position import FLAT, Applied, Fill, OrderSide, RoundTrip, apply_fill, apply_funding, is_plausible
 from core.protection import protection_at
 from core.risk import RiskChange, RiskLimits, RiskState, risk_day
 from core.run import Run
@@ -52,8 +52,9 @@ class Books:
         self.held = _nothing(run, account)
         self.triggers: Triggers | None = None
         self.quiet: tuple[float, float] = (0.0, 0.0)
-        self.trades: list[Trade] = []
-        self.equity: list[EquityPoint] = []
+        # Rows are made of these at the end, one kind at a time: in between they cost three times as much.
+        self._ended: list[tuple[RoundTrip, Leg]] = []
+        self._balances: list[tuple[datetime, Decimal]] = []
         self._account = account
         self._funded: datetime | None = None
 
@@ -129,6 +130,39 @@ class Books:
         for rate in rates:
             self._fund(rate, exact(candle.close), now)
 
+    def trades(self) -> tuple[Trade, ...]:
+        """Round trips as rows, in the order they ended."""
+        return tuple(
+            self._trade(number, trip, leg) for number, (trip, leg) in enumerate(self._ended, start=1)
+        )
+
+    def equity(self) -> tuple[EquityPoint, ...]:
+        """The balance after everything that changed it, in the order it was booked."""
+        account_id = self._account.id
+        return tuple(
+            EquityPoint(account_id=account_id, at=at, balance=balance) for at, balance in self._balances
+        )
+
+    def _trade(self, number: int, trip: RoundTrip, leg: Leg) -> Trade:
+        run = self.run
+        return Trade(
+            id=uuid5(run.id, f"trade/{number}"),
+            run_id=run.id,
+            user_id=run.user_id,
+            account_id=self._account.id,
+            symbol=run.strategy.symbol,
+            side=trip.side.value,
+            quantity=trip.quantity,
+            entry_time=trip.entry_time,
+            entry_price=trip.entry_price,
+            exit_time=trip.exit_time,
+            exit_price=trip.exit_price,
+            fees=trip.fees,
+            funding=trip.funding,
+            pnl=trip.pnl,
+            exit_reason=exit_reason(leg),
+        )
+
     def _fund(self, funding: FundingRate, mark: Decimal, now: datetime) -> None:
         at = funding.at.replace(second=0, microsecond=0)
         position = self.held.position
@@ -150,13 +184,14 @@ class Books:
         )
         self.triggers = None
         self._settle(applied, executed_at=fill.executed_at, now=now)
-        self._close(applied, leg)
+        assert applied.round_trip is not None
+        self._ended.append((applied.round_trip, leg))
 
     def _settle(self, applied: Applied, *, executed_at: datetime, now: datetime) -> None:
         """Money and risk of a fill or funding, as the ledger charges them."""
         if applied.realised:
             self.balance += applied.realised
-            self.equity.append(EquityPoint(account_id=self._account.id, at=executed_at, balance=self.balance))
+            self._balances.append((executed_at, self.balance))
             self._take(
                 risk.fill(
                     self._now(now), self.limits, delta=applied.realised, executed_at=executed_at, now=now
@@ -164,29 +199,6 @@ class Books:
             )
         if applied.round_trip is not None:
             self._take(risk.round_trip(self._now(now), self.limits, pnl=applied.round_trip.pnl, now=now))
-
-    def _close(self, applied: Applied, leg: Leg) -> None:
-        trip, run = applied.round_trip, self.run
-        assert trip is not None
-        self.trades.append(
-            Trade(
-                id=uuid5(run.id, f"trade/{len(self.trades) + 1}"),
-                run_id=run.id,
-                user_id=run.user_id,
-                account_id=self._account.id,
-                symbol=run.strategy.symbol,
-                side=trip.side.value,
-                quantity=trip.quantity,
-                entry_time=trip.entry_time,
-                entry_price=trip.entry_price,
-                exit_time=trip.exit_time,
-                exit_price=trip.exit_price,
-                fees=trip.fees,
-                funding=trip.funding,
-                pnl=trip.pnl,
-                exit_reason=exit_reason(leg),
-            )
-        )
 
     def _now(self, now: datetime) -> RiskState:
         """The state as every transaction finds it: a pause that has run out is over."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from datetime import datetime
 from math import inf
 
 import numpy as np
 
 from core.candles import Candle, CandleColumns
-from core.timeframe import Timeframe, from_ms, to_us
+from core.timeframe import Timeframe, to_us
 from exchanges.feeds.base import FundingRate
 from exchanges.paper.book import Opening
 
@@ -26,6 +27,10 @@ class Track:
         self.timeframe = timeframe
         self._candles = candles
         self._opens = candles.open_time
+        # Looked at one at a time: a memory view answers with a plain number, an array with one of its own.
+        self._prices, self._volumes = candles.open.data, candles.volume.data
+        self._lows, self._highs = candles.low, candles.high
+        self._count = len(candles)
         self._first_ms = int(self._opens[0])
         self._whole = int(self._opens[-1]) - self._first_ms == (len(candles) - 1) * timeframe.ms
         self._due = self._by_candle(funding)
@@ -34,29 +39,30 @@ class Track:
     def number(self, open_ms: int) -> int:
         """The first candle that opens at or after a moment."""
         if self._whole:
-            return min(max(0, -((self._first_ms - open_ms) // self.timeframe.ms)), len(self._opens))
+            number = -((self._first_ms - open_ms) // self.timeframe.ms)
+            return 0 if number < 0 else min(self._count, number)
         return int(self._opens.searchsorted(open_ms))
 
-    def opening(self, at_ms: int) -> Opening | None:
-        """The first trade at exactly that moment; paper fills meet no other in time."""
+    def opening(self, at: datetime, at_ms: int) -> Opening | None:
+        """The first trade at exactly that moment, told twice; paper fills meet no other in time."""
         number = self.number(at_ms)
-        if number == len(self._opens) or self._opens[number] != at_ms:
+        if number == self._count or self.close_ms(number) - self.timeframe.ms != at_ms:
             return None
-        _, price, _, _, _, volume, _ = self._candles.data[:, number].tolist()
-        return Opening(at=from_ms(at_ms), price=price, volume=volume)
+        return Opening(at=at, price=self._prices[number], volume=self._volumes[number])
 
     def candle(self, number: int) -> Candle:
         return self._candles.candle(number)
 
     def close_ms(self, number: int) -> int:
+        if self._whole:
+            return self._first_ms + (number + 1) * self.timeframe.ms
         return int(self._opens[number]) + self.timeframe.ms
 
     def leaves(self, above: float, below: float, start: int, stop: int) -> int:
         """The first candle from `start` on, before `stop`, that does not stay between these prices; else `stop`."""
-        low, high = self._candles.low, self._candles.high
-        look = _FIRST_LOOK
         if above == -inf and below == inf:
             return stop
+        low, high, look = self._lows, self._highs, _FIRST_LOOK
         while start < stop:
             end = min(start + look, stop)
             out = low[start:end] <= above
@@ -69,6 +75,8 @@ class Track:
 
     def next_funding(self, start: int, stop: int) -> int:
         """The first candle from `start` on, before `stop`, at whose close funding is settled; else `stop`."""
+        if not self._due_at:
+            return stop
         place = bisect_left(self._due_at, start)
         return min(self._due_at[place], stop) if place < len(self._due_at) else stop
 

@@ -57,6 +57,10 @@ class Walk:
         self._answers = answers
         self._slots = slots
         self._candles = candles
+        self._closes = candles.close.data
+        # Without a hole, candles and slots are numbered alike.
+        reach = int(candles.open_time[-1] - candles.open_time[0]) // slots.timeframe.ms + 1
+        self._offset = len(candles) - slots.count if reach == len(candles) else None
         self._track = track
         # A candle that closes after the last slot is nobody's any more.
         self._end = track.number(slots.ms(slots.count - 1) - track.timeframe.ms + 1)
@@ -64,6 +68,11 @@ class Walk:
         self._trading = {
             side: frozenset(code for code in _SIGNALS if self._plan(side, code, None).legs)
             for side in _SAMPLES
+        }
+        self._flipping = {
+            side
+            for side, codes in self._trading.items()
+            if any(len(self._plan(side, code, None).legs) > 1 for code in codes)
         }
         self._idle: dict[Side | None, tuple[list[int], list[int]]] = {side: ([], []) for side in _SAMPLES}
 
@@ -109,7 +118,9 @@ class Walk:
             if signal < self._slots.count:
                 self._seen = self._track.number(self._slots.ms(signal))
                 now = self._slots.at(signal)
-                self._tick(signal, now, self.books.gate(now))
+                # What an exit alone meets, gates do not ask about.
+                flips = side in self._flipping
+                self._tick(signal, now, self.books.gate(now) if flips else None)
             return signal + 1
         close_ms = self._track.close_ms(met)
         slot = self._slots.from_ms_on(close_ms)
@@ -162,7 +173,7 @@ class Walk:
         planned = self._plan(self.books.held.position.side, code, blocked)
         if not planned.legs:
             return _row(planned.end, planned.reason)
-        opening = self._track.opening(self._slots.ms(number))
+        opening = self._track.opening(now, self._slots.ms(number))
         taken, last = _NOTHING, number == self._slots.count - 1
         if planned.legs[0] is Leg.EXIT:
             if opening is None and last:
@@ -227,12 +238,10 @@ class Walk:
 
     def _close(self, number: int) -> float:
         """The close of the candle that ends at a slot."""
+        if self._offset is not None:
+            return self._closes[number + self._offset]
         opened = self._slots.ms(number) - self._slots.timeframe.ms
-        first = int(self._candles.open_time[0])
-        place = (opened - first) // self._slots.timeframe.ms
-        if place >= len(self._candles) or self._candles.open_time[place] != opened:
-            place = int(self._candles.open_time.searchsorted(opened))
-        return float(self._candles.close[place])
+        return self._closes[int(self._candles.open_time.searchsorted(opened))]
 
 
 def _row(end: TickEnd, reason: str | None) -> Outcome:
