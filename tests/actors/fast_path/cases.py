@@ -17,7 +17,7 @@ from core.market import Market, Series
 from core.risk import RiskLimits
 from core.run import Direction, RunSettings
 from core.timeframe import Timeframe
-from exchanges.feeds.base import ColumnSource, FundingRate
+from exchanges.feeds.base import CandleSource, ColumnSource, FundingRate
 
 SYMBOL = "BTCUSDT"
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -45,7 +45,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """A replay to be made on both paths."""
 
     request: BacktestRequest
-    source: ColumnSource
+    source: CandleSource
 
 
 def candles(
