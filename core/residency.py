@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 from core.ids import NodeId, UserId
 
@@ -13,5 +14,6 @@ def home(user_id: UserId, nodes: Sequence[NodeId]) -> NodeId | None:
     return max(nodes, key=lambda node: _weight(node, user_id), default=None)
 
 
+@lru_cache(maxsize=1 << 16)
 def _weight(node: NodeId, user_id: UserId) -> bytes:
     return hashlib.sha256(f"{node}\0{user_id}".encode()).digest()

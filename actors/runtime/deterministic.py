@@ -94,8 +94,15 @@ class DeterministicDispatcher:
         return self._timers[0][0] if self._timers else _NEVER_US
 
     def turn(self) -> None:
-        """Give one turn; the clock stands."""
-        self._give_turns(1)
+        """Give one turn to whoever waits, drawn where several do; the clock stands."""
+        ready, rng = self._ready, self._rng
+        if rng is not None:
+            ready.rotate(-int(rng.random() * len(ready)))
+        self._running = True
+        try:
+            ready.popleft().run_batch(self._throughput, None, 0.0)
+        finally:
+            self._running = False
 
     def fire_due(self) -> None:
         """Fire the timers that are due by now."""

@@ -81,7 +81,7 @@ PLACE: Final[Mapping[PlaceFault, float]] = {
 }
 READ: Final[Mapping[ReadFault, float]] = {ReadFault.UNREACHABLE: 0.1, ReadFault.SLOW: 0.05}
 FEED: Final[Mapping[FeedFault, float]] = {
-    FeedFault.LATE: 0.03,
+    FeedFault.LATE: 0.06,
     FeedFault.HOLE: 0.01,
     FeedFault.REPEATED: 0.05,
     FeedFault.ERROR: 0.02,

@@ -16,8 +16,6 @@ from exchanges.errors import ErrorKind, Unreachable
 from exchanges.feeds.base import FundingRate
 from exchanges.paper.book import Opening
 
-PUBLISHED_MS = 40
-"""How long after its close a candle can be had."""
 REPEATS = 3
 FUNDING_RATE = Decimal("0.0001")
 
@@ -62,8 +60,8 @@ class SimulatedFeed:
         now_ms = to_ms(self._clock.now())
         start_ms = to_ms(start)
         if fault is FeedFault.LATE:
-            self._late[series] = now_ms + round(self._faults.between(300, 20_000))
-        reach_ms = now_ms - PUBLISHED_MS
+            self._late[series] = now_ms + round(self._faults.between(40, 20_000))
+        reach_ms = now_ms
         if now_ms < self._late.get(series, 0):
             reach_ms -= series.timeframe.ms
         if fault is FeedFault.REPEATED:

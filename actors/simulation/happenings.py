@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from actors.simulation.world import World
 
 STEPS_MOST = 80
-"""A happening waits for up to so many steps of its moment: one slot of all runs takes a few hundred."""
+STEPS_OF_SLOT = 150
+"""A happening waits for up to so many steps; one at a slot comes anywhere in what all runs do there."""
 
 
 class Happenings:
@@ -34,11 +35,12 @@ class Happenings:
         """The next one: three in four within seconds of a slot."""
         world, faults = self._world, self._faults
         wait_s = -BETWEEN_HAPPENINGS_S * log(1.0 - faults.rng.random())
-        at = world.clock.now() + timedelta(seconds=wait_s)
+        at, most = world.clock.now() + timedelta(seconds=wait_s), STEPS_MOST
         if faults.rng.random() < 0.75:
-            near = FINEST.next_close(at)
-            at = near + timedelta(seconds=faults.between(-3.0, 15.0) if faults.rng.random() < 0.6 else 0.04)
-        steps = int(faults.rng.random() * STEPS_MOST)
+            at, most = FINEST.next_close(at), STEPS_OF_SLOT
+            if faults.rng.random() < 0.6:
+                at, most = at + timedelta(seconds=faults.between(-3.0, 15.0)), STEPS_MOST
+        steps = int(faults.rng.random() * most)
 
         def now() -> None:
             if faults.on:

@@ -87,7 +87,9 @@ class Process:
     def __init__(self, name: str, around: Surroundings) -> None:
         self.name = name
         self.life = 0
-        self.standing = Standing.DOWN
+        self.runs = False
+        """Whether its actors get turns."""
+        self._standing = Standing.DOWN
         self.failed = False
         self.lane = DeterministicDispatcher(around.clock, around.rng)
         self._around = around
@@ -99,9 +101,13 @@ class Process:
         return f"{self.name}#{self.life}"
 
     @property
-    def runs(self) -> bool:
-        """Whether its actors get turns."""
-        return self.standing in (Standing.UP, Standing.STOPPING)
+    def standing(self) -> Standing:
+        return self._standing
+
+    @standing.setter
+    def standing(self, standing: Standing) -> None:
+        self._standing = standing
+        self.runs = standing in (Standing.UP, Standing.STOPPING)
 
     @property
     def is_stopped(self) -> bool:

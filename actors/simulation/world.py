@@ -41,7 +41,7 @@ STOP_LIMIT_S = 25.0
 OVERDUE_EVERY_S = 60.0
 
 LIVE = Options(
-    node=NodeId("p1"), version="1", worker="p1", safety_s=10.0, poll_s=10.0, node_live_s=15.0, lease_s=120.0
+    node=NodeId("p1"), version="1", worker="p1", safety_s=45.0, poll_s=20.0, node_live_s=30.0, lease_s=120.0
 )
 
 
@@ -288,36 +288,49 @@ class World:
     # -- the drive --------------------------------------------------------------------------------
 
     def _run_until(self, until: datetime) -> None:
-        """Step by step: a turn of a process drawn among those that have something to do, else on to the next time."""
-        until_us, rng, found = epoch_us(until), self.rng, self.watch.findings.found
+        until_us, found = epoch_us(until), self.watch.findings.found
         while not found:
-            ready = [process for process in self.processes if process.lane.is_ready and process.runs]
-            if not ready:
-                if not self._go_on(until_us):
-                    break
-                continue
-            process = ready[0] if len(ready) == 1 else ready[int(rng.random() * len(ready))]
+            ready = [process for process in self.processes if process.runs and process.lane.is_ready]
+            if ready:
+                self._give_turns(ready)
+            elif not self._go_on(until_us):
+                break
+
+    def _give_turns(self, ready: list[Process]) -> None:
+        """Turns of processes drawn among those `ready`, until nobody has anything left to do at this moment.
+
+        A turn makes nobody else ready, for processes meet only in the store and by timers of the world. What befalls
+        a process in between may: then whoever is ready is looked for anew.
+        """
+        random_, found = self.rng.random, self.watch.findings.found
+        while ready and not found:
+            process = ready[0] if len(ready) == 1 else ready[int(random_() * len(ready))]
             process.lane.turn()
             self.steps += 1
             if process.failed:
                 self.kill(process, 5.0)
+                ready = []
+            elif not process.lane.is_ready:
+                ready.remove(process)
             if self._countdown is not None and self.steps >= self._countdown[0]:
                 do, self._countdown = self._countdown[1], None
                 do()
+                ready = []
 
     def _go_on(self, until_us: int) -> bool:
         """On to the next moment something is due; False: nothing before `until_us`."""
-        running = [process for process in self.processes if process.runs]
-        due_us = min((process.lane.next_us for process in running), default=until_us + 1)
-        if self._timers:
-            due_us = min(due_us, self._timers[0][0])
+        timers, clock = self._timers, self.clock
+        due_us = timers[0][0] if timers else until_us + 1
+        for process in self.processes:
+            if process.runs and process.lane.next_us < due_us:
+                due_us = process.lane.next_us
         if due_us > until_us:
-            self.clock.move_to(until_us)
+            clock.move_to(until_us)
             return False
-        self.clock.move_to(due_us)
-        while self._timers and self._timers[0][0] <= self.clock.us:
-            heapq.heappop(self._timers)[2]()
-        for process in running:
-            if process.runs and process.lane.next_us <= self.clock.us:
+        clock.move_to(due_us)
+        while timers and timers[0][0] <= clock.us:
+            heapq.heappop(timers)[2]()
+        for process in self.processes:
+            if process.runs and process.lane.next_us <= clock.us:
                 process.lane.fire_due()
         return True

@@ -14,7 +14,7 @@ EARLY = timedelta(seconds=5)
 
 
 class LeaseCheck:
-    """`steps`: the timeframe of each run."""
+    """`steps`: the timeframe of each run. Asked thousands of times a day: sentences are made only when needed."""
 
     def __init__(self, findings: Findings, clock: Clock, steps: dict[RunId, timedelta]) -> None:
         self._findings = findings
@@ -27,32 +27,27 @@ class LeaseCheck:
 
     def claimed(self, slot: datetime, ttl_s: float, claims: Sequence[Claim]) -> None:
         now = self._clock.now()
+        late = now - slot
         for claim in claims:
             run, last = claim.run_id, self.last_slot.get(claim.run_id)
-            self._findings.unless(
-                last is None or slot > last, "I1", f"run {run}: slot {slot} was claimed again after {last}"
-            )
-            late = now - slot
-            self._findings.unless(
-                -EARLY <= late < self._steps[run],
-                "I9",
-                f"run {run}: slot {slot} was claimed {late.total_seconds():g} s after it closed",
-            )
+            if last is not None and slot <= last:
+                self._findings.broken("I1", f"run {run}: slot {slot} was claimed again after {last}")
+            if not -EARLY <= late < self._steps[run]:
+                seconds = late.total_seconds()
+                self._findings.broken("I9", f"run {run}: slot {slot} was claimed {seconds:g} s after it closed")
             self.last_slot[run] = slot
             self.acquired(run, claim.fence, ttl_s)
 
     def acquired(self, run: RunId, fence: int, ttl_s: float) -> None:
         now_s = self._clock.monotonic()
-        self._findings.unless(
-            fence > self._highest, "I6", f"run {run}: fence {fence} does not rise above {self._highest}"
-        )
+        if fence <= self._highest:
+            self._findings.broken("I6", f"run {run}: fence {fence} does not rise above {self._highest}")
         self._highest = max(self._highest, fence)
         held = self._leases.get(run)
-        self._findings.unless(
-            held is None or now_s >= held[1],
-            "I5",
-            f"run {run}: a lease under fence {fence} while {held and held[0]} still held one",
-        )
+        if held is not None and now_s < held[1]:
+            self._findings.broken(
+                "I5", f"run {run}: a lease under fence {fence} while {held[0]} still held one"
+            )
         self._leases[run] = (fence, now_s + ttl_s)
 
     def released(self, run: RunId, fence: int) -> None:
@@ -67,15 +62,12 @@ class LeaseCheck:
     def stored(self, row: TickRow) -> None:
         """The row that now stands for (run, slot)."""
         first = self._rows.setdefault((row.run_id, row.slot), row)
-        self._findings.unless(
-            first is row, "I1", f"run {row.run_id}: the row of slot {row.slot} was written a second time"
-        )
-        missed = row.status is TickStatus.MISSED
-        self._findings.unless(
-            not (missed and row.signal is not None),
-            "I9",
-            f"run {row.run_id}: missed {row.slot} was evaluated",
-        )
+        if first is not row:
+            self._findings.broken(
+                "I1", f"run {row.run_id}: the row of slot {row.slot} was written a second time"
+            )
+        if row.status is TickStatus.MISSED and row.signal is not None:
+            self._findings.broken("I9", f"run {row.run_id}: missed {row.slot} was evaluated")
 
     def row(self, run: RunId, slot: datetime) -> TickRow | None:
         return self._rows.get((run, slot))
