@@ -98,6 +98,7 @@ def test_interrupted_checks_leave_no_child_behind(fifo: Path, number: signal.Sig
     code = f"""
 import signal, sys
 from bin.check_lanes import Check, Lanes
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started us in the background
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 Lanes(sys.stdout).run([Check("x", {lingering(fifo)!r}, 60), Check("y", ["true"], 60)])
 """
