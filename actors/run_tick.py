@@ -11,7 +11,6 @@ import msgspec
 from actors.messages import AdapterFailed, AdapterRecovered, ClaimedTick, Evaluation
 from core.clock import Clock
 from core.errors import Reason
-from core.ids import RunId
 from core.lease import Lease
 from core.market import SymbolRules
 from core.order import Order
@@ -20,34 +19,7 @@ from core.run import Run
 from core.signal import Signal
 from core.sizing import Money
 from core.tick import Facts, Working
-from schema.records import Account, RunState, TickRow, TickStatus
-from schema.store import Store
-
-
-class Loaded(msgspec.Struct, frozen=True):
-    """The row as it was when `heard` fills had been heard of; `recent`: the latest orders, newest first."""
-
-    heard: int
-    state: RunState | None
-    account: Account | None
-    recent: tuple[Order, ...]
-
-
-RECENT_ORDERS = 10
-"""Latest orders looked at when starting: which reservations to give back, which exit to go on with."""
-
-
-def read_rows(store: Store, run_id: RunId, heard: int) -> Loaded:
-    """All a run's actor starts from, on the database executor."""
-    state = store.run_state(run_id)
-    account_id = state.run.account_id if state is not None else None
-    account = None if account_id is None else store.account(account_id)
-    recent = () if account is None else tuple(store.orders(run_id=run_id, limit=RECENT_ORDERS))
-    return Loaded(heard, state, account, recent)
-
-
-class LoadFailed(msgspec.Struct, frozen=True):
-    error: Exception
+from schema.records import Account, TickRow, TickStatus
 
 
 class LoadAgain(msgspec.Struct, frozen=True):

@@ -28,6 +28,7 @@ from actors.messages import (
     Subscribe,
     run_name,
 )
+from actors.run_rows import RowReader, RowsWanted, StartsFailed, StartsRead
 from actors.runtime.behaviour import Behaviour, Context
 from actors.runtime.spec import ChildSpec, Intensity, Restart, StopMode, Supervision
 from actors.runtime.supervisor import Supervisor, Then
@@ -86,6 +87,7 @@ class RunsSupervisor(Supervisor):
         poll_s: float,
         node_live_s: float,
         on_nodes: Callable[[Sequence[Node]], None],
+        on_loaded: Callable[[int], None],
     ) -> None:
         intensity = Intensity(max_restarts=MAX_RESTARTS, window_s=RESTART_WINDOW_S, per_child=True)
         super().__init__(ctx, (), Supervision(intensity=intensity, stop_together=True))
@@ -96,6 +98,7 @@ class RunsSupervisor(Supervisor):
         self._poll_s = poll_s
         self._node_live_s = node_live_s
         self._on_nodes = on_nodes
+        self._starts = RowReader(ctx, store, on_loaded)
         self._reading = False
         self._read_again = False
         self._runs: dict[RunId, Run] = {}
@@ -114,6 +117,12 @@ class RunsSupervisor(Supervisor):
                 self._read()
             case RowsRead():
                 self._rows_read(message)
+            case RowsWanted():
+                self._starts.want(message)
+            case StartsRead():
+                self._starts.read(message)
+            case StartsFailed():
+                self._starts.failed(message)
             case ResidentsWanted():
                 for run in self._runs.values():
                     tell(self.ctx, "scheduler", Resident(run=run))

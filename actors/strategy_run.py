@@ -24,11 +24,10 @@ from actors.messages import (
     VenueSynced,
 )
 from actors.owed_exit import ExitDue, ExitLease, OwedExit, Released
+from actors.run_rows import Loaded, LoadFailed, RowsWanted
 from actors.run_tick import (
     AttemptDue,
     LoadAgain,
-    Loaded,
-    LoadFailed,
     ReconcileDue,
     Tick,
     TrustOver,
@@ -36,7 +35,6 @@ from actors.run_tick import (
     facts_of,
     lease_of,
     order_at_work,
-    read_rows,
     tick_row,
     why,
 )
@@ -101,14 +99,13 @@ class StrategyRun(Behaviour):
         "_fence",
         "_heard",
         "_journal",
-                "_owed",
+        "_owed",
         "_position",
         "_ready",
         "_rules",
         "_run",
         "_run_id",
         "_stashed",
-        "_store",
         "_tick",
         "_unsettled",
         "_worker",
@@ -128,7 +125,6 @@ class StrategyRun(Behaviour):
         super().__init__(ctx)
         self._clock = ctx.clock
         self._run_id = run_id
-        self._store = store
         self._journal = journal
         self._rules = rules
         self._worker = worker
@@ -178,8 +174,9 @@ class StrategyRun(Behaviour):
             case ExitLease():
                 self._resume_exit(message)
             case LoadFailed():
-                self.ctx.after(RELOAD.delay_s(self._failed_loads, 0.0), LoadAgain())
-                self._failed_loads += 1
+                if message.life == self.ctx.incarnation:
+                    self.ctx.after(RELOAD.delay_s(self._failed_loads, 0.0), LoadAgain())
+                    self._failed_loads += 1
             case LoadAgain():
                 self._load()
             case _:
@@ -189,27 +186,30 @@ class StrategyRun(Behaviour):
 
     def _load(self) -> None:
         self._ready = False
-        run_id, store, heard = self._run_id, self._store, self._heard
-        self.ctx.call(lambda: read_rows(store, run_id, heard), lambda loaded: loaded, LoadFailed)
+        wanted = RowsWanted(run_id=self._run_id, life=self.ctx.incarnation, heard=self._heard)
+        self.ctx.ref("runs").tell(wanted)
 
     def _loaded(self, loaded: Loaded) -> None:
+        if loaded.life != self.ctx.incarnation:
+            return  # read for the state before this one
         self._failed_loads = 0
-        if loaded.state is None:
+        if loaded.start is None:
             self.ctx.stop()
             return
+        state, recent = loaded.start.state, loaded.start.recent
         if loaded.heard != self._heard:  # a fill was settled while the row was read
             self._load()
             return
-        self._run = loaded.state.run
-        self._fence = max(self._fence, loaded.state.fence)
-        self._position = loaded.state.position
-        self._account = loaded.account
+        self._run = state.run
+        self._fence = max(self._fence, state.fence)
+        self._position = state.position
+        self._account = loaded.start.account
         self._account_read_s = self.ctx.clock.monotonic()
-        for order in loaded.recent:
+        for order in recent:
             self._end_leg_of(order)
-        if loaded.recent:
-            self._owed.news_of(loaded.recent[0], self._position)
-        self._unsettled.found(loaded.state.open_orders)
+        if recent:
+            self._owed.news_of(recent[0], self._position)
+        self._unsettled.found(state.open_orders)
         if self._unsettled or not self._position.is_flat:
             self._reconcile()
         self._ready = True

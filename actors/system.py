@@ -74,6 +74,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     journal: JournalBuffer = msgspec.field(default_factory=JournalBuffer)
     on_nodes: Callable[[Sequence[Node]], None] = lambda nodes: None
     """Told which processes beat, whenever this one has looked."""
+    on_loaded: Callable[[int], None] = lambda runs: None
+    """Told that so many more runs have their actors' state, once nobody waits for it."""
     venues: Callable[[MakeVenue], MakeVenue] = lambda paper: paper
     """Makes the venues of all accounts; given what makes the paper ones."""
 
@@ -177,6 +179,7 @@ def _runs(parts: Parts, journal: JournalBuffer) -> ChildSpec:
             poll_s=options.poll_s,
             node_live_s=options.node_live_s,
             on_nodes=parts.on_nodes,
+            on_loaded=parts.on_loaded,
         )
 
     return _shared("runs", supervisor, supervises=True)

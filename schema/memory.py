@@ -51,6 +51,7 @@ from schema.records import (
     OpenPosition,
     Platform,
     RiskView,
+    RunStart,
     RunState,
     SlotReport,
     TickPlace,
@@ -232,6 +233,18 @@ class MemoryStore:
                 take_profit=row.position.take_profit,
                 open_orders=orders,
             )
+
+    def run_starts(self, run_ids: Sequence[RunId], *, recent: int) -> list[RunStart]:
+        with self._lock:
+            states = [state for run_id in run_ids if (state := self.run_state(run_id)) is not None]
+            return [self._start(state, recent) for state in states]
+
+    def _start(self, state: RunState, recent: int) -> RunStart:
+        account_id = state.run.account_id
+        if account_id is None:
+            return RunStart(state=state, account=None)
+        orders = tuple(self.orders(run_id=state.run.id, limit=recent))
+        return RunStart(state=state, account=self.account(account_id), recent=orders)
 
     def command(self, run_id: RunId, command: RunCommand, *, by: str, reason: str | None = None) -> Run:
         return self._atomic(lambda tx: command_run(tx, run_id, command, by, reason))

@@ -32,6 +32,7 @@ from schema.records import (
     OpenPosition,
     Platform,
     RiskView,
+    RunStart,
     RunState,
     SlotReport,
     TickPlace,
@@ -139,6 +140,9 @@ class PgStore:
 
     def run_state(self, run_id: RunId) -> RunState | None:
         return self._run(lambda c: pg_records.run_state(c, run_id))
+
+    def run_starts(self, run_ids: Sequence[RunId], *, recent: int) -> list[RunStart]:
+        return self._run(lambda c: pg_records.run_starts(c, run_ids, recent))
 
     def command(self, run_id: RunId, command: RunCommand, *, by: str, reason: str | None = None) -> Run:
         return self._run(lambda c: command_run(self._tx(c), run_id, command, by, reason))

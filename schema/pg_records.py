@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
 
 from core.definition import StrategyDefinition
 from core.errors import Conflict, RunnerError
@@ -25,9 +28,10 @@ from schema.pg_rows import (
     risk_of,
     run_of,
     run_parameters,
+    runs_of,
     value,
 )
-from schema.records import Account, EquityPoint, Event, OpenPosition, RiskView, RunState, Trade
+from schema.records import Account, EquityPoint, Event, OpenPosition, RiskView, RunStart, RunState, Trade
 
 
 def create_strategy(connection: Connection, definition: StrategyDefinition) -> None:
@@ -74,24 +78,56 @@ def run(connection: Connection, run_id: RunId) -> Run | None:
 
 def runs(connection: Connection, statuses: Sequence[RunStatus] | None, user_id: UserId | None) -> list[Run]:
     named = {"statuses": None if statuses is None else [str(status) for status in statuses]}
-    return [run_of(row) for row in many(connection, "runs", named | {"user_id": user_id})]
+    return runs_of(many(connection, "runs", named | {"user_id": user_id}))
 
 
 def run_state(connection: Connection, run_id: RunId) -> RunState | None:
+    return next(iter(_states(connection, [run_id])), None)
+
+
+def run_starts(connection: Connection, run_ids: Sequence[RunId], recent: int) -> list[RunStart]:
+    states = _states(connection, run_ids)
+    trading = {state.run.id: state.run.account_id for state in states if state.run.account_id is not None}
+    rows = many(connection, "accounts_by_id", {"ids": list(set(trading.values()))})
+    accounts = {row["id"]: msgspec.convert(row, Account) for row in rows}
+    latest = _orders_by_run(connection, "recent_orders", {"run_ids": list(trading), "limit": recent})
+    return [
+        RunStart(
+            state=state,
+            account=accounts.get(state.run.account_id),
+            recent=tuple(latest.get(state.run.id, ())),
+        )
+        for state in states
+    ]
+
+
+def _states(connection: Connection, run_ids: Sequence[RunId]) -> list[RunState]:
+    """A statement for each kind of row, however many runs; in the order of `run_ids`."""
+    wanted = {"run_ids": list(run_ids)}
     # Before the rest: what is decided under a later fence may be in it or not.
-    fence = value(connection, "last_fence", {"run_id": run_id}) or 0
-    found = run(connection, run_id)
-    if found is None:
-        return None
-    held = optional(one(connection, "position", {"run_id": run_id}), position_of)
-    return RunState(
-        run=found,
-        fence=fence,
-        position=held.position if held else FLAT,
-        stop_loss=held.stop_loss if held else None,
-        take_profit=held.take_profit if held else None,
-        open_orders=tuple(open_orders(connection, run_id=run_id, account_id=None)),
-    )
+    fences = {row["run_id"]: row["fence"] for row in many(connection, "last_fences", wanted)}
+    found = {run.id: run for run in runs_of(many(connection, "runs_by_id", wanted))}
+    held = {row["run_id"]: position_of(row) for row in many(connection, "positions_of", wanted)}
+    orders = _orders_by_run(connection, "open_orders_of", wanted)
+    return [
+        RunState(
+            run=found[run_id],
+            fence=fences.get(run_id, 0),
+            position=held[run_id].position if run_id in held else FLAT,
+            stop_loss=held[run_id].stop_loss if run_id in held else None,
+            take_profit=held[run_id].take_profit if run_id in held else None,
+            open_orders=tuple(orders.get(run_id, ())),
+        )
+        for run_id in run_ids
+        if run_id in found
+    ]
+
+
+def _orders_by_run(connection: Connection, query: str, named: Mapping[str, Any]) -> dict[RunId, list[Order]]:
+    found: dict[RunId, list[Order]] = {}
+    for row in many(connection, query, named):
+        found.setdefault(row["run_id"], []).append(msgspec.convert(row, Order))
+    return found
 
 
 def open_orders(connection: Connection, *, run_id: RunId | None, account_id: AccountId | None) -> list[Order]:

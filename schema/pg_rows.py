@@ -62,9 +62,21 @@ def definition_of(row: Row) -> StrategyDefinition:
 
 def run_of(row: Row) -> Run:
     """A row of the view `run_rows`."""
-    strategy = row | {"id": row["strategy_id"], "version": row["strategy_version"]}
-    settings = {name: row[name] for name in _SETTINGS}
-    return msgspec.convert(row | {"strategy": strategy, "settings": settings}, Run)
+    return runs_of([row])[0]
+
+
+def runs_of(rows: Sequence[Row]) -> list[Run]:
+    """Rows of the view `run_rows`; runs on one strategy share its definition."""
+    definitions: dict[tuple[Any, int], StrategyDefinition] = {}
+    runs = []
+    for row in rows:
+        key = row["strategy_id"], row["strategy_version"]
+        strategy = definitions.get(key)
+        if strategy is None:
+            strategy = definitions[key] = definition_of(row | {"id": key[0], "version": key[1]})
+        settings = {name: row[name] for name in _SETTINGS}
+        runs.append(msgspec.convert(row | {"strategy": strategy, "settings": settings}, Run))
+    return runs
 
 
 def run_parameters(run: Run) -> Row:

@@ -213,6 +213,14 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     open_orders: tuple[Order, ...] = ()
 
 
+class RunStart(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run's actor begins with; `recent`: its latest orders, newest first, none without an account."""
+
+    state: RunState
+    account: Account | None
+    recent: tuple[Order, ...] = ()
+
+
 class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
     """A position with its protection, as the paper venue and the pages need it."""
 

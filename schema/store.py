@@ -32,6 +32,7 @@ from schema.records import (
     OpenPosition,
     Platform,
     RiskView,
+    RunStart,
     RunState,
     SlotReport,
     TickPlace,
@@ -111,6 +112,13 @@ class Store(Protocol):
     ) -> list[Run]: ...
 
     def run_state(self, run_id: RunId) -> RunState | None: ...
+
+    def run_starts(self, run_ids: Sequence[RunId], *, recent: int) -> list[RunStart]:
+        """What the actors of these runs begin with, in their order; those there are not are left out.
+
+        `recent`: so many of each run's latest orders at most.
+        """
+        ...
 
     def command(self, run_id: RunId, command: RunCommand, *, by: str, reason: str | None = None) -> Run:
         """Compare-and-set of the status with its event `run.status`; raises IllegalTransition."""

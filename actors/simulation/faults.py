@@ -66,7 +66,7 @@ STORE: Final[Mapping[str, float]] = {
     "report": 0.02,
     "may_send": 0.02,
     "acquire": 0.03,
-    "run_state": 0.02,
+    "run_starts": 0.02,
 }
 STORE_OTHERS: Final = 0.001
 STORE_SLOW: Final = 0.002

@@ -33,7 +33,7 @@ from exchanges.feeds.generator import GeneratedMarket
 from exchanges.paper.book import Opening
 from schema.ops import LedgerOp, LedgerResult, ProposeIntent
 from schema.pg import PgStore
-from schema.records import Account, SlotReport, TickRow
+from schema.records import Account, RunStart, SlotReport, TickRow
 from schema.store import Store
 
 WARM_UP_SLOT: Final = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -81,12 +81,12 @@ class SeenStore(PgStore):
         super().__init__(conninfo, default_limits=RiskLimits(), worker="bench")
         self._seen = seen
 
-    def account(self, account_id: AccountId) -> Account | None:
-        account = super().account(account_id)
+    def run_starts(self, run_ids: Sequence[RunId], *, recent: int) -> list[RunStart]:
+        starts = super().run_starts(run_ids, recent=recent)
         with self._seen.changed:
-            self._seen.loaded.append(RunId(account_id))  # a run and its account share their id here
+            self._seen.loaded.extend(start.state.run.id for start in starts)
             self._seen.changed.notify_all()
-        return account
+        return starts
 
     def settle(self, ops: Sequence[LedgerOp]) -> list[LedgerResult]:
         if any(isinstance(op, ProposeIntent) for op in ops):

@@ -39,6 +39,25 @@ SELECT client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt,
        sign_ts, created_at, status, filled_quantity, filled_value, venue_order_id, reason, reserved
   FROM orders WHERE run_id = %(run_id)s ORDER BY number DESC LIMIT %(limit)s;
 
+-- name: open_orders_of
+-- Orders of these runs whose fate is open, oldest first.
+SELECT client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt, side, kind, quantity,
+       reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct, take_profit_pct, fence,
+       sign_ts, created_at, status, filled_quantity, filled_value, venue_order_id, reason, reserved
+  FROM orders
+ WHERE status IN ('intent', 'submitted', 'partial', 'unknown') AND run_id = ANY(%(run_ids)s)
+ ORDER BY number;
+
+-- name: recent_orders
+-- The last orders of each of these runs, newest first.
+SELECT o.client_order_id, o.run_id, o.user_id, o.account_id, o.symbol, o.slot, o.leg, o.attempt, o.side, o.kind,
+       o.quantity, o.reference_price, o.reduce_only, o.leverage, o.price, o.stop_loss, o.take_profit,
+       o.stop_loss_pct, o.take_profit_pct, o.fence, o.sign_ts, o.created_at, o.status, o.filled_quantity,
+       o.filled_value, o.venue_order_id, o.reason, o.reserved
+  FROM unnest(%(run_ids)s::uuid[]) AS given (id)
+ CROSS JOIN LATERAL (SELECT * FROM orders r WHERE r.run_id = given.id ORDER BY r.number DESC LIMIT %(limit)s) o
+ ORDER BY o.number DESC;
+
 -- name: has_open_orders
 -- Whether any order of a run is not terminal.
 SELECT EXISTS (SELECT FROM orders WHERE run_id = %(run_id)s

@@ -61,6 +61,10 @@ SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version,
 -- An account.
 SELECT * FROM accounts WHERE id = %(id)s;
 
+-- name: accounts_by_id
+-- Accounts.
+SELECT * FROM accounts WHERE id = ANY(%(ids)s);
+
 -- name: account_for_share
 -- An account whose switch and limits cannot change before this transaction ends.
 SELECT * FROM accounts WHERE id = %(id)s FOR SHARE;

@@ -48,9 +48,9 @@ ON CONFLICT (run_id) DO UPDATE
  WHERE l.locked_until <= clock_timestamp()
 RETURNING fence;
 
--- name: last_fence
--- The fence a run was last decided for under; no row before its first lease.
-SELECT fence FROM strategy_locks WHERE run_id = %(run_id)s;
+-- name: last_fences
+-- The fence each of these runs was last decided for under; no row before its first lease.
+SELECT run_id, fence FROM strategy_locks WHERE run_id = ANY(%(run_ids)s);
 
 -- name: renew_lease
 -- Lengthens a lease that is still held under this fence.

@@ -156,3 +156,18 @@ def test_runs_are_found_by_status_and_user(world: World) -> None:
     account = world.store.account(active.account_id)
     assert account is not None
     assert account.user_id == "ann"
+
+
+def test_what_many_actors_begin_with_is_what_each_would_have_read(world: World) -> None:
+    runs = [world.run("ann"), world.run("bob"), world.run("bob", status=RunStatus.PAUSED)]
+    order = world.committed(runs[1], world.claim(runs[1]).fence)
+    starts = world.store.run_starts([runs[2].id, RunId(world.id()), runs[0].id, runs[1].id], recent=1)
+    assert [start.state.run.id for start in starts] == [runs[2].id, runs[0].id, runs[1].id]
+    for start in starts:
+        run = start.state.run
+        assert start.state == world.store.run_state(run.id)
+        assert run.account_id is not None
+        assert start.account == world.store.account(run.account_id)
+        assert list(start.recent) == world.store.orders(run_id=run.id, limit=1)
+    assert starts[2].recent == starts[2].state.open_orders == (order,)
+    assert world.store.run_starts([], recent=1) == []
