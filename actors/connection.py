@@ -34,12 +34,14 @@ from actors.venue_calls import (
     NewsHeard,
     PaperVenue,
     Permission,
+    PermissionOutdated,
     Placed,
     PlaceFailed,
     RestoreAgain,
     Restored,
     RestoreFailed,
     VenueState,
+    WhilePermitted,
 )
 from core.backoff import Backoff
 from core.errors import Reason
@@ -264,11 +266,11 @@ class Connection(Behaviour):
     def _submit(self, order: Order) -> None:
         self._run_of[order.symbol] = (order.run_id, order.user_id)
         self._sending.add(order.client_order_id)
-        store = self._store
+        store, asked_at_s = self._store, self.ctx.clock.monotonic()
         self.ctx.call(
             lambda: store.may_send(order.client_order_id, fence=order.fence),
-            lambda refusal: Permission(order, refusal),
-            lambda _: Permission(order, Reason.STORE_UNAVAILABLE),
+            lambda refusal: Permission(order, refusal, asked_at_s),
+            lambda _: Permission(order, Reason.STORE_UNAVAILABLE, asked_at_s),
         )
 
     def _permitted(self, permission: Permission) -> None:
@@ -279,7 +281,7 @@ class Connection(Behaviour):
             return
         assert self._venue is not None
         self.ctx.run(
-            self._venue.place(order),
+            WhilePermitted(self._venue.place(order), self.ctx.clock, permission.asked_at_s),
             lambda report: Placed(order, report),
             lambda error: PlaceFailed(order, error),
             timeout_s=PLACE_TIMEOUT_S,
@@ -302,6 +304,8 @@ class Connection(Behaviour):
 
     def _place_failed(self, order: Order, error: Exception) -> None:
         match error:
+            case PermissionOutdated():
+                self._observe(order, NotPlaced("permission_outdated"))
             case venue_errors.NotPlaced():
                 self._observe(order, NotPlaced(error.kind.value), failure=_failure(error))
             case venue_errors.Rejected():

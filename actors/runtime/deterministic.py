@@ -96,7 +96,7 @@ class DeterministicDispatcher:
     def turn(self) -> None:
         """Give one turn to whoever waits, drawn where several do; the clock stands."""
         ready, rng = self._ready, self._rng
-        if rng is not None:
+        if rng is not None and len(ready) > 1:
             ready.rotate(-int(rng.random() * len(ready)))
         self._running = True
         try:

@@ -41,7 +41,7 @@ STOP_LIMIT_S = 25.0
 OVERDUE_EVERY_S = 60.0
 
 LIVE = Options(
-    node=NodeId("p1"), version="1", worker="p1", safety_s=45.0, poll_s=20.0, node_live_s=30.0, lease_s=120.0
+    node=NodeId("p1"), version="1", worker="p1", safety_s=45.0, poll_s=24.0, node_live_s=30.0, lease_s=120.0
 )
 
 

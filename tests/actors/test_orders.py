@@ -8,8 +8,11 @@ from decimal import Decimal
 import pytest
 
 from actors.messages import RowsChanged
+from actors.runtime.deterministic import VirtualClock
+from actors.venue_calls import PermissionOutdated, WhilePermitted
 from core.order import Leg, OrderStatus
 from core.run import Direction, RunCommand, RunSettings
+from tests.actors.candles import START
 from tests.actors.venue import Call
 from tests.actors.world import World
 
@@ -204,6 +207,39 @@ def test_i8_a_switch_set_between_intent_and_send_stops_the_order() -> None:
     assert world.legs(run) == [(Leg.ENTRY, 1, "not_placed")]
     assert world.tick(run, 0) == ("blocked", "kill_switch")
     assert world.memory.risk(world.orders(run)[0].user_id).state.day(world.clock.now()).trades == 0
+
+
+def test_i8_a_process_that_stood_still_after_the_re_read_sends_nothing_on_its_word() -> None:
+    """Whatever it was told a second ago may have changed: a new attempt asks anew."""
+    world = World("u--")
+    run = world.run()
+    world.store.before["may_send"] = lambda: world.clock.move_to(world.clock.us + 1_500_000)
+    world.to_slot(0, plus_s=10)
+    assert world.legs(run) == [(Leg.ENTRY, 1, "not_placed"), (Leg.ENTRY, 2, "filled")]
+    assert len(world.placed()) == 1
+    assert world.status(run).adapter_errors == 0
+
+
+@pytest.mark.parametrize("began", ["by itself", "awaited"])
+def test_i8_a_request_begins_only_within_a_second_of_its_re_read(began: str) -> None:
+    clock = VirtualClock(START)
+    sent = []
+
+    async def send() -> str:
+        sent.append(clock.monotonic())
+        return "answer"
+
+    async def awaiting(request: WhilePermitted[str]) -> str:
+        return await request
+
+    for waited_us, expected in ((0, True), (1_000_000, True), (1_000_001, False)):
+        sent.clear()
+        request = WhilePermitted(send(), clock, clock.monotonic())
+        running = request if began == "by itself" else awaiting(request)
+        clock.move_to(clock.us + waited_us)
+        with pytest.raises(StopIteration if expected else PermissionOutdated):
+            running.send(None)
+        assert bool(sent) is expected
 
 
 @pytest.mark.parametrize("held", [False, True], ids=["flat", "open"])

@@ -34,7 +34,9 @@ class LeaseCheck:
                 self._findings.broken("I1", f"run {run}: slot {slot} was claimed again after {last}")
             if not -EARLY <= late < self._steps[run]:
                 seconds = late.total_seconds()
-                self._findings.broken("I9", f"run {run}: slot {slot} was claimed {seconds:g} s after it closed")
+                self._findings.broken(
+                    "I9", f"run {run}: slot {slot} was claimed {seconds:g} s after it closed"
+                )
             self.last_slot[run] = slot
             self.acquired(run, claim.fence, ttl_s)
 
