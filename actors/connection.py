@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from actors.directory import tell
 from actors.followed import Followed
 from actors.messages import (
     Barrier,
@@ -252,7 +251,7 @@ class Connection(Behaviour):
             return
         self._ready = False
         barrier = Barrier(user_id=self._user_id, reply_to=self.ctx.name, answer=RestoreAgain())
-        tell(self.ctx, "risk_ledger", barrier)
+        self.ctx.tell("risk_ledger", barrier)
 
     def _end_on_paper(self, order: Order) -> None:
         """Decision 28: what was not answered was not placed, what had not filled at market never will."""
@@ -383,14 +382,14 @@ class Connection(Behaviour):
                     return
                 event = ended(news.reason or news.status.value)
                 op = ObserveOrder(client_order_id=news.client_order_id, event=event)
-        tell(self.ctx, "risk_ledger", Record(user_id=user_id, op=op, reply_to=run_name(run_id)))
+        self.ctx.tell("risk_ledger", Record(user_id=user_id, op=op, reply_to=run_name(run_id)))
 
     def _observe(self, order: Order, event: OrderEvent, *, failure: str | None = None) -> None:
         # What was not placed may be tried again: its run, not this observation, ends the leg.
         again = isinstance(event, NotPlaced)
         op = ObserveOrder(client_order_id=order.client_order_id, event=event, no_further_attempt=not again)
         record = Record(user_id=order.user_id, op=op, reply_to=run_name(order.run_id), failure=failure)
-        tell(self.ctx, "risk_ledger", record)
+        self.ctx.tell("risk_ledger", record)
 
     # -- candles --------------------------------------------------------------------------------
 
@@ -433,7 +432,7 @@ class Connection(Behaviour):
             if order.client_order_id not in self._looking:
                 self._look_up(LookUp(order, Absences()))
         barrier = Barrier(user_id=ask.run.user_id, reply_to=run_name(ask.run.id), answer=Reconciled())
-        tell(self.ctx, "risk_ledger", barrier)
+        self.ctx.tell("risk_ledger", barrier)
 
     def _look_up(self, look_up: LookUp) -> None:
         order = look_up.order

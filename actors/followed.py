@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 
-from actors.directory import tell
 from actors.messages import Barrier, CandleClosed, SyncVenue, Unwatch, VenueSynced, Watch, run_name
 from actors.runtime.behaviour import Context
 from exchanges.feeds.base import FundingRate
@@ -31,12 +30,12 @@ class Followed:
             return
         self._applied[symbol] = since
         watch = Watch(venue=self.venue, symbol=symbol, watcher=self._ctx.name, since=since)
-        tell(self._ctx, "market_data", watch)
+        self._ctx.tell("market_data", watch)
 
     def leave(self, symbol: str) -> None:
         """Nothing of ours can be touched by its candles any more."""
         if self._applied.pop(symbol, None) is not None:
-            tell(self._ctx, "market_data", Unwatch(venue=self.venue, symbol=symbol, watcher=self._ctx.name))
+            self._ctx.tell("market_data", Unwatch(venue=self.venue, symbol=symbol, watcher=self._ctx.name))
             self._answer(symbol, None)
 
     def leave_all(self) -> None:
@@ -78,4 +77,4 @@ class Followed:
         """Behind everything booked so far, through the ledger's queue of this user."""
         name = run_name(sync.run.id)
         barrier = Barrier(user_id=sync.run.user_id, reply_to=name, answer=VenueSynced(slot=sync.slot))
-        tell(self._ctx, "risk_ledger", barrier)
+        self._ctx.tell("risk_ledger", barrier)

@@ -8,7 +8,6 @@ from functools import partial
 import msgspec
 
 from actors.connection import Connection
-from actors.directory import tell
 from actors.messages import (
     AccountsHere,
     ReadAgain,
@@ -62,7 +61,7 @@ class ExchangeGateway(Supervisor):
                     self._answer_without(message)
             case ReadAgain():
                 if message.account_id in self._accounts:
-                    tell(self.ctx, account_name(message.account_id), message)
+                    self.ctx.tell(account_name(message.account_id), message)
             case AccountsHere():
                 self._leave_others(message.account_ids)
             case Revive():
@@ -79,7 +78,7 @@ class ExchangeGateway(Supervisor):
         if account_id not in self._accounts:
             self._accounts.add(account_id)
             self.start_child(self._spec(account_id))
-        return tell(self.ctx, account_name(account_id), message)
+        return self.ctx.tell(account_name(account_id), message)
 
     def _leave_others(self, here: frozenset[AccountId]) -> None:
         """Another process follows these now; what two did on one paper account would contradict each other."""
@@ -107,9 +106,9 @@ class ExchangeGateway(Supervisor):
         event = NotPlaced("the connection's queue is full")
         op = ObserveOrder(client_order_id=order.client_order_id, event=event, no_further_attempt=False)
         record = Record(user_id=order.user_id, op=op, reply_to=run_name(order.run_id), failure="connection")
-        tell(self.ctx, "risk_ledger", record)
+        self.ctx.tell("risk_ledger", record)
 
     def _answer_without(self, message: SyncVenue | ReconcileRun) -> None:
         """A signals run has no venue: there is nothing to wait for."""
         if isinstance(message, SyncVenue):
-            tell(self.ctx, run_name(message.run.id), VenueSynced(slot=message.slot))
+            self.ctx.tell(run_name(message.run.id), VenueSynced(slot=message.slot))

@@ -11,7 +11,6 @@ from datetime import datetime
 
 import msgspec
 
-from actors.directory import tell
 from actors.feed import Feed
 from actors.journal import JournalBuffer
 from actors.messages import CandleClosed, SeriesAdvanced, Subscribe, Unwatch, Watch
@@ -190,7 +189,7 @@ class MarketData(Behaviour):
         for candle in window.columns.between(to_ms(told) - step.ms + 1, to_ms(reach)):
             close_time = from_ms(candle.open_time_ms) + step.delta
             closed = CandleClosed(symbol=series.symbol, timeframe=step, close_time=close_time, candle=candle)
-            if not tell(self.ctx, watcher, closed):
+            if not self.ctx.tell(watcher, closed):
                 return not self._is_there(watcher)
             self._told[series][watcher] = close_time
         self._told[series][watcher] = reach
@@ -290,7 +289,7 @@ class MarketData(Behaviour):
         self._failures.pop(series, None)
         if window.last_close is not None and window.last_close >= until:
             self._advanced(series, until)
-            tell(self.ctx, "scheduler", SeriesAdvanced(series=series, close_time=until))
+            self.ctx.tell("scheduler", SeriesAdvanced(series=series, close_time=until))
         elif self.ctx.clock.now() < candle_deadline(until):
             self.ctx.after(POLL_AGAIN_S, FetchAgain(series, until))
 

@@ -11,7 +11,6 @@ from collections import deque
 
 import msgspec
 
-from actors.directory import tell
 from actors.messages import Barrier, Record, Recorded, SettleAsked
 from actors.runtime.behaviour import Behaviour, Context
 from actors.runtime.reply import Reply
@@ -167,7 +166,7 @@ class RiskLedger(Behaviour):
         if barrier.user_id in self._queues or barrier.user_id in self._busy:
             self._queues.setdefault(barrier.user_id, deque()).append(barrier)
         else:
-            tell(self.ctx, barrier.reply_to, barrier.answer)
+            self.ctx.tell(barrier.reply_to, barrier.answer)
 
     def _start(self) -> None:
         while len(self._under_way) < self._max_in_flight and not self._waiting_to_retry:
@@ -203,7 +202,7 @@ class RiskLedger(Behaviour):
                     if mine:
                         break  # it answers once what was taken before it is settled
                     queue.popleft()
-                    tell(self.ctx, head.reply_to, head.answer)
+                    self.ctx.tell(head.reply_to, head.answer)
                     continue
                 taken.append(head)
                 queue.popleft()
@@ -264,7 +263,7 @@ class RiskLedger(Behaviour):
             pending.reply.set(result)
         if record.reply_to is not None:
             answer = Recorded(op=record.op, result=result, failure=record.failure)
-            tell(self.ctx, record.reply_to, answer)
+            self.ctx.tell(record.reply_to, answer)
 
     def _watch_pause(self, result: LedgerResult) -> None:
         pause, user = None, None

@@ -12,7 +12,6 @@ from uuid import UUID
 
 import msgspec
 
-from actors.directory import tell
 from actors.evaluator import prepare
 from actors.messages import (
     AccountsHere,
@@ -125,7 +124,7 @@ class RunsSupervisor(Supervisor):
                 self._starts.failed(message)
             case ResidentsWanted():
                 for run in self._runs.values():
-                    tell(self.ctx, "scheduler", Resident(run=run))
+                    self.ctx.tell("scheduler", Resident(run=run))
             case AdapterFailed():
                 self._adapter_failed(message)
             case AdapterRecovered():
@@ -144,7 +143,7 @@ class RunsSupervisor(Supervisor):
     def stop_children(self, mode: StopMode, then: Then, keep: bool = False) -> None:
         """No claim for a run that will not take it (I16): the Scheduler, which ends later, lets go of all."""
         for run_id in self._runs:
-            tell(self.ctx, "scheduler", Gone(run_id=run_id))
+            self.ctx.tell("scheduler", Gone(run_id=run_id))
         super().stop_children(mode, then, keep)
 
     # -- rows -----------------------------------------------------------------------------------
@@ -181,7 +180,7 @@ class RunsSupervisor(Supervisor):
         for run, since in rows.left_open:
             if home(run.user_id, nodes) == self._node:
                 # Stopped with a position: its connection follows stop and target all the same.
-                tell(self.ctx, "gateway", ReconcileRun(run=run, orders=(), since=since))
+                self.ctx.tell("gateway", ReconcileRun(run=run, orders=(), since=since))
         homes: dict[UserId, NodeId | None] = {}
         mine: set[RunId] = set()
         for run in rows.runs:
@@ -203,7 +202,7 @@ class RunsSupervisor(Supervisor):
         homes = {user: home(user, nodes) for user in {run.user_id: None for run in runs}}
         mine = {run.account_id for run in runs if homes[run.user_id] == self._node}
         here = frozenset(account_id for account_id in mine if account_id is not None)
-        tell(self.ctx, "gateway", AccountsHere(account_ids=here))
+        self.ctx.tell("gateway", AccountsHere(account_ids=here))
 
     def _admit(self, run: Run) -> None:
         """Start or refresh the run's actor, and let the Scheduler and MarketData know."""
@@ -226,13 +225,13 @@ class RunsSupervisor(Supervisor):
                 return  # still on its way out; the next pass starts it anew
             self.start_child(self._spec(run.id))
         self._runs[run.id] = run
-        tell(self.ctx, name, RunChanged(run=run))
+        self.ctx.tell(name, RunChanged(run=run))
         subscribe = Subscribe(series=prepared.series, lookback=prepared.lookback)
-        tell(self.ctx, "market_data", subscribe)
-        tell(self.ctx, "scheduler", Resident(run=run))
+        self.ctx.tell("market_data", subscribe)
+        self.ctx.tell("scheduler", Resident(run=run))
 
     def _dismiss(self, run_id: RunId) -> None:
-        tell(self.ctx, "scheduler", Gone(run_id=run_id))
+        self.ctx.tell("scheduler", Gone(run_id=run_id))
         if self._runs.pop(run_id, None) is not None:
             self._leaving.add(run_id)
             self.terminate_child(run_name(run_id), then=lambda: self._left(run_id))
@@ -258,7 +257,7 @@ class RunsSupervisor(Supervisor):
         detail = f"restarted more than {MAX_RESTARTS} times in {RESTART_WINDOW_S:.0f} s: {error}"
         self._runs.pop(run_id, None)
         self._gave_up.add(run_id)
-        tell(self.ctx, "scheduler", Gone(run_id=run_id))
+        self.ctx.tell("scheduler", Gone(run_id=run_id))
         self._fail(run_id, detail, StrategyFaulted(run_id=run_id, detail=detail))
 
     # -- policy ---------------------------------------------------------------------------------
