@@ -15,6 +15,7 @@ from actors.followed import Followed
 from actors.messages import (
     Barrier,
     CandleClosed,
+    CandlesTold,
     ReadAgain,
     Reconciled,
     ReconcileRun,
@@ -164,8 +165,8 @@ class Connection(Behaviour):
                 self._placed(message.order, message.report)
             case PlaceFailed():
                 self._place_failed(message.order, message.error)
-            case CandleClosed():
-                self._apply(message)
+            case CandleClosed() | CandlesTold():
+                self._candles_told(message)
             case SyncVenue():
                 self._followed.sync(message)
             case ReconcileRun():
@@ -236,9 +237,9 @@ class Connection(Behaviour):
         for position in state.positions:
             self._miss_nothing(position.symbol, position.position.opened_at)
         self._followed.leave_all()
-        for symbol in sorted(self._venue.following()):
+        for symbol, quiet in sorted(self._venue.following().items()):
             changed = (held.updated_at for held in state.positions if held.symbol == symbol)
-            self._followed.watch(symbol, min(changed, default=self.ctx.clock.now()))
+            self._followed.watch(symbol, min(changed, default=self.ctx.clock.now()), quiet)
         self._ready = True
         stashed, self._stashed = self._stashed, deque()
         for message in stashed:
@@ -399,10 +400,18 @@ class Connection(Behaviour):
     def _follow(self, symbol: str) -> None:
         """Take candles of a symbol while something of ours in it can be touched by them."""
         assert self._venue is not None
-        if symbol in self._venue.following():
-            self._followed.watch(symbol, self.ctx.clock.now())
+        following = self._venue.following()
+        if symbol in following:
+            self._followed.watch(symbol, self.ctx.clock.now(), following[symbol])
         else:
             self._followed.leave(symbol)
+
+    def _candles_told(self, told: CandleClosed | CandlesTold) -> None:
+        if isinstance(told, CandleClosed):
+            self._apply(told)
+        self._followed.applied(told)
+        if isinstance(told, CandleClosed):
+            self._follow(told.symbol)
 
     def _apply(self, closed: CandleClosed) -> None:
         assert self._venue is not None
@@ -414,8 +423,6 @@ class Connection(Behaviour):
             self._venue.apply_funding(symbol, funding.at, rate=funding.rate, mark=mark)
         self._in_hand = False
         self._book_news()
-        self._followed.applied(closed)
-        self._follow(symbol)
 
     # -- orders whose fate is open --------------------------------------------------------------
 

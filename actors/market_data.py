@@ -7,20 +7,21 @@ is loaded whole: a window's views end at the slot they are asked for, so nothing
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
 
 from actors.feed import Feed
 from actors.journal import JournalBuffer
-from actors.messages import CandleClosed, SeriesAdvanced, Subscribe, Unwatch, Watch
+from actors.messages import CandleClosed, CandlesTold, SeriesAdvanced, Subscribe, ToldAll, Unwatch, Watch
 from actors.runtime.behaviour import Behaviour, Context
-from actors.windows import MAX_SERIES, Windows
+from actors.windows import MAX_SERIES, Told, Windows
 from core.backoff import Backoff
 from core.candles import Appended, CandleColumns, CandleWindow
 from core.errors import ImpossibleVenueData
 from core.market import Series
-from core.timeframe import candle_deadline, from_ms, to_ms
+from core.timeframe import candle_deadline, from_ms
 from schema.records import CandleRow
 
 FETCH_TIMEOUT_S = 20.0
@@ -115,6 +116,8 @@ class MarketData(Behaviour):
                 self._watch(message)
             case Unwatch():
                 self._unwatch(message)
+            case ToldAll():
+                self._told_all(message)
             case Boundary():
                 self._boundary(message.close_time)
             case Fetched():
@@ -125,11 +128,13 @@ class MarketData(Behaviour):
                 self._fetch(message.series, message.until)
             case CatchUp():
                 self._tell_watchers(message.series)
+                self._arm()
             case _:
                 raise TypeError(f"market_data cannot handle {type(message).__name__}")
 
     def _subscribe(self, series: Series, lookback: int) -> None:
-        if self._lookback.get(series, 0) >= lookback:
+        held = self._lookback.get(series, 0)
+        if held >= lookback or (held and self._preload is not None):
             return
         if series not in self._lookback and len(self._lookback) >= MAX_SERIES:
             return  # its slots are skipped for lack of candles
@@ -148,7 +153,8 @@ class MarketData(Behaviour):
 
     def _watch(self, watch: Watch) -> None:
         series = self._finest(watch.symbol)
-        self._told.setdefault(series, {})[watch.watcher] = watch.since
+        told = Told(watch.since, watch.quiet if self._preload else None, watch.due)
+        self._told.setdefault(series, {})[watch.watcher] = told
         behind = (self.ctx.clock.now() - watch.since) // series.timeframe.delta + 2
         self._subscribe(series, min(MAX_CATCH_UP, max(2, behind)))
         self._tell_watchers(series)
@@ -161,6 +167,16 @@ class MarketData(Behaviour):
         if not watchers:
             self._told.pop(series, None)
 
+    def _told_all(self, ask: ToldAll) -> None:
+        if self._preload and ask.until > self.ctx.clock.now():
+            self.ctx.at(ask.until, ask)
+            return
+        series = self._finest(ask.symbol)
+        self._tell_watchers(series)
+        told = self._told.get(series, {}).get(ask.watcher)
+        if told is not None:
+            self.ctx.tell(ask.watcher, CandlesTold(symbol=ask.symbol, close_time=told.upto))
+
     def _tell_watchers(self, series: Series) -> None:
         window, watchers = self._windows.get(series), self._told.get(series)
         if window is None or not watchers or window.last_close is None:
@@ -172,27 +188,22 @@ class MarketData(Behaviour):
         if behind:
             self.ctx.after(CATCH_UP_S, CatchUp(series))
 
-    def _tell(self, watcher: str, series: Series, told: datetime, reach: datetime) -> bool:
-        """Whether the watcher now has every candle that closed after `told`; one that is gone needs none."""
+    def _tell(self, watcher: str, series: Series, told: Told, reach: datetime) -> bool:
+        """Whether the watcher now has every candle it wants up to `reach`; one that is gone needs none."""
         window, step = self._windows.get(series), series.timeframe
-        if told >= reach or window is None:
+        if told.upto >= reach or window is None:
             return True
-        if reach - told == step.delta:  # the next one, as at nearly every boundary
-            candle = window.closing(reach)
-            if candle is not None:
-                closed = CandleClosed(symbol=series.symbol, timeframe=step, close_time=reach, candle=candle)
-                if not self.ctx.tell(watcher, closed):
-                    return not self._is_there(watcher)
-            self._told[series][watcher] = reach
-            return True
-        # `told` may lie inside a candle, where a position was opened: that candle is told too.
-        for candle in window.columns.between(to_ms(told) - step.ms + 1, to_ms(reach)):
-            close_time = from_ms(candle.open_time_ms) + step.delta
+        columns = window.columns
+        stop = columns.first_after(reach, step)
+        # `upto` may lie inside a candle, where a position was opened: that candle is told too.
+        while (number := told.next_of(columns, step, stop)) < stop:
+            candle = columns.candle(number)
+            close_time = from_ms(candle.open_time_ms + step.ms)
             closed = CandleClosed(symbol=series.symbol, timeframe=step, close_time=close_time, candle=candle)
             if not self.ctx.tell(watcher, closed):
                 return not self._is_there(watcher)
-            self._told[series][watcher] = close_time
-        self._told[series][watcher] = reach
+            told.upto = close_time
+        told.upto = reach
         return True
 
     def _is_there(self, watcher: str) -> bool:
@@ -206,13 +217,31 @@ class MarketData(Behaviour):
     def _arm(self) -> None:
         """Wake at the next close of any series that has to be looked after."""
         now, nearest = self.ctx.clock.now(), self._next
-        for series in self._told if self._preload else self._lookback:
-            close = series.timeframe.next_close(now)
+        closes = (
+            self._next_told()
+            if self._preload
+            else (each.timeframe.next_close(now) for each in self._lookback)
+        )
+        for close in closes:
+            if close <= now:
+                continue  # its watcher could not take it yet: `CatchUp` has its timer
             if nearest is None or close < nearest:
                 nearest = close
         if nearest is not None and nearest is not self._next:
             self._next = nearest
             self.ctx.at(nearest, Boundary(nearest))
+
+    def _next_told(self) -> Iterator[datetime]:
+        """Of what is there already, when the next candle closes that each watcher wants to hear of."""
+        for series, watchers in self._told.items():
+            window = self._windows.get(series)
+            if window is None:
+                continue
+            columns, step = window.columns, series.timeframe
+            for told in watchers.values():
+                number = told.next_of(columns, step, len(columns))
+                if number < len(columns):
+                    yield from_ms(int(columns.open_time[number]) + step.ms)
 
     def _boundary(self, close_time: datetime) -> None:
         if self._next == close_time:

@@ -17,6 +17,7 @@ from core.errors import Reason
 from core.ids import AccountId, RunId, UserId
 from core.market import Series
 from core.order import Order
+from core.quiet import Quiet
 from core.run import Run
 from core.signal import Signal
 from core.timeframe import Timeframe
@@ -117,21 +118,43 @@ class Subscribe(Message, frozen=True, kw_only=True):
 
 
 class Watch(Message, frozen=True, kw_only=True):
-    """To MarketData: tell the actor named `watcher` every closed candle of the symbol's finest series.
+    """To MarketData: tell the actor named `watcher` the closed candles of the symbol's finest series.
 
-    Candles that closed after `since` and are there already come first, so that none is missed.
+    Candles that closed after `since` and are there already come first, so that none is missed. Those that stay at
+    `quiet` prices need not be told, except the first that closes after `due`.
     """
 
     venue: str
     symbol: str
     watcher: str
     since: datetime
+    quiet: Quiet | None = None
+    due: datetime | None = None
 
 
 class Unwatch(Message, frozen=True, kw_only=True):
     venue: str
     symbol: str
     watcher: str
+
+
+class ToldAll(Message, frozen=True, kw_only=True):
+    """To MarketData: answer `CandlesTold` behind every candle up to `until` that the watcher wants to hear of.
+
+    Where candles come one by one it is told each of them: what is not there yet needs no answer.
+    """
+
+    venue: str
+    symbol: str
+    watcher: str
+    until: datetime
+
+
+class CandlesTold(Message, frozen=True, kw_only=True):
+    """To a watcher: it has been told of every candle up to this close that it wants to hear of."""
+
+    symbol: str
+    close_time: datetime
 
 
 class CandleClosed(Message, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
@@ -15,6 +15,7 @@ from core.clock import Clock
 from core.errors import Reason
 from core.lookup import Absences
 from core.order import Order
+from core.quiet import Quiet
 from core.run import Run
 from core.timeframe import Timeframe
 from exchanges.base import Exchange, FundingPaid, News, OrderReport
@@ -134,8 +135,8 @@ class PaperVenue(Exchange, Protocol):
         self, symbol: str, at: datetime, *, rate: Decimal, mark: Decimal
     ) -> FundingPaid | None: ...
 
-    def following(self) -> set[str]:
-        """Symbols with something open that candles can touch."""
+    def following(self) -> Mapping[str, Quiet | None]:
+        """Symbols with something open that candles can touch, and the prices at which they do not; None: at any."""
         ...
 
 

@@ -7,25 +7,50 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from core.candles import CandleView, CandleWindow, Gap, NotYet, TooFew
+from core.candles import CandleColumns, CandleView, CandleWindow, Gap, NotYet, TooFew
 from core.errors import RunnerError
 from core.market import Series
+from core.quiet import Quiet
+from core.timeframe import Timeframe
 
 MAX_SERIES = 2_000
 """Distinct (venue, market, symbol, timeframe) one process keeps."""
 
 
+class Told:
+    """A watcher of a series has every candle up to `upto` that it wants to hear of.
+
+    Those at `quiet` prices it can do without (None: it wants all), but for the first that closes after `due`.
+    """
+
+    __slots__ = ("due", "quiet", "upto")
+
+    def __init__(self, upto: datetime, quiet: Quiet | None, due: datetime | None) -> None:
+        self.upto = upto
+        self.quiet = quiet
+        self.due = due
+
+    def next_of(self, columns: CandleColumns, timeframe: Timeframe, stop: int) -> int:
+        """The number of the next candle to be told, before `stop`; else `stop`."""
+        start = columns.first_after(self.upto, timeframe)
+        if self.quiet is None:
+            return min(start, stop)
+        if self.due is not None:
+            stop = min(stop, max(start, columns.first_after(self.due, timeframe)))
+        return self.quiet.left_at(columns, start, stop)
+
+
 class Windows:
     """One window per series, shared by all strategies that look at it.
 
-    `lookback`: candles each series must show; `told`: per watched series, watcher → close time of the last candle
-    it was told. Both are MarketData's.
+    `lookback`: candles each series must show; `told`: per watched series, how far each watcher was told. Both are
+    MarketData's.
     """
 
     def __init__(self) -> None:
         self._windows: dict[Series, CandleWindow] = {}
         self.lookback: dict[Series, int] = {}
-        self.told: dict[Series, dict[str, datetime]] = {}
+        self.told: dict[Series, dict[str, Told]] = {}
 
     def put(self, series: Series, window: CandleWindow) -> None:
         if series not in self._windows and len(self._windows) >= MAX_SERIES:

@@ -100,6 +100,10 @@ class CandleColumns:
         first, last = np.searchsorted(self.open_time, (start_ms, end_ms))
         return self.part(int(first), int(last))
 
+    def first_after(self, at: datetime, timeframe: Timeframe) -> int:
+        """The number of the first candle that closes after `at`."""
+        return int(self.open_time.searchsorted(to_us(at) / 1_000 - timeframe.ms, side="right"))
+
     @property
     def open_time(self) -> FloatArray:
         """Epoch milliseconds; whole numbers, exact in float64."""
@@ -284,17 +288,6 @@ class CandleWindow:
                 return TooFew(have=offset + 1, need=need)
             first = start
         return CandleView(self._frozen[:, first - self._base : index + 1 - self._base], self.timeframe)
-
-    def closing(self, slot: datetime) -> Candle | None:
-        """The candle that closes at `slot`, where it is held."""
-        opened_ms = to_us(slot) // 1000 - self.timeframe.ms
-        run = bisect_right(self._run_opens, opened_ms) - 1
-        if run < 0 or opened_ms > self._last_open_ms:
-            return None
-        index = self._run_starts[run] + (opened_ms - self._run_opens[run]) // self.timeframe.ms
-        if run + 1 < len(self._run_starts) and index >= self._run_starts[run + 1]:
-            return None
-        return self.columns.candle(index - self._oldest)
 
     def _reset(self, data: FloatArray, count: int) -> None:
         self._data = data

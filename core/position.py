@@ -157,7 +157,9 @@ def is_plausible(amount: Decimal) -> bool:
 def _check(fill: Fill) -> None:
     quantity, price = fill.quantity, fill.price
     if not (quantity.is_finite() and price.is_finite() and fill.commission.is_finite()):
-        raise ImpossibleVenueData(f"fill {fill.trade_id}: {quantity} at {price}, commission {fill.commission}")
+        raise ImpossibleVenueData(
+            f"fill {fill.trade_id}: {quantity} at {price}, commission {fill.commission}"
+        )
     if quantity <= 0 or price <= 0 or not is_plausible(quantity * price):
         raise ImpossibleVenueData(f"fill {fill.trade_id}: {fill.quantity} at {fill.price}")
     if not is_plausible(fill.commission):

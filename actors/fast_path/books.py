@@ -20,6 +20,7 @@ from core.market import SymbolRules
 from core.order import Leg
 from core.position import FLAT, Applied, Fill, OrderSide, RoundTrip, apply_fill, apply_funding, is_plausible
 from core.protection import protection_at
+from core.quiet import ANY_PRICE
 from core.risk import RiskChange, RiskLimits, RiskState, risk_day
 from core.run import Run
 from core.sizing import Entry, Money, margin_and_fee_of
@@ -51,7 +52,7 @@ class Books:
         self.balance = account.balance
         self.held = _nothing(run, account)
         self.triggers: Triggers | None = None
-        self.quiet: tuple[float, float] = (0.0, 0.0)
+        self.quiet = ANY_PRICE
         # Rows are made of these at the end, one kind at a time: in between they cost three times as much.
         self._ended: list[tuple[RoundTrip, Leg]] = []
         self._balances: list[tuple[datetime, Decimal]] = []

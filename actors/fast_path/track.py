@@ -5,17 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import datetime
-from math import inf
 
 import numpy as np
 
 from core.candles import Candle, CandleColumns
+from core.quiet import Quiet
 from core.timeframe import Timeframe, to_us
 from exchanges.feeds.base import FundingRate
 from exchanges.paper.book import Opening
-
-_FIRST_LOOK = 256
-"""Candles compared at once; twice as many each time nothing was found, as most positions end soon."""
 
 _MINUTE_US = 60_000_000
 
@@ -29,7 +26,6 @@ class Track:
         self._opens = candles.open_time
         # Looked at one at a time: a memory view answers with a plain number, an array with one of its own.
         self._prices, self._volumes = candles.open.data, candles.volume.data
-        self._lows, self._highs = candles.low, candles.high
         self._count = len(candles)
         self._first_ms = int(self._opens[0])
         self._whole = int(self._opens[-1]) - self._first_ms == (len(candles) - 1) * timeframe.ms
@@ -58,20 +54,9 @@ class Track:
             return self._first_ms + (number + 1) * self.timeframe.ms
         return int(self._opens[number]) + self.timeframe.ms
 
-    def leaves(self, above: float, below: float, start: int, stop: int) -> int:
-        """The first candle from `start` on, before `stop`, that does not stay between these prices; else `stop`."""
-        if above == -inf and below == inf:
-            return stop
-        low, high, look = self._lows, self._highs, _FIRST_LOOK
-        while start < stop:
-            end = min(start + look, stop)
-            out = low[start:end] <= above
-            out |= high[start:end] >= below
-            found = int(out.argmax())
-            if out[found]:
-                return start + found
-            start, look = end, 2 * look
-        return stop
+    def leaves(self, quiet: Quiet, start: int, stop: int) -> int:
+        """The first candle from `start` on, before `stop`, that does not stay at these prices; else `stop`."""
+        return quiet.left_at(self._candles, start, stop)
 
     def next_funding(self, start: int, stop: int) -> int:
         """The first candle from `start` on, before `stop`, at whose close funding is settled; else `stop`."""

@@ -141,8 +141,7 @@ class Walk:
         stop = self._end
         if signal < self._slots.count:
             stop = min(stop, self._track.number(self._slots.ms(signal) - self._track.timeframe.ms + 1))
-        above, below = self.books.quiet
-        met = self._track.leaves(above, below, self._seen, stop)
+        met = self._track.leaves(self.books.quiet, self._seen, stop)
         met = self._track.next_funding(self._seen, met)
         return met if met < stop else None
 

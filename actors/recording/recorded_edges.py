@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar, cast
@@ -16,6 +16,7 @@ from core.candles import Candle
 from core.ids import ClientOrderId
 from core.market import Market, Series
 from core.order import Order
+from core.quiet import Quiet
 from core.timeframe import Timeframe
 from exchanges.base import FundingPaid, News
 from exchanges.feeds.base import FundingRate
@@ -165,7 +166,7 @@ class RecordedVenue:
             "apply_funding", asked, lambda: self.inner.apply_funding(symbol, at, rate=rate, mark=mark)
         )
 
-    def following(self) -> set[str]:
+    def following(self) -> Mapping[str, Quiet | None]:
         return self._asked("following", [], lambda: self.inner.following())
 
     def _sent(self, name: str, arguments: list[object], send: Callable[[], T]) -> T:

@@ -25,6 +25,7 @@ from core.candles import Candle
 from core.ids import ClientOrderId
 from core.market import Market, Series
 from core.order import Order
+from core.quiet import Quiet
 from core.timeframe import Timeframe
 from exchanges.base import FundingPaid, News
 from exchanges.feeds.base import FundingRate
@@ -258,9 +259,9 @@ class ReplayedVenue:
         entry = self._answer(self._calls.made("apply_funding", [symbol, at, rate, mark]))
         return msgspec.json.decode(bytes(entry.result), type=FundingPaid | None)
 
-    def following(self) -> set[str]:
+    def following(self) -> dict[str, Quiet | None]:
         entry = self._answer(self._calls.made("following", []))
-        return msgspec.json.decode(bytes(entry.result), type=set[str] | None) or set()
+        return msgspec.json.decode(bytes(entry.result), type=dict[str, Quiet | None] | None) or {}
 
     def _answer(self, entry: CallEntry | None) -> CallEntry:
         if entry is None:

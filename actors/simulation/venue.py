@@ -20,6 +20,7 @@ from core.ids import AccountId, ClientOrderId
 from core.lookup import RECV_WINDOW
 from core.market import SymbolRules
 from core.order import Order
+from core.quiet import Quiet
 from core.timeframe import Timeframe
 from exchanges.base import (
     Balance,
@@ -255,8 +256,8 @@ class Session:
     def apply_funding(self, symbol: str, at: datetime, *, rate: Decimal, mark: Decimal) -> FundingPaid | None:
         return None
 
-    def following(self) -> set[str]:
-        return set()
+    def following(self) -> dict[str, Quiet | None]:
+        return {}
 
 
 class WatchedPaper:

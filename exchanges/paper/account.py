@@ -13,6 +13,7 @@ from core.market import SymbolRules
 from core.order import Leg, Order
 from core.position import FLAT, ZERO, Fill, OrderSide, Position, apply_fill, apply_funding
 from core.protection import Protection, protection_of
+from core.quiet import Quiet
 from core.run import margin_of
 from core.timeframe import to_ms
 from exchanges.base import Execution, FundingPaid
@@ -38,12 +39,12 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
 class _Held:
     """A holding with what is worked out once per change of it."""
 
-    __slots__ = ("checked_ms", "holding", "quiet_above", "quiet_below", "triggers")
+    __slots__ = ("checked_ms", "holding", "quiet", "triggers")
 
     def __init__(self, holding: Holding, set_: Triggers) -> None:
         self.holding = holding
         self.triggers = set_
-        self.quiet_above, self.quiet_below = quiet_range(set_)
+        self.quiet = quiet_range(set_)
         self.checked_ms = to_ms(holding.since)
 
 
@@ -86,8 +87,12 @@ class PaperAccount:
         if held is None or close_ms <= held.checked_ms:
             return None
         held.checked_ms = close_ms
-        quiet = candle.low > held.quiet_above and candle.high < held.quiet_below
-        return None if quiet else held.triggers
+        above, below = held.quiet
+        return None if candle.low > above and candle.high < below else held.triggers
+
+    def quiet(self) -> dict[str, Quiet]:
+        """Of each symbol with a position, the prices at which nothing happens to it."""
+        return {symbol: held.quiet for symbol, held in self._held.items()}
 
     def equity(self, prices: Mapping[str, Decimal]) -> Decimal:
         return self.balance + sum((h.position.unrealised(prices[h.symbol]) for h in self.holdings()), ZERO)
@@ -133,9 +138,7 @@ class PaperAccount:
         position = held.holding.position
         fill = closing_fill(position, touch, at, terms=self.terms, rules=self._rules[symbol])
         self.balance += apply_fill(position, fill).realised
-        return Execution(
-            symbol=symbol, fill=fill, venue_leg=Leg(touch.leg), opened_at=position.opened_at
-        )
+        return Execution(symbol=symbol, fill=fill, venue_leg=Leg(touch.leg), opened_at=position.opened_at)
 
     def fund(self, symbol: str, at: datetime, *, rate: Decimal, mark: Decimal) -> FundingPaid | None:
         """Settles funding on a position held before `at`, once per symbol and time."""

@@ -23,6 +23,7 @@ from core.ids import ClientOrderId
 from core.market import SymbolRules
 from core.order import Order, OrderKind, OrderStatus
 from core.position import ZERO
+from core.quiet import Quiet
 from core.timeframe import ENTRY_WINDOW, Timeframe, from_ms, to_ms
 from exchanges.base import (
     Balance,
@@ -217,10 +218,15 @@ class PaperExchange:
             self._tell([paid])
         return paid
 
-    def following(self) -> set[str]:
-        """Symbols with a position or a resting order: those whose candles matter."""
+    def following(self) -> dict[str, Quiet | None]:
+        """Symbols with a position or a resting order: those whose candles matter, and at which prices they do not.
+
+        None: every candle matters, as to an order that rests and may have to be ended.
+        """
         with self._lock:
-            return {holding.symbol for holding in self._account.holdings()} | self._orders.resting_symbols()
+            followed: dict[str, Quiet | None] = {**self._account.quiet()}
+            followed.update(dict.fromkeys(self._orders.resting_symbols()))
+            return followed
 
     def equity(self, prices: Mapping[str, Decimal]) -> Decimal:
         """Balance plus unrealised PnL at `prices`, which must name every symbol that is open."""

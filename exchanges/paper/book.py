@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from math import inf
 
 import msgspec
 
@@ -17,6 +16,7 @@ from core.market import Rounding, SymbolRules, floor_to
 from core.order import Leg, Order
 from core.position import OrderSide, Position, Side
 from core.protection import Protection
+from core.quiet import ANY_PRICE, Quiet
 from exchanges.paper.terms import HUNDRED, Terms
 
 
@@ -130,13 +130,13 @@ def liquidation_price(position: Position, *, leverage: int, terms: Terms) -> Dec
     return entry * (1 + 1 / Decimal(leverage)) / (1 + rate)
 
 
-def quiet_range(set_: Triggers) -> tuple[float, float]:
-    """Prices between which, ends left out, no trigger is touched: what nearly every candle is told from the rest by."""
+def quiet_range(set_: Triggers) -> Quiet:
+    """Prices between which no trigger is touched: what nearly every candle is told from the rest by."""
     losses = [float(price) for price in (set_.liquidation, set_.stop_loss) if price is not None]
     gain = None if set_.take_profit is None else float(set_.take_profit)
     if set_.side is Side.LONG:
-        return max(losses, default=-inf), inf if gain is None else gain
-    return -inf if gain is None else gain, min(losses, default=inf)
+        return Quiet(max(losses, default=ANY_PRICE.above), ANY_PRICE.below if gain is None else gain)
+    return Quiet(ANY_PRICE.above if gain is None else gain, min(losses, default=ANY_PRICE.below))
 
 
 def touched(set_: Triggers, candle: Candle, *, adverse_only: bool = False) -> Touched | None:

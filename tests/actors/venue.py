@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from actors.venue_calls import PaperVenue, VenueState
+from core.candles import Candle
 from core.ids import ClientOrderId
 from core.order import Order
+from core.timeframe import Timeframe, from_ms
 from exchanges.base import News, OrderReport
 from exchanges.errors import ErrorKind, NotPlaced, OutcomeUnknown, RateLimited, Refusal, Rejected
 from schema.memory import MemoryStore
@@ -84,6 +86,10 @@ class WatchedVenue:
         if outcome == "lost_reply":
             raise OutcomeUnknown(ErrorKind.TIMEOUT, sentence)
         return report
+
+    def apply_candle(self, symbol: str, candle: Candle, timeframe: Timeframe) -> None:
+        self._calls.append(("venue.apply_candle", from_ms(candle.open_time_ms + timeframe.ms)))
+        self._venue.apply_candle(symbol, candle, timeframe)
 
     async def find(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport | None:
         self._calls.append(("venue.find", client_order_id))
