@@ -10,7 +10,6 @@ from itertools import islice
 
 import msgspec
 
-from actors.directory import tell
 from actors.messages import run_name
 from actors.runtime.behaviour import Context
 from core.ids import RunId
@@ -80,7 +79,7 @@ class RowReader:
         found = {start.state.run.id: start for start in answer.starts}
         for each in answer.wanted:
             loaded = Loaded(life=each.life, heard=each.heard, start=found.get(each.run_id))
-            tell(self._ctx, run_name(each.run_id), loaded)
+            self._ctx.tell(run_name(each.run_id), loaded)
         self._read += len(found)
         self._read_next()
         if not self._reading:
@@ -90,7 +89,7 @@ class RowReader:
     def failed(self, failure: StartsFailed) -> None:
         """They ask again, each after a while of its own."""
         for each in failure.wanted:
-            tell(self._ctx, run_name(each.run_id), LoadFailed(life=each.life, error=failure.error))
+            self._ctx.tell(run_name(each.run_id), LoadFailed(life=each.life, error=failure.error))
         self._read_next()
 
     def _read_next(self) -> None:
