@@ -256,6 +256,7 @@ class World:
             return
         self.log.note("world", f"{process.id} is told to stop")
         process.begin_stop()
+        self.watch.stops.told(process.id)
         life, deadline_s = process.life, self.clock.monotonic() + STOP_LIMIT_S
 
         def look() -> None:
@@ -264,6 +265,7 @@ class World:
             self.disturbed()
             if process.is_stopped or self.clock.monotonic() >= deadline_s:
                 if process.is_stopped:
+                    self.watch.stops.stopped(process.id)
                     self.store.leave(NodeId(process.name))
                 self.kill(process, down_s)
             else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from actors.simulation.checks.findings import Findings
 from core.ids import RunId, UserId
+from schema.ops import FillSettled, LedgerOp, LedgerResult, ObserveFill, OrderMoved
 from schema.records import Event
 
 
@@ -35,7 +37,27 @@ class EventCheck:
         there = any(event.type == kind and event.payload.get(field) == key for event in events)
         self._findings.unless(there, "I11", f"{key}: changed without its event {kind}")
 
-    def repeated(self, key: str, kind: str, events: Sequence[Event], *, field: str, told: int) -> None:
-        """News told before: `told` events of `kind` about it may stand in this commit, not more."""
-        count = sum(event.type == kind and event.payload.get(field) == key for event in events)
-        self._findings.unless(count <= told, "I17", f"{key}: told again, it left {count} events {kind}")
+    def settled(
+        self, ops: Sequence[LedgerOp], results: Sequence[LedgerResult], events: Sequence[Event]
+    ) -> None:
+        """What was told again leaves nothing: a commit has no more events than there is news in it."""
+        news: Counter[tuple[str, str, str]] = Counter()
+        repeats: list[tuple[str, str, str]] = []
+        for op, result in zip(ops, results, strict=True):
+            key: tuple[str, str, str]
+            if isinstance(result, OrderMoved):
+                key, new = ("order_update", "client_order_id", result.order.client_order_id), result.changed
+            elif isinstance(result, FillSettled) and isinstance(op, ObserveFill):
+                key, new = ("order_fill", "trade_id", op.fill.trade_id), not result.duplicate
+            else:
+                continue
+            news[key] += new
+            if not new:
+                repeats.append(key)
+        for kind, field, value in repeats:
+            count = sum(event.type == kind and event.payload.get(field) == value for event in events)
+            self._findings.unless(
+                count <= news[kind, field, value],
+                "I17",
+                f"{value}: told again, it left {count} events {kind}",
+            )

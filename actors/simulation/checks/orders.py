@@ -181,6 +181,10 @@ class OrderCheck:
             off is None or now_s - off <= SILENCE_S, "I8", f"{what}: sent {SILENCE_S} s after the kill switch"
         )
 
+    def sent_by(self, process: str) -> list[Order]:
+        """The rows of what a process has sent."""
+        return [self.orders[each] for each, sent in self._sent.items() if sent.process == process]
+
     def arrived(self, order: Order, outcome: OrderReport | Exception) -> None:
         if isinstance(outcome, OrderReport):
             count = self.taken[order.client_order_id] = self.taken.get(order.client_order_id, 0) + 1

@@ -12,6 +12,7 @@ from actors.simulation.checks.findings import Findings
 from actors.simulation.checks.leases import LeaseCheck
 from actors.simulation.checks.orders import OrderCheck
 from actors.simulation.checks.risk import RiskCheck
+from actors.simulation.checks.stops import StopCheck
 from actors.simulation.log import EventLog
 from actors.simulation.market import SimulatedMarket
 from actors.simulation.store import WatchedStore
@@ -61,6 +62,7 @@ class Watch:
         self.orders = OrderCheck(
             self.findings, clock, runs=runs, accounts=accounts, rules=market.rules, holds=self.leases.holds
         )
+        self.stops = StopCheck(self.findings, clock, self.orders)
         self.risk = RiskCheck(self.findings, clock, limits)
         self.events = EventCheck(self.findings)
         self.candles = CandleCheck(self.findings, clock, market)
@@ -75,6 +77,7 @@ class Watch:
         if claims:
             self.log.add("claimed", (slot, [(claim.run_id, claim.fence) for claim in claims]))
             self.leases.claimed(slot, ttl_s, claims)
+            self.stops.claimed(self._store.caller)
 
     def acquired(self, run_id: RunId, fence: int, ttl_s: float) -> None:
         self.log.add("acquired", (run_id, fence))
@@ -125,6 +128,7 @@ class Watch:
             user = _user_of(result)
             if user is not None:
                 touched.setdefault(user, set()).add(self._clock.now())
+        self.events.settled(ops, results, events)
         for user_id, days in touched.items():
             self.risk.compare(user_id, self._store.risk_state(user_id, sorted(days)))
 
