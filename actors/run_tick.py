@@ -21,6 +21,17 @@ from core.sizing import Money
 from core.tick import Facts, Working
 from schema.records import Account, TickRow, TickStatus
 
+OUTDATED = frozenset(
+    {
+        Reason.ALREADY_OPEN,
+        Reason.NOTHING_TO_EXIT,
+        Reason.EXIT_TOO_LARGE,
+        Reason.OPEN_LEG,
+        Reason.UNKNOWN_ORDER,
+    }
+)
+"""Refusals that say that the rows hold another position, or another open order, than was believed here."""
+
 
 class LoadAgain(msgspec.Struct, frozen=True):
     """The wait after a failed load is over."""

@@ -26,6 +26,7 @@ from actors.messages import (
 from actors.owed_exit import ExitDue, ExitLease, OwedExit, Released
 from actors.run_rows import Loaded, LoadFailed, RowsWanted
 from actors.run_tick import (
+    OUTDATED,
     AttemptDue,
     LoadAgain,
     ReconcileDue,
@@ -85,8 +86,6 @@ RELOAD = Backoff(min_s=0.2, max_s=5.0)
 
 # Looked up once: an enum's member costs a hold more than the comparison it is for.
 _ACTIVE, _HOLD, _SIGNALS, _OK = RunStatus.ACTIVE, Action.HOLD, TradingMode.SIGNALS, TickStatus.OK
-_OUTDATED = frozenset({Reason.ALREADY_OPEN, Reason.NOTHING_TO_EXIT, Reason.EXIT_TOO_LARGE})
-"""Refusals that say that the row holds another position than was believed here."""
 
 
 class StrategyRun(Behaviour):
@@ -371,7 +370,7 @@ class StrategyRun(Behaviour):
                     self._withdraw(result.order)  # it may have committed all the same
                 if self._awaits(result.order):
                     self._advance(ticking.Refused(result.reason))
-                if result.reason in _OUTDATED:
+                if result.reason in OUTDATED:
                     self._load_all_again()
             case OrderMoved():
                 self._order_moved(result.order, changed=result.changed, failure=recorded.failure)

@@ -11,10 +11,11 @@ from msgspec.structs import replace
 from actors.messages import TickRequested
 from actors.runtime.spec import StopMode
 from core.ids import OrderKey, RunId, client_order_id
-from core.order import Leg, OrderStatus
+from core.order import Leg, OrderStatus, OutcomeUnknown
 from core.position import Fill, OrderSide
 from core.run import Direction, RunCommand, RunSettings
-from schema.ops import ObserveFill, ProposeIntent
+from core.timeframe import Timeframe
+from schema.ops import ObserveFill, ObserveOrder, ProposeIntent
 from schema.store import StoreUnavailable
 from tests.actors.test_orders import assert_durable_before_sent
 from tests.actors.world import World
@@ -108,6 +109,43 @@ def test_a_stop_set_for_a_position_that_another_process_closed_ends_nothing() ->
     assert world.position(run).is_flat
     world.to_slot(7)
     assert world.position(run).quantity > 0
+
+
+def test_i4_an_owed_exit_that_another_process_has_sent_is_looked_up_here() -> None:
+    """I4: what became of it is learnt within a minute, not when the next slot is claimed."""
+    world = World("ud-----", timeframe=Timeframe.M15)
+    run = world.run(settings=LONG_ONLY)
+    world.to_slot(0)
+    world.venue_script.extend(["refused"] * 20)
+    world.to_slot(1, plus_s=70)
+    world.venue_script.clear()
+    sent = [order for order in world.orders(run) if order.leg is Leg.EXIT]
+    assert sent
+    assert not world.position(run).is_flat
+    exit_elsewhere(world, run, attempt=len(sent) + 1)
+    world.wait(60)
+    assert "unknown" not in [status for _, _, status in world.legs(run)]
+    world.wait(120)
+    assert world.position(run).is_flat
+
+
+def exit_elsewhere(world: World, run: RunId, *, attempt: int) -> None:
+    """An attempt of another process to close, of which nothing is known: the process has gone."""
+    fence = world.memory.acquire(run, owner="another", ttl_s=1.0)
+    assert fence is not None
+    last = world.orders(run)[-1]
+    key = OrderKey(run_id=run, slot=last.slot, leg="exit", attempt=attempt)
+    order = replace(
+        last,
+        client_order_id=client_order_id(key),
+        attempt=attempt,
+        sign_ts=world.clock.now(),
+        fence=fence,
+        status=OrderStatus.INTENT,
+    )
+    world.memory.settle([ProposeIntent(order=order, deadline=world.slot(3))])
+    unknown = OutcomeUnknown("timeout")
+    world.memory.settle([ObserveOrder(client_order_id=order.client_order_id, event=unknown)])
 
 
 def close_elsewhere(world: World, run: RunId) -> None:
