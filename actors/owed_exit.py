@@ -93,8 +93,13 @@ class OwedExit:
             self._ctx.after(BACKOFF.delay_s((attempt - 1) // ATTEMPTS_PER_TICK, 0.0), due)
 
     def news_of(self, order: Order, position: Position) -> None:
-        """An order that no tick waits for has moved: an exit that ended short is tried again."""
-        if self._due is None and ended_short(order, position):
+        """An order that no tick waits for has moved: an exit that ended short is tried again.
+
+        Where another process made the attempt that is due here, the one after it is.
+        """
+        due = self._due
+        taken = due is None or (order.slot, order.attempt) >= (due.order.slot, due.attempt)
+        if taken and ended_short(order, position):
             self.owe(order, order.attempt + 1)
 
     def instead_of(self, evaluation: Evaluation, position: Position) -> Evaluation:
