@@ -264,6 +264,8 @@ class Connection(Behaviour):
     # -- sending --------------------------------------------------------------------------------
 
     def _submit(self, order: Order) -> None:
+        if order.client_order_id in self._sending:
+            return  # told twice
         self._run_of[order.symbol] = (order.run_id, order.user_id)
         self._sending.add(order.client_order_id)
         store, asked_at_s = self._store, self.ctx.clock.monotonic()

@@ -90,13 +90,13 @@ FEED: Final[Mapping[FeedFault, float]] = {
 NEWS_LATE: Final = 0.1
 NEWS_TWICE: Final = 0.15
 HAPPENINGS: Final[Mapping[Happening, float]] = {
-    Happening.ACTOR: 0.26,
+    Happening.ACTOR: 0.22,
     Happening.KILL: 0.14,
-    Happening.FREEZE: 0.07,
+    Happening.FREEZE: 0.12,
     Happening.STOP: 0.05,
     Happening.STORE_OUTAGE: 0.05,
     Happening.VENUE_OUTAGE: 0.04,
-    Happening.TRIGGER: 0.15,
+    Happening.TRIGGER: 0.14,
     Happening.RUN_COMMAND: 0.14,
     Happening.KILL_SWITCH: 0.05,
     Happening.LIMITS: 0.05,

@@ -22,6 +22,9 @@ STEPS_MOST = 80
 STEPS_OF_SLOT = 150
 """A happening waits for up to so many steps; one at a slot comes anywhere in what all runs do there."""
 
+FREEZES_BEFORE = (None, "settle", "settle", "may_send")
+"""At once, before an exit's intent is committed, before the re-read ahead of the first byte."""
+
 
 class Happenings:
     def __init__(self, world: World) -> None:
@@ -63,7 +66,7 @@ class Happenings:
             case Happening.KILL:
                 world.kill(process, faults.between(0.5, 400.0))
             case Happening.FREEZE:
-                world.freeze(process, faults.between(1.0, 300.0))
+                self._freeze(process)
             case Happening.STOP:
                 world.stop(process, faults.between(0.5, 200.0))
             case Happening.STORE_OUTAGE:
@@ -86,6 +89,20 @@ class Happenings:
         if process.standing is Standing.UP:
             self._world.disturbed()
             process.tell(self._faults.one_of(process.actors()), object())
+
+    def _freeze(self, process: Process) -> None:
+        """At once, or between a decision and the store: what it believed may be stale when it goes on."""
+        world, faults, seconds = self._world, self._faults, self._faults.between(1.0, 300.0)
+        before = faults.one_of(FREEZES_BEFORE)
+
+        def freeze() -> None:
+            if faults.on:
+                world.freeze(process, seconds)
+
+        if before is None:
+            freeze()
+        else:
+            process.freeze_on_the_way(before, freeze)
 
     def _store_outage(self, process: Process) -> None:
         self._world.disturbed()

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from actors.runtime.deterministic import DeterministicDispatcher, DeterministicTimers, VirtualClock
-from actors.runtime.effects import DeterministicEffects
+from actors.runtime.effects import Delivery, DeterministicEffects
 from actors.runtime.letter import ANY_INCARNATION
 from actors.runtime.ref import ShellRef
 from actors.runtime.spec import StopMode
@@ -21,7 +21,7 @@ from actors.simulation.checks.watch import Watch
 from actors.simulation.faults import Faults
 from actors.simulation.feed import SimulatedFeed
 from actors.simulation.market import SimulatedMarket
-from actors.simulation.store import StoreLink, WatchedStore
+from actors.simulation.store import Frozen, StoreLink, WatchedStore
 from actors.simulation.venue import SimulatedVenue, VenueWatch, WatchedPaper
 from actors.system import Options, Parts, start
 from actors.venue_calls import MakeVenue, PaperVenue, VenueState
@@ -56,6 +56,25 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     funding_at: tuple[datetime, ...]
 
 
+class StoreCall:
+    """A call to the store; when its process freezes on the way there, it is made once that goes on."""
+
+    def __init__(self, lane: DeterministicDispatcher, fn: Callable[[], object], delivery: Delivery) -> None:
+        self._lane = lane
+        self._fn = fn
+        self._delivery = delivery
+
+    def run_batch(self, throughput: int, monotonic: Callable[[], float] | None, slice_s: float) -> None:
+        try:
+            answer = self._fn()
+        except Frozen:
+            self._lane.schedule(self)
+        except Exception as error:
+            self._delivery.fail(error)
+        else:
+            self._delivery.succeed(answer)
+
+
 class SimulatedEffects(DeterministicEffects):
     """Calls to the store sometimes wait for a connection first."""
 
@@ -72,13 +91,16 @@ class SimulatedEffects(DeterministicEffects):
         failed: Callable[[Exception], object],
         incarnation: int = ANY_INCARNATION,
     ) -> None:
+        call = StoreCall(self._lane, fn, Delivery(to, reply, failed, incarnation))
         delay_s = self._faults.store_delay_s()
         if not delay_s:
-            super().call(to, fn, reply, failed, incarnation)
+            self._lane.schedule(call)
             return
-        call = super().call
-        due = self._lane.clock.us + round(delay_s * 1e6)
-        self._lane.call_at(due, lambda: call(to, fn, reply, failed, incarnation))
+
+        def begin() -> None:
+            self._lane.schedule(call)
+
+        self._lane.call_at(self._lane.clock.us + round(delay_s * 1e6), begin)
 
 
 class Process:
@@ -188,6 +210,11 @@ class Process:
     def lose_store(self, seconds: float) -> None:
         if self._link is not None:
             self._link.down_until_s = self._around.clock.monotonic() + seconds
+
+    def freeze_on_the_way(self, method: str, freeze: Callable[[], None]) -> None:
+        """`freeze` once what was decided is on its way to the store, before it gets there."""
+        if self._link is not None:
+            self._link.freeze_before = (method, freeze)
 
     def _failed(self, error: BaseException) -> None:
         self.failed = True

@@ -14,7 +14,7 @@ from core.risk import RiskLimits, RiskState
 from core.run import Run, RunCommand
 from schema.memory import MemoryStore
 from schema.memory_tables import Tables
-from schema.ops import LedgerOp, LedgerResult
+from schema.ops import LedgerOp, LedgerResult, ProposeIntent
 from schema.records import Ask, Claim, Event, SlotReport, TickRow
 from schema.store import StoreUnavailable
 
@@ -121,10 +121,15 @@ class WatchedStore(MemoryStore):
         self.watch.limited(user_id, limits)
 
 
+class Frozen(Exception):
+    """The process froze with this call on its way; nothing has been carried out."""
+
+
 class StoreLink:
     """One process's way to the store: calls fail before they are carried out, or their answer is lost after.
 
-    `down_until_s`: process time until which nothing gets through.
+    `down_until_s`: process time until which nothing gets through. `freeze_before`: a method, and what freezes the
+    process before its next decision arrives there.
     """
 
     def __init__(self, store: WatchedStore, faults: Faults, clock: Clock, process: str) -> None:
@@ -133,12 +138,18 @@ class StoreLink:
         self._clock = clock
         self._process = process
         self.down_until_s = float("-inf")
+        self.freeze_before: tuple[str, Callable[[], None]] | None = None
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._store, name)
         store, faults, clock = self._store, self._faults, self._clock
 
         def called(*args: Any, **kwargs: Any) -> Any:
+            armed = self.freeze_before
+            if armed is not None and armed[0] == name and (name != "settle" or _has_exit(*args)):
+                self.freeze_before = None
+                armed[1]()
+                raise Frozen
             if clock.monotonic() < self.down_until_s:
                 raise StoreUnavailable(f"{name}: the store is out of reach")
             fault = faults.store(name)
@@ -152,3 +163,8 @@ class StoreLink:
 
         self.__dict__[name] = called
         return called
+
+
+def _has_exit(ops: Sequence[LedgerOp]) -> bool:
+    """Whether a decision to exit is among them: by the time a lease is over an entry is late anyway."""
+    return any(isinstance(op, ProposeIntent) and op.order.reduce_only for op in ops)

@@ -301,8 +301,8 @@ class World:
     def _give_turns(self, ready: list[Process]) -> None:
         """Turns of processes drawn among those `ready`, until nobody has anything left to do at this moment.
 
-        A turn makes nobody else ready, for processes meet only in the store and by timers of the world. What befalls
-        a process in between may: then whoever is ready is looked for anew.
+        A turn makes nobody else ready, for processes meet only in the store and by timers of the world; its own
+        process may freeze in it. What befalls processes in between may: then whoever is ready is looked for anew.
         """
         random_, found = self.rng.random, self.watch.findings.found
         while ready and not found:
@@ -312,7 +312,7 @@ class World:
             if process.failed:
                 self.kill(process, 5.0)
                 ready = []
-            elif not process.lane.is_ready:
+            elif process.standing is Standing.FROZEN or not process.lane.is_ready:
                 ready.remove(process)
             if self._countdown is not None and self.steps >= self._countdown[0]:
                 do, self._countdown = self._countdown[1], None

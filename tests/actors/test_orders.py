@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from actors.messages import RowsChanged
+from actors.messages import RowsChanged, SubmitOrder
 from actors.runtime.deterministic import VirtualClock
 from actors.venue_calls import PermissionOutdated, WhilePermitted
 from core.order import Leg, OrderStatus
@@ -240,6 +240,19 @@ def test_i8_a_request_begins_only_within_a_second_of_its_re_read(began: str) -> 
         with pytest.raises(StopIteration if expected else PermissionOutdated):
             running.send(None)
         assert bool(sent) is expected
+
+
+def test_i3_an_order_told_twice_to_its_account_is_sent_once() -> None:
+    world = World("u--")
+    run = world.run()
+
+    def tell_again() -> None:
+        world.system.ref("gateway").tell(SubmitOrder(order=world.orders(run)[0]))
+
+    world.store.before["may_send"] = tell_again
+    world.to_slot(0, plus_s=20)
+    assert world.legs(run) == [(Leg.ENTRY, 1, "filled")]
+    assert len(world.placed()) == 1
 
 
 @pytest.mark.parametrize("held", [False, True], ids=["flat", "open"])

@@ -150,6 +150,12 @@ class OrderCheck:
     # -- on the way to the venue
 
     def permitted(self, process: str, order: ClientOrderId) -> None:
+        row = self.orders.get(order)
+        self._findings.unless(
+            row is not None and self._holds(row.run_id, row.fence),
+            "I5",
+            f"order {order}: may be sent by {process} under a fence that is not held",
+        )
         self._permitted[order] = Sent(at_s=self._clock.monotonic(), process=process)
 
     def sending(self, order: Order, process: str) -> None:
