@@ -64,9 +64,8 @@ class RowReader:
         self._ctx = ctx
         self._store = store
         self._on_read = on_read
-        self._waiting: dict[
-            RunId, RowsWanted
-        ] = {}  # a run's newest ask; the latest life alone is there to hear
+        # A run's newest ask: of its lives the latest alone is there to hear.
+        self._waiting: dict[RunId, RowsWanted] = {}
         self._reading = False
         self._read = 0
 

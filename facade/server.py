@@ -11,6 +11,7 @@ from typing import Final
 import uvicorn
 from starlette.applications import Starlette
 
+from actors.runtime.event_loop import new_event_loop
 from core.errors import RunnerError
 from facade.endpoint import Services
 
@@ -66,7 +67,8 @@ def serve(
         stop_with(stop)
         await served.serve(sockets=[listening])
 
-    asyncio.run(until_stopped())
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(until_stopped())
 
 
 def listen(host: str, port: int) -> socket.socket:

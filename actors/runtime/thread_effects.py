@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from actors.runtime.effects import Delivery, EffectCancelled
 from actors.runtime.errors import Overloaded
+from actors.runtime.event_loop import new_event_loop
 from actors.runtime.letter import ANY_INCARNATION
 from actors.runtime.ref import ShellRef
 
@@ -33,7 +34,7 @@ class ThreadEffects:
         self._stopped = False
         self._under_way = 0
         self._lock = threading.Lock()
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_event_loop()
         self._loop_thread = threading.Thread(target=self._run_loop, name="effects-loop", daemon=True)
         self._loop_thread.start()
         self._workers = [

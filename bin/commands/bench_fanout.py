@@ -22,6 +22,7 @@ from actors.feed import rules_of
 from actors.heap import Heap
 from actors.launch import POLL_S, VERSION
 from actors.market_clock import MarketClock
+from actors.runtime.spec import StopMode
 from actors.runtime.system import ActorSystem
 from actors.service import DB_WORKERS
 from actors.system import Options, Parts, start
@@ -109,7 +110,7 @@ def _measured(store: SeenStore, seen: Seen, runs: int, strategies: int) -> dict[
         _play(system, store, clock, seen, SLOT, runs)
         cpu_s = process_time() - cpu_began_s
     finally:
-        system.stop()
+        system.stop(StopMode.DRAIN)
         heap.end()
     return {
         "runs": runs,
