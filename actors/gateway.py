@@ -10,6 +10,7 @@ import msgspec
 from actors.connection import Connection
 from actors.messages import (
     AccountsHere,
+    AccountsWanted,
     ReadAgain,
     ReconcileRun,
     Record,
@@ -49,6 +50,9 @@ class ExchangeGateway(Supervisor):
         super().__init__(ctx, (), Supervision(intensity=intensity, stop_together=True))
         self._make_connection = make_connection
         self._accounts: set[AccountId] = set()
+
+    def started(self) -> None:
+        self.ctx.tell("runs", AccountsWanted())  # after a restart; at first nobody is there to hear it
 
     def handle(self, message: object) -> None:
         match message:

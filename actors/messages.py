@@ -295,5 +295,9 @@ class ResidentsWanted(Message, frozen=True, kw_only=True):
     """To the supervisor of runs, from a restarted Scheduler: tell every `Resident` again."""
 
 
+class AccountsWanted(Message, frozen=True, kw_only=True):
+    """From a restarted gateway to the supervisor of runs, and on to each run: have what you hold followed again."""
+
+
 class RowsChanged(Message, frozen=True, kw_only=True):
     """To the supervisor of runs: re-read the rows (a hint)."""

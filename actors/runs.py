@@ -15,6 +15,7 @@ import msgspec
 from actors.evaluator import prepare
 from actors.messages import (
     AccountsHere,
+    AccountsWanted,
     AdapterFailed,
     AdapterRecovered,
     Gone,
@@ -104,6 +105,8 @@ class RunsSupervisor(Supervisor):
         self._leaving: set[RunId] = set()
         self._gave_up: set[RunId] = set()
         self._nodes: list[NodeId] | None = None
+        # Whether positions of runs without an actor are to be handed to their accounts once more.
+        self._left_open_wanted = True
 
     def started(self) -> None:
         self._read()
@@ -125,6 +128,11 @@ class RunsSupervisor(Supervisor):
             case ResidentsWanted():
                 for run in self._runs.values():
                     self.ctx.tell("scheduler", Resident(run=run))
+            case AccountsWanted():
+                for run_id in self._runs:
+                    self.ctx.tell(run_name(run_id), message)
+                self._left_open_wanted = True
+                self._read()
             case AdapterFailed():
                 self._adapter_failed(message)
             case AdapterRecovered():
@@ -135,7 +143,7 @@ class RunsSupervisor(Supervisor):
             case RunSaved():
                 self._admit(message.run)
             case StoreFailed():
-                self._reading = False
+                self._reading, self._left_open_wanted = False, True
                 self.ctx.after(1.0, message.again)
             case _:
                 raise TypeError(f"runs cannot handle {type(message).__name__}")
@@ -154,6 +162,7 @@ class RunsSupervisor(Supervisor):
             return
         self._reading, self._read_again = True, False
         store, node, version, before = self._store, self._node, self._version, self._nodes
+        wanted, self._left_open_wanted = self._left_open_wanted, False
 
         def read() -> RowsRead:
             runs, nodes = (
@@ -161,7 +170,7 @@ class RunsSupervisor(Supervisor):
                 store.beat(node, version, within_s=self._node_live_s),
             )
             left_open: list[tuple[Run, datetime | None]] = []
-            if [other.id for other in nodes] != before:
+            if wanted or [other.id for other in nodes] != before:
                 resident = {run.id for run in runs}
                 held = {each.run_id: each.position.opened_at for each in store.open_positions()}
                 stopped = [store.run(run_id) for run_id in sorted(held) if run_id not in resident]

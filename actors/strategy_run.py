@@ -11,6 +11,7 @@ import msgspec
 
 from actors.journal import JournalBuffer
 from actors.messages import (
+    AccountsWanted,
     ClaimedTick,
     EvaluateSlot,
     Reconciled,
@@ -162,7 +163,7 @@ class StrategyRun(Behaviour):
                 self._loaded(message)
             case Reconciled() | Released():
                 pass
-            case ReconcileDue():
+            case ReconcileDue() | AccountsWanted():
                 self._reconcile()
             case RunChanged():
                 self._changed(message.run)
@@ -209,15 +210,15 @@ class StrategyRun(Behaviour):
         if recent:
             self._owed.news_of(recent[0], self._position)
         self._unsettled.found(state.open_orders)
-        if self._unsettled or not self._position.is_flat:
-            self._reconcile()
+        self._reconcile()
         self._ready = True
         stashed, self._stashed = self._stashed, None
         if stashed is not None:
             self._due(stashed)
 
     def _reconcile(self) -> None:
-        if self._run is not None and not self._draining:
+        held = self._unsettled or not self._position.is_flat
+        if held and self._run is not None and not self._draining:
             self._unsettled.reconcile(self._run, self._position.opened_at)
 
     def _load_all_again(self) -> None:

@@ -391,3 +391,18 @@ def test_a_position_of_a_run_that_does_not_tick_is_followed_by_the_next_process(
     world.to_slot(4)
     assert [order.leg for order in world.orders(run)] == [Leg.ENTRY, Leg.STOP_LOSS]
     assert world.position(run).is_flat
+
+
+@pytest.mark.parametrize("status", ["active", "stopped"])
+def test_i3_a_restarted_gateway_follows_every_open_position_again(status: str) -> None:
+    """Stop and target work on, though no run has an order to send."""
+    world = World("u-----", wicks={4: (900.0, 1010.0)})
+    run = world.run(settings=replace(LONG_ONLY, stop_loss_pct=Decimal(1)))
+    world.to_slot(0)
+    if status == "stopped":
+        world.memory.command(run, RunCommand.STOP, by="ann")
+        world.to_slot(1)
+    world.crash("gateway")
+    world.to_slot(4)
+    assert [order.leg for order in world.orders(run)] == [Leg.ENTRY, Leg.STOP_LOSS]
+    assert world.position(run).is_flat
