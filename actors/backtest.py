@@ -27,17 +27,21 @@ from actors.fast_path.replay import fast_replay
 from actors.fast_path.unserved import Unserved
 from actors.feed import HeldFeed, rules_of
 from actors.journal import JournalBuffer
+from actors.messages import ClaimedTick
+from actors.run_tick import tick_row
 from actors.runtime.deterministic import VirtualClock
 from actors.runtime.process_time import process_s
 from actors.runtime.system import ActorSystem
 from actors.system import Options, Parts, start
+from core.clock import Clock
 from core.definition import StrategyDefinition
 from core.ids import NodeId
 from core.run import RunCommand
+from core.signal import Action, Signal
 from core.timeframe import Timeframe, to_ms
 from exchanges.feeds.base import CandleSource
 from schema.memory import MemoryStore
-from schema.records import ExecutionRow, ExecutionStatus
+from schema.records import ExecutionRow, ExecutionStatus, TickRow, TickStatus
 
 __all__ = [
     "NO_GATES",
@@ -54,16 +58,37 @@ ALL = 1 << 60
 TICKS_KEPT = 1_000
 
 
-class PromptJournal(JournalBuffer):
-    """Tick rows of a replay go to its store as they come: nothing is gained by gathering what costs nothing to write.
+_HOLD = Action.HOLD
 
-    Of executions only the signals are kept.
+
+class PromptJournal(JournalBuffer):
+    """Tick rows of a replay go to its store as they come, and those without a signal are only counted there: nobody
+    asks a replay for them. Of executions only the signals are kept.
     """
 
     def __init__(self, store: MemoryStore) -> None:
         super().__init__()
         self.signals: list[BacktestSignal] = []
-        self.ticked = store.tick  # type: ignore[method-assign]  # nothing lies between
+        self._store = store
+
+    def ticked(self, row: TickRow) -> None:
+        self._store.tick(row)
+
+    def ended(
+        self,
+        due: ClaimedTick,
+        status: TickStatus,
+        reason: str | None,
+        signal: Signal | None,
+        *,
+        clock: Clock,
+        worker: str,
+    ) -> None:
+        if (signal is None or signal.action is _HOLD) and self._store.count_tick(due.claim, status, reason):
+            return
+        self._store.tick(
+            tick_row(due, status=status, reason=reason, signal=signal, clock=clock, worker=worker)
+        )
 
     def executed(self, row: ExecutionRow) -> None:
         if row.status is ExecutionStatus.SUCCESS and row.action is not None:

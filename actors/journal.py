@@ -14,9 +14,13 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from actors.messages import ClaimedTick
+from actors.run_tick import tick_row
 from actors.runtime.behaviour import Behaviour, Context
 from core.backoff import Backoff
-from schema.records import CandleRow, ExecutionRow, LostAsk, SlotReport, TickRow
+from core.clock import Clock
+from core.signal import Signal
+from schema.records import CandleRow, ExecutionRow, LostAsk, SlotReport, TickRow, TickStatus
 from schema.store import Store
 
 MAX_BATCH = 10_000
@@ -65,6 +69,19 @@ class JournalBuffer:
         if self.idle:
             self.idle = False
             self.wake()
+
+    def ended(
+        self,
+        due: ClaimedTick,
+        status: TickStatus,
+        reason: str | None,
+        signal: Signal | None,
+        *,
+        clock: Clock,
+        worker: str,
+    ) -> None:
+        """A claimed slot ends now."""
+        self.ticked(tick_row(due, status=status, reason=reason, signal=signal, clock=clock, worker=worker))
 
     def executed(self, row: ExecutionRow) -> None:
         """Executions ride along with the tick rows they led to."""

@@ -36,7 +36,7 @@ from core.market import Series
 from core.risk import gate
 from core.run import ExecutionMode, Run, ticks
 from core.schedule import Schedule
-from core.timeframe import Timeframe, to_us
+from core.timeframe import Timeframe, from_us, to_us
 from schema.records import Ask, Claim, LostAsk, TickRow, TickSource, TickStatus
 from schema.store import MAX_CLAIM_BATCH, Store
 
@@ -56,9 +56,10 @@ _TIMER = TickSource.TIMER
 
 
 class SlotTimer(msgspec.Struct, frozen=True, gc=False):
-    """The claims of this boundary are due."""
+    """The claims of this boundary are due. `us`: the same moment in microseconds since 1970."""
 
     slot: datetime
+    us: int
 
 
 class SafetyPass(msgspec.Struct, frozen=True):
@@ -92,11 +93,12 @@ class Swept(msgspec.Struct, frozen=True):
 class Here:
     """A resident run, and what its slots need of it, worked out once."""
 
-    __slots__ = ("asked", "name", "run", "schedule", "step", "version")
+    __slots__ = ("asked", "name", "run", "run_id", "schedule", "step", "version")
 
     def __init__(self, run: Run, asked: Ask | None) -> None:
         definition, schedule = run.strategy, run.schedule if ticks(run) else None
         self.run = run
+        self.run_id = run.id
         # What it was last claimed for: once per slot, except by an operator; later asks of others have lost.
         self.asked = asked
         self.name = run_name(run.id)
@@ -106,9 +108,9 @@ class Here:
 
     def wants(self, slot: datetime) -> bool:
         asked = self.asked
-        return (asked is None or asked.slot != slot) and (
-            self.schedule is None or self.schedule.selects(slot)
-        )
+        if asked is not None and asked.slot == slot:
+            return False
+        return self.schedule is None or self.schedule.selects(slot)
 
 
 class Scheduler(Behaviour):
@@ -124,11 +126,12 @@ class Scheduler(Behaviour):
         "_journal",
         "_lead",
         "_lease_s",
-        "_next",
+        "_next_us",
         "_noted",
         "_residents",
         "_safety_s",
         "_store",
+        "_trusted_s",
         "_worker",
     )
 
@@ -149,6 +152,7 @@ class Scheduler(Behaviour):
         self._journal = journal
         self._worker = worker
         self._lease_s = lease_s
+        self._trusted_s = trusted_until(0.0, lease_s)
         self._clock = ctx.clock
         self._grace_s = grace_s
         self._grace = timedelta(seconds=grace_s)
@@ -162,7 +166,7 @@ class Scheduler(Behaviour):
         self._covered: datetime | None = None
         # The slot in which each source's lost asks were noted last: a repetition says nothing new.
         self._noted: dict[TickSource, datetime] = {}
-        self._next: datetime | None = None
+        self._next_us: int | None = None
         self._attempt = 0
         self._again_set = False
 
@@ -174,7 +178,7 @@ class Scheduler(Behaviour):
     def receive(self, message: object) -> None:
         match message:
             case SlotTimer():
-                self._slot_reached(message.slot)
+                self._slot_reached(message)
             case Claimed():
                 self._claimed(message)
             case Resident():
@@ -230,29 +234,29 @@ class Scheduler(Behaviour):
 
     def _arm(self) -> None:
         """Set the timer for the nearest boundary any resident run closes at."""
-        if not self._by_timeframe:
-            return
-        ahead, nearest = self._clock.now() + self._lead, self._next
-        for timeframe in self._by_timeframe:
-            close = timeframe.next_close(ahead)
-            if nearest is None or close < nearest:
-                nearest = close
-        if nearest is not None and nearest is not self._next:
-            self._next = nearest
-            self.ctx.at(nearest - self._lead, SlotTimer(nearest))
+        if self._by_timeframe:
+            self._arm_after(to_us(self._clock.now() + self._lead))
 
-    def _slot_reached(self, slot: datetime) -> None:
-        if self._next == slot:
-            self._next = None
-        now = self._clock.now()
+    def _arm_after(self, us: int) -> None:
+        next_us = self._next_us
+        nearest_us = min([us - us % each.micros + each.micros for each in self._by_timeframe])
+        if next_us is None or nearest_us < next_us:
+            self._next_us = nearest_us
+            nearest = from_us(nearest_us)
+            self.ctx.at(nearest - self._lead, SlotTimer(nearest, nearest_us))
+
+    def _slot_reached(self, timer: SlotTimer) -> None:
+        slot, us, now = timer.slot, timer.us, self._clock.now()
+        if self._next_us == us:
+            self._next_us = None
         if now - slot <= self._grace:
-            us, due = to_us(slot), []
-            for timeframe, runs in self._by_timeframe.items():
-                if us % timeframe.micros == 0:
-                    due.append(runs)
+            due = [runs for timeframe, runs in self._by_timeframe.items() if not us % timeframe.micros]
             self._claim_wanted(Ask(slot=slot, source=_TIMER, at=now), due)
         # Else the process stood still past the slot: it is missed, never made up for (I9).
-        self._arm()
+        if now + self._lead == slot and self._by_timeframe:
+            self._arm_after(us)  # on time: nothing has to be worked out anew
+        else:
+            self._arm()
 
     def _claim_due(self, source: TickSource) -> None:
         """Windows of 30 s at most never meet another slot's: all that is due now is due for the same slot."""
@@ -306,17 +310,17 @@ class Scheduler(Behaviour):
     # -- claims ---------------------------------------------------------------------------------
 
     def _claim(self, wanted: Sequence[Here], ask: Ask) -> None:
-        if 0 < len(wanted) <= MAX_CLAIM_BATCH:
+        while len(wanted) > MAX_CLAIM_BATCH:
+            self._claim_batch(wanted[:MAX_CLAIM_BATCH], ask)
+            wanted = wanted[MAX_CLAIM_BATCH:]
+        if wanted:
             self._claim_batch(wanted, ask)
-            return
-        for start in range(0, len(wanted), MAX_CLAIM_BATCH):
-            self._claim_batch(wanted[start : start + MAX_CLAIM_BATCH], ask)
 
     def _claim_batch(self, batch: Sequence[Here], ask: Ask) -> None:
         run_ids = []
         for here in batch:
             here.asked = ask
-            run_ids.append(here.run.id)
+            run_ids.append(here.run_id)
         self._attempt += 1
         owner = f"{self._worker}:{self._attempt}"
         asked_at_s = self._clock.monotonic()
@@ -347,7 +351,7 @@ class Scheduler(Behaviour):
         if at < slot:
             at, ahead_s = slot, clock.seconds_until(slot)
             closed_at_s += ahead_s if isfinite(ahead_s) else 0.0
-        trusted_s = trusted_until(claimed.asked_at_s, self._lease_s)
+        trusted_s = claimed.asked_at_s + self._trusted_s
         missed_left = MAX_MISSED_AT_ONCE
         groups: dict[str, tuple[StrategyDefinition, list[ClaimedTick]]] = {}
         for claim in claims:

@@ -37,7 +37,6 @@ from actors.run_tick import (
     facts_of,
     lease_of,
     order_at_work,
-    tick_row,
     why,
 )
 from actors.runtime.behaviour import Behaviour, Context
@@ -469,10 +468,7 @@ class StrategyRun(Behaviour):
         self._finish(tick, Finish(TickEnd.ERROR, Reason.LEASE_LOST))
 
     def _write(self, due: ClaimedTick, status: TickStatus, reason: str | None, signal: Signal | None) -> None:
-        row = tick_row(
-            due, status=status, reason=reason, signal=signal, clock=self._clock, worker=self._worker
-        )
-        self._journal.ticked(row)
+        self._journal.ended(due, status, reason, signal, clock=self._clock, worker=self._worker)
 
     # -- exits are tried until flat -------------------------------------------------------------
 

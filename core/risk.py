@@ -59,7 +59,7 @@ class RiskState(msgspec.Struct, frozen=True, kw_only=True):
     paused_reason: Reason | None = None
 
     def day(self, at: datetime) -> DayRisk:
-        return self.days.get(risk_day(at), EMPTY_DAY)
+        return self.days.get(at.date() if at.tzinfo is UTC else risk_day(at), EMPTY_DAY)
 
     def is_paused(self, now: datetime) -> bool:
         return self.paused_until is not None and now < self.paused_until
@@ -86,10 +86,10 @@ def risk_day(at: datetime) -> date:
 
 def gate(state: RiskState, limits: RiskLimits, now: datetime) -> Reason | None:
     """Why an entry may not be made at `now`; None when it may. First match wins."""
-    if state.is_paused(now):
+    # Each rule is first asked what nearly always settles it: at every run and slot this is all that is done.
+    if state.paused_until is not None and state.is_paused(now):
         return Reason.PAUSED
     day = state.day(now)
-    # Each limit is first asked what nearly always settles it: twice a run and slot this is all that is done.
     if day.pnl < 0 and day.pnl <= -limits.daily_max_loss_usdt:
         return Reason.DAILY_LOSS
     most = limits.max_consecutive_losses

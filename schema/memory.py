@@ -292,10 +292,18 @@ class MemoryStore:
             return new
 
     def tick(self, row: TickRow) -> None:
-        """`report` of this row alone, without the wrapping: a replay does it 100,000 times a second."""
+        """`report` of this row alone, without the wrapping."""
         with self._lock:
             if self._slots.tick(row):
                 self._slots.publish((row,), self._tx(), self._now())
+
+    def count_tick(self, claim: Claim, status: TickStatus, reason: str | None) -> bool:
+        """`report` of a row that is counted, not kept: a replay does it 100,000 times a second.
+
+        Whether it was done; not for a slot that another claim followed or that has its row already.
+        """
+        with self._lock:
+            return self._slots.count(claim, status, reason)
 
     def candles(self, series: Series, *, since: datetime, limit: int = 1_000) -> list[Candle]:
         with self._lock:

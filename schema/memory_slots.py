@@ -127,6 +127,15 @@ class MemorySlots:
         new = self._end(self._tables.runs[tick.run_id], tick)
         return new and tick.signal is not None and tick.signal != _HOLD
 
+    def count(self, claim: Claim, status: TickStatus, reason: str | None) -> bool:
+        row, slot = self._tables.runs[claim.run_id], claim.slot
+        if row.fence != claim.fence or row.last_slot != slot or row.ticked_slot == slot:
+            return False
+        row.ticked_slot = row.previous_slot = slot
+        row.locked_until = NEVER
+        row.count(status, reason)
+        return True
+
     def publish(self, signals: Sequence[TickRow], tx: MemoryTx, at: datetime) -> None:
         for tick in signals:
             payload = signal_payload(

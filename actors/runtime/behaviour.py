@@ -28,11 +28,13 @@ T = TypeVar("T")
 class Context:
     """One incarnation's view of the world. Timers and effects started here die with the incarnation."""
 
-    __slots__ = ("_shell", "incarnation")
+    __slots__ = ("_shell", "incarnation", "self_ref", "system")
 
     def __init__(self, shell: Shell, incarnation: int) -> None:
         self._shell = shell
         self.incarnation = incarnation
+        self.self_ref: ShellRef = shell.ref
+        self.system: ActorSystem = shell.system
 
     @property
     def name(self) -> str:
@@ -40,32 +42,24 @@ class Context:
         return self._shell.name
 
     @property
-    def self_ref(self) -> ShellRef:
-        return self._shell.ref
-
-    @property
-    def system(self) -> ActorSystem:
-        return self._shell.system
-
-    @property
     def clock(self) -> Clock:
-        return self._shell.system.clock
+        return self.system.clock
 
     def ref(self, name: str) -> ShellRef:
         """The actor of that logical name, now and after restarts; LookupError when there is none."""
-        return self._shell.system.ref(name)
+        return self.system.ref(name)
 
     def at(self, when: datetime, message: object) -> TimerHandle:
         """Have `message` told to this actor at market time `when`."""
-        return self._shell.system.timers.at(when, self._shell.ref, message)
+        return self.system.timers.at(when, self.self_ref, message)
 
     def after(self, seconds: float, message: object, every: float | None = None) -> TimerHandle:
         """Have `message` told to this actor after process `seconds`, then every `every` seconds."""
-        return self._shell.system.timers.after(seconds, self._shell.ref, message, every)
+        return self.system.timers.after(seconds, self.self_ref, message, every)
 
     def tell(self, name: str, message: object) -> bool:
         """Whether the actor of that logical name took `message`; False also when there is no such actor."""
-        ref = self._shell.system.names.get(name)
+        ref = self.system.names.get(name)
         return ref is not None and ref.actor_inbox.put(message)
 
     def call(
@@ -81,15 +75,15 @@ class Context:
         `in_turn`: the caller does not mind if the answer is handled before this returns; it is where the system
         `answers_at_once` (replay), and a message is saved.
         """
-        shell = self._shell
-        if not (in_turn and shell.system.answers_at_once):
-            shell.system.effects.call(shell.ref, fn, reply, failed, self.incarnation)
+        system = self.system
+        if not (in_turn and system.answers_at_once):
+            system.effects.call(self.self_ref, fn, reply, failed, self.incarnation)
             return
         try:
             message = reply(fn())
         except Exception as error:
             message = failed(error)
-        cast("Behaviour", shell.behaviour).receive(message)
+        cast("Behaviour", self._shell.behaviour).receive(message)
 
     def run(
         self,
@@ -99,7 +93,7 @@ class Context:
         timeout_s: float,
     ) -> None:
         """Run `co` on the event loop; a timeout is `failed(TimeoutError())`."""
-        self._shell.system.effects.run(self._shell.ref, co, reply, failed, timeout_s, self.incarnation)
+        self.system.effects.run(self.self_ref, co, reply, failed, timeout_s, self.incarnation)
 
     def reply_later(self) -> Reply:
         """Take over the answer to the message being handled: `.set(value)` or `.fail(error)`, from any handler."""

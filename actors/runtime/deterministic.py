@@ -129,12 +129,31 @@ class DeterministicDispatcher:
 
     def run_until_us(self, us: int) -> None:
         """As `run_until`, in microseconds since 1970: nothing is converted per candle."""
-        while True:
-            if self._ready:
-                self._give_turns(1_000_000)
-            if not self._fire_next(us):
-                break
+        if self._rng is None:
+            self._run_until_us(us)
+        else:
+            while self._give_turns(1_000_000) or self._fire_next(us):
+                pass
         self.clock.move_to(us)
+
+    def _run_until_us(self, us: int) -> None:
+        """Turn by turn as in `_give_turns` and `_fire_next`, without what only single steps need."""
+        timers, ready, throughput, move_to = self._timers, self._ready, self._throughput, self.clock.move_to
+        pop, popleft = heapq.heappop, ready.popleft
+        self._running = True
+        try:
+            while True:
+                while ready:
+                    popleft().run_batch(throughput, None, 0.0)
+                if not timers or timers[0][0] > us:
+                    return
+                due, _, fire, when = pop(timers)
+                move_to(due, when)
+                fire()
+                while timers and timers[0][0] <= due:
+                    pop(timers)[2]()
+        finally:
+            self._running = False
 
     def drive(self, done: Callable[[], bool], timeout_s: float) -> None:
         """Make progress until `done()` or `timeout_s` virtual seconds have passed; for an ask from outside."""
@@ -189,8 +208,8 @@ class DeterministicTimers:
         self._dispatcher = dispatcher
 
     def at(self, when: datetime, to: ShellRef, message: object) -> TimerHandle:
-        handle = TimerHandle(to, message, None, to.incarnation)
-        self._dispatcher.call_at(epoch_us(when), handle.fire, when)
+        handle = TimerHandle(to, message, None, to.actor_inbox.owner.incarnation)  # type: ignore[attr-defined]
+        self._dispatcher.call_at((when - _EPOCH) // _MICROSECOND, handle.fire, when)
         return handle
 
     def after(self, seconds: float, to: ShellRef, message: object, every: float | None = None) -> TimerHandle:

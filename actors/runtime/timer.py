@@ -32,9 +32,9 @@ class TimerHandle(msgspec.Struct, eq=False):
         self.to = None
 
     def fire(self) -> None:
-        to = self.to
-        if to is not None and to.actor_inbox.owner.incarnation == self.incarnation:  # type: ignore[attr-defined]
-            to.deliver(self.message, self.incarnation)
+        to, incarnation = self.to, self.incarnation
+        if to is not None and to.actor_inbox.owner.incarnation == incarnation:  # type: ignore[attr-defined]
+            to.deliver(self.message, incarnation)
 
     @property
     def repeats(self) -> bool:
