@@ -19,7 +19,7 @@ from actors.messages import (
     run_name,
 )
 from actors.runtime.behaviour import Context
-from core.quiet import Quiet
+from core.quiet import ANY_PRICE, Quiet
 from exchanges.feeds.base import FundingRate
 
 _LATE = timedelta(minutes=1)
@@ -88,12 +88,17 @@ class Followed:
         """Answer once everything up to the slot has been applied."""
         symbol = sync.run.strategy.symbol
         reached = self._applied.get(symbol)
-        if reached is None or reached >= sync.slot:
+        if reached is None or reached >= sync.slot or self._is_quiet(symbol, sync.slot):
             self._pass_barrier(sync)
         else:
             self._syncs.setdefault(symbol, []).append(sync)
             ask = ToldAll(venue=self.venue, symbol=symbol, watcher=self._ctx.name, until=sync.slot)
             self._ctx.tell("market_data", ask)
+
+    def _is_quiet(self, symbol: str, slot: datetime) -> bool:
+        """Whether no candle up to that slot can change anything, whatever its prices."""
+        watch = self._watches[symbol]
+        return watch.quiet == ANY_PRICE and (watch.due is None or slot <= watch.due)
 
     def _answer(self, symbol: str, reached: datetime | None) -> None:
         waiting = self._syncs.pop(symbol, [])
