@@ -51,6 +51,7 @@ from schema.records import (
     OpenPosition,
     Platform,
     RiskView,
+    RunLease,
     RunStart,
     RunState,
     SlotReport,
@@ -283,6 +284,10 @@ class MemoryStore:
     def free_leases(self) -> None:
         with self._lock:
             self._slots.free_leases()
+
+    def leases(self) -> list[RunLease]:
+        with self._lock:
+            return self._slots.leases()
 
     def report(self, report: SlotReport) -> int:
         with self._lock:

@@ -20,13 +20,14 @@ from schema.records import (
     Claim,
     LostAsk,
     LostTrigger,
+    RunLease,
     SlotReport,
     TickPlace,
     TickRow,
     TickSource,
     TickStatus,
 )
-from schema.store import MAX_CLAIM_BATCH
+from schema.store import LONG_AGO_S, MAX_CLAIM_BATCH
 
 # Looked up once: an enum's member costs a replay more than the comparison it is for.
 _ACTIVE, _HOLD = RunStatus.ACTIVE, Action.HOLD.value
@@ -99,6 +100,23 @@ class MemorySlots:
         process = self._monotonic()
         for row in self._tables.runs.values():
             row.locked_until = min(row.locked_until, process)
+
+    def leases(self) -> list[RunLease]:
+        process, rows = self._monotonic(), self._tables.runs
+        return [
+            RunLease(
+                run_id=run_id,
+                owner=row.owner,
+                fence=row.fence,
+                locked_s=max(row.locked_until - process, -LONG_AGO_S),
+                last_slot=row.last_slot,
+                ticked_slot=row.ticked_slot,
+                previous_slot=row.previous_slot,
+                source=None if row.ask is None else row.ask.source,
+                asked_at=None if row.ask is None else row.ask.at,
+            )
+            for run_id, row in sorted(rows.items())
+        ]
 
     def report(self, report: SlotReport) -> tuple[int, list[TickRow]]:
         """How many tick rows were new, and those with a signal to publish."""

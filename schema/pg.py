@@ -32,6 +32,7 @@ from schema.records import (
     OpenPosition,
     Platform,
     RiskView,
+    RunLease,
     RunStart,
     RunState,
     SlotReport,
@@ -178,6 +179,9 @@ class PgStore:
 
     def free_leases(self) -> None:
         self._run(pg_slots.free_leases)
+
+    def leases(self) -> list[RunLease]:
+        return self._read(pg_slots.leases)
 
     def report(self, report: SlotReport) -> int:
         return self._run(lambda c: pg_journal.report(c, self.database.months, report))

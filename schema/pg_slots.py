@@ -13,9 +13,9 @@ from core.risk import DayRisk, RiskLimits, RiskState
 from core.run import RunStatus
 from schema.pg_database import SQL, Connection, Months
 from schema.pg_journal import close_abandoned
-from schema.pg_rows import changed, value
-from schema.records import Ask, Claim
-from schema.store import MAX_CLAIM_BATCH
+from schema.pg_rows import as_type, changed, many, value
+from schema.records import Ask, Claim, RunLease
+from schema.store import LONG_AGO_S, MAX_CLAIM_BATCH
 
 _ACTIVE = RunStatus.ACTIVE
 _CALM = RiskState()
@@ -69,6 +69,10 @@ def release(connection: Connection, leases: Sequence[tuple[RunId, int]]) -> None
 
 def free_leases(connection: Connection) -> None:
     changed(connection, "free_leases", {})
+
+
+def leases(connection: Connection) -> list[RunLease]:
+    return [as_type(RunLease)(row) for row in many(connection, "leases", {"long_ago_s": LONG_AGO_S})]
 
 
 def pending(connection: Connection, slot: datetime) -> int:

@@ -121,6 +121,24 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     used_margin: Decimal = ZERO
 
 
+class RunLease(msgspec.Struct, frozen=True, kw_only=True):
+    """A run's lease row: how long the lease holds yet, below 0 how long ago it ran out; what it was for.
+
+    `last_slot` without a row (`ticked_slot` another) is under way, or was cut off; `source` and `asked_at`: whose
+    doing it is. `previous_slot` as in `Claim`.
+    """
+
+    run_id: RunId
+    owner: str
+    fence: int
+    locked_s: float
+    last_slot: datetime | None
+    ticked_slot: datetime | None
+    previous_slot: datetime | None
+    source: TickSource | None = None
+    asked_at: datetime | None = None
+
+
 class TickRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One run in one slot, written once, at the end. `fence` 0: nothing was claimed (missed slots).
 

@@ -32,6 +32,7 @@ from schema.records import (
     OpenPosition,
     Platform,
     RiskView,
+    RunLease,
     RunStart,
     RunState,
     SlotReport,
@@ -44,6 +45,7 @@ from schema.records import (
 
 MAX_CLAIM_BATCH = 1_000
 LIVE_NODE_S = 15.0
+LONG_AGO_S = 86_400.0
 
 
 class StoreUnavailable(RunnerError):
@@ -162,6 +164,10 @@ class Store(Protocol):
 
     def free_leases(self) -> None:
         """End every running lease: for the only process of a database, whose predecessors are dead."""
+        ...
+
+    def leases(self) -> list[RunLease]:
+        """Every run's lease row, by run; one that ran out long ago is `LONG_AGO_S` past."""
         ...
 
     def report(self, report: SlotReport) -> int:

@@ -30,12 +30,11 @@ from actors.recording.replayed_runtime import (
     ReplayedEffects,
     ReplayedShell,
     ReplayedTimers,
-    Still,
     find,
+    replayed_system,
 )
 from actors.recording.tick_inputs import TickInputs
 from actors.runtime.behaviour import Behaviour
-from actors.runtime.dead_letters import ignore
 from actors.runtime.letter import Signal, Stop
 from actors.runtime.ref import ShellRef
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
@@ -122,16 +121,7 @@ class Day:
 
     def _wire(self) -> ActorSystem:
         header = self._recording.header
-        system = ActorSystem(
-            clock=self._clock,
-            dispatchers=dict.fromkeys(("cpu", "control", "blocking"), Still),
-            effects=self._effects,
-            timers=self._timers,
-            rng=None,
-            sink=ignore,
-            virtual=None,
-        )
-        system.make_shell = ReplayedShell
+        system = replayed_system(self._clock, self._effects, self._timers)
         parts = Parts(
             store=cast(Store, self._store),
             feed=replayed_feed(header, self._calls),

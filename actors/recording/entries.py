@@ -15,7 +15,7 @@ from core.timeframe import Timeframe
 from exchanges.feeds.base import FundingRate
 from schema.snapshot import Snapshot
 
-FORMAT = 1
+FORMAT = 2
 NOTHING = msgspec.Raw(b"null")
 
 

@@ -47,7 +47,7 @@ class Recorder:
         """The parts to start the actors with. Raises RunnerError where nothing can be recorded."""
         self._store = parts.store
         self._tape = Tape(clock, self._ended_early)
-        snapshot = read_snapshot(parts.store, self._limits)
+        snapshot = read_snapshot(parts.store, self._limits, clock.monotonic)
         self._header = _header(parts, clock.now(), snapshot)
         folder = self._directory / f"{clock.now():%Y%m%dT%H%M%S}-{parts.options.worker}"
         try:

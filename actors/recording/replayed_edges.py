@@ -30,7 +30,7 @@ from core.timeframe import Timeframe
 from exchanges.base import FundingPaid, News
 from exchanges.feeds.base import FundingRate
 from schema.memory import MemoryStore
-from schema.records import Claim, Node, TickRow
+from schema.records import Claim, Node, RunState, TickRow
 from schema.store import Store
 
 
@@ -134,6 +134,9 @@ class CheckedStore:
                         if row.fence == mine:
                             row.fence = fence
                     return fence
+            case "run_state":
+                state = msgspec.json.decode(recorded, type=RunState | None)
+                return replace(mine, fence=state.fence) if state is not None and mine is not None else mine
             case "close_interrupted":
                 ended = {
                     (row.run_id, row.slot): row.finished_at
@@ -149,13 +152,13 @@ class CheckedStore:
         return mine
 
     def _claims(self, recorded: list[Claim], mine: list[Claim]) -> list[Claim]:
-        fences = {claim.run_id: claim.fence for claim in recorded}
+        drawn = {claim.run_id: (claim.fence, claim.previous_fence) for claim in recorded}
         adopted = []
         for claim in mine:
-            fence = fences.get(claim.run_id, claim.fence)
+            fence, previous = drawn.get(claim.run_id, (claim.fence, claim.previous_fence))
             self._store.tables.runs[claim.run_id].fence = fence
-            adopted.append(replace(claim, fence=fence))
-        places = {run_id: place for place, run_id in enumerate(fences)}
+            adopted.append(replace(claim, fence=fence, previous_fence=previous))
+        places = {run_id: place for place, run_id in enumerate(drawn)}
         return sorted(adopted, key=lambda claim: places.get(claim.run_id, len(places)))
 
     def command(self, entry: CallEntry) -> None:

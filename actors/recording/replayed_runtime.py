@@ -10,11 +10,13 @@ from typing import Any, TypeVar, cast
 
 from actors.recording.canonical import kind_of, message_of, text
 from actors.runtime.behaviour import Behaviour
+from actors.runtime.dead_letters import Reports, ignore
 from actors.runtime.effects import Delivery
 from actors.runtime.letter import ANY_INCARNATION, Letter, Signal
 from actors.runtime.mailbox import Runnable
 from actors.runtime.ref import ShellRef
 from actors.runtime.shell import Shell
+from actors.runtime.system import ActorSystem
 from actors.runtime.timer import TimerHandle
 
 T = TypeVar("T")
@@ -184,6 +186,21 @@ class ReplayedEffects:
         key = (to.name, incarnation)
         self._numbers[key] += 1
         self.pending[f"{to.name}/{incarnation}/{self._numbers[key]}"] = Pending(fn, delivery)
+
+
+def replayed_system(clock: ReplayedClock, effects: ReplayedEffects, timers: ReplayedTimers) -> ActorSystem:
+    system = ActorSystem(
+        clock=clock,
+        dispatchers=dict.fromkeys(("cpu", "control", "blocking"), Still),
+        effects=effects,
+        timers=timers,
+        rng=None,
+        sink=ignore,
+        virtual=None,
+    )
+    system.make_shell = ReplayedShell
+    system.reports = Reports(ignore, float)  # as recorded: what they read of the time is no part of any turn
+    return system
 
 
 def find(

@@ -67,6 +67,15 @@ WITH held AS MATERIALIZED (
 )
 UPDATE strategy_locks l SET locked_until = clock_timestamp() FROM held WHERE held.run_id = l.run_id;
 
+-- name: leases
+-- Every run's lease row, and for how many seconds the lease holds yet.
+SELECT run_id, coalesce(owner, '') AS owner, fence,
+       extract(epoch FROM greatest(locked_until, now_at - %(long_ago_s)s * interval '1 second') - now_at)::float8
+           AS locked_s,
+       last_slot, ticked_slot, previous_slot, source, asked_at
+  FROM strategy_locks CROSS JOIN (SELECT clock_timestamp() AS now_at) AS clock
+ ORDER BY run_id;
+
 -- name: free_leases
 -- End every running lease: whoever held one is known to be dead (decision 31).
 UPDATE strategy_locks SET locked_until = clock_timestamp() WHERE locked_until > clock_timestamp();

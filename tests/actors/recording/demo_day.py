@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -73,14 +73,24 @@ def candles() -> CandleSource:
 class DemoDay:
     """A service over `store`, whose market time begins at START."""
 
-    def __init__(self, store: Store, directory: Path) -> None:
+    def __init__(
+        self,
+        store: Store,
+        directory: Path,
+        *,
+        outage: int = 3,
+        before: Callable[[DemoDay], None] | None = None,
+    ) -> None:
+        """`outage`: orders Bob's venue fails at; `before`: what other processes have done to the rows by then."""
         self.store = store
         self.directory = directory
         self.source = candles()
         self.reports: list[tuple[str, Mapping[str, object]]] = []
         self._recorder = Recorder(directory, limits=LIMITS, sink=self._sink)
         store.mark_demo(start=START, rate=0.0)
-        self.runs = seed(store)
+        self.runs = seed(store, outage)
+        if before is not None:
+            before(self)
         store.set_clock(rate=RATE, ceiling=START)
         feed = HeldFeed(self.source, (START, START + timedelta(minutes=len(PATH))))
         options = Options(
@@ -110,6 +120,12 @@ class DemoDay:
         """Its actor meets a message that is not for it, and is restarted."""
         self._recorder.tell(self.service.system, run_name(run_id), Gone(run_id=run_id))
 
+    def let_run(self, minutes: int) -> None:
+        """From start to stop, without anything from outside."""
+        self.service.start()
+        self.pass_minutes(minutes)
+        assert self.service.stop()
+
     def play(self) -> None:
         """Commands and a crash, minutes apart."""
         self.service.start()
@@ -134,14 +150,14 @@ class DemoDay:
         assert self.service.stop()
 
 
-def seed(store: Store) -> list[RunId]:
+def seed(store: Store, outage: int) -> list[RunId]:
     """Ann trades two symbols, Bob's venue fails, Cid follows another strategy with little room for losses."""
     runs = []
-    for number, (user, symbol, template, period, outage) in enumerate(
+    for number, (user, symbol, template, period, failing) in enumerate(
         [
             ("ann", "BTCUSDT", "sma_trend", 2, 0),
             ("ann", "ETHUSDT", "sma_trend", 3, 0),
-            ("bob", "BTCUSDT", "sma_trend", 2, 3),
+            ("bob", "BTCUSDT", "sma_trend", 2, outage),
             ("cid", "ETHUSDT", "sma_trend", 2, 0),
             ("dan", "BTCUSDT", "sma_trend", 4, 0),
         ],
@@ -152,7 +168,7 @@ def seed(store: Store) -> list[RunId]:
             user_id=UserId(user),
             name="paper",
             slippage_pct=Decimal("0.01"),
-            outage_orders=outage,
+            outage_orders=failing,
         )
         strategy = StrategyDefinition(
             id=StrategyId(UUID(int=200 + number)),

@@ -73,7 +73,7 @@ def with_another_format(folder: Path) -> None:
         (with_a_digit_changed, "is damaged"),
         (with_a_byte_flipped, "is damaged|has no end"),
         (without_header, "is no recording"),
-        (with_another_format, "has format 99; this program reads 1"),
+        (with_another_format, "has format 99; this program reads 2"),
     ],
 )
 def test_a_damaged_recording_is_refused_with_a_sentence(

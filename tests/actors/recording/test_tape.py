@@ -36,7 +36,7 @@ def header() -> Header:
         finest={},
         funding={},
         rules={},
-        snapshot=read_snapshot(MemoryStore(WallClock(), RiskLimits()), RiskLimits()),
+        snapshot=read_snapshot(MemoryStore(WallClock(), RiskLimits()), RiskLimits(), lambda: 0.0),
     )
 
 

@@ -11,8 +11,8 @@ from core.ids import RunId
 from core.order import Leg
 from core.run import ExecutionMode, RunCommand, RunStatus
 from core.timeframe import Timeframe
-from schema.records import ExecutionRow, ExecutionStatus, SlotReport, TickStatus
-from schema.store import MAX_CLAIM_BATCH
+from schema.records import Ask, ExecutionRow, ExecutionStatus, SlotReport, TickSource, TickStatus
+from schema.store import LONG_AGO_S, MAX_CLAIM_BATCH
 from tests.schema.conformance.world import MINUTE, START, TTL_S, World
 
 
@@ -225,6 +225,26 @@ def test_a_renewed_lease_is_not_interrupted(world: World) -> None:
     fence = world.claim(run).fence
     assert world.store.renew(run.id, fence=fence, ttl_s=TTL_S)
     assert world.store.close_interrupted(older_than_s=0) == []
+
+
+def test_leases_tell_what_each_run_was_claimed_for_and_how_long_that_holds(world: World) -> None:
+    """A slot that is cut off is one without a row whose lease has run out."""
+    cut_off, done = sorted([world.run("ann"), world.run("bob")], key=lambda run: run.id)
+    ask = Ask(slot=START, source=TickSource.CRON, at=START)
+    [claim] = world.store.claim([cut_off.id], slot=START, owner="node-2", ttl_s=TTL_S, ask=ask)
+    fence = world.claim(done, START).fence
+    world.report(done, fence, START)
+    first, second = world.store.leases()
+    assert (first.run_id, first.owner, first.fence) == (cut_off.id, "node-2", claim.fence)
+    assert (first.last_slot, first.ticked_slot, first.previous_slot) == (START, None, None)
+    assert (first.source, first.asked_at) == (TickSource.CRON, START)
+    assert TTL_S - 60 < first.locked_s <= TTL_S
+    assert (second.run_id, second.fence) == (done.id, fence)
+    assert (second.last_slot, second.ticked_slot, second.previous_slot) == (START, START, START)
+    assert (second.source, second.asked_at) == (None, None)
+    assert -LONG_AGO_S <= second.locked_s <= 0
+    world.expire_leases(30)
+    assert -LONG_AGO_S < world.store.leases()[0].locked_s <= -30
 
 
 def test_pending_counts_runs_whose_slot_has_no_row_yet(world: World) -> None:
