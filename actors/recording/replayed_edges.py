@@ -22,7 +22,7 @@ from actors.recording.moment import Moment
 from actors.recording.replayed_runtime import ReplayedClock
 from actors.venue_calls import PaperVenue, VenueState
 from core.candles import Candle
-from core.ids import ClientOrderId
+from core.ids import ClientOrderId, RunId
 from core.market import Market, Series
 from core.order import Order
 from core.quiet import Quiet
@@ -30,7 +30,7 @@ from core.timeframe import Timeframe
 from exchanges.base import FundingPaid, News
 from exchanges.feeds.base import FundingRate
 from schema.memory import MemoryStore
-from schema.records import Claim, Node, RunState, TickRow
+from schema.records import Claim, Node, RunStart, RunState, TickRow
 from schema.store import Store
 
 
@@ -137,6 +137,9 @@ class CheckedStore:
             case "run_state":
                 state = msgspec.json.decode(recorded, type=RunState | None)
                 return replace(mine, fence=state.fence) if state is not None and mine is not None else mine
+            case "run_starts":
+                states = [start.state for start in msgspec.json.decode(recorded, type=list[RunStart])]
+                return _starts({state.run.id: state.fence for state in states}, mine)
             case "close_interrupted":
                 ended = {
                     (row.run_id, row.slot): row.finished_at
@@ -172,6 +175,12 @@ class CheckedStore:
         except Exception as error:
             if entry.error is None:
                 self._differs(f"{entry.name} failed", bytes(entry.result), text(failure_of(error)))
+
+
+def _starts(fences: dict[RunId, int], mine: list[RunStart]) -> list[RunStart]:
+    states = [start.state for start in mine]
+    adopted = [replace(state, fence=fences.get(state.run.id, state.fence)) for state in states]
+    return [replace(start, state=state) for start, state in zip(mine, adopted, strict=True)]
 
 
 def _in_order(recorded: bytes, mine: list[Any]) -> list[Any]:

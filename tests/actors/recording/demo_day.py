@@ -150,7 +150,7 @@ class DemoDay:
         assert self.service.stop()
 
 
-def seed(store: Store, outage: int) -> list[RunId]:
+def seed(store: Store, outage: int = 3) -> list[RunId]:
     """Ann trades two symbols, Bob's venue fails, Cid follows another strategy with little room for losses."""
     runs = []
     for number, (user, symbol, template, period, failing) in enumerate(

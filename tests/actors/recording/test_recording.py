@@ -60,7 +60,7 @@ def without_header(folder: Path) -> None:
 def with_another_format(folder: Path) -> None:
     path = folder / "header.json.gz"
     path.write_bytes(
-        gzip.compress(gzip.decompress(path.read_bytes()).replace(b'"format":1', b'"format":99', 1))
+        gzip.compress(gzip.decompress(path.read_bytes()).replace(b'"format":2', b'"format":99', 1))
     )
 
 
