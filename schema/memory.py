@@ -29,6 +29,7 @@ from schema.ledger import (
     adapter_failed,
     adapter_recovered,
     command_run,
+    end_old_pause,
     send_refusal,
     settle_one,
     switch_payload,
@@ -193,8 +194,11 @@ class MemoryStore:
                 raise
 
     def set_limits(self, user_id: UserId, limits: RiskLimits) -> None:
-        with self._lock:
+        def put(tx: MemoryTx) -> None:
+            end_old_pause(tx, user_id)
             self._tables.user(user_id).limits = limits
+
+        self._atomic(put)
 
     def strategy(self, strategy_id: StrategyId) -> StrategyDefinition | None:
         return self._tables.strategies.get(strategy_id)

@@ -15,7 +15,7 @@ from core.order import Order
 from core.risk import RiskLimits
 from core.run import Run, RunCommand, RunStatus
 from schema import pg_journal, pg_platform, pg_records, pg_settle, pg_slots, pg_ticks
-from schema.ledger import adapter_failed, adapter_recovered, command_run
+from schema.ledger import adapter_failed, adapter_recovered, command_run, end_old_pause
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg_database import Connection, Database
 from schema.pg_reads import PgReads
@@ -123,7 +123,11 @@ class PgStore:
         self._run(create)
 
     def set_limits(self, user_id: UserId, limits: RiskLimits) -> None:
-        self._run(lambda c: pg_records.set_limits(c, user_id, limits))
+        def put(connection: Connection) -> None:
+            end_old_pause(self._tx(connection), user_id)
+            pg_records.set_limits(connection, user_id, limits)
+
+        self._run(put)
 
     def strategy(self, strategy_id: StrategyId) -> StrategyDefinition | None:
         return self._read(lambda c: pg_records.strategy(c, strategy_id))

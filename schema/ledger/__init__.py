@@ -14,7 +14,7 @@ from schema.ledger.intents import propose, send_refusal
 from schema.ledger.news import end_leg, observe_order
 from schema.ledger.payloads import PLATFORM_USER, signal_payload, switch_payload
 from schema.ledger.statuses import adapter_failed, adapter_recovered, command_run
-from schema.ledger.user_risk import expire_pause, simulate_trade
+from schema.ledger.user_risk import end_old_pause, expire_pause, simulate_trade
 from schema.ops import (
     EndLeg,
     ExpirePause,
@@ -34,6 +34,7 @@ __all__ = [
     "adapter_recovered",
     "adopted_id",
     "command_run",
+    "end_old_pause",
     "funding_key",
     "send_refusal",
     "settle_one",

@@ -71,9 +71,14 @@ def simulate_trade(tx: Tx, op: SimulateTrade) -> RiskSettled:
 
 
 def expire_pause(tx: Tx, op: ExpirePause) -> RiskSettled:
-    user = UserRisk(tx, op.user_id)
+    return _settled(end_old_pause(tx, op.user_id))
+
+
+def end_old_pause(tx: Tx, user_id: UserId) -> UserRisk:
+    """Also before other limits are put: a pause that has run out ends by those it ran under, whoever comes first."""
+    user = UserRisk(tx, user_id)
     user.save(tx)
-    return _settled(user)
+    return user
 
 
 def _settled(user: UserRisk) -> RiskSettled:

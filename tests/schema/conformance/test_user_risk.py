@@ -183,6 +183,18 @@ def test_i7_tightened_limits_pause_at_the_next_entry(world: World) -> None:
     )
 
 
+def test_i7_a_pause_that_ran_out_ends_under_the_limits_it_began_under(world: World) -> None:
+    """Whoever writes the end first: raising the limit in between does not keep the old streak alive."""
+    run = world.run()
+    world.store.set_limits(run.user_id, limits(max_consecutive_losses=2, pause_duration_min=Decimal(20)))
+    world.trade(run, "-1")
+    world.trade(run, "-1")
+    world.set_now(world.now + timedelta(minutes=20))
+    world.store.set_limits(run.user_id, limits(max_consecutive_losses=3))
+    assert world.store.risk(run.user_id).state.streak == 0
+    assert len(user_events(world, run, "expired")) == 1
+
+
 @pytest.mark.parametrize("most", [0, 1, 20])
 def test_i7_the_last_trade_of_the_day_passes_and_the_next_is_refused(world: World, most: int) -> None:
     run = world.run()
