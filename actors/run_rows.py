@@ -69,12 +69,21 @@ class RowReader:
         self._reading = False
         self._read = 0
 
-    def want(self, wanted: RowsWanted) -> None:
+    def handle(self, message: RowsWanted | StartsRead | StartsFailed) -> None:
+        match message:
+            case RowsWanted():
+                self._want(message)
+            case StartsRead():
+                self._give(message)
+            case StartsFailed():
+                self._fail(message)
+
+    def _want(self, wanted: RowsWanted) -> None:
         self._waiting[wanted.run_id] = wanted
         if not self._reading:
             self._read_next()
 
-    def read(self, answer: StartsRead) -> None:
+    def _give(self, answer: StartsRead) -> None:
         found = {start.state.run.id: start for start in answer.starts}
         for each in answer.wanted:
             loaded = Loaded(life=each.life, heard=each.heard, start=found.get(each.run_id))
@@ -85,7 +94,7 @@ class RowReader:
             read, self._read = self._read, 0
             self._on_read(read)
 
-    def failed(self, failure: StartsFailed) -> None:
+    def _fail(self, failure: StartsFailed) -> None:
         """They ask again, each after a while of its own."""
         for each in failure.wanted:
             self._ctx.tell(run_name(each.run_id), LoadFailed(life=each.life, error=failure.error))

@@ -1,13 +1,14 @@
 """The supervisor of runs: rows of the database become StrategyRun actors, and stay in step with them.
 
-NOTIFY hints and a periodic pass both end in re-reading the rows. A run's actor lives here while this process wins
-its user; repeated venue failures pause a run by policy, a run that keeps failing is set to `error`.
+NOTIFY hints and a periodic pass both end in reading the rows that have changed since. A run's actor lives here while
+this process wins its user; repeated venue failures pause a run by policy, a run that keeps failing is set to `error`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -37,11 +38,17 @@ from core.errors import RunnerError
 from core.ids import NodeId, RunId, UserId
 from core.residency import home
 from core.run import Run, RunCommand, RunStatus
+from core.timeframe import Timeframe
 from schema.records import Node
 from schema.store import Store, StoreUnavailable
 
 RESIDENT_STATUSES = (RunStatus.ACTIVE, RunStatus.PAUSED, RunStatus.AUTO_PAUSED, RunStatus.ERROR)
 """Only active runs tick; the others still have positions, orders and fills to follow."""
+
+WHOLE_EVERY_S = 300.0
+"""How often all rows are read, changed or not: for rows that are gone, and for what we may have got wrong."""
+QUIET = (timedelta(seconds=5), timedelta(seconds=45))
+"""When in a minute that is done, as it takes a second at ten thousand runs; anywhen after twice the time."""
 
 MAX_RESTARTS = 5
 RESTART_WINDOW_S = 60.0
@@ -52,21 +59,32 @@ RunFactory = Callable[[Context, RunId], Behaviour]
 
 
 class PollDue(msgspec.Struct, frozen=True):
-    """Re-read the rows; the safety net under NOTIFY."""
+    """Read what has changed; the safety net under NOTIFY."""
+
+
+class ReadRow(msgspec.Struct, frozen=True):
+    """Read this run's row, whether it has changed or not."""
+
+    run_id: RunId
 
 
 class RowsRead(msgspec.Struct, frozen=True):
-    """`left_open`: runs without an actor that hold a position, and since when; read when the processes changed."""
+    """`whole`: all resident rows, else those that have changed, in whatever status.
+
+    `left_open`: runs without an actor that hold a position, and since when; read when the processes changed.
+    """
 
     runs: list[Run]
+    mark: str
+    whole: bool
     nodes: list[Node]
     left_open: list[tuple[Run, datetime | None]]
 
 
-class RunSaved(msgspec.Struct, frozen=True):
-    """A policy's change of a run is durable."""
+class RowRead(msgspec.Struct, frozen=True):
+    """One run as its row says, after a policy's change or because we asked; None: there is none."""
 
-    run: Run
+    run: Run | None
 
 
 class StoreFailed(msgspec.Struct, frozen=True):
@@ -101,8 +119,12 @@ class RunsSupervisor(Supervisor):
         self._starts = RowReader(ctx, store, on_loaded)
         self._reading = False
         self._read_again = False
+        # Up to where changes have been read; None: all rows are to be.
+        self._mark: str | None = None
+        self._polls = 0  # since all rows were read
         self._runs: dict[RunId, Run] = {}
         self._leaving: set[RunId] = set()
+        self._returning: set[RunId] = set()  # of those leaving
         self._gave_up: set[RunId] = set()
         self._nodes: list[NodeId] | None = None
         # Whether positions of runs without an actor are to be handed to their accounts once more.
@@ -116,34 +138,32 @@ class RunsSupervisor(Supervisor):
     def handle(self, message: object) -> None:
         match message:
             case RowsChanged() | PollDue():
+                self._polls += isinstance(message, PollDue)
                 self._read()
+            case ReadRow():
+                self._read_one(message.run_id)
             case RowsRead():
                 self._rows_read(message)
-            case RowsWanted():
-                self._starts.want(message)
-            case StartsRead():
-                self._starts.read(message)
-            case StartsFailed():
-                self._starts.failed(message)
+            case RowsWanted() | StartsRead() | StartsFailed():
+                self._starts.handle(message)
             case ResidentsWanted():
                 for run in self._runs.values():
                     self.ctx.tell("scheduler", Resident(run=run))
             case AccountsWanted():
-                for run_id in self._runs:
-                    self.ctx.tell(run_name(run_id), message)
-                self._left_open_wanted = True
-                self._read()
+                self._accounts_wanted(message)
             case AdapterFailed():
                 self._adapter_failed(message)
             case AdapterRecovered():
-                run_id = message.run_id
-                self._save(lambda: self._store.adapter_recovered(run_id), message)
+                recover = partial(self._store.adapter_recovered, message.run_id)
+                self._save(message.run_id, recover, message)
             case StrategyFaulted():
                 self._fail(message.run_id, message.detail, message)
-            case RunSaved():
-                self._admit(message.run)
+            case RowRead():
+                if message.run is not None:
+                    self._step_to([message.run])
             case StoreFailed():
-                self._reading, self._left_open_wanted = False, True
+                if isinstance(message.again, PollDue):
+                    self._reading, self._left_open_wanted = False, True
                 self.ctx.after(1.0, message.again)
             case _:
                 raise TypeError(f"runs cannot handle {type(message).__name__}")
@@ -156,6 +176,14 @@ class RunsSupervisor(Supervisor):
 
     # -- rows -----------------------------------------------------------------------------------
 
+    def _accounts_wanted(self, wanted: AccountsWanted) -> None:
+        if self._nodes is None:
+            return  # at a start: what is being read will be told
+        for run_id in self._runs:
+            self.ctx.tell(run_name(run_id), wanted)
+        self._left_open_wanted = True
+        self._read()
+
     def _read(self) -> None:
         if self._reading:
             self._read_again = True
@@ -163,24 +191,35 @@ class RunsSupervisor(Supervisor):
         self._reading, self._read_again = True, False
         store, node, version, before = self._store, self._node, self._version, self._nodes
         wanted, self._left_open_wanted = self._left_open_wanted, False
+        mark = None if wanted or self._whole_due() else self._mark
 
         def read() -> RowsRead:
-            runs, nodes = (
-                store.runs(statuses=RESIDENT_STATUSES),
-                store.beat(node, version, within_s=self._node_live_s),
-            )
+            nodes = store.beat(node, version, within_s=self._node_live_s)
+            moved = [other.id for other in nodes] != before
+            rows = store.runs_since(None if moved else mark, statuses=RESIDENT_STATUSES)
             left_open: list[tuple[Run, datetime | None]] = []
-            if wanted or [other.id for other in nodes] != before:
-                resident = {run.id for run in runs}
+            if wanted or moved:
+                resident = {run.id for run in rows.runs}
                 held = {each.run_id: each.position.opened_at for each in store.open_positions()}
                 stopped = [store.run(run_id) for run_id in sorted(held) if run_id not in resident]
                 left_open = [(run, held[run.id]) for run in stopped if run is not None]
-            return RowsRead(runs, nodes, left_open)
+            return RowsRead(rows.runs, rows.mark, moved or mark is None, nodes, left_open)
 
         self.ctx.call(read, lambda rows: rows, lambda _: StoreFailed(PollDue()))
 
+    def _whole_due(self) -> bool:
+        since_s = self._polls * self._poll_s
+        if since_s < WHOLE_EVERY_S:
+            return False
+        now = self.ctx.clock.now()
+        first, last = QUIET
+        return since_s >= 2 * WHOLE_EVERY_S or first <= now - Timeframe.M1.floor(now) <= last
+
     def _rows_read(self, rows: RowsRead) -> None:
         self._reading = False
+        self._mark = rows.mark
+        if rows.whole:
+            self._polls = 0
         self._on_nodes(rows.nodes)
         nodes = [node.id for node in rows.nodes]
         if nodes != self._nodes:
@@ -190,20 +229,32 @@ class RunsSupervisor(Supervisor):
             if home(run.user_id, nodes) == self._node:
                 # Stopped with a position: its connection follows stop and target all the same.
                 self.ctx.tell("gateway", ReconcileRun(run=run, orders=(), since=since))
-        homes: dict[UserId, NodeId | None] = {}
-        mine: set[RunId] = set()
-        for run in rows.runs:
-            if run.user_id not in homes:
-                homes[run.user_id] = home(run.user_id, nodes)
-            if homes[run.user_id] == self._node:
-                mine.add(run.id)
-                known = self._runs.get(run.id)
-                if known is None or known.version < run.version or known.strategy != run.strategy:
-                    self._admit(run)
-        for run_id in [run_id for run_id in self._runs if run_id not in mine]:
-            self._dismiss(run_id)
+        mine = self._step_to(rows.runs)
+        if rows.whole:
+            for run_id in [run_id for run_id in self._runs if run_id not in mine]:
+                self._dismiss(run_id)
         if self._read_again:
             self._read()
+
+    def _step_to(self, runs: Sequence[Run]) -> set[RunId]:
+        """Of these runs, have actors for those that are resident and belong here, and for no other; which they are."""
+        homes: dict[UserId, NodeId | None] = {}
+        mine: set[RunId] = set()
+        for run in runs:
+            if run.user_id not in homes:
+                homes[run.user_id] = home(run.user_id, self._nodes or ())
+            known = self._runs.get(run.id)
+            if run.status in RESIDENT_STATUSES and homes[run.user_id] == self._node:
+                mine.add(run.id)
+                if known is None or known.version < run.version or known.strategy != run.strategy:
+                    self._admit(run)
+            elif known is not None and known.version <= run.version:
+                self._dismiss(run.id)
+        return mine
+
+    def _read_one(self, run_id: RunId) -> None:
+        store = self._store
+        self.ctx.call(lambda: store.run(run_id), RowRead, lambda _: StoreFailed(ReadRow(run_id)))
 
     def _leave_accounts(self, rows: RowsRead, nodes: list[NodeId]) -> None:
         """The processes have changed: accounts of users who live elsewhere now are followed there."""
@@ -231,7 +282,8 @@ class RunsSupervisor(Supervisor):
         name = run_name(run.id)
         if run.id not in self._runs:
             if run.id in self._leaving:
-                return  # still on its way out; the next pass starts it anew
+                self._returning.add(run.id)  # still on its way out
+                return
             self.start_child(self._spec(run.id))
         self._runs[run.id] = run
         self.ctx.tell(name, RunChanged(run=run))
@@ -259,6 +311,9 @@ class RunsSupervisor(Supervisor):
     def _left(self, run_id: RunId) -> None:
         self._leaving.discard(run_id)
         self.delete_child(run_name(run_id))
+        if run_id in self._returning:
+            self._returning.discard(run_id)
+            self._read_one(run_id)
 
     def child_gave_up(self, child_id: str, error: BaseException) -> None:
         run_id = RunId(UUID(child_id.removeprefix("run:")))
@@ -274,6 +329,7 @@ class RunsSupervisor(Supervisor):
     def _adapter_failed(self, failed: AdapterFailed) -> None:
         store = self._store
         self._save(
+            failed.run_id,
             lambda: store.adapter_failed(
                 failed.run_id, slot=failed.slot, kind=failed.kind, detail=failed.detail
             ),
@@ -282,15 +338,16 @@ class RunsSupervisor(Supervisor):
 
     def _fail(self, run_id: RunId, detail: str, again: object) -> None:
         store = self._store
-        self._save(lambda: store.command(run_id, RunCommand.FAIL, by="supervisor", reason=detail), again)
+        fail = partial(store.command, run_id, RunCommand.FAIL, by="supervisor", reason=detail)
+        self._save(run_id, fail, again)
 
-    def _save(self, change: Callable[[], Run], again: object) -> None:
+    def _save(self, run_id: RunId, change: Callable[[], Run], again: object) -> None:
         """Perform a policy's change; an illegal one (somebody was faster) is dropped, an outage is retried."""
 
         def failed(error: Exception) -> object:
-            return RowsChanged() if _refused(error) else StoreFailed(again)
+            return ReadRow(run_id) if _refused(error) else StoreFailed(again)
 
-        self.ctx.call(change, RunSaved, failed)
+        self.ctx.call(change, RowRead, failed)
 
 
 def _refused(error: Exception) -> bool:

@@ -24,6 +24,7 @@ from core.order import Order
 from core.risk import RiskLimits, gate
 from core.run import Run, RunCommand, RunStatus
 from core.timeframe import to_ms
+from schema import memory_runs
 from schema.ledger import (
     PLATFORM_USER,
     adapter_failed,
@@ -53,6 +54,7 @@ from schema.records import (
     Platform,
     RiskView,
     RunLease,
+    RunsRead,
     RunStart,
     RunState,
     SlotReport,
@@ -168,7 +170,7 @@ class MemoryStore:
             if run.strategy.id not in tables.strategies:
                 raise RunnerError(f"there is no strategy {run.strategy.id}")
             if run.account_id is None:
-                tables.runs[run.id] = RunRow(run, tables.user(run.user_id), None)
+                tables.add_run(RunRow(run, tables.user(run.user_id), None))
                 return
             account = self._account(run.account_id)
             if account.account.user_id != run.user_id:
@@ -177,7 +179,7 @@ class MemoryStore:
             if any(other.run.status is not RunStatus.ARCHIVED for other in others):
                 raise Conflict(f"a run trades {run.strategy.symbol} on account {run.account_id} already")
             row = RunRow(run, tables.user(run.user_id), account)
-            tables.runs[run.id] = row
+            tables.add_run(row)
             others.append(row)
 
     def create_together(self, *, strategy: StrategyDefinition, account: Account | None, run: Run) -> None:
@@ -216,40 +218,19 @@ class MemoryStore:
         self, *, statuses: Sequence[RunStatus] | None = None, user_id: UserId | None = None
     ) -> list[Run]:
         with self._lock:
-            return [
-                row.current()
-                for row in self._tables.runs.values()
-                if (statuses is None or row.run.status in statuses) and user_id in (None, row.run.user_id)
-            ]
+            return memory_runs.runs(self._tables, statuses, user_id)
+
+    def runs_since(self, mark: str | None, *, statuses: Sequence[RunStatus]) -> RunsRead:
+        with self._lock:
+            return memory_runs.runs_since(self._tables, mark, statuses)
 
     def run_state(self, run_id: RunId) -> RunState | None:
         with self._lock:
-            row = self._tables.runs.get(run_id)
-            if row is None:
-                return None
-            orders = tuple(row.open_orders.values())
-            if row.position is None:
-                return RunState(run=row.current(), fence=row.fence, open_orders=orders)
-            return RunState(
-                run=row.current(),
-                fence=row.fence,
-                position=row.position.position,
-                stop_loss=row.position.stop_loss,
-                take_profit=row.position.take_profit,
-                open_orders=orders,
-            )
+            return memory_runs.run_state(self._tables, run_id)
 
     def run_starts(self, run_ids: Sequence[RunId], *, recent: int) -> list[RunStart]:
         with self._lock:
-            states = [state for run_id in run_ids if (state := self.run_state(run_id)) is not None]
-            return [self._start(state, recent) for state in states]
-
-    def _start(self, state: RunState, recent: int) -> RunStart:
-        account_id = state.run.account_id
-        if account_id is None:
-            return RunStart(state=state, account=None)
-        orders = tuple(self.orders(run_id=state.run.id, limit=recent))
-        return RunStart(state=state, account=self.account(account_id), recent=orders)
+            return memory_runs.run_starts(self._tables, run_ids, recent)
 
     def command(self, run_id: RunId, command: RunCommand, *, by: str, reason: str | None = None) -> Run:
         return self._atomic(lambda tx: command_run(tx, run_id, command, by, reason))

@@ -58,6 +58,7 @@ class RunRow:
     __slots__ = (
         "account",
         "ask",
+        "changed",
         "ended",
         "event_seq",
         "fence",
@@ -84,6 +85,7 @@ class RunRow:
         self.account = account
         self.owner = ""
         self.ask: Ask | None = None
+        self.changed = 0
         self.fence = self.previous_fence = 0
         self.locked_until = NEVER
         # The slot claimed last; the last with its row; and up to which every slot has one (`Claim.previous_slot`).

@@ -36,8 +36,18 @@ class Tables:
         self.events: list[Event] = []
         self.lost_triggers: dict[TickPlace, dict[tuple[TickSource, str], datetime]] = {}
         self.fence = 0
+        self.changes = 0
+        """Changes of runs there have been; each row has the number of its last."""
         self.kill_switch = False
         self.kill_switch_reason: str | None = None
+
+    def add_run(self, row: RunRow) -> None:
+        self.runs[row.run.id] = row
+        self.note_change(row)
+
+    def note_change(self, row: RunRow) -> None:
+        row.changed = self.changes
+        self.changes += 1
 
     def user(self, user_id: UserId) -> UserRow:
         row = self.users.get(user_id)

@@ -51,6 +51,7 @@ class MemoryTx:
             version=row.run.version + 1,
         )
         self.undo.set_attribute(row, "run", saved)
+        self._tables.note_change(row)
 
     def global_kill_switch(self) -> bool:
         return self._tables.kill_switch

@@ -33,6 +33,7 @@ from schema.records import (
     Platform,
     RiskView,
     RunLease,
+    RunsRead,
     RunStart,
     RunState,
     SlotReport,
@@ -142,6 +143,9 @@ class PgStore:
         self, *, statuses: Sequence[RunStatus] | None = None, user_id: UserId | None = None
     ) -> list[Run]:
         return self._read(lambda c: pg_records.runs(c, statuses, user_id))
+
+    def runs_since(self, mark: str | None, *, statuses: Sequence[RunStatus]) -> RunsRead:
+        return self._read(lambda c: pg_records.runs_since(c, mark, statuses))
 
     def run_state(self, run_id: RunId) -> RunState | None:
         return self._run(lambda c: pg_records.run_state(c, run_id))

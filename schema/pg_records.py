@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from psycopg.rows import dict_row
 
 from core.definition import StrategyDefinition
 from core.errors import Conflict, RunnerError
@@ -14,7 +15,7 @@ from core.order import Order
 from core.position import FLAT
 from core.risk import RiskLimits, gate, risk_day
 from core.run import Run, RunStatus
-from schema.pg_database import Connection
+from schema.pg_database import SQL, Connection
 from schema.pg_rows import (
     as_type,
     changed,
@@ -31,7 +32,19 @@ from schema.pg_rows import (
     runs_of,
     value,
 )
-from schema.records import Account, EquityPoint, Event, OpenPosition, RiskView, RunStart, RunState, Trade
+from schema.records import (
+    Account,
+    EquityPoint,
+    Event,
+    OpenPosition,
+    RiskView,
+    RunsRead,
+    RunStart,
+    RunState,
+    Trade,
+)
+
+_ROWS_AT_ONCE = 1_000
 
 
 def create_strategy(connection: Connection, definition: StrategyDefinition) -> None:
@@ -78,7 +91,25 @@ def run(connection: Connection, run_id: RunId) -> Run | None:
 
 def runs(connection: Connection, statuses: Sequence[RunStatus] | None, user_id: UserId | None) -> list[Run]:
     named = {"statuses": None if statuses is None else [str(status) for status in statuses]}
-    return runs_of(many(connection, "runs", named | {"user_id": user_id}))
+    return _runs(connection, "runs", named | {"user_id": user_id})
+
+
+def runs_since(connection: Connection, mark: str | None, statuses: Sequence[RunStatus]) -> RunsRead:
+    # Before the rows: what is committed between the two comes twice, and nothing never.
+    next_mark: str = value(connection, "change_mark")
+    if mark is None:
+        return RunsRead(runs=runs(connection, statuses, None), mark=next_mark)
+    return RunsRead(runs=_runs(connection, "runs_changed", {"mark": mark}), mark=next_mark)
+
+
+def _runs(connection: Connection, query: str, named: Mapping[str, Any]) -> list[Run]:
+    """A part at a time: as rows, a hundred thousand runs would be half a gigabyte."""
+    found: list[Run] = []
+    with connection.cursor(row_factory=dict_row, binary=True) as cursor:
+        cursor.execute(SQL[query], named)
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            found.extend(runs_of(rows))
+    return found
 
 
 def run_state(connection: Connection, run_id: RunId) -> RunState | None:

@@ -231,6 +231,13 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     open_orders: tuple[Order, ...] = ()
 
 
+class RunsRead(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs, and the mark from which to go on reading what changes; it says something to its store alone."""
+
+    runs: list[Run]
+    mark: str
+
+
 class RunStart(msgspec.Struct, frozen=True, kw_only=True):
     """What a run's actor begins with; `recent`: its latest orders, newest first, none without an account."""
 

@@ -260,6 +260,7 @@ CREATE TABLE strategies (
     visibility text NOT NULL,
     latest_version integer NOT NULL,
     created_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    changed_by xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT strategies_pkey PRIMARY KEY (id),
     CONSTRAINT strategies_kind_check CHECK ((kind = 'template'::text)),
     CONSTRAINT strategies_latest_version_check CHECK ((latest_version >= 1)),
@@ -347,6 +348,7 @@ CREATE TABLE strategy_runs (
     event_seq bigint DEFAULT 0 NOT NULL,
     activated_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    changed_by xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT strategy_runs_pkey PRIMARY KEY (id),
     CONSTRAINT strategy_runs_account_id_user_id_fkey FOREIGN KEY (account_id, user_id) REFERENCES accounts(id, user_id),
     CONSTRAINT strategy_runs_adapter_errors_check CHECK ((adapter_errors >= 0)),
@@ -471,6 +473,8 @@ CREATE INDEX strategy_events_errors ON ONLY public.strategy_events USING btree (
 CREATE INDEX strategy_executions_by_strategy ON public.strategy_executions USING btree (strategy_id, slot);
 
 CREATE INDEX strategy_runs_active ON public.strategy_runs USING btree (id) WHERE (status = 'active'::text);
+
+CREATE INDEX strategy_runs_by_change ON public.strategy_runs USING btree (changed_by);
 
 CREATE INDEX strategy_runs_by_strategy ON public.strategy_runs USING btree (strategy_id);
 
@@ -873,6 +877,15 @@ BEGIN
                     WHERE run_id = run AND fence = held AND clock_timestamp() < locked_until);
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.note_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    NEW.changed_by := pg_current_xact_id();
+    RETURN NEW;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.notify_runs()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -953,6 +966,8 @@ CREATE TRIGGER platform_settings_guard BEFORE DELETE OR UPDATE ON public.platfor
 
 CREATE TRIGGER risk_users_guard BEFORE UPDATE ON public.risk_users FOR EACH ROW WHEN ((old.event_seq <> new.event_seq)) EXECUTE FUNCTION guard_user_counter();
 
+CREATE TRIGGER strategies_changed BEFORE UPDATE ON public.strategies FOR EACH ROW EXECUTE FUNCTION note_change();
+
 CREATE TRIGGER strategy_events_append_only BEFORE DELETE OR UPDATE ON public.strategy_events FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER strategy_events_no_truncate BEFORE TRUNCATE ON public.strategy_events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -960,6 +975,8 @@ CREATE TRIGGER strategy_events_no_truncate BEFORE TRUNCATE ON public.strategy_ev
 CREATE TRIGGER strategy_events_number BEFORE INSERT ON public.strategy_events FOR EACH ROW EXECUTE FUNCTION number_event();
 
 CREATE TRIGGER strategy_locks_guard BEFORE UPDATE OF fence, owner, last_slot ON public.strategy_locks FOR EACH ROW EXECUTE FUNCTION guard_lock();
+
+CREATE TRIGGER strategy_runs_changed BEFORE UPDATE OF status, version ON public.strategy_runs FOR EACH ROW EXECUTE FUNCTION note_change();
 
 CREATE TRIGGER strategy_runs_guard BEFORE UPDATE ON public.strategy_runs FOR EACH ROW EXECUTE FUNCTION guard_run();
 

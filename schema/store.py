@@ -33,6 +33,7 @@ from schema.records import (
     Platform,
     RiskView,
     RunLease,
+    RunsRead,
     RunStart,
     RunState,
     SlotReport,
@@ -112,6 +113,14 @@ class Store(Protocol):
     def runs(
         self, *, statuses: Sequence[RunStatus] | None = None, user_id: UserId | None = None
     ) -> list[Run]: ...
+
+    def runs_since(self, mark: str | None, *, statuses: Sequence[RunStatus]) -> RunsRead:
+        """Runs that have changed, they or their strategy, since an answer with this `mark`; in whatever status.
+
+        `mark` None: all in `statuses`. No change that was committed is passed over, however long that took; some
+        may come twice.
+        """
+        ...
 
     def run_state(self, run_id: RunId) -> RunState | None: ...
 

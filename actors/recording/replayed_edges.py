@@ -30,7 +30,7 @@ from core.timeframe import Timeframe
 from exchanges.base import FundingPaid, News
 from exchanges.feeds.base import FundingRate
 from schema.memory import MemoryStore
-from schema.records import Claim, Node, RunStart, RunState, TickRow
+from schema.records import Claim, Node, RunsRead, RunStart, RunState, TickRow
 from schema.store import Store
 
 
@@ -114,12 +114,12 @@ class CheckedStore:
             self._differs(f"{name} was refused, and now is not", text(entry.error), text(mine))
             return mine
         recorded = bytes(entry.result)
-        mine = self._adopted(name, recorded, mine)
+        mine = self._adopted(name, recorded, mine, args)
         if not same(recorded, text(mine)):
             self._differs(f"{name} answered something else", recorded, text(mine))
         return mine
 
-    def _adopted(self, name: str, recorded: bytes, mine: Any) -> Any:
+    def _adopted(self, name: str, recorded: bytes, mine: Any, args: Sequence[Any]) -> Any:
         """`mine` under the recorded fences, in the recorded order: the database's own choice."""
         match name:
             case "beat":
@@ -150,9 +150,19 @@ class CheckedStore:
                     for row in mine
                 ]
                 return _in_order(recorded, same_time)
+            case "runs_since":
+                return self._runs_since(msgspec.json.decode(recorded, type=RunsRead), mine, args)
             case "runs" | "open_positions" | "open_orders" | "expired_pauses":
                 return _in_order(recorded, mine)
         return mine
+
+    def _runs_since(self, recorded: RunsRead, mine: RunsRead, args: Sequence[Any]) -> RunsRead:
+        """Marks are the database's own, and so is which rows it tells of twice; what is in them is not."""
+        ids = {run.id for run in recorded.runs}
+        if args[0] is None:
+            ids |= {run.id for run in mine.runs}
+        found = [run for run_id in ids if (run := self._store.run(run_id)) is not None]
+        return RunsRead(runs=_in_order(text(recorded.runs), found), mark=recorded.mark)
 
     def _claims(self, recorded: list[Claim], mine: list[Claim]) -> list[Claim]:
         drawn = {claim.run_id: (claim.fence, claim.previous_fence) for claim in recorded}

@@ -88,6 +88,23 @@ SELECT * FROM run_rows
        (%(user_id)s::text IS NULL OR user_id = %(user_id)s)
  ORDER BY number;
 
+-- name: change_mark
+-- What is committed, for who wants to know later what has been committed since.
+SELECT pg_current_snapshot()::text;
+
+-- name: runs_changed
+-- Runs changed by whoever had not committed at a mark, they or their strategies, oldest first.
+WITH since AS MATERIALIZED (
+    SELECT given.mark, pg_snapshot_xmin(given.mark) AS first FROM (SELECT %(mark)s::text::pg_snapshot) AS given (mark)
+), changed AS (
+    SELECT r.id FROM strategy_runs r, since
+     WHERE r.changed_by >= since.first AND NOT pg_visible_in_snapshot(r.changed_by, since.mark)
+    UNION
+    SELECT r.id FROM strategies s JOIN strategy_runs r ON r.strategy_id = s.id, since
+     WHERE s.changed_by >= since.first AND NOT pg_visible_in_snapshot(s.changed_by, since.mark)
+)
+SELECT * FROM run_rows WHERE id IN (SELECT id FROM changed) ORDER BY number;
+
 -- name: save_run_status
 -- Status, reason and counter of a run; the row's version rises.
 UPDATE strategy_runs

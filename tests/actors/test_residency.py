@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from actors.messages import run_name
 from actors.run_rows import MAX_BATCH, Loaded
+from actors.runs import WHOLE_EVERY_S, RowRead
 from core.ids import RunId
-from tests.actors.world import World
+from core.run import RunCommand
+from tests.actors.candles import START
+from tests.actors.world import LIVE, World
 
 
 def reads(world: World) -> list[list[RunId]]:
@@ -55,3 +58,82 @@ def test_a_run_that_is_not_there_ends() -> None:
     world.store.before["run_starts"] = lambda: world.memory.tables.runs.pop(run)
     world.to_slot(0, plus_s=-20)
     assert not world.is_alive(run)
+
+
+def passes(world: World) -> list[tuple[bool, int]]:
+    """Of each reading of rows whether it was of all, and how many runs it told of."""
+    return [
+        (args[0] is None, len(answer.runs))
+        for what, (args, _, answer) in world.calls
+        if what == "store.runs_since"
+    ]
+
+
+def test_all_rows_are_read_once_and_then_what_has_changed() -> None:
+    world = World("----")
+    runs = [world.run() for _ in range(5)]
+    world.to_slot(1)
+    assert passes(world)[0] == (True, 5)
+    assert set(passes(world)[1:]) == {(False, 0)}
+    before = len(passes(world))
+    world.memory.command(runs[2], RunCommand.PAUSE, by="ann")
+    world.to_slot(2)
+    assert [count for _, count in passes(world)[before:]].count(1) == 1
+    assert [world.tick(run_id, 2) for run_id in runs] == [("ok", None)] * 2 + [None] + [("ok", None)] * 2
+
+
+def test_a_change_whose_hint_was_lost_is_found_by_the_next_pass() -> None:
+    world = World("---")
+    run = world.run()
+    world.to_slot(0)
+    world.memory.command(run, RunCommand.STOP, by="ann")
+    assert world.is_alive(run)
+    world.wait(LIVE.poll_s)
+    assert not world.is_alive(run)
+    world.memory.command(run, RunCommand.START, by="ann")
+    world.wait(LIVE.poll_s)
+    assert world.is_alive(run)
+    world.to_slot(2)
+    assert world.tick(run, 2) == ("ok", None)
+
+
+def test_a_pass_that_failed_leaves_what_changed_to_the_next() -> None:
+    world = World("---")
+    run = world.run()
+    world.to_slot(0)
+    world.memory.command(run, RunCommand.STOP, by="ann")
+    world.store.lost_answers.append("runs_since")
+    world.wait(LIVE.poll_s + 2)
+    assert not world.is_alive(run)
+
+
+def test_all_rows_are_read_again_now_and_then_and_never_about_a_slot() -> None:
+    """What no change tells of is found all the same; a pass over all rows would hold a slot up."""
+    world = World("-" * 14, begin=False)
+    run, gone = world.run(), world.run()
+    world.wait_dead(30)  # polls fall on each minute's first second
+    world.begin()
+    world.memory.tables.runs.pop(gone)
+    seconds = []
+    for _ in range(int(WHOLE_EVERY_S * 2) + 60):
+        before = len(passes(world))
+        world.wait(1)
+        if any(whole for whole, _ in passes(world)[before:]):
+            seconds.append((world.clock.now() - START).total_seconds() % 60)
+    assert seconds == [10, 10]
+    assert world.is_alive(run)
+    assert not world.is_alive(gone)
+
+
+def test_a_run_wanted_again_while_its_actor_ends_comes_back_at_once() -> None:
+    world = World("---")
+    run = world.run()
+    world.to_slot(0)
+    stopped = world.memory.command(run, RunCommand.STOP, by="ann")
+    started = world.memory.command(run, RunCommand.START, by="ann")
+    for each in (stopped, started):
+        world.system.ref("runs").tell(RowRead(run=each))
+    world.wait(1)
+    assert world.is_alive(run)
+    world.to_slot(1)
+    assert world.tick(run, 1) == ("ok", None)

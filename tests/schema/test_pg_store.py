@@ -14,6 +14,7 @@ import pytest
 from core.errors import RunnerError
 from core.ids import NodeId
 from core.risk import RiskLimits
+from core.run import RunCommand, RunStatus
 from schema.pg import PgStore
 from schema.pg_database import RETRIES
 from schema.records import SlotReport
@@ -212,3 +213,24 @@ def test_a_lost_connection_is_replaced(
             " WHERE datname = current_database() AND application_name = 'node-1'"
         )
     assert store.run(run.id) is not None
+
+
+def test_a_change_that_commits_after_later_ones_were_read_is_not_passed_over(
+    store: PgStore, database: Database
+) -> None:
+    """Whoever keeps in step by what has changed sees every change, however long its transaction took."""
+    slow, quick, other = (make_run(store, user) for user in ("ann", "bob", "cid"))
+    mark = store.runs_since(None, statuses=[RunStatus.ACTIVE]).mark
+    change = "UPDATE strategy_runs SET version = version + 1 WHERE id = %s"
+    with psycopg.connect(database.owner_dsn, connect_timeout=10) as late:
+        late.execute(change, [slow.id])
+        store.command(quick.id, RunCommand.PAUSE, by="bob")
+        read = store.runs_since(mark, statuses=[RunStatus.ACTIVE])
+        assert [run.id for run in read.runs] == [quick.id]
+        late.commit()
+    read = store.runs_since(read.mark, statuses=[RunStatus.ACTIVE])
+    assert [run.id for run in read.runs] == [slow.id]
+    with psycopg.connect(database.owner_dsn, connect_timeout=10) as editor:
+        editor.execute("UPDATE strategies SET name = 'renamed' WHERE id = %s", [other.strategy.id])
+    read = store.runs_since(read.mark, statuses=[RunStatus.ACTIVE])
+    assert {run.id: run.strategy.name for run in read.runs} == {other.id: "renamed"}

@@ -171,3 +171,24 @@ def test_what_many_actors_begin_with_is_what_each_would_have_read(world: World) 
         assert list(start.recent) == world.store.orders(run_id=run.id, limit=1)
     assert starts[2].recent == starts[2].state.open_orders == (order,)
     assert world.store.run_starts([], recent=1) == []
+
+
+def test_who_goes_on_from_a_mark_is_told_of_what_changed_and_of_nothing_else(world: World) -> None:
+    active, paused = world.run("ann"), world.run("bob", status=RunStatus.PAUSED)
+    read = world.store.runs_since(None, statuses=[RunStatus.ACTIVE])
+    assert [run.id for run in read.runs] == [active.id]
+    read = world.store.runs_since(read.mark, statuses=[RunStatus.ACTIVE])
+    assert read.runs == []
+    fence = world.claim(active).fence
+    world.filled(world.committed(active, fence), "100")
+    world.report(active, fence, world.slot)
+    read = world.store.runs_since(read.mark, statuses=[RunStatus.ACTIVE])
+    assert read.runs == [], "its ticks and fills do not change a run"
+    stopped = world.store.command(paused.id, RunCommand.STOP, by="bob")
+    came = world.run("cid")
+    read = world.store.runs_since(read.mark, statuses=[RunStatus.ACTIVE])
+    assert {run.id: run.status for run in read.runs} == {
+        stopped.id: RunStatus.STOPPED,
+        came.id: RunStatus.ACTIVE,
+    }
+    assert world.store.runs_since(read.mark, statuses=[RunStatus.ACTIVE]).runs == []
