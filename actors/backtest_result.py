@@ -81,8 +81,8 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     candles: CandleColumns
     signals: Sequence[BacktestSignal]
-    trades: tuple[Trade, ...]
-    equity: tuple[EquityPoint, ...]
+    trades: Sequence[Trade]
+    equity: Sequence[EquityPoint]
     ticks: Mapping[tuple[str, str], int]
     open_position: OpenPosition | None
     funding_known: bool

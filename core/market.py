@@ -41,6 +41,10 @@ class Rounding(StrEnum):
     NEAREST = "nearest"
 
 
+# Looked up once: an enum's member costs more than the comparison it is for.
+_UP, _DOWN, _NEAREST = Rounding.UP, Rounding.DOWN, Rounding.NEAREST
+
+
 class SymbolRules(msgspec.Struct, frozen=True, kw_only=True):
     """A venue's filters for one symbol. Quantities in base units, the rest in the quote currency."""
 
@@ -79,7 +83,7 @@ class SymbolRules(msgspec.Struct, frozen=True, kw_only=True):
 
     def price_of(self, market_price: float) -> Decimal:
         """A market-data price as money: its shortest decimal, on the nearest tick."""
-        return self.price(Decimal(repr(float(market_price))), Rounding.NEAREST)
+        return self.price(Decimal(repr(float(market_price))), _NEAREST)
 
     def refusal(self, quantity: Decimal, price: Decimal, *, reduce_only: bool = False) -> Reason | None:
         """Why the venue would refuse this order, or None. Reduce-only orders are exempt from the notional."""
@@ -92,12 +96,12 @@ class SymbolRules(msgspec.Struct, frozen=True, kw_only=True):
 
 def floor_to(value: Decimal, step: Decimal) -> Decimal:
     """The largest multiple of `step` that is ≤ `value`, never below 0."""
-    return _to_grid(value, step, Rounding.DOWN) if value > 0 else ZERO
+    return _to_grid(value, step, _DOWN) if value > 0 else ZERO
 
 
 def _to_grid(value: Decimal, step: Decimal, rounding: Rounding) -> Decimal:
     """`value` ≥ 0 as a multiple of `step`. Quotient and remainder are exact, a division might not be."""
     steps, rest = divmod(value, step)
-    if rest and (rounding is Rounding.UP or (rounding is Rounding.NEAREST and 2 * rest >= step)):
+    if rest and (rounding is _UP or (rounding is _NEAREST and 2 * rest >= step)):
         steps += 1
     return (steps * step).quantize(step)

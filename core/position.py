@@ -36,7 +36,11 @@ class OrderSide(StrEnum):
 
     @property
     def sign(self) -> int:
-        return 1 if self is OrderSide.BUY else -1
+        return 1 if self is _BUY else -1
+
+
+# Looked up once: an enum's member costs more than the comparison it is for.
+_LONG, _SHORT, _BUY = Side.LONG, Side.SHORT, OrderSide.BUY
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +77,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     def side(self) -> Side | None:
         if self.quantity == 0:
             return None
-        return Side.LONG if self.quantity > 0 else Side.SHORT
+        return _LONG if self.quantity > 0 else _SHORT
 
     @property
     def size(self) -> Decimal:
@@ -170,7 +174,7 @@ def _enter(position: Position, fill: Fill, quantity: Decimal, commission: Decima
     value = quantity * fill.price
     if position is FLAT:
         return Position(
-            quantity=quantity if fill.side is OrderSide.BUY else -quantity,
+            quantity=quantity if fill.side is _BUY else -quantity,
             open_cost=value,
             opened_at=fill.executed_at,
             entered_quantity=quantity,

@@ -10,6 +10,7 @@ from core.order import Order
 from core.position import OrderSide
 
 _HUNDRED = Decimal(100)
+_BUY = OrderSide.BUY
 
 
 class Protection(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +35,7 @@ def protection_at(
     entry_price: Decimal, side: OrderSide, stop_loss_pct: Decimal | None, take_profit_pct: Decimal | None
 ) -> Protection:
     """Protection by percentages alone."""
-    direction = 1 if side is OrderSide.BUY else -1
+    direction = 1 if side is _BUY else -1
     return Protection(
         stop_loss=_away(entry_price, stop_loss_pct, -direction),
         take_profit=_away(entry_price, take_profit_pct, direction),

@@ -144,11 +144,10 @@ def start_pause_for_streak(state: RiskState, limits: RiskLimits, now: datetime) 
 
 def reserve(state: RiskState, now: datetime) -> RiskState:
     """RESERVE: an entry intent commits."""
-    day = state.day(now)
-    return msgspec.structs.replace(
-        _with_day(state, risk_day(now), msgspec.structs.replace(day, trades=day.trades + 1)),
-        last_trade_at=now,
-    )
+    day_of = risk_day(now)
+    day = state.days.get(day_of, EMPTY_DAY)
+    after = DayRisk(pnl=day.pnl, trades=day.trades + 1)
+    return msgspec.structs.replace(state, days={**state.days, day_of: after}, last_trade_at=now)
 
 
 def reserve_again(state: RiskState, day_of: date) -> RiskState:
@@ -169,7 +168,7 @@ def fill(
     """FILL: realised PnL net of commission, on the day of execution; today's crossing of the limit pauses."""
     day_of = risk_day(executed_at)
     before = state.days.get(day_of, EMPTY_DAY)
-    after = msgspec.structs.replace(before, pnl=before.pnl + delta)
+    after = DayRisk(pnl=before.pnl + delta, trades=before.trades)
     moved = _with_day(state, day_of, after)
     limit = -limits.daily_max_loss_usdt
     if day_of == risk_day(now) and before.pnl > limit >= after.pnl:
@@ -180,7 +179,7 @@ def fill(
 def round_trip(state: RiskState, limits: RiskLimits, *, pnl: Decimal, now: datetime) -> RiskChange:
     """ROUND_TRIP: a loss lengthens the streak, anything else ends it; reaching the limit pauses."""
     if pnl >= 0:
-        return RiskChange(state=msgspec.structs.replace(state, streak=0))
+        return RiskChange(state=msgspec.structs.replace(state, streak=0) if state.streak else state)
     moved = msgspec.structs.replace(state, streak=state.streak + 1)
     if moved.streak == limits.max_consecutive_losses:
         return _pause(moved, limits, now, Reason.CONSECUTIVE_LOSSES)

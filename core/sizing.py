@@ -15,6 +15,9 @@ from core.signal import Signal
 _HUNDRED = Decimal(100)
 _DEFAULT_AMOUNT = Decimal("0.001")
 
+# Looked up once: an enum's member costs more than the comparison it is for.
+_AMOUNT, _PERCENT = SizeBy.AMOUNT, SizeBy.PERCENT
+
 
 class Money(msgspec.Struct, frozen=True, kw_only=True):
     """What an account has and charges. USDT; percentages of the traded value."""
@@ -56,10 +59,10 @@ def size_entry(
 
 
 def _wanted(settings: RunSettings, signal: Signal, price: Decimal, leverage: int) -> Decimal | None:
-    if settings.size_by is SizeBy.AMOUNT:
+    if settings.size_by is _AMOUNT:
         return signal.amount or _DEFAULT_AMOUNT
     factor = signal.size_factor or Decimal(1)
-    if settings.size_by is SizeBy.PERCENT:
+    if settings.size_by is _PERCENT:
         return settings.capital * settings.order_size_pct / _HUNDRED * leverage * factor / price
     stop = signal.stop_loss
     if stop is None and settings.stop_loss_pct is not None:

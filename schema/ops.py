@@ -160,7 +160,10 @@ class OpRefused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 LedgerResult = IntentCommitted | IntentRefused | OrderMoved | FillSettled | RiskSettled | OpRefused
 
+# Looked up once: an enum's member costs more than the comparison it is for.
+_BUY, _SELL = OrderSide.BUY, OrderSide.SELL
+
 
 def closing_side(position: Position) -> OrderSide:
     """The side of an order that reduces `position`."""
-    return OrderSide.SELL if position.quantity > 0 else OrderSide.BUY
+    return _SELL if position.quantity > 0 else _BUY

@@ -12,6 +12,7 @@ from uuid import uuid5
 
 import msgspec
 
+from actors.fast_path.rows import Rows
 from actors.fast_path.unserved import Unserved
 from core import risk
 from core.candles import Candle
@@ -19,7 +20,7 @@ from core.errors import Reason
 from core.market import SymbolRules
 from core.order import Leg
 from core.position import FLAT, Applied, Fill, OrderSide, RoundTrip, apply_fill, apply_funding, is_plausible
-from core.protection import protection_at
+from core.protection import Protection, protection_at
 from core.quiet import ANY_PRICE
 from core.risk import RiskChange, RiskLimits, RiskState, risk_day
 from core.run import Run
@@ -36,6 +37,7 @@ from schema.records import Account, EquityPoint, OpenPosition, Trade
 _INSIDE = timedelta(milliseconds=1)
 _DAYS_KEPT = 2
 """A fill belongs to the risk day it was executed on: today's, or yesterday's by a millisecond."""
+_EXIT = Leg.EXIT
 
 
 class Books:
@@ -50,7 +52,10 @@ class Books:
         self.limits = limits
         self.state = RiskState()
         self.balance = account.balance
-        self.held = _nothing(run, account)
+        self.position = FLAT
+        self._leverage = run.settings.leverage
+        self._protection = Protection()
+        self._updated_at = EPOCH
         self.triggers: Triggers | None = None
         self.quiet = ANY_PRICE
         # Rows are made of these at the end, one kind at a time: in between they cost three times as much.
@@ -97,23 +102,17 @@ class Books:
         protection = protection_at(
             position.entry_price, side, settings.stop_loss_pct, settings.take_profit_pct
         )
-        self.held = msgspec.structs.replace(
-            self.held,
-            position=position,
-            leverage=leverage,
-            stop_loss=protection.stop_loss,
-            take_profit=protection.take_profit,
-            updated_at=now,
-        )
+        self.position, self._updated_at = position, now
+        self._leverage, self._protection = leverage, protection
         self.triggers = triggers(position, protection, leverage=leverage, terms=self.terms, rules=self.rules)
         self.quiet = quiet_range(self.triggers)
         self._settle(applied, executed_at=now, now=now)
 
     def leave(self, price: Decimal, now: datetime) -> None:
         """The run's own exit fills whole, at the opening of its slot."""
-        position = self.held.position
+        position = self.position
         fill = self._taken(closing_side(position), position.size, price, now)
-        self._end(fill, Leg.EXIT, now)
+        self._end(fill, _EXIT, now)
 
     def _taken(self, side: OrderSide, quantity: Decimal, price: Decimal, now: datetime) -> Fill:
         commission = self.terms.commission(quantity * price, maker=False)
@@ -126,22 +125,45 @@ class Books:
         touch = None if self.triggers is None else touched(self.triggers, candle)
         if touch is not None:
             at = from_ms(candle.open_time_ms) if touch.at_open else now - _INSIDE
-            fill = closing_fill(self.held.position, touch, at, terms=self.terms, rules=self.rules)
+            fill = closing_fill(self.position, touch, at, terms=self.terms, rules=self.rules)
             self._end(fill, touch.leg, now)
         for rate in rates:
             self._fund(rate, exact(candle.close), now)
 
-    def trades(self) -> tuple[Trade, ...]:
-        """Round trips as rows, in the order they ended."""
-        return tuple(
-            self._trade(number, trip, leg) for number, (trip, leg) in enumerate(self._ended, start=1)
+    def open_position(self) -> OpenPosition | None:
+        """What is left open, as its row."""
+        if self.position.is_flat:
+            return None
+        run = self.run
+        return OpenPosition(
+            run_id=run.id,
+            user_id=run.user_id,
+            account_id=self._account.id,
+            symbol=run.strategy.symbol,
+            leverage=self._leverage,
+            position=self.position,
+            stop_loss=self._protection.stop_loss,
+            take_profit=self._protection.take_profit,
+            updated_at=self._updated_at,
         )
 
-    def equity(self) -> tuple[EquityPoint, ...]:
+    def trades(self) -> Rows[Trade]:
+        """Round trips as rows, in the order they ended."""
+
+        def made() -> tuple[Trade, ...]:
+            rows = [self._trade(number, *each) for number, each in enumerate(self._ended, start=1)]
+            return tuple(sorted(rows, key=lambda trade: trade.exit_time))
+
+        return Rows(len(self._ended), made)
+
+    def equity(self) -> Rows[EquityPoint]:
         """The balance after everything that changed it, in the order it was booked."""
         account_id = self._account.id
-        return tuple(
-            EquityPoint(account_id=account_id, at=at, balance=balance) for at, balance in self._balances
+        return Rows(
+            len(self._balances),
+            lambda: tuple(
+                EquityPoint(account_id=account_id, at=at, balance=balance) for at, balance in self._balances
+            ),
         )
 
     def _trade(self, number: int, trip: RoundTrip, leg: Leg) -> Trade:
@@ -166,7 +188,7 @@ class Books:
 
     def _fund(self, funding: FundingRate, mark: Decimal, now: datetime) -> None:
         at = funding.at.replace(second=0, microsecond=0)
-        position = self.held.position
+        position = self.position
         amount = funding_amount(position, at, rate=funding.rate, mark=mark)
         if amount is None or (self._funded is not None and self._funded >= at):
             return
@@ -174,15 +196,13 @@ class Books:
             raise Unserved(f"Funding of {amount} USDT cannot be.")
         self._funded = at
         applied = apply_funding(position, amount)
-        self.held = msgspec.structs.replace(self.held, position=applied.position, updated_at=now)
+        self.position, self._updated_at = applied.position, now
         self._settle(applied, executed_at=at, now=now)
 
     def _end(self, fill: Fill, leg: Leg, now: datetime) -> None:
         """A fill that closes the whole position."""
-        applied = apply_fill(self.held.position, fill)
-        self.held = msgspec.structs.replace(
-            self.held, position=FLAT, updated_at=now, stop_loss=None, take_profit=None
-        )
+        applied = apply_fill(self.position, fill)
+        self.position = FLAT
         self.triggers = None
         self._settle(applied, executed_at=fill.executed_at, now=now)
         assert applied.round_trip is not None
@@ -203,7 +223,8 @@ class Books:
 
     def _now(self, now: datetime) -> RiskState:
         """The state as every transaction finds it: a pause that has run out is over."""
-        return risk.expire(self.state, self.limits, now)
+        state = self.state
+        return state if state.paused_until is None else risk.expire(state, self.limits, now)
 
     def _take(self, change: RiskChange) -> None:
         state = change.state
@@ -211,15 +232,3 @@ class Books:
             newest = sorted(state.days)[-_DAYS_KEPT:]
             state = msgspec.structs.replace(state, days={day: state.days[day] for day in newest})
         self.state = state
-
-
-def _nothing(run: Run, account: Account) -> OpenPosition:
-    return OpenPosition(
-        run_id=run.id,
-        user_id=run.user_id,
-        account_id=account.id,
-        symbol=run.strategy.symbol,
-        leverage=run.settings.leverage,
-        position=FLAT,
-        updated_at=EPOCH,
-    )

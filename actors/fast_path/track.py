@@ -31,6 +31,7 @@ class Track:
         self._whole = int(self._opens[-1]) - self._first_ms == (len(candles) - 1) * timeframe.ms
         self._due = self._by_candle(funding)
         self._due_at = sorted(self._due)
+        self.funds = bool(self._due)
 
     def number(self, open_ms: int) -> int:
         """The first candle that opens at or after a moment."""
@@ -39,9 +40,11 @@ class Track:
             return 0 if number < 0 else min(self._count, number)
         return int(self._opens.searchsorted(open_ms))
 
-    def opening(self, at: datetime, at_ms: int) -> Opening | None:
-        """The first trade at exactly that moment, told twice; paper fills meet no other in time."""
-        number = self.number(at_ms)
+    def opening(self, at: datetime, at_ms: int, number: int) -> Opening | None:
+        """The first trade at exactly that moment, told twice; paper fills meet no other in time.
+
+        `number`: of the first candle that opens at or after it.
+        """
         if number == self._count or self.close_ms(number) - self.timeframe.ms != at_ms:
             return None
         return Opening(at=at, price=self._prices[number], volume=self._volumes[number])

@@ -18,6 +18,7 @@ from core.candles import CandleColumns
 from core.errors import Reason
 from core.order import Leg
 from core.position import FLAT, OrderSide, Position, Side
+from core.quiet import ANY_PRICE
 from core.signal import Action, Signal
 from core.sizing import size_entry
 from core.strategy import ACTION_CODES, NOT_EVALUATED
@@ -37,6 +38,15 @@ _SKIPPED: Final[Mapping[int, Outcome]] = {
     NOT_EVALUATED: (TickEnd.SKIPPED, Reason.CANDLE_GAP),
 }
 _NOTHING: Final = Decimal(0)
+# Looked up once: an enum's member costs more than the comparison it is for.
+_EXIT, _BUY, _SELL, _LONG, _OK, _BLOCKED = (
+    Leg.EXIT,
+    OrderSide.BUY,
+    OrderSide.SELL,
+    Action.LONG,
+    TickEnd.OK,
+    TickEnd.BLOCKED,
+)
 _SAMPLES: Final = {
     None: FLAT,
     Side.LONG: Position(quantity=Decimal(1)),
@@ -57,7 +67,7 @@ class Walk:
         self._answers = answers
         self._slots = slots
         self._candles = candles
-        self._closes = candles.close.data
+        self._codes, self._closes = answers.codes.data, candles.close.data
         # Without a hole, candles and slots are numbered alike.
         reach = int(candles.open_time[-1] - candles.open_time[0]) // slots.timeframe.ms + 1
         self._offset = len(candles) - slots.count if reach == len(candles) else None
@@ -79,7 +89,7 @@ class Walk:
     def to_the_end(self) -> None:
         number = 0
         while number < self._slots.count:
-            flat = self.books.held.position.is_flat
+            flat = self.books.position.is_flat
             number = self._while_flat(number) if flat else self._while_open(number)
 
     def ticks(self) -> dict[Outcome, int]:
@@ -98,7 +108,7 @@ class Walk:
             until = risk.shut_until(self.books.state, self.books.limits, now, shut)
             after = self._slots.count if until is None else self._slots.from_on(until)
             after = min(max(after, number + 1), self._slots.count)
-            self._ended[TickEnd.BLOCKED, shut] += after - number
+            self._ended[_BLOCKED, shut] += after - number
             self.hidden.append((number, after))
             return after
         signal = self._answers.next_of(self._trading[None], number)
@@ -110,7 +120,7 @@ class Walk:
 
     def _while_open(self, number: int) -> int:
         """Past the next signal that trades, or the next candle that does something to the position."""
-        side = self.books.held.position.side
+        side = self.books.position.side
         signal = self._answers.next_of(self._trading[side], number)
         met = self._next_met(signal)
         if met is None:
@@ -138,6 +148,8 @@ class Walk:
 
     def _next_met(self, signal: int) -> int | None:
         """The first candle closing by the slot of `signal` that touches the position or settles funding on it."""
+        if self.books.quiet == ANY_PRICE and not self._track.funds:
+            return None
         stop = self._end
         if signal < self._slots.count:
             stop = min(stop, self._track.number(self._slots.ms(signal) - self._track.timeframe.ms + 1))
@@ -154,7 +166,7 @@ class Walk:
 
     def _tick(self, number: int, now: datetime, blocked: Reason | None) -> None:
         """One slot looked at by itself."""
-        code = int(self._answers.codes[number])
+        code = self._codes[number]
         idle = code == _HOLD or code in _SKIPPED
         outcome = self._outcome(None, code) if idle else self._trade(number, code, now, blocked)
         if outcome is not None:
@@ -169,22 +181,22 @@ class Walk:
 
     def _trade(self, number: int, code: int, now: datetime, blocked: Reason | None) -> Outcome | None:
         """A signal that may trade, from its first leg to its tick row; None where the replay ends before it."""
-        planned = self._plan(self.books.held.position.side, code, blocked)
+        planned = self._plan(self.books.position.side, code, blocked)
         if not planned.legs:
             return _row(planned.end, planned.reason)
-        opening = self._track.opening(now, self._slots.ms(number))
+        opening = self._track.opening(now, self._slots.ms(number), self._seen)
         taken, last = _NOTHING, number == self._slots.count - 1
         if planned.legs[0] is Leg.EXIT:
             if opening is None and last:
                 return None
             taken = self._exit(opening, now)
         if planned.legs[-1] is Leg.EXIT:
-            return _row(TickEnd.OK, None)
+            return _row(_OK, None)
         return self._enter(number, _SIGNALS[code], now, opening, taken)
 
     def _exit(self, opening: Opening | None, now: datetime) -> Decimal:
         """Closes the position at the opening; what of its volume that took."""
-        books, position = self.books, self.books.held.position
+        books, position = self.books, self.books.position
         if opening is None:
             raise Unserved(f"There is no price for the exit of {now:%Y-%m-%d %H:%M} UTC.")
         if position.size < books.rules.min_quantity or self._most(opening, position.size) < position.size:
@@ -213,11 +225,11 @@ class Walk:
         quantity = min(sized.quantity, self._most(opening, sized.quantity + taken) - taken)
         if quantity <= 0:
             books.release(now)
-            return _row(TickEnd.OK, NO_VOLUME)
-        side = OrderSide.BUY if signal.action is Action.LONG else OrderSide.SELL
+            return _row(_OK, NO_VOLUME)
+        side = _BUY if signal.action is _LONG else _SELL
         filled_at = market_price(side, opening.price, books.terms, books.rules)
         books.enter(side, quantity, filled_at, sized.leverage, now)
-        return _row(TickEnd.OK, None)
+        return _row(_OK, None)
 
     def _most(self, opening: Opening, wanted: Decimal) -> Decimal:
         """What an account may take of the opening's volume, exactly only where it may be less than `wanted`."""

@@ -20,6 +20,9 @@ from exchanges.base import Execution, FundingPaid
 from exchanges.paper.book import Match, Touched, Triggers, against_taker, quiet_range, triggers
 from exchanges.paper.terms import Terms
 
+# Looked up once: an enum's member costs more than the comparison it is for.
+_BUY, _SELL, _ENTRY = OrderSide.BUY, OrderSide.SELL, Leg.ENTRY
+
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
     """An open position at the paper venue; what it is rebuilt from after a restart.
@@ -127,7 +130,7 @@ class PaperAccount:
             self._hold(_opened(order, applied.position, at))
         else:
             kept = msgspec.structs.replace(held.holding, position=applied.position)
-            if order.leg is Leg.ENTRY and filled_before == 0:
+            if order.leg is _ENTRY and filled_before == 0:
                 kept = _protected(kept, protection_of(order, applied.position.entry_price))
             self._hold(kept, checked_ms=held.checked_ms)
         return Execution(symbol=order.symbol, fill=fill, client_order_id=order.client_order_id)
@@ -188,7 +191,7 @@ def closing_fill(
 ) -> Fill:
     """The venue's own closing of a whole open position: stop, target or liquidation, as a taker."""
     assert position.opened_at is not None
-    side = OrderSide.SELL if position.quantity > 0 else OrderSide.BUY
+    side = _SELL if position.quantity > 0 else _BUY
     price = rules.price(touch.price, against_taker(side))
     return Fill(
         trade_id=f"{touch.leg}.{to_ms(position.opened_at)}.{to_ms(at)}",

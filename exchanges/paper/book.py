@@ -19,6 +19,9 @@ from core.protection import Protection
 from core.quiet import ANY_PRICE, Quiet
 from exchanges.paper.terms import HUNDRED, Terms
 
+# Looked up once: an enum's member costs more than the comparison it is for.
+_UP, _DOWN, _BUY, _LONG = Rounding.UP, Rounding.DOWN, OrderSide.BUY, Side.LONG
+
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """The first trade of a candle. `volume` base units that market orders may share in; a live feed, which cannot
@@ -62,7 +65,7 @@ def exact(value: float) -> Decimal:
 
 
 def against_taker(side: OrderSide) -> Rounding:
-    return Rounding.UP if side is OrderSide.BUY else Rounding.DOWN
+    return _UP if side is _BUY else _DOWN
 
 
 def market_price(side: OrderSide, opening_price: float, terms: Terms, rules: SymbolRules) -> Decimal:
@@ -88,10 +91,10 @@ def limit_match(
     """
     assert order.price is not None
     limit, open_, low, high = float(order.price), candle.open, candle.low, candle.high
-    through = low < limit if order.side is OrderSide.BUY else high > limit
+    through = low < limit if order.side is _BUY else high > limit
     if not through or quantity <= 0:
         return None
-    beyond = open_ < limit if order.side is OrderSide.BUY else open_ > limit
+    beyond = open_ < limit if order.side is _BUY else open_ > limit
     price = rules.price(exact(open_), against_taker(order.side)) if beyond else order.price
     return Match(quantity=quantity, price=price, maker=not (beyond and arrives), at_open=beyond)
 
@@ -101,7 +104,7 @@ def triggers(
 ) -> Triggers:
     """The prices that end `position`, on the grid: where a long's lie between two ticks, the lower."""
     assert position.side is not None
-    rounding = Rounding.DOWN if position.side is Side.LONG else Rounding.UP
+    rounding = _DOWN if position.side is _LONG else _UP
 
     def on_grid(price: Decimal | None) -> Decimal | None:
         return None if price is None or price <= 0 else max(rules.price(price, rounding), rules.tick_size)
@@ -146,7 +149,7 @@ def touched(set_: Triggers, candle: Candle, *, adverse_only: bool = False) -> To
     price meets first; both behind the open: liquidation. `adverse_only` leaves the target out: for a position
     opened inside the candle, which may have touched it before.
     """
-    long = set_.side is Side.LONG
+    long = set_.side is _LONG
     loss = _loss(set_, candle, long)
     gain = None if adverse_only else _gain(set_, candle, long)
     if loss is None or gain is None:
