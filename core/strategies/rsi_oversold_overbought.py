@@ -77,8 +77,9 @@ class RsiOversoldOverbought(Template):
         codes = np.zeros(len(rsi), dtype=np.int8)
         codes[rsi < low] = ACTION_CODES[Action.LONG]
         codes[rsi > high] = ACTION_CODES[Action.SHORT]
-        doubtful: Mask = np.abs(rsi - low) < TOLERANCE
-        doubtful |= np.abs(rsi - high) < TOLERANCE
+        # Compared with both ends: no array of differences, which would cost more than all the rest.
+        doubtful: Mask = (rsi > low - TOLERANCE) & (rsi < low + TOLERANCE)
+        doubtful |= (rsi > high - TOLERANCE) & (rsi < high + TOLERANCE)
         self._doubt_quiet_windows(candles.close, parameters, doubtful)
         return codes, doubtful
 
@@ -90,7 +91,8 @@ class RsiOversoldOverbought(Template):
         period, lookback = whole(parameters, "rsi_period"), self.lookback(parameters)
         if len(close) <= lookback + 2 * period:
             return
-        moved = EMA(np.abs(np.diff(close)), 2 * period - 1)
+        changes = np.diff(close)
+        moved = EMA(np.abs(changes, out=changes), 2 * period - 1)
         left_over = (1 - 1 / period) ** lookback / _OLD_WEIGHT
         known = moved[2 * period - 2 :]
         if known.max() * left_over >= known.min():
