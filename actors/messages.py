@@ -296,7 +296,11 @@ class ResidentsWanted(Message, frozen=True, kw_only=True):
 
 
 class AccountsWanted(Message, frozen=True, kw_only=True):
-    """From a restarted gateway to the supervisor of runs, and on to each run: have what you hold followed again."""
+    """To the supervisor of runs, from a restarted gateway: have all that is held or open taken up again."""
+
+
+class RowsOutdated(Message, frozen=True, kw_only=True):
+    """To a run: read the rows again. Another process may have acted for it, or its account's actor is a new one."""
 
 
 class RowsChanged(Message, frozen=True, kw_only=True):

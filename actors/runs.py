@@ -24,6 +24,7 @@ from actors.messages import (
     Resident,
     ResidentsWanted,
     RowsChanged,
+    RowsOutdated,
     RunChanged,
     StrategyFaulted,
     Subscribe,
@@ -53,6 +54,8 @@ QUIET = (timedelta(seconds=5), timedelta(seconds=45))
 MAX_RESTARTS = 5
 RESTART_WINDOW_S = 60.0
 RUN_BACKOFF = Backoff(min_s=0.2, max_s=5.0, random_factor=0.2)
+HANDOVER_S = 10.0
+"""Beside a poll of theirs: how long other processes may still act for runs that live here since the last change."""
 STOP_DEADLINE_S = 5.0
 
 RunFactory = Callable[[Context, RunId], Behaviour]
@@ -79,6 +82,10 @@ class RowsRead(msgspec.Struct, frozen=True):
     whole: bool
     nodes: list[Node]
     left_open: list[tuple[Run, datetime | None]]
+
+
+class HandedOver(msgspec.Struct, frozen=True):
+    """The processes changed a while ago: whoever had our runs before has seen it and sends nothing new for them."""
 
 
 class RowRead(msgspec.Struct, frozen=True):
@@ -150,7 +157,9 @@ class RunsSupervisor(Supervisor):
                 for run in self._runs.values():
                     self.ctx.tell("scheduler", Resident(run=run))
             case AccountsWanted():
-                self._accounts_wanted(message)
+                self._accounts_wanted()
+            case HandedOver():
+                self._have_rows_read()
             case AdapterFailed():
                 self._adapter_failed(message)
             case AdapterRecovered():
@@ -176,11 +185,10 @@ class RunsSupervisor(Supervisor):
 
     # -- rows -----------------------------------------------------------------------------------
 
-    def _accounts_wanted(self, wanted: AccountsWanted) -> None:
+    def _accounts_wanted(self) -> None:
         if self._nodes is None:
             return  # at a start: what is being read will be told
-        for run_id in self._runs:
-            self.ctx.tell(run_name(run_id), wanted)
+        self._have_rows_read()
         self._left_open_wanted = True
         self._read()
 
@@ -224,6 +232,8 @@ class RunsSupervisor(Supervisor):
         nodes = [node.id for node in rows.nodes]
         if nodes != self._nodes:
             self._leave_accounts(rows, nodes)
+            if len(nodes) > 1:
+                self.ctx.after(self._poll_s + HANDOVER_S, HandedOver())
         self._nodes = nodes
         for run, since in rows.left_open:
             if home(run.user_id, nodes) == self._node:
@@ -255,6 +265,10 @@ class RunsSupervisor(Supervisor):
     def _read_one(self, run_id: RunId) -> None:
         store = self._store
         self.ctx.call(lambda: store.run(run_id), RowRead, lambda _: StoreFailed(ReadRow(run_id)))
+
+    def _have_rows_read(self) -> None:
+        for run_id in self._runs:
+            self.ctx.tell(run_name(run_id), RowsOutdated())
 
     def _leave_accounts(self, rows: RowsRead, nodes: list[NodeId]) -> None:
         """The processes have changed: accounts of users who live elsewhere now are followed there."""

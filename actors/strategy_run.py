@@ -11,12 +11,12 @@ import msgspec
 
 from actors.journal import JournalBuffer
 from actors.messages import (
-    AccountsWanted,
     ClaimedTick,
     EvaluateSlot,
     Reconciled,
     Record,
     Recorded,
+    RowsOutdated,
     RunChanged,
     StrategyFaulted,
     SubmitOrder,
@@ -162,7 +162,7 @@ class StrategyRun(Behaviour):
                 self._loaded(message)
             case Reconciled() | Released():
                 pass
-            case ReconcileDue() | AccountsWanted():
+            case ReconcileDue():
                 self._reconcile()
             case RunChanged():
                 self._changed(message.run)
@@ -176,7 +176,7 @@ class StrategyRun(Behaviour):
                 if message.life == self.ctx.incarnation:
                     self.ctx.after(RELOAD.delay_s(self._failed_loads, 0.0), LoadAgain())
                     self._failed_loads += 1
-            case LoadAgain():
+            case LoadAgain() | RowsOutdated():
                 self._load()
             case _:
                 raise TypeError(f"{self.ctx.name} cannot handle {type(message).__name__}")
@@ -199,6 +199,8 @@ class StrategyRun(Behaviour):
         if loaded.heard != self._heard:  # a fill was settled while the row was read
             self._load()
             return
+        if self._run is not None and state.fence > self._fence:
+            self._unsettled.read_account_again(self._run)
         self._run = state.run
         self._fence = max(self._fence, state.fence)
         self._position = state.position

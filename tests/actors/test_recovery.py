@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from actors.messages import TickRequested
 from actors.runtime.spec import StopMode
-from core.ids import OrderKey, RunId, client_order_id
+from core.ids import NodeId, OrderKey, RunId, UserId, client_order_id
 from core.order import Leg, OrderStatus, OutcomeUnknown
 from core.position import Fill, OrderSide
+from core.residency import home
 from core.run import Direction, RunCommand, RunSettings
 from core.timeframe import Timeframe
 from schema.ops import ObserveFill, ObserveOrder, ProposeIntent
@@ -129,6 +130,34 @@ def test_i4_an_owed_exit_that_another_process_has_sent_is_looked_up_here() -> No
     assert world.orders(run)[-1].attempt > len(sent) + 1
 
 
+def test_i4_an_order_of_the_process_that_had_the_run_before_is_looked_up_here() -> None:
+    """It was committed after this process had read the rows; no slot and no exit of its own would tell for long."""
+    world = World("u------", timeframe=Timeframe.M15)
+    run = world.run("cid", settings=LONG_ONLY)
+    world.to_slot(0, plus_s=10)
+    another = NodeId("another")
+    assert home(UserId("cid"), [another, NodeId("node")]) == "node"
+    world.memory.beat(another, "1")
+    world.wait(12)
+    exit_elsewhere(world, run, attempt=1)
+    world.wait(60)
+    assert (Leg.EXIT, 1, "not_placed") in world.legs(run)
+
+
+@pytest.mark.parametrize("status", ["active", "paused"])
+def test_i4_an_order_of_unknown_fate_is_looked_up_by_a_restarted_gateway(status: str) -> None:
+    world = World("uu-----", timeframe=Timeframe.M15)
+    run = world.run()
+    world.venue_script.append("lost_reply")
+    world.to_slot(0, plus_s=2)
+    assert world.legs(run) == [(Leg.ENTRY, 1, "unknown")]
+    if status == "paused":
+        world.memory.command(run, RunCommand.PAUSE, by="ann")
+    world.crash("gateway")
+    world.wait(60)
+    assert "unknown" not in [status for _, _, status in world.legs(run)]
+
+
 def exit_elsewhere(world: World, run: RunId, *, attempt: int) -> None:
     """An attempt of another process to close, of which nothing is known: the process has gone."""
     fence = world.memory.acquire(run, owner="another", ttl_s=1.0)
@@ -138,10 +167,17 @@ def exit_elsewhere(world: World, run: RunId, *, attempt: int) -> None:
     order = replace(
         last,
         client_order_id=client_order_id(key),
+        leg=Leg.EXIT,
+        side=OrderSide.SELL,
+        quantity=world.position(run).size,
+        reduce_only=True,
+        reserved=False,
         attempt=attempt,
         sign_ts=world.clock.now(),
         fence=fence,
         status=OrderStatus.INTENT,
+        filled_quantity=Decimal(0),
+        filled_value=Decimal(0),
     )
     world.memory.settle([ProposeIntent(order=order, deadline=world.slot(3))])
     unknown = OutcomeUnknown("timeout")
