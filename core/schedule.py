@@ -89,6 +89,11 @@ class Schedule:
         return " ".join([_field(minutes, 60), _field(hours, 24), *rest])
 
 
+def fires(expression: str | None, slot: datetime) -> bool:
+    """Whether a run with this schedule, or none, is due at `slot`, a boundary of its timeframe."""
+    return expression is None or Schedule(expression).selects(slot)
+
+
 def cron_of(timeframe: Timeframe) -> str:
     """The expression that fires at every slot: `*/5 * * * *` for 5m, `0 */4 * * *` for 4h."""
     minutes = timeframe.seconds // 60

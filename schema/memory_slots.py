@@ -10,6 +10,7 @@ from itertools import islice
 from core.errors import Reason, RunnerError
 from core.ids import RunId
 from core.run import RunStatus, ticks
+from core.schedule import fires
 from core.signal import Action
 from schema.ledger import signal_payload
 from schema.memory_rows import NEVER, RunRow
@@ -191,7 +192,10 @@ class MemorySlots:
 
     def pending(self, slot: datetime) -> int:
         return sum(
-            ticks(row.run) and row.run.strategy.timeframe.is_slot(slot) and slot not in row.ticks
+            ticks(row.run)
+            and row.run.strategy.timeframe.is_slot(slot)
+            and slot not in row.ticks
+            and fires(row.run.schedule, slot)
             for row in self._tables.runs.values()
         )
 

@@ -11,6 +11,7 @@ from core.ids import RunId, UserId
 from core.position import ZERO
 from core.risk import DayRisk, RiskLimits, RiskState
 from core.run import RunStatus
+from core.schedule import fires
 from schema.pg_database import SQL, Connection, Months
 from schema.pg_journal import close_abandoned
 from schema.pg_rows import as_type, changed, many, value
@@ -76,7 +77,8 @@ def leases(connection: Connection) -> list[RunLease]:
 
 
 def pending(connection: Connection, slot: datetime) -> int:
-    return int(value(connection, "pending_runs", {"slot": slot}))
+    rows = many(connection, "pending_runs", {"slot": slot})
+    return sum(row["runs"] for row in rows if fires(row["schedule"], slot))
 
 
 class _Risks:

@@ -196,7 +196,7 @@ class Store(Protocol):
         ...
 
     def pending(self, slot: datetime) -> int:
-        """How many runs that tick by themselves have `slot` as their timeframe's slot and no tick row for it."""
+        """How many runs that tick by themselves have `slot`, by timeframe and schedule, and no tick row for it."""
         ...
 
     def ticks(

@@ -158,6 +158,7 @@ class Day:
             return self._differs(f"there is no {entry.actor}", bytes(entry.message), b"null")
         shell = cast(ReplayedShell, ref.actor_inbox.owner)
         recorded = bytes(entry.message)
+        self._inputs.note(entry)  # first: a difference in the message itself is shown with what it says
         item = self._item(shell, entry, recorded)
         if item is None:
             return None
@@ -168,7 +169,6 @@ class Day:
             self._venues.of[entry.actor].told(calls[0])
             calls = calls[1:]
         self._calls.expect(calls)
-        self._inputs.note(entry)
         failed = shell.handle(item)
         self._calls.finish()
         if entry.error != (None if failed is None else type(failed).__name__):

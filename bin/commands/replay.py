@@ -36,6 +36,8 @@ def replay(
 
     A recording begins with its process, so that is where the replay begins. Exit 0: orders, events, risk states
     and tick rows are identical; exit 1: they are not, and the first difference is shown with slot, run and inputs.
+
+    A seed of the fault simulation is its own recording: `simulate --seed N` plays it again.
     """
     from actors.recording.day import Day
     from actors.recording.recording import Recording, find_recording

@@ -116,6 +116,8 @@ def test_a_rule_changed_by_one_line_is_the_first_difference_with_slot_run_and_in
     assert difference["run_id"].startswith("00000000-0000-0000-0000-")
     assert difference["strategy"].startswith("sma_trend ")
     assert {"evaluation", "risk now", "position", "candles fetched last"} <= difference["inputs"].keys()
+    evaluation = difference["inputs"]["evaluation"]
+    assert evaluation["slot"] == difference["slot"], "what this slot was decided on, not the one before"
     assert replayed_as is None or replayed_as in shown.stdout.decode()
     said = words(msgspec.json.decode(shown.stdout, type=Verdict))
     for each in (

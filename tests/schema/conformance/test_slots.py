@@ -257,6 +257,18 @@ def test_pending_counts_runs_whose_slot_has_no_row_yet(world: World) -> None:
     assert world.store.pending(START) == 1
 
 
+def test_pending_leaves_out_scheduled_runs_whose_schedule_skips_the_slot(world: World) -> None:
+    """Decision 4: nobody claims them there, so nothing would ever come to wait for."""
+    scheduled = world.run("ann", execution_mode=ExecutionMode.SCHEDULED, schedule="*/5 * * * *")
+    world.run("bob", execution_mode=ExecutionMode.SCHEDULED, schedule="30 9 * * *")
+    world.run("cat")
+    assert world.store.pending(START) == 2
+    assert world.store.pending(START + MINUTE) == 1
+    assert world.store.pending(START + 5 * MINUTE) == 2
+    world.report(scheduled, world.claim(scheduled).fence)
+    assert world.store.pending(START) == 1
+
+
 def test_ticks_come_newest_first_and_filtered(world: World) -> None:
     run, other = world.run("ann"), world.run("bob")
     for index in range(4):
