@@ -7,9 +7,11 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from starlette.testclient import TestClient
@@ -20,9 +22,10 @@ from facade.access import SESSION_COOKIE
 from facade.routes.pages import CHART_STYLE_HASH, STATIC
 from schema.ops import SimulateTrade
 from schema.pg import PgStore
+from schema.records import Ask, LostAsk, SlotReport, TickSource, TickStatus
 from tests.facade.page_world import page_app, seed, served
-from tests.facade.world import BASE_URL, SmallRunner
-from tests.schema.pg_world import make_run
+from tests.facade.world import BASE_URL, START, WORKER, SmallRunner
+from tests.schema.pg_world import make_run, tick_of
 
 CHARTS = STATIC / "vendor" / "lightweight-charts" / "lightweight-charts.standalone.production.js"
 WAIT_MS = 15_000
@@ -147,6 +150,7 @@ def test_the_page_is_whole_at_every_width_without_a_complaint(
     page = visit.settled()
     expect(page.locator("#runs-body tr")).to_have_count(3)
     expect(page.locator("#risk-body tr")).to_have_count(3)
+    expect(page.locator("#ticks-body tr")).to_have_count(1)
     expect(page.locator("#positions-body tr")).to_have_count(1)
     expect(page.locator("#actors li")).to_have_count(3)
     expect(page.locator("#origin")).to_have_text("generated (seed 7)")
@@ -154,6 +158,35 @@ def test_the_page_is_whole_at_every_width_without_a_complaint(
     expect(page.locator("#tv-attr-logo")).to_be_visible()
     page.screenshot(path=tmp_path / f"{width}{'-dark' if dark else ''}.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert visit.complaints == []
+    visit.context.close()
+
+
+@pytest.mark.requires_chromium
+def test_a_runs_ticks_tell_who_asked_first_how_late_who_lost_and_why_slots_were_missed(
+    browser: Browser, address: str, store: PgStore, runs: dict[str, Run]
+) -> None:
+    """The trigger ledger of the run on the chart."""
+    alice, slot = runs["alice"], START + timedelta(minutes=5)
+    early = Ask(slot=slot, source=TickSource.TIMER, at=slot - timedelta(milliseconds=1_998))
+    late = Ask(slot=slot, source=TickSource.CRON, at=slot + timedelta(milliseconds=1_250))
+    [claim] = store.claim([alice.id], slot=slot, owner=WORKER, ttl_s=120, ask=early)
+    won = msgspec.structs.replace(tick_of(alice, claim.fence, slot), source=early.source, asked_at=early.at)
+    missed = msgspec.structs.replace(
+        tick_of(alice, 0, slot - timedelta(minutes=1), signal=None), status=TickStatus.MISSED, reason="down"
+    )
+    lost = LostAsk(ask=late, node="node-2", run_ids=(alice.id,))
+    store.report(SlotReport(ticks=(won, missed), lost=(lost,)))
+    visit = Visit(browser, address)
+    page = visit.settled()
+    page.locator(f'#runs-body tr[data-key="{alice.id}"]').locator("button.link").click()
+    rows = page.locator("#ticks-body tr")
+    expect(page.locator("#ticks-note")).to_contain_text("alice")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(0).locator("td")).to_have_text(
+        ["12:05:00", "ok", "hold", "timer −1,998 ms", "cron +1,250 ms12:05:01 on node-2"]
+    )
+    expect(rows.nth(1).locator("td")).to_have_text(["12:04:00", "missed: down", "–", "nobody", "–"])
     assert visit.complaints == []
     visit.context.close()
 

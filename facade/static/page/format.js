@@ -75,6 +75,9 @@ export function countdown(ms) {
 
 export const milliseconds = (value) => (value === null ? NONE : value < 10_000 ? `${whole(value)} ms` : `${number(value / 1000, 1)} s`);
 
+/** Milliseconds with a sign: how long after its slot something was asked for; early claims come before it. */
+export const lateness = (ms) => `${ms < 0 ? MINUS : "+"}${whole(Math.abs(ms))} ms`;
+
 /** A code like `daily_loss` in words. */
 export const words = (code) => String(code).replaceAll("_", " ");
 

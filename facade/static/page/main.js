@@ -13,6 +13,7 @@ import { PositionsTable } from "./positions.js";
 import { RiskTable, showSwitch } from "./risk.js";
 import { RunsTable } from "./runs.js";
 import { EventStream } from "./stream.js";
+import { TicksTable } from "./ticks.js";
 
 /** At most two answers a second, however many events arrive; without any, one every second. */
 const SOONEST_MS = 500;
@@ -45,6 +46,7 @@ const runs = new RunsTable({
 });
 const risk = new RiskTable();
 const positions = new PositionsTable();
+const ticks = new TicksTable();
 const equity = new EquityChart();
 const feed = new EventFeed((id) => runNames().get(id) ?? null);
 
@@ -78,7 +80,7 @@ async function load() {
     const more = [];
     if (due(chartAt, CHART_MS)) {
       chartAt = performance.now();
-      more.push(chart.refresh());
+      more.push(chart.refresh(), ticks.refresh(runNames().get(chart.chosen) ?? null));
     }
     if (due(actorsAt, ACTORS_MS)) {
       actorsAt = performance.now();

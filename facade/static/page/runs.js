@@ -6,7 +6,7 @@ import { NONE, countdown, duration, pnl, price, quantity, toneOf, words } from "
 
 const STATUS_TONE = { active: "good", paused: "warn", auto_paused: "bad", error: "bad", draft: "info", stopped: "calm" };
 export const TICK_TONE = { ok: "good", blocked: "warn", skipped: "calm", missed: "calm", error: "bad" };
-const SIGNAL_TONE = { long: "gain", short: "loss" };
+export const SIGNAL_TONE = { long: "gain", short: "loss" };
 const VERB = { pause: "Pause", stop: "Stop", resume: "Resume", start: "Start" };
 const LENGTH_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 };
 const COLUMNS = 10;
