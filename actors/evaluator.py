@@ -79,7 +79,14 @@ def prepare(definition: StrategyDefinition) -> Prepared:
     )
 
 
-_HOLD = Signal(action=Action.HOLD)
+# Looked up once: an enum's member costs more than the comparison it is for.
+_HOLDS, _NO_SIGNAL, _SUCCESS, _SKIPPED = (
+    Action.HOLD,
+    ExecutionStatus.NO_SIGNAL,
+    ExecutionStatus.SUCCESS,
+    ExecutionStatus.SKIPPED,
+)
+_HOLD = Signal(action=_HOLDS)
 
 
 class Evaluator(Behaviour):
@@ -147,13 +154,16 @@ class Evaluator(Behaviour):
 
     def _evaluate(self, request: EvaluateSlot) -> None:
         try:
-            prepared = self._prepare(request.definition)
+            latest = self._latest
+            if latest is not None and latest[0] is request.definition:
+                prepared = latest[1]
+            else:
+                prepared = self._prepare(request.definition)
         except RunnerError as problem:  # one strategy that cannot be evaluated stops no other (I20)
             self._tell(request, self._fault(request.slot, str(problem)))
             return
         if self._array_signals and self._holding(prepared, request.slot):
-            hold = Evaluation(slot=request.slot, status=ExecutionStatus.NO_SIGNAL, signal=_HOLD)
-            self._tell(request, hold)
+            self._tell(request, Evaluation(slot=request.slot, status=_NO_SIGNAL, signal=_HOLD))
             return
         key = (prepared.key, request.slot)
         done = self._done.get(key)
@@ -215,24 +225,23 @@ class Evaluator(Behaviour):
     def _answer(
         self, prepared: Prepared, request: EvaluateSlot, view: CandleView | TooFew | Gap
     ) -> Evaluation:
-        skipped = ExecutionStatus.SKIPPED
         if isinstance(view, Gap):
-            return Evaluation(slot=request.slot, status=skipped, reason=Reason.CANDLE_GAP)
+            return Evaluation(slot=request.slot, status=_SKIPPED, reason=Reason.CANDLE_GAP)
         if isinstance(view, TooFew):
-            return Evaluation(slot=request.slot, status=skipped, reason=Reason.TOO_FEW_CANDLES)
+            return Evaluation(slot=request.slot, status=_SKIPPED, reason=Reason.TOO_FEW_CANDLES)
         context = DecisionContext(candles=view, parameters=prepared.parameters, slot=request.slot)
         try:
             signal = prepared.strategy.decide(context)
         except BadSignal as bad:
             if bad.fault is SignalFault.TOO_FEW_CANDLES:
-                return Evaluation(slot=request.slot, status=skipped, reason=Reason.TOO_FEW_CANDLES)
+                return Evaluation(slot=request.slot, status=_SKIPPED, reason=Reason.TOO_FEW_CANDLES)
             return self._fault(request.slot, str(bad))
         except Exception as error:  # a strategy may raise anything; it must not take the Evaluator down (I20)
             return self._fault(request.slot, f"{type(error).__name__}: {error}")
-        hold = signal.action is Action.HOLD
+        hold = signal.action is _HOLDS
         return Evaluation(
             slot=request.slot,
-            status=ExecutionStatus.NO_SIGNAL if hold else ExecutionStatus.SUCCESS,
+            status=_NO_SIGNAL if hold else _SUCCESS,
             signal=signal,
             price=None if hold else self._rules[prepared.series.symbol].price_of(context.price),
         )
@@ -243,9 +252,6 @@ class Evaluator(Behaviour):
         )
 
     def _prepare(self, definition: StrategyDefinition) -> Prepared:
-        latest = self._latest
-        if latest is not None and latest[0] is definition:
-            return latest[1]
         key = (definition.id, definition.version)
         prepared = self._prepared.get(key)
         if prepared is None:

@@ -85,7 +85,8 @@ RELOAD = Backoff(min_s=0.2, max_s=5.0)
 
 
 # Looked up once: an enum's member costs a hold more than the comparison it is for.
-_ACTIVE, _HOLD, _SIGNALS, _OK = RunStatus.ACTIVE, Action.HOLD, TradingMode.SIGNALS, TickStatus.OK
+_ACTIVE, _HOLD, _SIGNALS = RunStatus.ACTIVE, Action.HOLD, TradingMode.SIGNALS
+_OK, _BLOCKED = TickStatus.OK, TickStatus.BLOCKED
 
 
 class StrategyRun(Behaviour):
@@ -268,7 +269,7 @@ class StrategyRun(Behaviour):
         if blocked is None and self._unsettled:
             blocked = Reason.UNKNOWN_ORDER
         if blocked is not None and flat:
-            return self._end_at_once(due, TickStatus.BLOCKED, blocked)
+            return self._end_at_once(due, _BLOCKED, blocked)
         evaluation = due.evaluation
         if evaluation is None:
             ask = EvaluateSlot(definition=run.strategy, slot=claim.slot, ticks=(due.tick,))

@@ -11,6 +11,8 @@ import msgspec
 from core.errors import Reason, SettingsError
 from core.position import ZERO
 
+_PAUSED = Reason.PAUSED  # looked up once: at most of a paused user's slots it is all that is done
+
 
 class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of one user. Money in USDT; `cooldown_s` seconds; `pause_min` minutes."""
@@ -87,8 +89,8 @@ def risk_day(at: datetime) -> date:
 def gate(state: RiskState, limits: RiskLimits, now: datetime) -> Reason | None:
     """Why an entry may not be made at `now`; None when it may. First match wins."""
     # Each rule is first asked what nearly always settles it: at every run and slot this is all that is done.
-    if state.paused_until is not None and state.is_paused(now):
-        return Reason.PAUSED
+    if state.paused_until is not None and now < state.paused_until:
+        return _PAUSED
     day = state.day(now)
     if day.pnl < 0 and day.pnl <= -limits.daily_max_loss_usdt:
         return Reason.DAILY_LOSS

@@ -57,7 +57,10 @@ class Direction(StrEnum):
     SHORT = "short"
 
     def allows(self, side: Side) -> bool:
-        return self is Direction.BOTH or str.__eq__(self, side)
+        return self is _BOTH or str.__eq__(self, side)
+
+
+_BOTH = Direction.BOTH  # looked up once: an enum's member costs more than the comparison it is for
 
 
 class SizeBy(StrEnum):

@@ -38,7 +38,16 @@ _ANSWERED = frozenset(
         OrderStatus.EXPIRED,
     }
 )
-_OPENS = {Action.LONG: Side.LONG, Action.SHORT: Side.SHORT}
+# Looked up once: an enum's member costs more than the comparison it is for.
+_LONG, _SHORT, _HOLD, _EXIT_LONG, _EXIT_SHORT = (
+    Action.LONG,
+    Action.SHORT,
+    Action.HOLD,
+    Action.EXIT_LONG,
+    Action.EXIT_SHORT,
+)
+_LONG_SIDE, _SHORT_SIDE, _ENTRY, _EXIT = Side.LONG, Side.SHORT, Leg.ENTRY, Leg.EXIT
+_OPENS = {_LONG: _LONG_SIDE, _SHORT: _SHORT_SIDE}
 _FAULTS = frozenset({Reason.LEASE_LOST, Reason.STORE_UNAVAILABLE, Reason.OPEN_LEG, Reason.HALTED})
 """Refusals that no rule of the user's asked for: the tick is an error, not blocked."""
 
@@ -157,30 +166,30 @@ Step = tuple[Working | None, tuple[TickEffect, ...]]
 
 def effective_action(action: Action, run: Run) -> Action:
     """The action after the direction filter: a side the run may not open still closes the other."""
-    if action is Action.LONG and not run.settings.direction.allows(Side.LONG):
-        return Action.EXIT_SHORT
-    if action is Action.SHORT and not run.settings.direction.allows(Side.SHORT):
-        return Action.EXIT_LONG
+    if action is _LONG and not run.settings.direction.allows(_LONG_SIDE):
+        return _EXIT_SHORT
+    if action is _SHORT and not run.settings.direction.allows(_SHORT_SIDE):
+        return _EXIT_LONG
     return action
 
 
 def plan(*, run: Run, position: Position, signal: Signal, blocked: Reason | None) -> Plan:
     """The legs a signal means for this position. `blocked`: exits pass, entries do not."""
     action = effective_action(signal.action, run)
-    if action is Action.HOLD:
+    if action is _HOLD:
         return Plan()
     wanted = _OPENS.get(action)
     if wanted is None:
-        held = Side.LONG if action is Action.EXIT_LONG else Side.SHORT
+        held = _LONG_SIDE if action is _EXIT_LONG else _SHORT_SIDE
         if position.side is held:
-            return Plan(legs=(Leg.EXIT,))
+            return Plan(legs=(_EXIT,))
         filtered = action is not signal.action
         return Plan(reason=Reason.DIRECTION if filtered else Reason.NOTHING_TO_EXIT)
     if position.side is wanted:
         return Plan(reason=Reason.ALREADY_OPEN)
-    legs = () if position.is_flat else (Leg.EXIT,)
+    legs = () if position.is_flat else (_EXIT,)
     if blocked is None:
-        return Plan(legs=(*legs, Leg.ENTRY))
+        return Plan(legs=(*legs, _ENTRY))
     return Plan(legs=legs) if legs else Plan(end=TickEnd.BLOCKED, reason=blocked)
 
 
