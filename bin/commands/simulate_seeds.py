@@ -25,6 +25,9 @@ from actors.simulation.world import SeedResult, World
 from bin.commands.output import write_json
 from core.errors import RunnerError
 
+PlaySeed = Callable[..., SeedResult]
+"""As `play_seed`."""
+
 MOST_HASHES = 20_000
 """Hashes kept for the answer: those of the first so many seeds."""
 
@@ -66,15 +69,19 @@ class Tally:
             self.broken = result
 
 
-def play(asked: Asked, *, json: bool) -> None:
-    """Exit 0: nothing broken. Exit 1: a sentence per finding, and how to play that seed again."""
+def play(asked: Asked, *, json: bool, played: PlaySeed | None = None) -> None:
+    """Exit 0: nothing broken. Exit 1: a sentence per finding, and how to play that seed again.
+
+    `played`: how a seed is, `play_seed` if nothing is said.
+    """
+    one = played or play_seed
     if asked.trace is not None and asked.count != 1:
         raise RunnerError("--trace follows one seed: leave --count and --forever out.")
     began_s = perf_counter()
     tally = Tally(asked.seed)
     jobs = min(asked.jobs or os.cpu_count() or 1, asked.count or 1 << 30)
     ends_s = None if asked.minutes is None else began_s + asked.minutes * 60
-    results = _alone(asked, ends_s) if jobs == 1 else _together(asked, jobs, ends_s)
+    results = _alone(asked, one, ends_s) if jobs == 1 else _together(asked, one, jobs, ends_s)
     console = Console(stderr=True)
     shown = console.status("") if console.is_terminal else nullcontext()
     try:
@@ -107,22 +114,24 @@ def play_seed(seed: int, days: float, users: int, trace: Callable[[str], None] |
         return world.result()
 
 
-def _alone(asked: Asked, ends_s: float | None) -> Generator[SeedResult, None, None]:
+def _alone(asked: Asked, played: PlaySeed, ends_s: float | None) -> Generator[SeedResult, None, None]:
     for seed in _seeds(asked):
         if ends_s is not None and perf_counter() >= ends_s:
             return
         if asked.trace is None:
-            yield play_seed(seed, asked.days, asked.users)
+            yield played(seed, asked.days, asked.users)
             continue
         with asked.trace.open("w") as file:
-            yield play_seed(seed, asked.days, asked.users, _lines(file))
+            yield played(seed, asked.days, asked.users, _lines(file))
 
 
 def _lines(file: TextIO) -> Callable[[str], None]:
     return lambda line: print(line, file=file)
 
 
-def _together(asked: Asked, jobs: int, ends_s: float | None) -> Generator[SeedResult, None, None]:
+def _together(
+    asked: Asked, played: PlaySeed, jobs: int, ends_s: float | None
+) -> Generator[SeedResult, None, None]:
     seeds = _seeds(asked)
     pool = ProcessPoolExecutor(
         jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts
@@ -134,7 +143,7 @@ def _together(asked: Asked, jobs: int, ends_s: float | None) -> Generator[SeedRe
                 seed = next(seeds, None)
                 if seed is None:
                     break
-                waiting.add(pool.submit(play_seed, seed, asked.days, asked.users))
+                waiting.add(pool.submit(played, seed, asked.days, asked.users))
             if not waiting:
                 return
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
