@@ -65,6 +65,7 @@ class EmbeddedPostgres:
         self._binaries = binaries
         self._fallback = fallback
         self._attached: LockedFile | None = None
+        self._log_began = 0  # where the log of the start that was ours begins: earlier ones have ends of their own
         self.first = False
         """Whether nobody else was attached when this process came: whoever held leases is dead."""
 
@@ -210,6 +211,7 @@ class EmbeddedPostgres:
         files.write_settings(home, sockets, account)
         files.trim_log(home / "server.log")
         files.make_log(home / "server.log", account)
+        self._log_began = files.log_size(home / "server.log")
         options = " ".join(
             shlex.quote(part)
             for setting, name in (
@@ -234,14 +236,14 @@ class EmbeddedPostgres:
         while not self._answers():
             with self._lock("server.lock") as alive:
                 if alive.try_exclusive():
-                    words = files.last_words(self._home / "server.log")
+                    words = files.last_words(self._home / "server.log", self._log_began)
                     raise RunnerError(f"The embedded database did not start: {words}.")
             if time.monotonic() >= deadline:
                 raise self._unresponsive()
             time.sleep(_POLL_S)
 
     def _unresponsive(self) -> RunnerError:
-        words = files.last_words(self._home / "server.log")
+        words = files.last_words(self._home / "server.log", self._log_began)
         return RunnerError(
             f"The embedded database in {self._folder} runs but has not answered for"
             f" {_START_TIMEOUT_S:.0f} s; its log ends with: {words}."

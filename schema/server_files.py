@@ -158,11 +158,19 @@ def trim_log(log: Path) -> None:
         file.write(kept)
 
 
-def last_words(log: Path) -> str:
-    """The last line of the log that says why the server ended, for an error message."""
+def log_size(log: Path) -> int:
+    """Where a server that starts now begins to write."""
+    try:
+        return log.stat().st_size
+    except OSError:
+        return 0
+
+
+def last_words(log: Path, since: int = 0) -> str:
+    """The last line of the log, from `since` on, that says why the server ended, for an error message."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
+            file.seek(max(since, file.seek(0, os.SEEK_END) - 8192))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return "it left no log"

@@ -242,6 +242,17 @@ def test_a_server_that_cannot_start_says_why(open_folder: Path) -> None:
         EmbeddedPostgres(data).attach()
 
 
+def test_why_a_server_cannot_start_is_not_what_an_earlier_one_had_to_say(open_folder: Path) -> None:
+    data = open_folder / "database"
+    with EmbeddedPostgres(data):
+        pass
+    with (data / "server.log").open("a") as log:
+        log.write("FATAL:  terminating connection due to administrator command\n")
+    (data / "cluster" / "global" / "pg_control").unlink()
+    with pytest.raises(RunnerError, match=r"^The embedded database did not start: .*pg_control"):
+        EmbeddedPostgres(data).attach()
+
+
 def test_a_data_directory_below_a_file_is_refused(open_folder: Path) -> None:
     (open_folder / "file").write_text("")
     with pytest.raises(RunnerError, match=r"^The data directory .* cannot be written: Not a directory\.$"):
