@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
@@ -26,13 +27,15 @@ from core.ids import AccountId, RunId, StrategyId, UserId
 from core.indicators import RSI
 from core.market import Market, Series
 from core.risk import RiskLimits
-from core.run import Run, RunCommand, RunSettings
+from core.run import Run, RunSettings, RunStatus
 from core.timeframe import Timeframe, to_ms
 from exchanges.feeds.base import ColumnSource
 from exchanges.feeds.generator import GeneratedMarket
 from exchanges.paper.book import Opening
+from schema import pg_records
 from schema.ops import LedgerOp, LedgerResult, ProposeIntent
 from schema.pg import PgStore
+from schema.pg_database import Connection
 from schema.records import Account, RunStart, SlotReport, TickRow
 from schema.store import Store
 
@@ -45,6 +48,7 @@ DROP: Final = 0.97
 TRADING_SHARE: Final = 100
 """One run in so many gets a signal (decision 30)."""
 SEEDERS: Final = 4
+SEEDED_AT_ONCE: Final = 250
 _CALLS: Final = frozenset(
     name for name, method in vars(Store).items() if callable(method) and not name.startswith("_")
 )
@@ -202,19 +206,32 @@ def seed(store: PgStore, strategies: Sequence[StrategyDefinition], runs: int) ->
         strategies[0] if number % TRADING_SHARE == TRADING_SHARE // 2 else others[number % len(others)]
         for number in range(runs)
     ]
+    numbered = list(enumerate(plan))
+    parts = [numbered[at : at + SEEDED_AT_ONCE] for at in range(0, runs, SEEDED_AT_ONCE)]
     with ThreadPoolExecutor(SEEDERS) as pool:
-        for _ in pool.map(lambda item: _engage(store, *item), enumerate(plan)):
+        for _ in pool.map(partial(_engage, store), parts):
             pass
 
 
-def _engage(store: PgStore, number: int, definition: StrategyDefinition) -> None:
-    user, id_ = UserId(f"user-{number}"), UUID(int=(1 << 64) + number)
-    account = Account(id=AccountId(id_), user_id=user, name="bench")
-    store.create_account(account)
-    settings = RunSettings(order_size_pct=Decimal(10))
-    run = Run(id=RunId(id_), user_id=user, strategy=definition, account_id=account.id, settings=settings)
-    store.create_run(run)
-    store.command(run.id, RunCommand.START, by="bench")
+def _engage(store: PgStore, numbered: Sequence[tuple[int, StrategyDefinition]]) -> None:
+    """Rows of active runs, many in one transaction: one by one, as users come, takes several times as long."""
+
+    def create(connection: Connection) -> None:
+        for number, definition in numbered:
+            user, id_ = UserId(f"user-{number}"), UUID(int=(1 << 64) + number)
+            account = Account(id=AccountId(id_), user_id=user, name="bench")
+            run = Run(
+                id=RunId(id_),
+                user_id=user,
+                strategy=definition,
+                account_id=account.id,
+                settings=RunSettings(order_size_pct=Decimal(10)),
+                status=RunStatus.ACTIVE,
+            )
+            pg_records.create_account(connection, account)
+            pg_records.create_run(connection, run)
+
+    store.database.run(create)
 
 
 def of_slot(ticks: Iterable[TickRow], slot: datetime) -> list[TickRow]:
