@@ -134,6 +134,7 @@ class RunsSupervisor(Supervisor):
         self._returning: set[RunId] = set()  # of those leaving
         self._gave_up: set[RunId] = set()
         self._nodes: list[NodeId] | None = None
+        self._beat_at: datetime | None = None
         # Whether positions of runs without an actor are to be handed to their accounts once more.
         self._left_open_wanted = True
 
@@ -230,10 +231,11 @@ class RunsSupervisor(Supervisor):
             self._polls = 0
         self._on_nodes(rows.nodes)
         nodes = [node.id for node in rows.nodes]
+        was_silent = self._was_silent(rows.nodes)
         if nodes != self._nodes:
             self._leave_accounts(rows, nodes)
-            if len(nodes) > 1:
-                self.ctx.after(self._poll_s + HANDOVER_S, HandedOver())
+        if len(nodes) > 1 and (nodes != self._nodes or was_silent):
+            self.ctx.after(self._poll_s + HANDOVER_S, HandedOver())
         self._nodes = nodes
         for run, since in rows.left_open:
             if home(run.user_id, nodes) == self._node:
@@ -245,6 +247,17 @@ class RunsSupervisor(Supervisor):
                 self._dismiss(run_id)
         if self._read_again:
             self._read()
+
+    def _was_silent(self, nodes: Sequence[Node]) -> bool:
+        """Whether this process had not beaten for as long as dead ones: others had its runs meanwhile.
+
+        It sees the same processes as before, itself among them, and nobody tells it.
+        """
+        before = self._beat_at
+        self._beat_at = next((node.beat_at for node in nodes if node.id == self._node), before)
+        if before is None or self._beat_at is None:
+            return False
+        return (self._beat_at - before).total_seconds() > self._node_live_s
 
     def _step_to(self, runs: Sequence[Run]) -> set[RunId]:
         """Of these runs, have actors for those that are resident and belong here, and for no other; which they are."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from actors.messages import run_name
 from actors.run_rows import MAX_BATCH, Loaded
 from actors.runs import WHOLE_EVERY_S, RowRead
-from core.ids import RunId
+from core.ids import NodeId, RunId, UserId
+from core.residency import home
 from core.run import RunCommand
+from core.timeframe import Timeframe
 from tests.actors.candles import START
 from tests.actors.world import LIVE, World
 
@@ -137,3 +141,26 @@ def test_a_run_wanted_again_while_its_actor_ends_comes_back_at_once() -> None:
     assert world.is_alive(run)
     world.to_slot(1)
     assert world.tick(run, 1) == ("ok", None)
+
+
+@pytest.mark.parametrize(("frozen_s", "times"), [(2.0, 0), (LIVE.node_live_s + 30, 1)])
+def test_i4_who_was_silent_for_so_long_that_others_took_over_reads_its_runs_anew(
+    frozen_s: float, times: int
+) -> None:
+    """They may have left an order of unknown fate, which nobody else follows once the runs are back here."""
+    world = World("-----", timeframe=Timeframe.M15)
+    run = world.run("cid")
+    another = NodeId("another")
+    assert home(UserId("cid"), [another, LIVE.node]) == LIVE.node
+
+    def minute_with_another() -> None:
+        for _ in range(12):
+            world.memory.beat(another, "1")
+            world.wait(5)
+
+    world.to_slot(0, plus_s=10)
+    minute_with_another()
+    before = len(reads(world))
+    world.wait_dead(frozen_s)  # its actors stand still
+    minute_with_another()
+    assert reads(world)[before:] == [[run]] * times
