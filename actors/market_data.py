@@ -33,6 +33,9 @@ MAX_CATCH_UP = 20_000
 CATCH_UP_S = 0.2
 """How soon a watcher whose mailbox was full is told more."""
 RELOAD = Backoff(min_s=0.5, max_s=30.0)
+REFILL = Backoff(min_s=5.0, max_s=300.0)
+MAX_REFILLS = 6
+"""How often a window is loaded anew for a hole: a candle that was not there may be when asked again."""
 
 
 class Boundary(msgspec.Struct, frozen=True, gc=False):
@@ -78,6 +81,7 @@ class MarketData(Behaviour):
         "_lookback",
         "_next",
         "_preload",
+        "_refills",
         "_told",
         "_windows",
     )
@@ -101,6 +105,7 @@ class MarketData(Behaviour):
         self._told = windows.told
         self._loading: set[Series] = set()
         self._failures: dict[Series, int] = {}
+        self._refills: dict[Series, int] = {}
         self._next: datetime | None = None
 
     def started(self) -> None:
@@ -298,6 +303,10 @@ class MarketData(Behaviour):
         self._windows.put(series, window)
         self._failures.pop(series, None)
         self._loading.discard(series)
+        if window.has_hole:
+            self._refill(series)
+        else:
+            self._refills.pop(series, None)
         if window.last_close is not None:
             self._advanced(series, window.last_close)
         if not self._preload and window.last_close != series.timeframe.floor(self.ctx.clock.now()):
@@ -315,12 +324,22 @@ class MarketData(Behaviour):
                 continue  # it enters nothing: slots are skipped for the hole it leaves (I10)
             if appended in _NEW:
                 self._journal.closed(CandleRow(series=series, candle=candle))
+            if appended is Appended.ADDED_AFTER_GAP:
+                self._refills.pop(series, None)
+                self._refill(series)
         self._failures.pop(series, None)
         if window.last_close is not None and window.last_close >= until:
             self._advanced(series, until)
             self.ctx.tell("scheduler", SeriesAdvanced(series=series, close_time=until))
         elif self.ctx.clock.now() < candle_deadline(until):
             self.ctx.after(POLL_AGAIN_S, FetchAgain(series, until))
+
+    def _refill(self, series: Series) -> None:
+        """Until the hole is filled, or has left the window, every slot of the series is skipped (I10)."""
+        attempt = self._refills.get(series, 0)
+        if not self._preload and attempt < MAX_REFILLS:
+            self._refills[series] = attempt + 1
+            self.ctx.after(REFILL.delay_s(attempt, 0.0), FetchAgain(series, None))
 
     def _advanced(self, series: Series, close_time: datetime) -> None:
         self.ctx.ref("evaluator").tell(SeriesAdvanced(series=series, close_time=close_time))

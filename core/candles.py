@@ -216,6 +216,10 @@ class CandleWindow:
         return self._last_close
 
     @property
+    def has_hole(self) -> bool:
+        return len(self._run_starts) > 1
+
+    @property
     def columns(self) -> CandleColumns:
         """Everything held, gaps included."""
         return CandleColumns(self._frozen[:, self._oldest - self._base : self._next - self._base])
