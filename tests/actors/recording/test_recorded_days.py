@@ -33,7 +33,7 @@ def replayed(folder: Path) -> Verdict:
 
 
 def assert_identical(verdict: Verdict) -> None:
-    assert verdict.difference is None
+    assert verdict.difference is None, words(verdict)
     assert verdict.identical
     assert verdict.recorded_hashes == verdict.replayed_hashes is not None
 
