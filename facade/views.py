@@ -12,6 +12,7 @@ from core.definition import StrategyDefinition
 from core.ids import RunId, UserId
 from core.risk import risk_day
 from core.run import Run, ticks
+from core.schedule import Schedule
 from facade.bridge import ActorNode, Event, LostTrigger, RiskView, TickRow
 from facade.schemas import (
     ActorCounts,
@@ -105,7 +106,11 @@ def run_shown(run: Run, now: datetime) -> RunShown:
 
 def next_slot(run: Run, now: datetime) -> datetime | None:
     """The next candle close this run ticks at by itself."""
-    return run.strategy.timeframe.next_close(now) if ticks(run) else None
+    if not ticks(run):
+        return None
+    if run.schedule is not None:
+        return Schedule(run.schedule).next_slot(now)
+    return run.strategy.timeframe.next_close(now)
 
 
 def strategy_shown(
