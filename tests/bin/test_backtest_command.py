@@ -238,7 +238,7 @@ def test_a_sweep_replays_each_combination_as_one_backtest_would_and_sorts_by_pnl
     assert backtest("--candles", candle_file, *alone, "--no-gates", "--json") == 0
     assert told(capsys)["summary"] == best["summary"]
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "PnL by rsi_period and rsi_oversold" in page
+    assert "PnL in USDT by rsi_period and rsi_oversold" in page
 
 
 def test_a_sweep_over_candles_that_cannot_be_read_ends_with_their_sentence(
