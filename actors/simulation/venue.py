@@ -55,6 +55,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 LATE_S = 30.0
 SLOW_REPLY_S = 40.0
+NEWS_LATEST_S = 40.0
 
 
 class VenueWatch(msgspec.Struct, kw_only=True):
@@ -130,13 +131,15 @@ class SimulatedVenue:
         for engine in self.engines.values():
             engine.apply_candle(symbol, candle, FINEST)
 
-    def arrive(self, account_id: AccountId, order: Order) -> OrderReport | ExchangeError:
+    def arrive(
+        self, account_id: AccountId, order: Order, news_after_s: float = 0.0
+    ) -> OrderReport | ExchangeError:
         """The request is here: taken, or refused for a reason; its executions are news for every session."""
         outcome = self._taken(account_id, order)
         self.watch.arrived(order, outcome)
         if isinstance(outcome, OrderReport):
             for execution in outcome.executions:
-                self._tell(account_id, execution)
+                self._tell(account_id, execution, news_after_s)
         return outcome
 
     def _taken(self, account_id: AccountId, order: Order) -> OrderReport | ExchangeError:
@@ -153,11 +156,11 @@ class SimulatedVenue:
             return refused
         raise AssertionError("the venue's engine waits for nothing")
 
-    def _tell(self, account_id: AccountId, news: News) -> None:
+    def _tell(self, account_id: AccountId, news: News, after_s: float = 0.0) -> None:
         self.watch.news(account_id, news)
         for session in tuple(self._sessions[account_id]):
             for delay_s in self.faults.news_delays_s():
-                self.later(delay_s, lambda session=session: session.hear(news))  # type: ignore[misc]
+                self.later(after_s + delay_s, lambda session=session: session.hear(news))  # type: ignore[misc]
 
 
 class Session:
@@ -196,8 +199,10 @@ class Session:
         back_s = faults.between(0.01, 0.2)
         if fault is PlaceFault.REPLY_SLOW:
             back_s = SLOW_REPLY_S
+        # What loses the answer often holds up the news too: then only looking the order up tells what became of it.
+        news_after_s = faults.between(0.0, NEWS_LATEST_S) if fault is PlaceFault.REPLY_LOST else 0.0
         answers: list[OrderReport | ExchangeError] = []
-        venue.later(out_s, lambda: answers.append(venue.arrive(self.account_id, order)))
+        venue.later(out_s, lambda: answers.append(venue.arrive(self.account_id, order, news_after_s)))
         await self._sleep(out_s + back_s)
         [answer] = answers
         if fault is PlaceFault.REPLY_LOST:

@@ -15,7 +15,7 @@ from core.market import SymbolRules
 from core.order import Leg, Order, OrderStatus
 from core.run import Run
 from exchanges.base import OrderReport
-from schema.records import Account
+from schema.records import Account, AccountKind
 
 ENTRY_WINDOW = timedelta(seconds=30)
 SILENCE_S = 1.0
@@ -56,6 +56,7 @@ class OrderCheck:
         self._permitted: dict[ClientOrderId, Sent] = {}
         self._sent: dict[ClientOrderId, Sent] = {}
         self.taken: dict[ClientOrderId, int] = {}
+        self._entered: dict[tuple[RunId, datetime], ClientOrderId] = {}
         self._off: dict[AccountId | None, float] = {}
 
     # -- the kill switch
@@ -197,6 +198,13 @@ class OrderCheck:
             self._findings.unless(
                 count == 1, "I3", f"order {order.client_order_id}: {count} orders at the venue"
             )
+            # An exit of which a part filled is followed by another; a paper account's orders end with its actor.
+            if order.leg is Leg.ENTRY and self._accounts[order.account_id].kind is AccountKind.CONNECTION:
+                first = self._entered.setdefault((order.run_id, order.slot), order.client_order_id)
+                if first != order.client_order_id:
+                    self._findings.broken(
+                        "I4", f"order {order.client_order_id}: {first} had been taken before it"
+                    )
 
     def overdue(self, calm_since_s: float) -> None:
         """Orders of unknown fate for longer than may be, counted from when nothing was in the way of asking."""
