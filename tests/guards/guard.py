@@ -17,7 +17,7 @@ class Seeds(msgspec.Struct, frozen=True, kw_only=True):
     """Up to `count` seeds of `bin/runner simulate` from `first` on; the first that breaks ends it."""
 
     first: int = 1
-    count: int = 40
+    count: int = 100
     days: float = 0.1
     users: int = 2
 

@@ -79,14 +79,15 @@ def template_database(database_url: str, admin: psycopg.Connection[Any]) -> Iter
 class Copies:
     """Copies of the template, made ahead and dropped on a thread of their own while tests run."""
 
-    def __init__(self, database_url: str, template: str) -> None:
+    def __init__(self, database_url: str, template: str, ahead: int) -> None:
+        self._most_ahead = ahead
         self._connection = psycopg.connect(database_url, autocommit=True, connect_timeout=10)
         self._template = template
         self._worker = ThreadPoolExecutor(1)
         self._ahead: deque[Future[str]] = deque()
 
     def take(self) -> str:
-        while len(self._ahead) <= COPIES_AHEAD:
+        while len(self._ahead) <= self._most_ahead:
             self._ahead.append(self._worker.submit(self._copy))
         return self._ahead.popleft().result(timeout=60)
 
@@ -108,8 +109,8 @@ class Copies:
 
 
 @pytest.fixture(scope="session")
-def copies(database_url: str, template_database: str) -> Iterator[Copies]:
-    made = Copies(database_url, template_database)
+def copies(database_url: str, template_database: str, request: pytest.FixtureRequest) -> Iterator[Copies]:
+    made = Copies(database_url, template_database, min(COPIES_AHEAD, request.session.testscollected - 1))
     yield made
     made.close()
 
