@@ -14,7 +14,6 @@ from actors.messages import (
     ClaimedTick,
     EvaluateSlot,
     Reconciled,
-    Record,
     Recorded,
     RowsOutdated,
     RunChanged,
@@ -25,6 +24,7 @@ from actors.messages import (
     VenueSynced,
 )
 from actors.owed_exit import ExitDue, ExitLease, OwedExit, Released
+from actors.own_orders import OwnOrders
 from actors.run_rows import Loaded, LoadFailed, RowsWanted
 from actors.run_tick import (
     OUTDATED,
@@ -47,7 +47,7 @@ from core.errors import Reason
 from core.ids import RunId
 from core.lease import may_start
 from core.market import SymbolRules
-from core.order import NotPlaced, Order, releases
+from core.order import Order
 from core.position import FLAT
 from core.risk import gate
 from core.run import Run, RunStatus, TradingMode
@@ -65,12 +65,10 @@ from core.tick import (
     TickNews,
 )
 from schema.ops import (
-    EndLeg,
     FillSettled,
     IntentCommitted,
     IntentRefused,
     LedgerOp,
-    ObserveOrder,
     OpRefused,
     OrderMoved,
     ProposeIntent,
@@ -99,6 +97,7 @@ class StrategyRun(Behaviour):
         "_fence",
         "_heard",
         "_journal",
+        "_orders",
         "_owed",
         "_position",
         "_ready",
@@ -142,6 +141,7 @@ class StrategyRun(Behaviour):
         # The highest fence heard of: a claim that follows a higher one means that another process has decided since.
         self._fence = 0
         self._unsettled = Unsettled(ctx)
+        self._orders = OwnOrders(ctx)
 
     def started(self) -> None:
         self._load()
@@ -208,7 +208,7 @@ class StrategyRun(Behaviour):
         self._account = loaded.start.account
         self._account_read_s = self.ctx.clock.monotonic()
         for order in recent:
-            self._end_leg_of(order)
+            self._orders.end_leg_of(order)
         if recent:
             self._owed.news_of(recent[0], self._position)
         self._unsettled.found(state.open_orders)
@@ -334,7 +334,7 @@ class StrategyRun(Behaviour):
                 case RetryAfter():
                     self.ctx.after(effect.seconds, AttemptDue(tick.due.claim.fence))
                 case GiveUp():
-                    self._record(effect.order, EndLeg(client_order_id=effect.order.client_order_id))
+                    self._orders.give_up(effect.order)
                 case Finish():
                     self._finish(tick, effect)
 
@@ -351,12 +351,7 @@ class StrategyRun(Behaviour):
         if not entering and not tick.owed:
             self._owed.forget()  # this tick has the exit in its own hands
         order = msgspec.structs.replace(propose.order, fence=claim.fence)
-        self._record(order, ProposeIntent(order=order, deadline=propose.deadline, why=why(tick)))
-
-    def _record(self, order: Order, op: ProposeIntent | EndLeg | ObserveOrder) -> None:
-        """`op` is about `order`, which names its user also where the run's row has not been read yet."""
-        record = Record(user_id=order.user_id, op=op, reply_to=self.ctx.name)
-        self.ctx.ref("risk_ledger").tell(record)
+        self._orders.propose(order, propose.deadline, why(tick))
 
     # -- news -----------------------------------------------------------------------------------
 
@@ -367,10 +362,10 @@ class StrategyRun(Behaviour):
                 if self._awaits(result.order):
                     self._advance(result.order)
                 else:
-                    self._withdraw(result.order)
+                    self._orders.withdraw(result.order)
             case IntentRefused():
                 if result.reason is Reason.STORE_UNAVAILABLE:
-                    self._withdraw(result.order)  # it may have committed all the same
+                    self._orders.withdraw(result.order)  # it may have committed all the same
                 if self._awaits(result.order):
                     self._advance(ticking.Refused(result.reason))
                 if result.reason in OUTDATED:
@@ -396,7 +391,7 @@ class StrategyRun(Behaviour):
             self._unsettled.settled(order)
         known = order_at_work(self._tick)
         if known is None or known.client_order_id != order.client_order_id:
-            self._end_leg_of(order)
+            self._orders.end_leg_of(order)
             self._owed.news_of(order, self._position)
         elif changed or order.status is not known.status:  # settled before, and the answer was lost
             self._advance(Moved(order, failure))
@@ -416,16 +411,6 @@ class StrategyRun(Behaviour):
             return False
         working = tick.working
         return (working.leg, working.attempt) == (order.leg, order.attempt)
-
-    def _end_leg_of(self, order: Order) -> None:
-        """No tick is left to try again: what the order reserved for nothing is given back."""
-        if releases(order):
-            self._record(order, EndLeg(client_order_id=order.client_order_id))
-
-    def _withdraw(self, order: Order) -> None:
-        """The tick that proposed it is over; nobody will send it."""
-        op = ObserveOrder(client_order_id=order.client_order_id, event=NotPlaced("abandoned"))
-        self._record(order, op)
 
     def _woken(self, timer: AttemptDue | TrustOver) -> None:
         tick = self._tick
