@@ -8,6 +8,7 @@ import msgspec
 
 from actors.runtime.effects import EffectCancelled
 from actors.runtime.errors import Overloaded
+from actors.venue_calls import PermissionOutdated
 from core.errors import RunnerError
 from exchanges import errors as venue_errors
 from schema.store import StoreUnavailable
@@ -35,7 +36,8 @@ class FromOutside(Exception):
 
 
 _OURS: dict[str, type[Exception]] = {
-    each.__name__: each for each in (StoreUnavailable, EffectCancelled, Overloaded, TimeoutError)
+    each.__name__: each
+    for each in (StoreUnavailable, PermissionOutdated, EffectCancelled, Overloaded, TimeoutError)
 }
 _VENUES: dict[str, type[venue_errors.ExchangeError]] = {
     name: each

@@ -137,6 +137,13 @@ def taken_twice(bench: Bench, check: OrderCheck) -> None:
     check.arrived(order(), report(order()))
 
 
+def entered_twice(bench: Bench, check: OrderCheck) -> None:
+    """The venue had taken the attempt before, which was believed never placed."""
+    check.arrived(order(), report(order()))
+    again = order(client_order_id=ClientOrderId("a2"), attempt=2)
+    check.arrived(again, report(again))
+
+
 def reverted(bench: Bench, check: OrderCheck) -> None:
     check.stored(order(status=OrderStatus.FILLED))
     check.stored(order(status=OrderStatus.CANCELED))
@@ -177,6 +184,7 @@ def on_top(bench: Bench, check: OrderCheck) -> None:
         ("I8", sent_on_anothers_reading),
         ("I8", sent_on_an_old_reading),
         ("I3", taken_twice),
+        ("I4", entered_twice),
         ("I4", reverted),
         ("I4", never_resolved),
         ("I15", overfilled),
@@ -210,6 +218,14 @@ def test_i2_what_no_intent_stands_for_is_named_at_every_step() -> None:
 def test_i5_an_intent_under_a_lease_not_held_is_named() -> None:
     bench = Bench()
     bench.orders(holds=False).committed(order())
+    assert bench.broken == ["I5"]
+
+
+def test_i5_leave_to_send_under_a_lease_not_held_is_named() -> None:
+    bench = Bench()
+    check = bench.orders(holds=False)
+    check.stored(order())
+    check.permitted("p1", order().client_order_id)
     assert bench.broken == ["I5"]
 
 
