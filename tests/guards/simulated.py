@@ -41,7 +41,7 @@ GUARDS: tuple[Guard, ...] = (
         changes=(
             Change(
                 file="actors/strategy_run.py",
-                old="self._record(order, ProposeIntent(order=order, deadline=propose.deadline, why=why(tick)))",
+                old="self._orders.propose(order, propose.deadline, why(tick))",
                 new='self.ctx.ref("gateway").tell(SubmitOrder(order=order))',
             ),
             Change(
