@@ -44,13 +44,13 @@ def test_i20_subscribers_of_one_strategy_share_one_evaluation(
 ) -> None:
     told = measured(
         capsys,
-        *("fanout", "--runs", "300", "--strategies", "1", "--profile", "--database", database.service_dsn),
+        *("fanout", "--runs", "1000", "--strategies", "1", "--profile", "--database", database.service_dsn),
     )
-    assert (told["evaluations"], told["orders"]) == (1, 300)
-    assert told["outcomes"] == {"long ok": 300}
+    assert (told["evaluations"], told["orders"]) == (1, 1000)
+    assert told["outcomes"] == {"long ok": 1000}
     names = {call["name"] for call in told["calls"]}
     assert {"claim", "settle", "may_send", "report"} <= names
-    assert sum(call["size"] for call in told["calls"] if call["name"] == "claim") == 300
+    assert sum(call["size"] for call in told["calls"] if call["name"] == "claim") == 1000
 
 
 def test_replay_counts_candles_of_the_actors_and_of_the_bare_loop(capsys: pytest.CaptureFixture[str]) -> None:
