@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 
 from actors.clock_keeper import ClockChanged, ClockKeeper, SetDemoClock
-from actors.heap import Heap
+from actors.interpreter import Interpreter
 from actors.market_clock import MarketClock
 from actors.messages import DueRequested, RowsChanged, SettleAsked, TickRequested
 from actors.recording.recorder import Recorder
@@ -59,8 +59,8 @@ class Service:
         recorder: Recorder | None = None,
     ) -> None:
         self._nodes: Sequence[Node] = ()
-        self._heap = Heap()
-        self._parts = msgspec.structs.replace(parts, on_nodes=self._saw_nodes, on_loaded=self._heap.loaded)
+        self._interpreter = Interpreter()
+        self._parts = msgspec.structs.replace(parts, on_nodes=self._saw_nodes, on_loaded=self._interpreter.loaded)
         self._clock = clock
         self._notifier = notifier
         self._data_end = data_end
@@ -85,7 +85,7 @@ class Service:
     def start(self) -> None:
         """Raises StartFailed with nothing left running."""
         store = self._parts.store
-        self._heap.begin()
+        self._interpreter.begin()
         if self._recorder is not None:
             self._parts = self._recorder.begin(self.system, self._parts, self._clock)
         keeper = ChildSpec(
@@ -115,7 +115,7 @@ class Service:
             self._recorder.finish()
         self._hints.shutdown(wait=False, cancel_futures=True)
         self._notifier.close()
-        self._heap.end()
+        self._interpreter.end()
         try:
             self._parts.store.leave(self._parts.options.node)
         except StoreUnavailable:

@@ -19,7 +19,7 @@ from time import monotonic, process_time, sleep
 from typing import Any, Final
 
 from actors.feed import rules_of
-from actors.heap import Heap
+from actors.interpreter import Interpreter
 from actors.launch import POLL_S, VERSION
 from actors.market_clock import MarketClock
 from actors.runtime.spec import StopMode
@@ -93,13 +93,13 @@ def _measured(store: SeenStore, seen: Seen, runs: int, strategies: int) -> dict[
     clock = MarketClock(store.clock(), monotonic)
     system = ActorSystem.live(clock, db_workers=DB_WORKERS, sink=sink)
     feed = SeenFeed(source, seen)
-    heap = Heap()
+    interpreter = Interpreter()
     rules, options = rules_of(feed, {}), _options()
-    parts = Parts(store=store, feed=feed, rules=rules, options=options, on_loaded=heap.loaded)
+    parts = Parts(store=store, feed=feed, rules=rules, options=options, on_loaded=interpreter.loaded)
     _say("Starting their actors …")
     seen.loaded.clear()
     before_kb, began_s = rss_kb(), monotonic()
-    heap.begin()
+    interpreter.begin()
     start(system, parts)
     try:
         _await_loaded(system, seen, runs)
@@ -111,7 +111,7 @@ def _measured(store: SeenStore, seen: Seen, runs: int, strategies: int) -> dict[
         cpu_s = process_time() - cpu_began_s
     finally:
         system.stop(StopMode.DRAIN)
-        heap.end()
+        interpreter.end()
     return {
         "runs": runs,
         "strategies": strategies,
