@@ -201,5 +201,5 @@ class Race(RuleBasedStateMachine):
         assert all(row.slot in self.claimed[row.run_id] for row in stored)
 
 
-Race.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Race.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestI1I9Race = Race.TestCase

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from actors.fast_path.unserved import Unserved
 from tests.actors.fast_path.cases import Case, assert_equal, both, cases
 
-EXAMPLES = int(os.environ.get("RUNNER_FAST_PATH_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("RUNNER_FAST_PATH_EXAMPLES", "60"))
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
