@@ -234,15 +234,18 @@ class Scheduler(Behaviour):
 
     def _arm(self) -> None:
         """Set the timer for the nearest boundary any resident run closes at."""
-        if self._by_timeframe:
-            self._arm_after(to_us(self._clock.now() + self._lead))
+        ahead = self._clock.now() + self._lead
+        self._arm_after(ahead, to_us(ahead))
 
-    def _arm_after(self, us: int) -> None:
-        next_us = self._next_us
-        nearest_us = min([us - us % each.micros + each.micros for each in self._by_timeframe])
-        if next_us is None or nearest_us < next_us:
+    def _arm_after(self, at: datetime, us: int) -> None:
+        nearest, nearest_us = None, self._next_us
+        for timeframe in self._by_timeframe:
+            past_us = us % timeframe.micros
+            close_us = us - past_us + timeframe.micros
+            if nearest_us is None or close_us < nearest_us:
+                nearest_us, nearest = close_us, from_us(close_us) if past_us else at + timeframe.delta
+        if nearest is not None and nearest_us is not None:
             self._next_us = nearest_us
-            nearest = from_us(nearest_us)
             self.ctx.at(nearest - self._lead, SlotTimer(nearest, nearest_us))
 
     def _slot_reached(self, timer: SlotTimer) -> None:
@@ -253,8 +256,8 @@ class Scheduler(Behaviour):
             due = [runs for timeframe, runs in self._by_timeframe.items() if not us % timeframe.micros]
             self._claim_wanted(Ask(slot=slot, source=_TIMER, at=now), due)
         # Else the process stood still past the slot: it is missed, never made up for (I9).
-        if now + self._lead == slot and self._by_timeframe:
-            self._arm_after(us)  # on time: nothing has to be worked out anew
+        if now + self._lead == slot:
+            self._arm_after(slot, us)  # on time: nothing has to be worked out anew
         else:
             self._arm()
 

@@ -65,7 +65,9 @@ class EmbeddedPostgres:
         self._binaries = binaries
         self._fallback = fallback
         self._attached: LockedFile | None = None
-        self._log_began = 0  # where the log of the start that was ours begins: earlier ones have ends of their own
+        self._log_began = (
+            0  # where the log of the start that was ours begins: earlier ones have ends of their own
+        )
         self.first = False
         """Whether nobody else was attached when this process came: whoever held leases is dead."""
 

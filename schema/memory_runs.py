@@ -22,7 +22,9 @@ def runs_since(tables: Tables, mark: str | None, statuses: Sequence[RunStatus]) 
     if mark is None:
         found = runs(tables, statuses, None)
     else:
-        since = int(mark) if mark.isdecimal() else 0  # in a replay it is another store's, which says nothing here
+        since = (
+            int(mark) if mark.isdecimal() else 0
+        )  # in a replay it is another store's, which says nothing here
         found = [row.current() for row in tables.runs.values() if row.changed >= since]
     return RunsRead(runs=found, mark=str(tables.changes))
 

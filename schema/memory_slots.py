@@ -41,6 +41,8 @@ class MemorySlots:
         self._tables = tables
         self._monotonic = monotonic
         self._tick_window = tick_window
+        # The row claimed last: a replay's one run, found again without hashing its id.
+        self._claimed: RunRow | None = None
 
     def claim(
         self,
@@ -73,6 +75,7 @@ class MemorySlots:
             row.owner, row.fence, row.locked_until = owner, tables.fence, process + ttl_s
             row.last_slot, row.ask = slot, ask
             claims.append(_claim(row, slot, row.previous_slot, tables, day))
+            self._claimed = row
         return claims
 
     def acquire(self, run_id: RunId, *, owner: str, ttl_s: float) -> int | None:
@@ -147,7 +150,9 @@ class MemorySlots:
         return new and tick.signal is not None and tick.signal != _HOLD
 
     def count(self, claim: Claim, status: TickStatus, reason: str | None) -> bool:
-        row, slot = self._tables.runs[claim.run_id], claim.slot
+        row, slot = self._claimed, claim.slot
+        if row is None or row.run.id is not claim.run_id:
+            row = self._tables.runs[claim.run_id]
         if row.fence != claim.fence or row.last_slot != slot or row.ticked_slot == slot:
             return False
         row.ticked_slot = row.previous_slot = slot
