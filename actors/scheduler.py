@@ -273,13 +273,9 @@ class Scheduler(Behaviour):
     def _claim_wanted(self, ask: Ask, due: Sequence[Mapping[RunId, Here]]) -> None:
         """Claim those of the runs due nobody has asked for yet; for the others the ask has lost."""
         slot = self._covered = ask.slot
-        wanted: list[Here] = []
-        resident = 0
-        for runs in due:
-            resident += len(runs)
-            wanted.extend([here for here in runs.values() if here.wants(slot)])
+        wanted = [here for runs in due for here in runs.values() if here.wants(slot)]
         self._claim(wanted, ask)
-        if len(wanted) < resident and self._noted.get(ask.source) != slot:
+        if len(wanted) < sum(map(len, due)) and self._noted.get(ask.source) != slot:
             self._note_lost(ask, [here for runs in due for here in runs.values()])
 
     def _candle_closed(self, series: Series, slot: datetime) -> None:

@@ -285,6 +285,10 @@ class StrategyRun(Behaviour):
             return self._end_at_once(due, TickStatus.SKIPPED, evaluation.reason)
         if signal.action is _HOLD or run.trading_mode is _SIGNALS:
             return self._end_at_once(due, _OK, None)
+        if flat:
+            planned = ticking.plan(run=run, position=self._position, signal=signal, blocked=blocked)
+            if not planned.legs:
+                return self._end_at_once(due, TickStatus(planned.end), planned.reason)
         self._tick = Tick(due=due.tick, evaluation=evaluation, blocked=blocked)
         if flat:
             return self._work()
