@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from decimal import Decimal
 from math import prod
@@ -22,6 +21,7 @@ from actors.backtest import BacktestRequest, ReplayPath, run_backtest
 from bin.commands.backtest_run import output, print_heading, progress_bar
 from bin.commands.backtest_source import SourceChoice
 from bin.commands.output import write_json
+from bin.commands.workers import worker_pool
 from core.errors import RunnerError
 from core.parameters import Number, ParameterError, check_parameters
 from core.strategies import template
@@ -141,10 +141,7 @@ def _replay_all(requests: Sequence[BacktestRequest], source: SourceChoice, path:
                 for request in progress.track(requests, description="combinations")
             ]
     workers = min(os.cpu_count() or 1, len(requests))
-    # Spawned, not forked: a fork would copy the locks of whatever thread happens to run.
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_open_source, initargs=(source,)
-    )
+    pool = worker_pool(workers, _open_source, source)
     try:
         futures = {pool.submit(_replay_one, request, path): index for index, request in enumerate(requests)}
         done: dict[int, Outcome] = {}

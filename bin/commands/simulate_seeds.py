@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import traceback
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from itertools import count as counted
@@ -18,16 +17,18 @@ from typing import Any, TextIO
 import msgspec
 import typer
 from rich.console import Console
-from rich.status import Status
 
 from actors.simulation.checks.findings import Finding
 from actors.simulation.world import SeedResult, World
 from bin.commands.output import write_json
+from bin.commands.workers import worker_pool
 from core.errors import RunnerError
 
 PlaySeed = Callable[..., SeedResult]
 """As `play_seed`."""
 
+LINE_EVERY_S = 60.0
+"""Where there is no terminal, how often a line says how far it has come."""
 MOST_HASHES = 20_000
 """Hashes kept for the answer: those of the first so many seeds."""
 
@@ -84,12 +85,17 @@ def play(asked: Asked, *, json: bool, played: PlaySeed | None = None) -> None:
     results = _alone(asked, one, ends_s) if jobs == 1 else _together(asked, one, jobs, ends_s)
     console = Console(stderr=True)
     shown = console.status("") if console.is_terminal else nullcontext()
+    said_s = 0.0
     try:
         with shown as status:
             for result in results:
                 tally.take(result)
+                spent_s = perf_counter() - began_s
                 if status is not None:
-                    _show(status, tally, perf_counter() - began_s)
+                    status.update(_so_far(tally, spent_s))
+                elif spent_s - said_s >= LINE_EVERY_S:
+                    said_s = spent_s
+                    console.print(_so_far(tally, spent_s))
                 if tally.broken is not None:
                     break
     except KeyboardInterrupt:
@@ -133,9 +139,7 @@ def _together(
     asked: Asked, played: PlaySeed, jobs: int, ends_s: float | None
 ) -> Generator[SeedResult, None, None]:
     seeds = _seeds(asked)
-    pool = ProcessPoolExecutor(
-        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts
-    )
+    pool = worker_pool(jobs, _leave_interrupts)
     try:
         waiting: set[Future[SeedResult]] = set()
         while True:
@@ -168,9 +172,8 @@ def _seeds(asked: Asked) -> Iterator[int]:
     return iter(range(asked.seed, asked.seed + asked.count))
 
 
-def _show(status: Status, tally: Tally, seconds: float) -> None:
-    a_minute = tally.seeds / seconds * 60
-    status.update(f"{tally.seeds:,} seeds, up to {tally.last:,}; {a_minute:,.0f} a minute")
+def _so_far(tally: Tally, seconds: float) -> str:
+    return f"{tally.seeds:,} seeds, up to {tally.last:,}; {tally.seeds / seconds * 60:,.0f} a minute"
 
 
 def _tell(asked: Asked, tally: Tally, seconds: float, *, json: bool) -> None:
