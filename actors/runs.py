@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from actors.evaluator import prepare
+from actors.left_open import LeftOpen, LeftOpenRead, LeftOpenReader, ReadLeftOpen, left_open
 from actors.messages import (
     AccountsHere,
     AccountsWanted,
@@ -74,14 +75,14 @@ class ReadRow(msgspec.Struct, frozen=True):
 class RowsRead(msgspec.Struct, frozen=True):
     """`whole`: all resident rows, else those that have changed, in whatever status.
 
-    `left_open`: runs without an actor that hold a position, and since when; read when the processes changed.
+    `left_open`: runs without an actor of which something is open; read when the processes changed.
     """
 
     runs: list[Run]
     mark: str
     whole: bool
     nodes: list[Node]
-    left_open: list[tuple[Run, datetime | None]]
+    left_open: list[LeftOpen]
 
 
 class HandedOver(msgspec.Struct, frozen=True):
@@ -124,6 +125,7 @@ class RunsSupervisor(Supervisor):
         self._node_live_s = node_live_s
         self._on_nodes = on_nodes
         self._starts = RowReader(ctx, store, on_loaded)
+        self._left_open = LeftOpenReader(ctx, store, take_up=self._take_up, failed=StoreFailed)
         self._reading = False
         self._read_again = False
         # Up to where changes have been read; None: all rows are to be.
@@ -132,6 +134,7 @@ class RunsSupervisor(Supervisor):
         self._runs: dict[RunId, Run] = {}
         self._leaving: set[RunId] = set()
         self._returning: set[RunId] = set()  # of those leaving
+        self._ended: set[RunId] = set()  # of those leaving: stopped, and not gone to another process
         self._gave_up: set[RunId] = set()
         self._nodes: list[NodeId] | None = None
         self._beat_at: datetime | None = None
@@ -152,6 +155,8 @@ class RunsSupervisor(Supervisor):
                 self._read_one(message.run_id)
             case RowsRead():
                 self._rows_read(message)
+            case ReadLeftOpen() | LeftOpenRead():
+                self._left_open.handle(message)
             case RowsWanted() | StartsRead() | StartsFailed():
                 self._starts.handle(message)
             case ResidentsWanted():
@@ -161,11 +166,8 @@ class RunsSupervisor(Supervisor):
                 self._accounts_wanted()
             case HandedOver():
                 self._have_rows_read()
-            case AdapterFailed():
-                self._adapter_failed(message)
-            case AdapterRecovered():
-                recover = partial(self._store.adapter_recovered, message.run_id)
-                self._save(message.run_id, recover, message)
+            case AdapterFailed() | AdapterRecovered():
+                self._adapter_said(message)
             case StrategyFaulted():
                 self._fail(message.run_id, message.detail, message)
             case RowRead():
@@ -206,13 +208,8 @@ class RunsSupervisor(Supervisor):
             nodes = store.beat(node, version, within_s=self._node_live_s)
             moved = [other.id for other in nodes] != before
             rows = store.runs_since(None if moved else mark, statuses=RESIDENT_STATUSES)
-            left_open: list[tuple[Run, datetime | None]] = []
-            if wanted or moved:
-                resident = {run.id for run in rows.runs}
-                held = {each.run_id: each.position.opened_at for each in store.open_positions()}
-                stopped = [store.run(run_id) for run_id in sorted(held) if run_id not in resident]
-                left_open = [(run, held[run.id]) for run in stopped if run is not None]
-            return RowsRead(rows.runs, rows.mark, moved or mark is None, nodes, left_open)
+            left = left_open(store, {run.id for run in rows.runs}) if wanted or moved else []
+            return RowsRead(rows.runs, rows.mark, moved or mark is None, nodes, left)
 
         self.ctx.call(read, lambda rows: rows, lambda _: StoreFailed(PollDue()))
 
@@ -237,10 +234,7 @@ class RunsSupervisor(Supervisor):
         if len(nodes) > 1 and (nodes != self._nodes or was_silent):
             self.ctx.after(self._poll_s + HANDOVER_S, HandedOver())
         self._nodes = nodes
-        for run, since in rows.left_open:
-            if home(run.user_id, nodes) == self._node:
-                # Stopped with a position: its connection follows stop and target all the same.
-                self.ctx.tell("gateway", ReconcileRun(run=run, orders=(), since=since))
+        self._take_up(rows.left_open)
         mine = self._step_to(rows.runs)
         if rows.whole:
             for run_id in [run_id for run_id in self._runs if run_id not in mine]:
@@ -272,8 +266,17 @@ class RunsSupervisor(Supervisor):
                 if known is None or known.version < run.version or known.strategy != run.strategy:
                     self._admit(run)
             elif known is not None and known.version <= run.version:
+                if run.status not in RESIDENT_STATUSES:
+                    self._ended.add(run.id)
                 self._dismiss(run.id)
         return mine
+
+    def _take_up(self, left_open: Sequence[LeftOpen]) -> None:
+        """Their connections follow stop and target, and look up orders, all the same."""
+        for left in left_open:
+            if home(left.run.user_id, self._nodes or ()) == self._node:
+                reconcile = ReconcileRun(run=left.run, orders=left.orders, since=left.since)
+                self.ctx.tell("gateway", reconcile)
 
     def _read_one(self, run_id: RunId) -> None:
         store = self._store
@@ -285,7 +288,7 @@ class RunsSupervisor(Supervisor):
 
     def _leave_accounts(self, rows: RowsRead, nodes: list[NodeId]) -> None:
         """The processes have changed: accounts of users who live elsewhere now are followed there."""
-        runs = [*rows.runs, *(run for run, _ in rows.left_open)]
+        runs = [*rows.runs, *(left.run for left in rows.left_open)]
         homes = {user: home(user, nodes) for user in {run.user_id: None for run in runs}}
         mine = {run.account_id for run in runs if homes[run.user_id] == self._node}
         here = frozenset(account_id for account_id in mine if account_id is not None)
@@ -293,9 +296,6 @@ class RunsSupervisor(Supervisor):
 
     def _admit(self, run: Run) -> None:
         """Start or refresh the run's actor, and let the Scheduler and MarketData know."""
-        if run.status not in RESIDENT_STATUSES:
-            self._dismiss(run.id)
-            return
         try:
             prepared = prepare(run.strategy)
         except RunnerError as problem:
@@ -338,9 +338,13 @@ class RunsSupervisor(Supervisor):
     def _left(self, run_id: RunId) -> None:
         self._leaving.discard(run_id)
         self.delete_child(run_name(run_id))
+        ended = run_id in self._ended
+        self._ended.discard(run_id)
         if run_id in self._returning:
             self._returning.discard(run_id)
             self._read_one(run_id)
+        elif ended:
+            self._left_open.handle(ReadLeftOpen(run_id))
 
     def child_gave_up(self, child_id: str, error: BaseException) -> None:
         run_id = RunId(UUID(child_id.removeprefix("run:")))
@@ -353,15 +357,12 @@ class RunsSupervisor(Supervisor):
 
     # -- policy ---------------------------------------------------------------------------------
 
-    def _adapter_failed(self, failed: AdapterFailed) -> None:
-        store = self._store
-        self._save(
-            failed.run_id,
-            lambda: store.adapter_failed(
-                failed.run_id, slot=failed.slot, kind=failed.kind, detail=failed.detail
-            ),
-            failed,
-        )
+    def _adapter_said(self, news: AdapterFailed | AdapterRecovered) -> None:
+        change = partial(self._store.adapter_recovered, news.run_id)
+        if isinstance(news, AdapterFailed):
+            failed = self._store.adapter_failed
+            change = partial(failed, news.run_id, slot=news.slot, kind=news.kind, detail=news.detail)
+        self._save(news.run_id, change, news)
 
     def _fail(self, run_id: RunId, detail: str, again: object) -> None:
         store = self._store

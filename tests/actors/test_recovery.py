@@ -158,6 +158,30 @@ def test_i4_an_order_of_unknown_fate_is_looked_up_by_a_restarted_gateway(status:
     assert "unknown" not in [status for _, _, status in world.legs(run)]
 
 
+def test_i4_an_order_of_a_run_that_is_stopped_is_looked_up_all_the_same() -> None:
+    """Another process sent it and went; the run has no actor any more that would ask."""
+    world = World("u------", timeframe=Timeframe.M15)
+    run = world.run(settings=LONG_ONLY)
+    world.to_slot(0, plus_s=10)
+    exit_elsewhere(world, run, attempt=1)
+    world.memory.command(run, RunCommand.STOP, by="ann")
+    world.wait(60)
+    assert (Leg.EXIT, 1, "not_placed") in world.legs(run)
+
+
+def test_i4_an_order_of_a_run_that_was_stopped_before_the_start_is_looked_up() -> None:
+    world = World("uu-----", timeframe=Timeframe.M15)
+    run = world.run()
+    world.venue_script.append("lost_reply")
+    world.to_slot(0, plus_s=2)
+    world.end(StopMode.NOW)
+    assert world.legs(run) == [(Leg.ENTRY, 1, "unknown")]
+    world.memory.command(run, RunCommand.STOP, by="ann")
+    world.begin()
+    world.wait(60)
+    assert "unknown" not in [status for _, _, status in world.legs(run)]
+
+
 def exit_elsewhere(world: World, run: RunId, *, attempt: int) -> None:
     """An attempt of another process to close, of which nothing is known: the process has gone."""
     fence = world.memory.acquire(run, owner="another", ttl_s=1.0)
