@@ -55,6 +55,10 @@ _RETRIED = (
 _MONTHS_AHEAD = timedelta(days=45)
 
 
+class _Lost(Exception):
+    """The connection went away under a read."""
+
+
 class Database:
     """A pool of connections on which work runs as whole transactions, again from its start where locks met."""
 
@@ -106,16 +110,27 @@ class Database:
         raise AssertionError("the last attempt returns or raises")
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """What `work` reads by statements that need no transaction around them: two round trips fewer."""
+        """What `work` reads by statements that need no transaction around them: two round trips fewer.
+
+        It changes nothing, so where its connection is lost another one is asked.
+        """
 
         def alone(connection: Connection) -> T:
             connection.autocommit = True
             try:
                 return work(connection)
+            except psycopg.OperationalError as error:
+                if connection.broken:
+                    raise _Lost(_sentence(error)) from error
+                raise
             finally:
-                connection.autocommit = False
+                if not connection.broken:
+                    connection.autocommit = False
 
-        return self.run(alone)
+        try:
+            return self.run(alone)
+        except _Lost:
+            return self.run(work)
 
     def cover_now(self, connection: Connection) -> datetime:
         """Market time, with monthly partitions from a month back to the next month."""

@@ -199,20 +199,35 @@ def test_a_database_without_tables_is_one_sentence(empty_database: Database) -> 
         open_store(empty_database.service_dsn)
 
 
-def test_a_lost_connection_is_replaced(
-    store: PgStore, owner: psycopg.Connection[Any], database: Database
-) -> None:
+def administrator(database: Database) -> psycopg.Connection[Any]:
+    dsn = database.owner_dsn.replace("role=runner_owner", "role=runner_admin")
+    return psycopg.connect(dsn, autocommit=True, connect_timeout=10)
+
+
+def test_a_lost_connection_is_replaced(store: PgStore, database: Database) -> None:
     run = make_run(store, "ann")
-    with psycopg.connect(
-        database.owner_dsn.replace("role=runner_owner", "role=runner_admin"),
-        autocommit=True,
-        connect_timeout=10,
-    ) as admin:
+    with administrator(database) as admin:
         admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND application_name = 'node-1'"
         )
     assert store.run(run.id) is not None
+
+
+def test_what_is_read_while_the_connection_is_lost_is_read_by_another(
+    store: PgStore, database: Database
+) -> None:
+    processes: list[int] = []
+
+    def read(connection: psycopg.Connection[Any]) -> object:
+        processes.append(connection.info.backend_pid)
+        if len(processes) == 1:
+            with administrator(database) as admin:
+                admin.execute("SELECT pg_terminate_backend(%s, 10000)", processes)
+        return connection.execute("SELECT 42 AS answer").fetchone()
+
+    assert store.database.read(read)
+    assert len(set(processes)) == 2
 
 
 def test_a_change_that_commits_after_later_ones_were_read_is_not_passed_over(
