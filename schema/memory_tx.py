@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import islice
 from typing import Any
-from uuid import uuid5
 
 from msgspec.structs import replace
 
@@ -16,7 +15,7 @@ from core.position import RoundTrip
 from core.risk import RiskLimits, RiskState
 from core.run import Run
 from schema.memory_tables import Tables
-from schema.records import Account, Event, OpenPosition, Trade
+from schema.records import Account, Event, OpenPosition, booked
 from schema.tx import FillRow
 from schema.undo import Undo
 
@@ -147,21 +146,13 @@ class MemoryTx:
     def insert_trade(self, position: OpenPosition, trip: RoundTrip, *, exit_reason: str) -> None:
         row = self._tables.runs[position.run_id]
         self.undo.set_attribute(row, "trades", row.trades + 1)
-        trade = Trade(
-            id=uuid5(position.run_id, f"trade/{row.trades}"),
+        trade = booked(
+            trip,
+            row.trades,
             run_id=position.run_id,
             user_id=position.user_id,
             account_id=position.account_id,
             symbol=position.symbol,
-            side=trip.side.value,
-            quantity=trip.quantity,
-            entry_time=trip.entry_time,
-            entry_price=trip.entry_price,
-            exit_time=trip.exit_time,
-            exit_price=trip.exit_price,
-            fees=trip.fees,
-            funding=trip.funding,
-            pnl=trip.pnl,
             exit_reason=exit_reason,
         )
         self.undo.append(self._tables.trades, trade)

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -16,7 +16,7 @@ from core.errors import Reason
 from core.ids import AccountId, NodeId, RunId, StrategyId, UserId
 from core.market import Series
 from core.order import Order
-from core.position import FLAT, ZERO, Position
+from core.position import FLAT, ZERO, Position, RoundTrip
 from core.risk import RiskLimits, RiskState
 from core.run import Run, RunStatus
 
@@ -278,6 +278,36 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     funding: Decimal
     pnl: Decimal
     exit_reason: str
+
+
+def booked(
+    trip: RoundTrip,
+    number: int,
+    *,
+    run_id: RunId,
+    user_id: UserId,
+    account_id: AccountId,
+    symbol: str,
+    exit_reason: str,
+) -> Trade:
+    """The run's `number`th round trip, from 1; its id follows from both, so that a repetition changes nothing."""
+    return Trade(
+        id=uuid5(run_id, f"trade/{number}"),
+        run_id=run_id,
+        user_id=user_id,
+        account_id=account_id,
+        symbol=symbol,
+        side=trip.side.value,
+        quantity=trip.quantity,
+        entry_time=trip.entry_time,
+        entry_price=trip.entry_price,
+        exit_time=trip.exit_time,
+        exit_price=trip.exit_price,
+        fees=trip.fees,
+        funding=trip.funding,
+        pnl=trip.pnl,
+        exit_reason=exit_reason,
+    )
 
 
 class EquityPoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from uuid import uuid5
 
 import msgspec
 
@@ -32,7 +31,7 @@ from exchanges.paper.book import Triggers, exact, quiet_range, touched, triggers
 from exchanges.paper.terms import Terms
 from schema.ledger.fills import exit_reason
 from schema.ops import closing_side
-from schema.records import Account, EquityPoint, OpenPosition, Trade
+from schema.records import Account, EquityPoint, OpenPosition, Trade, booked
 
 _INSIDE = timedelta(milliseconds=1)
 _DAYS_KEPT = 2
@@ -168,21 +167,13 @@ class Books:
 
     def _trade(self, number: int, trip: RoundTrip, leg: Leg) -> Trade:
         run = self.run
-        return Trade(
-            id=uuid5(run.id, f"trade/{number}"),
+        return booked(
+            trip,
+            number,
             run_id=run.id,
             user_id=run.user_id,
             account_id=self._account.id,
             symbol=run.strategy.symbol,
-            side=trip.side.value,
-            quantity=trip.quantity,
-            entry_time=trip.entry_time,
-            entry_price=trip.entry_price,
-            exit_time=trip.exit_time,
-            exit_price=trip.exit_price,
-            fees=trip.fees,
-            funding=trip.funding,
-            pnl=trip.pnl,
             exit_reason=exit_reason(leg),
         )
 

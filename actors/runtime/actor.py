@@ -89,7 +89,7 @@ class DispatchedActor(pykka.Actor):
 
     @staticmethod
     def _create_actor_inbox() -> Any:
-        """Unused: the inbox needs its actor, see `__init__`."""
+        """pykka's abstract hook, never called: an inbox needs its actor, see `__init__`."""
         raise NotImplementedError
 
     @staticmethod

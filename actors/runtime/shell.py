@@ -110,6 +110,7 @@ class Shell(pykka.Actor):
 
     @staticmethod
     def _create_actor_inbox() -> Any:
+        """pykka's abstract hook, never called: an inbox needs its actor, see `__init__`."""
         raise NotImplementedError
 
     @staticmethod
