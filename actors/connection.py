@@ -60,7 +60,7 @@ from core.order import (
     Rejected,
 )
 from exchanges import errors as venue_errors
-from exchanges.base import Execution, FundingPaid, News, OrderNews, OrderReport
+from exchanges.base import Execution, FundingPaid, News, OrderNews, OrderReport, StreamGap
 from exchanges.feeds.base import FundingRate
 from schema.ops import ENDED_BY_RESTART, LedgerOp, ObserveFill, ObserveFunding, ObserveOrder
 from schema.records import AccountKind
@@ -354,6 +354,10 @@ class Connection(Behaviour):
             self._book(news.popleft())
 
     def _book(self, news: News) -> None:
+        if isinstance(news, StreamGap):
+            for symbol in sorted(self._run_of):
+                self._miss_nothing(symbol, news.since)
+            return
         owner = self._run_of.get(news.symbol)
         if owner is None:
             return  # nothing of ours was ever in this symbol

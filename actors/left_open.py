@@ -74,4 +74,6 @@ def left_open(store: Store, resident: Set[RunId]) -> list[LeftOpen]:
     for order in store.open_orders():
         orders.setdefault(order.run_id, []).append(order)
     runs = [store.run(run_id) for run_id in sorted({*since, *orders} - resident)]
-    return [LeftOpen(run, tuple(orders.get(run.id, ())), since.get(run.id)) for run in runs if run is not None]
+    return [
+        LeftOpen(run, tuple(orders.get(run.id, ())), since.get(run.id)) for run in runs if run is not None
+    ]

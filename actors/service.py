@@ -60,7 +60,9 @@ class Service:
     ) -> None:
         self._nodes: Sequence[Node] = ()
         self._interpreter = Interpreter()
-        self._parts = msgspec.structs.replace(parts, on_nodes=self._saw_nodes, on_loaded=self._interpreter.loaded)
+        self._parts = msgspec.structs.replace(
+            parts, on_nodes=self._saw_nodes, on_loaded=self._interpreter.loaded
+        )
         self._clock = clock
         self._notifier = notifier
         self._data_end = data_end

@@ -21,6 +21,8 @@ from core.ids import ClientOrderId
 from core.market import SymbolRules
 from core.order import Leg, Order, OrderStatus
 from core.position import ZERO, Fill
+from core.protection import Protection
+from exchanges.credentials import KeyRights
 
 
 class MarginMode(StrEnum):
@@ -69,7 +71,13 @@ class OrderNews(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     reason: str | None = None
 
 
-News = Execution | FundingPaid | OrderNews
+class StreamGap(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """News may have been lost since `since` (the last sign of life; None: from the beginning): ask for it by REST."""
+
+    since: datetime | None
+
+
+News = Execution | FundingPaid | OrderNews | StreamGap
 Listener = Callable[[News], None]
 
 
@@ -149,3 +157,43 @@ class Exchange(Protocol):
     async def rules(self, symbol: str) -> SymbolRules:
         """The symbol's filters; raises Rejected for a symbol the venue does not trade."""
         ...
+
+
+class LiveExchange(Exchange, Protocol):
+    """An account at a venue beyond this process: it has its own clock, its own news, and keys to it."""
+
+    def venue_now(self) -> datetime:
+        """Venue time: the process clock plus the offset last read from the venue's time endpoint."""
+        ...
+
+    async def connect(self) -> None:
+        """Read the venue's clock and the account's modes. Raises ExchangeError."""
+        ...
+
+    async def follow(self) -> None:
+        """Tell the listener the account's news until cancelled: keeps the private stream, renews its keys, and tells
+        `StreamGap` each time a stream has begun anew. Never returns by itself and raises nothing but cancellation."""
+        ...
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether news arrives by stream now; if not, the caller polls."""
+        ...
+
+    async def protect(self, symbol: str, wanted: Protection) -> Protection:
+        """Make exactly `wanted` stand for what is open in `symbol`, the stop before the target, and answer what stands.
+
+        Idempotent: what stands already is left, what differs is replaced (the new one first where the venue allows
+        it), what is too much is cancelled; nothing wanted, or nothing open: all of ours in the symbol is cancelled.
+        Prices are put on the grid toward the entry for a stop, away from it never past the wanted price. Raises
+        Rejected with `Refusal.WOULD_TRIGGER` where the market has passed the stop already.
+        """
+        ...
+
+    async def funding(self, since: datetime) -> list[FundingPaid]:
+        """Funding paid or received at or after `since`, oldest first."""
+        ...
+
+    async def key_rights(self) -> KeyRights: ...
+
+    async def close(self) -> None: ...

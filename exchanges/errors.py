@@ -55,6 +55,14 @@ class Refusal(StrEnum):
     REDUCE_ONLY = "reduce_only"
     UNSUPPORTED = "unsupported"
     TOO_MANY_ORDERS = "too_many_orders"
+    WOULD_TRIGGER = "would_trigger"
+    """A conditional price on the wrong side of the market: a stop whose level is passed."""
+    MODE = "mode"
+    """Position or margin mode of the account does not fit, or cannot change now."""
+    RESTRICTED = "restricted"
+    """The account or symbol may only reduce, or not trade at all."""
+    MALFORMED = "malformed"
+    """The request itself: a fault of ours."""
     OTHER = "other"
 
 

@@ -43,7 +43,9 @@ class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Reader:
     """One stream: whose events, and those not yet sent."""
 
-    def __init__(self, user_id: UserId | None, run_id: RunId | None, owner: UserId, queue_events: int) -> None:
+    def __init__(
+        self, user_id: UserId | None, run_id: RunId | None, owner: UserId, queue_events: int
+    ) -> None:
         self.user_id = user_id
         self.run_id = run_id
         self.owner = owner

@@ -1,0 +1,29 @@
+"""The keys of a connection, in the clear only while a call of the adapter holds them (I13)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from core.redact import Secret
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """Key id and secret of one account at one venue; neither can be printed, logged or pickled."""
+
+    key: Secret
+    secret: Secret
+
+
+Unseal = Callable[[], Credentials]
+"""Opens the sealed keys for one call; what it returns is not kept."""
+
+
+class KeyRights(msgspec.Struct, frozen=True, kw_only=True):
+    """What a venue says a key may do. `ip_bound`: only from listed addresses; None: the venue does not say."""
+
+    may_read: bool
+    may_trade: bool
+    may_withdraw: bool
+    ip_bound: bool | None
