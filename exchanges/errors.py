@@ -13,6 +13,7 @@ ExchangeError          nothing may be concluded beyond what the subclass says
 
 `kind` is a stable code for events and counters. `counts` says whether the adapter-error counter of the run goes
 up (invariants §5): venue and network failures do, rate limits and a first, resynchronised clock error do not.
+`alert`: the venue said what is in none of its tables, and an operator should see it.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class ExchangeError(RunnerError):
     """A call to a venue that failed."""
 
     counts: bool = True
+    alert: bool = False
 
     def __init__(self, kind: ErrorKind, sentence: str) -> None:
         super().__init__(sentence)

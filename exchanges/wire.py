@@ -34,7 +34,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A request as it goes on the wire, below the host's base URL.
 
-    `query` is percent-encoded, without the question mark; what is signed is exactly these bytes.
+    `query` is percent-encoded, without the question mark; what is signed is exactly these bytes. Headers, query and
+    body are not printed: they hold the key and the signature.
     """
 
     method: str
@@ -43,6 +44,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     cost: Cost
+
+    def __repr__(self) -> str:
+        return f"<{self.method} {self.path}>"
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
