@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from core.key_rights import KeyRights
 from core.redact import Secret
+
+__all__ = ["Credentials", "KeyRights", "Unseal"]
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,12 +21,3 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
 Unseal = Callable[[], Credentials]
 """Opens the sealed keys for one call; what it returns is not kept."""
-
-
-class KeyRights(msgspec.Struct, frozen=True, kw_only=True):
-    """What a venue says a key may do. `ip_bound`: only from listed addresses; None: the venue does not say."""
-
-    may_read: bool
-    may_trade: bool
-    may_withdraw: bool
-    ip_bound: bool | None
