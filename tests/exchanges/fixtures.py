@@ -90,7 +90,7 @@ def _same(sent: Any, expected: Any, *, typed: bool) -> bool:
             return False
     else:
         sent, expected = _text(sent), _text(expected)
-    return bool(sent == expected) or _number(sent) is not None and _number(sent) == _number(expected)
+    return bool(sent == expected) or (_number(sent) is not None and _number(sent) == _number(expected))
 
 
 def _text(value: Any) -> str:

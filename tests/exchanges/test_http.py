@@ -1,0 +1,269 @@
+"""Kept connections to a host, against a real socket on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import httpx
+import pytest
+
+from core.errors import RunnerError
+from exchanges.http import HttpPool, PoolRules
+from exchanges.transport import VenueTransport
+from exchanges.wire import Answer, Cost, NoAnswer, Request
+from tests.exchanges.raw_host import Act, RawHost, Seen, answering, ok, reset, say, silence
+from tests.fakes.loop_clock import until
+
+READ = Request(method="GET", path="/time", cost=Cost())
+ORDER = Request(
+    method="POST", path="/order", query="symbol=BTCUSDT&sig=ab%20c", headers=(("X-KEY", "k"),), cost=Cost()
+)
+RULES = PoolRules(max_connections=2, max_waiting=3, max_body=1000)
+
+Asking = Callable[[RawHost, HttpPool], Awaitable[None]]
+
+
+def with_host(test: Asking, rules: PoolRules = RULES) -> None:
+    async def run() -> None:
+        async with answering() as host:
+            pool = HttpPool(host.url, rules=rules)
+            try:
+                await asyncio.wait_for(_awaited(test(host, pool)), 20)
+            finally:
+                pool.close()
+
+    asyncio.run(run())
+
+
+async def _awaited(it: Awaitable[None]) -> None:
+    await it
+
+
+async def fails(
+    pool: HttpPool, request: Request, *, timed_out: bool, sent: bool, timeout_s: float = 5
+) -> None:
+    with pytest.raises(NoAnswer) as failed:
+        await pool.send(request, timeout_s=timeout_s)
+    assert (failed.value.timed_out, failed.value.sent) == (timed_out, sent)
+    assert "sig" not in str(failed.value)
+
+
+def test_a_request_goes_out_byte_for_byte_and_its_answer_comes_back() -> None:
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        host.acts = [say(ok(b'{"code":1}', status=400, headers="Retry-After: 7\r\n"))]
+        answer = await pool.send(ORDER, timeout_s=5)
+        assert answer == Answer(
+            status=400, headers={"content-length": "10", "retry-after": "7"}, body=b'{"code":1}'
+        )
+        seen = host.seen[0]
+        assert seen.line == "POST /order?symbol=BTCUSDT&sig=ab%20c HTTP/1.1"
+        assert f"Host: 127.0.0.1:{host.port}\r\n" in seen.headers
+        assert "X-KEY: k\r\n" in seen.headers
+        assert "Content-Length: 0\r\n" in seen.headers
+
+    with_host(test)
+
+
+def test_a_body_and_a_base_path_are_sent() -> None:
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        below = HttpPool(f"{host.url}/base/")
+        await below.send(
+            Request(method="POST", path="/x", body=b'{"a":"\xc3\xa9"}', cost=Cost()), timeout_s=5
+        )
+        below.close()
+        assert host.seen[0].line == "POST /base/x HTTP/1.1"
+        assert host.seen[0].body == b'{"a":"\xc3\xa9"}'
+
+    with_host(test)
+
+
+def test_connections_are_kept_and_never_more_than_the_bound() -> None:
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        for _ in range(3):
+            await pool.send(READ, timeout_s=5)
+        assert host.connections == 1
+        await asyncio.gather(*(pool.send(READ, timeout_s=5) for _ in range(5)))
+        assert host.connections == 2
+        assert len(host.seen) == 8
+
+    with_host(test)
+
+
+def test_calls_beyond_the_bound_of_the_queue_are_refused_unsent() -> None:
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        host.acts = [silence, silence]
+        calls = [asyncio.create_task(pool.send(READ, timeout_s=0.2)) for _ in range(5)]
+        await until(lambda: len(host.seen) == 2, what="two requests")
+        await fails(pool, READ, timed_out=False, sent=False)
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        sent = [outcome.sent for outcome in outcomes if isinstance(outcome, NoAnswer)]
+        assert sorted(sent) == [False] * len(sent[2:]) + [True, True]
+        # Every place came back.
+        await asyncio.gather(*(pool.send(READ, timeout_s=5) for _ in range(4)))
+
+    with_host(test)
+
+
+def test_an_idle_connection_is_not_used_beyond_its_time() -> None:
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        for _ in range(2):
+            await pool.send(READ, timeout_s=5)
+        assert host.connections == 2
+
+    with_host(test, PoolRules(max_idle_s=0.0, max_connections=1))
+
+
+def test_no_server_is_not_sent() -> None:
+    async def run() -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            await fails(
+                HttpPool(f"http://127.0.0.1:{taken.getsockname()[1]}"), ORDER, timed_out=False, sent=False
+            )
+
+    asyncio.run(run())
+
+
+def test_i4_an_order_without_an_answer_counts_as_sent() -> None:
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        host.acts = [silence]
+        await fails(pool, ORDER, timed_out=True, sent=True, timeout_s=0.05)
+        host.acts = [reset]
+        await fails(pool, ORDER, timed_out=False, sent=True)
+        assert len(host.seen) == 2
+
+    with_host(test)
+
+
+def test_i4_an_order_on_a_kept_connection_that_is_reset_is_not_sent_again() -> None:
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        await pool.send(READ, timeout_s=5)
+        host.acts = [reset]
+        await fails(pool, ORDER, timed_out=False, sent=True)
+        assert [seen.line for seen in host.seen[1:]] == ["POST /order?symbol=BTCUSDT&sig=ab%20c HTTP/1.1"]
+
+    with_host(test)
+
+
+def test_a_read_on_a_kept_connection_that_is_reset_is_asked_once_more() -> None:
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        await pool.send(READ, timeout_s=5)
+        host.acts = [reset]
+        assert (await pool.send(READ, timeout_s=5)).status == 200
+        host.acts = [reset, reset]
+        await fails(pool, READ, timed_out=False, sent=True)
+        assert len(host.seen) == 5
+
+    with_host(test)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        say(ok(b"x" * 50)[:-10], then_end=True),
+        say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nxx", then_end=True),
+        say(b"garbage\r\n\r\n"),
+        say(ok(b"x" * 1001)),
+    ],
+)
+def test_an_answer_cut_short_or_beyond_the_bounds_is_none_and_its_connection_is_not_used_again(
+    act: Act,
+) -> None:
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        host.acts = [act]
+        await fails(pool, ORDER, timed_out=False, sent=True)
+        assert (await pool.send(ORDER, timeout_s=5)).body == b"{}"
+        assert host.seen[1].connection == 1
+
+    with_host(test)
+
+
+def test_bytes_nobody_asked_for_end_the_connection() -> None:
+    """A late second answer must not be taken for the next request's."""
+
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        host.acts = [say(ok(b"one") + ok(b"late"))]
+        assert (await pool.send(ORDER, timeout_s=5)).body == b"one"
+        assert (await pool.send(ORDER, timeout_s=5)).body == b"{}"
+        assert host.seen[1].connection == 1
+
+    with_host(test)
+
+
+def test_bytes_that_come_while_a_connection_idles_end_it() -> None:
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        writers: list[asyncio.StreamWriter] = []
+
+        async def answer_and_stay(_: Seen, writer: asyncio.StreamWriter) -> None:
+            writer.write(ok(b"one"))
+            writers.append(writer)
+
+        host.acts = [answer_and_stay]
+        assert (await pool.send(ORDER, timeout_s=5)).body == b"one"
+        writers[0].write(ok(b"late"))
+        await until(lambda: host.ended == 1, what="the end of the connection")
+        assert (await pool.send(ORDER, timeout_s=5)).body == b"{}"
+
+    with_host(test)
+
+
+def test_a_call_that_is_cancelled_takes_its_connection_along() -> None:
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        host.acts = [silence]
+        call = asyncio.create_task(pool.send(ORDER, timeout_s=5))
+        await until(lambda: host.seen, what="the request")
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        assert (await pool.send(ORDER, timeout_s=5)).body == b"{}"
+        assert host.seen[1].connection == 1
+
+    with_host(test)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request(method="GET", path="/x y", cost=Cost()),
+        Request(method="GET", path="/x", query="a=b\r\nX: y", cost=Cost()),
+        Request(method="GET", path="/x", headers=(("A", "b\r\nC: d"),), cost=Cost()),
+        Request(method="GET", path="/x", headers=(("A", "b\n"),), cost=Cost()),
+    ],
+)
+def test_a_request_that_would_be_two_is_refused(request_: Request) -> None:
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        with pytest.raises(RunnerError, match="line end"):
+            await pool.send(request_, timeout_s=5)
+        assert host.seen == []
+
+    with_host(test)
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "http://", "http://user:pass@x", "http://x/?a=b", "x"])
+def test_a_base_url_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(RunnerError, match="base URL"):
+        HttpPool(url)
+
+
+def test_httpx_speaks_through_it() -> None:
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        async with httpx.AsyncClient(
+            base_url=host.url, transport=VenueTransport(pool), timeout=0.1
+        ) as client:
+            host.acts = [say(ok(b'{"a":1}', headers="X-A: b\r\n"))]
+            answer = await client.post("/p", params={"q": "a b"}, json={"x": 1})
+            assert (answer.status_code, answer.json(), answer.headers["x-a"]) == (200, {"a": 1}, "b")
+            assert host.seen[0].line == "POST /p?q=a+b HTTP/1.1"
+            assert host.seen[0].body == b'{"x":1}'
+            assert host.seen[0].headers.lower().count("content-length") == 1
+            host.acts = [silence]
+            with pytest.raises(httpx.ReadTimeout):
+                await client.get("/p")
+            host.acts = [reset]
+            with pytest.raises(httpx.ReadError):
+                await client.post("/p")
+            with pytest.raises(httpx.UnsupportedProtocol):
+                await client.get("http://elsewhere.invalid/")
+
+    with_host(test)
