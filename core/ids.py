@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NewType
@@ -27,6 +28,10 @@ MAX_ATTEMPTS = 36**_ATTEMPT_CHARS - 1
 
 LEG_CODES = {"exit": "x", "entry": "e", "flatten": "f", "repair": "r"}
 _LEGS_BY_CODE = {code: leg for leg, code in LEG_CODES.items()}
+_OURS = re.compile(r"[A-Za-z0-9_-]{22}[0-9a-z]{6}[xefr][0-9a-z]{2}")
+PROTECTION_CODES = {"stop_loss": "s", "take_profit": "t"}
+_PROTECTIONS_BY_CODE = {code: leg for leg, code in PROTECTION_CODES.items()}
+_PROTECTION = re.compile(r"p-([st])[0-9a-z]{10}")
 
 
 class OrderKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +52,7 @@ def client_order_id(key: OrderKey) -> ClientOrderId:
 
 def parse_client_order_id(text: str) -> OrderKey | None:
     """The key of an order of ours found at a venue; None for ids that are not ours."""
-    if len(text) != 22 + _SLOT_CHARS + 1 + _ATTEMPT_CHARS or text[28] not in _LEGS_BY_CODE:
+    if _OURS.fullmatch(text) is None:
         return None
     try:
         run = UUID(bytes=base64.urlsafe_b64decode(text[:22] + "=="))
@@ -56,8 +61,20 @@ def parse_client_order_id(text: str) -> OrderKey | None:
     except ValueError:
         return None
     key = OrderKey(run_id=RunId(run), slot=slot, leg=_LEGS_BY_CODE[text[28]], attempt=attempt)
-    # int() and base64 also read spellings that this service never writes.
+    # base64 also reads spellings that this service never writes.
     return key if client_order_id(key) == text else None
+
+
+def protection_id(leg: str, at: datetime, serial: int) -> str:
+    """13 characters that name a stop or target of ours at a venue; `serial` tells those of one moment apart."""
+    ms, pair = int(at.timestamp() * 1000), serial % 36**_ATTEMPT_CHARS
+    return f"p-{PROTECTION_CODES[leg]}{_base36(ms, 8)}{_base36(pair, _ATTEMPT_CHARS)}"
+
+
+def protection_leg(text: str) -> str | None:
+    """What a conditional order of ours is, by its id; None for ids that are not ours."""
+    found = _PROTECTION.fullmatch(text)
+    return _PROTECTIONS_BY_CODE[found[1]] if found else None
 
 
 @lru_cache(maxsize=4_096)

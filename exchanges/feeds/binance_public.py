@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Final
 
 import httpx
 import msgspec
-import numpy as np
 
 from core.candles import Candle, CandleColumns, aggregate, check, empty
 from core.errors import ImpossibleVenueData, RunnerError
 from core.market import Market, Series
 from core.timeframe import Timeframe, from_ms, to_ms
+from exchanges.binance.public import KlineRow, kline_columns
+from exchanges.binance.wire import ServerTime
 from exchanges.feeds.base import ColumnSource
 
 BASE_URL: Final = "https://fapi.binance.com"
@@ -39,25 +40,6 @@ Sleep = Callable[[float], Awaitable[None]]
 
 class FeedError(RunnerError):
     """The venue's public data could not be had; a market-data failure, never counted against a run."""
-
-
-class _Kline(msgspec.Struct, array_like=True, frozen=True):
-    """One row of `/fapi/v1/klines`; the venue may append fields."""
-
-    open_time: int
-    open: str
-    high: str
-    low: str
-    close: str
-    volume: str
-    close_time: int
-    quote_volume: str
-    trades: int
-    taker_buy_volume: str
-
-
-class _ServerTime(msgspec.Struct, frozen=True):
-    serverTime: Annotated[int, msgspec.Meta(gt=0)]  # noqa: N815 - the venue's spelling
 
 
 class BinancePublic:
@@ -95,7 +77,7 @@ class BinancePublic:
     async def server_time(self) -> datetime:
         body = await self._get("/fapi/v1/time", {}, retries=MAX_RETRIES)
         try:
-            return from_ms(msgspec.json.decode(body, type=_ServerTime).serverTime)
+            return from_ms(msgspec.json.decode(body, type=ServerTime).server_time)
         except msgspec.MsgspecError as error:
             raise FeedError(f"Binance answered its time in a form that cannot be read: {error}.") from error
 
@@ -137,7 +119,7 @@ class BinancePublic:
             query = {"symbol": symbol, "interval": timeframe.value, "limit": "2"}
             body = await self._get("/fapi/v1/klines", query, retries=0)
             try:
-                columns = _columns(msgspec.json.decode(body, type=list[_Kline]))
+                columns = kline_columns(msgspec.json.decode(body, type=list[KlineRow]))
                 check(columns, timeframe)
             except ImpossibleVenueData as error:
                 raise FeedError(f"Binance answered {symbol} candles that cannot be: {error}") from error
@@ -172,7 +154,7 @@ class BinancePublic:
         }
         body = await self._get("/fapi/v1/klines", query, retries=MAX_RETRIES)
         try:
-            columns = _columns(msgspec.json.decode(body, type=list[_Kline]))
+            columns = kline_columns(msgspec.json.decode(body, type=list[KlineRow]))
             # The newest row is normally still open; only what had closed by the venue's clock is handed on.
             closed = columns.between(start_ms, last_open_ms + 1)
             check(closed, timeframe)
@@ -201,16 +183,6 @@ class BinancePublic:
             if attempt < retries:
                 await self._sleep(min(pause_s, MAX_RETRY_AFTER_S))
         raise FeedError(problem)
-
-
-def _columns(rows: list[_Kline]) -> CandleColumns:
-    if not rows:
-        return empty()
-    table = [
-        (row.open_time, row.open, row.high, row.low, row.close, row.volume, row.taker_buy_volume)
-        for row in rows
-    ]
-    return CandleColumns(np.array(table, dtype=np.float64).T.copy())
 
 
 def _reason(response: httpx.Response) -> str:
