@@ -17,6 +17,7 @@ from core.run import Run, RunCommand, RunStatus
 from schema import pg_journal, pg_platform, pg_records, pg_settle, pg_slots, pg_ticks
 from schema.ledger import adapter_failed, adapter_recovered, command_run, end_old_pause
 from schema.ops import LedgerOp, LedgerResult
+from schema.pg_connections import PgConnections
 from schema.pg_database import Connection, Database
 from schema.pg_reads import PgReads
 from schema.pg_tx import PgTx
@@ -50,7 +51,7 @@ T = TypeVar("T")
 
 class PgStore:
     """`pool_size` connections at most; `worker` names this process in the server's list of sessions;
-    `reads` has what HTTP asks for beyond the protocol.
+    `reads` has what HTTP asks for beyond the protocol, `connections` the keys of venues.
 
     Raises StoreUnavailable when the database cannot be reached or is not migrated.
     """
@@ -58,6 +59,7 @@ class PgStore:
     def __init__(self, conninfo: str, *, default_limits: RiskLimits, worker: str, pool_size: int = 8) -> None:
         self.database = Database(conninfo, pool_size=pool_size, worker=worker)
         self.reads = PgReads(self.database, default_limits)
+        self.connections = PgConnections(self.database)
         self._limits = default_limits
 
     # -- time and installation ------------------------------------------------------------------

@@ -21,6 +21,7 @@ CREATE TABLE accounts (
     kill_switch_reason text,
     outage_orders integer DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    removed_at timestamp with time zone,
     CONSTRAINT accounts_pkey PRIMARY KEY (id),
     CONSTRAINT accounts_balance_check CHECK (((balance > '-Infinity'::numeric) AND (balance < 'Infinity'::numeric))),
     CONSTRAINT accounts_bankroll_check CHECK (((bankroll >= (0)::numeric) AND (bankroll < 'Infinity'::numeric))),
@@ -28,6 +29,7 @@ CREATE TABLE accounts (
     CONSTRAINT accounts_kind_check CHECK ((kind = ANY (ARRAY['portfolio'::text, 'connection'::text]))),
     CONSTRAINT accounts_max_leverage_check CHECK ((max_leverage >= 1)),
     CONSTRAINT accounts_max_notional_check CHECK ((max_notional > (0)::numeric)),
+    CONSTRAINT accounts_one_of_kind UNIQUE (id, user_id, kind),
     CONSTRAINT accounts_outage_orders_check CHECK ((outage_orders >= 0)),
     CONSTRAINT accounts_participation_pct_check CHECK (((participation_pct > (0)::numeric) AND (participation_pct <= (100)::numeric))),
     CONSTRAINT accounts_slippage_pct_check CHECK ((slippage_pct >= (0)::numeric)),
@@ -49,6 +51,36 @@ CREATE TABLE candles (
     taker_buy_volume double precision,
     trade_count integer,
     CONSTRAINT candles_pkey PRIMARY KEY (venue, market, symbol, timeframe, open_time)
+);
+
+CREATE TABLE connection_keys (
+    account_id uuid NOT NULL,
+    user_id text NOT NULL,
+    kind text DEFAULT 'connection'::text NOT NULL,
+    environment text NOT NULL,
+    key_hint text NOT NULL,
+    master_key_id text NOT NULL,
+    data_key_id uuid NOT NULL,
+    wrapped_key bytea NOT NULL,
+    sealed_key bytea NOT NULL,
+    sealed_secret bytea NOT NULL,
+    sealed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    last_test_at timestamp with time zone,
+    last_test_result text,
+    rights jsonb,
+    rights_at timestamp with time zone,
+    CONSTRAINT connection_keys_pkey PRIMARY KEY (account_id),
+    CONSTRAINT connection_keys_account_id_user_id_kind_fkey FOREIGN KEY (account_id, user_id, kind) REFERENCES accounts(id, user_id, kind),
+    CONSTRAINT connection_keys_check CHECK (((rights IS NULL) = (rights_at IS NULL))),
+    CONSTRAINT connection_keys_data_key_id_key UNIQUE (data_key_id),
+    CONSTRAINT connection_keys_environment_check CHECK ((environment = ANY (ARRAY['live'::text, 'testnet'::text, 'demo'::text]))),
+    CONSTRAINT connection_keys_key_hint_check CHECK (((length(key_hint) >= 1) AND (length(key_hint) <= 4))),
+    CONSTRAINT connection_keys_kind_check CHECK ((kind = 'connection'::text)),
+    CONSTRAINT connection_keys_master_key_id_check CHECK (((length(master_key_id) >= 1) AND (length(master_key_id) <= 255))),
+    CONSTRAINT connection_keys_rights_check CHECK ((jsonb_typeof(rights) = 'object'::text)),
+    CONSTRAINT connection_keys_sealed_key_check CHECK (((octet_length(sealed_key) >= 29) AND (octet_length(sealed_key) <= 4096))),
+    CONSTRAINT connection_keys_sealed_secret_check CHECK (((octet_length(sealed_secret) >= 29) AND (octet_length(sealed_secret) <= 4096))),
+    CONSTRAINT connection_keys_wrapped_key_check CHECK ((octet_length(wrapped_key) = 60))
 );
 
 CREATE TABLE equity_points (
@@ -444,6 +476,12 @@ CREATE TABLE trades (
 
 CREATE INDEX accounts_by_user ON public.accounts USING btree (user_id);
 
+CREATE INDEX connection_keys_by_master_key ON public.connection_keys USING btree (master_key_id, account_id);
+
+CREATE INDEX connection_keys_by_rights ON public.connection_keys USING btree (rights_at);
+
+CREATE INDEX connection_keys_by_user ON public.connection_keys USING btree (user_id);
+
 CREATE INDEX equity_points_by_account ON public.equity_points USING btree (account_id, at, id);
 
 CREATE INDEX fills_by_run ON public.fills USING btree (run_id, executed_at);
@@ -496,9 +534,15 @@ CREATE VIEW exchange_connections AS
     max_leverage,
     max_notional,
     kill_switch,
-    created_at
-   FROM accounts
-  WHERE (kind = 'connection'::text);
+    created_at,
+    environment,
+    key_hint,
+    last_test_at,
+    last_test_result,
+    rights
+   FROM (accounts a
+     LEFT JOIN connection_keys k ON ((account_id = id)))
+  WHERE ((kind = 'connection'::text) AND (removed_at IS NULL));
 
 CREATE VIEW market_data AS
  SELECT venue,
@@ -886,6 +930,15 @@ BEGIN
     RETURN NEW;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.notify_connection()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    PERFORM pg_notify('connections', coalesce(NEW.account_id, OLD.account_id)::text);
+    RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.notify_runs()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -930,6 +983,20 @@ BEGIN
     RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'integrity_constraint_violation';
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.refuse_removed_account()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    PERFORM FROM accounts WHERE id = NEW.account_id FOR KEY SHARE;
+    -- Read after the wait.
+    IF EXISTS (SELECT FROM accounts WHERE id = NEW.account_id AND removed_at IS NOT NULL) THEN
+        RAISE EXCEPTION 'account % has been removed', NEW.account_id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.require_status_event()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -956,6 +1023,8 @@ BEGIN
     RETURN market;
 END $function$;
 
+CREATE TRIGGER connection_keys_notify AFTER INSERT OR DELETE OR UPDATE OF data_key_id, master_key_id ON public.connection_keys FOR EACH ROW EXECUTE FUNCTION notify_connection();
+
 CREATE TRIGGER fills_append_only BEFORE DELETE OR UPDATE ON public.fills FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER orders_guard BEFORE INSERT OR UPDATE ON public.orders FOR EACH ROW EXECUTE FUNCTION guard_order();
@@ -975,6 +1044,8 @@ CREATE TRIGGER strategy_events_no_truncate BEFORE TRUNCATE ON public.strategy_ev
 CREATE TRIGGER strategy_events_number BEFORE INSERT ON public.strategy_events FOR EACH ROW EXECUTE FUNCTION number_event();
 
 CREATE TRIGGER strategy_locks_guard BEFORE UPDATE OF fence, owner, last_slot ON public.strategy_locks FOR EACH ROW EXECUTE FUNCTION guard_lock();
+
+CREATE TRIGGER strategy_runs_account BEFORE INSERT ON public.strategy_runs FOR EACH ROW WHEN ((new.account_id IS NOT NULL)) EXECUTE FUNCTION refuse_removed_account();
 
 CREATE TRIGGER strategy_runs_changed BEFORE UPDATE OF status, version ON public.strategy_runs FOR EACH ROW EXECUTE FUNCTION note_change();
 
