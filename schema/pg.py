@@ -21,6 +21,7 @@ from schema.pg_connections import PgConnections
 from schema.pg_database import Connection, Database
 from schema.pg_reads import PgReads
 from schema.pg_tx import PgTx
+from schema.pg_venue_budgets import PgVenueBudgets
 from schema.records import (
     Account,
     Ask,
@@ -51,7 +52,8 @@ T = TypeVar("T")
 
 class PgStore:
     """`pool_size` connections at most; `worker` names this process in the server's list of sessions;
-    `reads` has what HTTP asks for beyond the protocol, `connections` the keys of venues.
+    `reads` has what HTTP asks for beyond the protocol, `connections` the keys of venues,
+    `venue_budgets` what processes share of a venue's limits.
 
     Raises StoreUnavailable when the database cannot be reached or is not migrated.
     """
@@ -60,6 +62,7 @@ class PgStore:
         self.database = Database(conninfo, pool_size=pool_size, worker=worker)
         self.reads = PgReads(self.database, default_limits)
         self.connections = PgConnections(self.database)
+        self.venue_budgets = PgVenueBudgets(self.database)
         self._limits = default_limits
 
     # -- time and installation ------------------------------------------------------------------

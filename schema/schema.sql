@@ -474,6 +474,22 @@ CREATE TABLE trades (
     CONSTRAINT trades_side_check CHECK ((side = ANY (ARRAY['long'::text, 'short'::text])))
 );
 
+CREATE TABLE venue_bans (
+    host text NOT NULL,
+    until timestamp with time zone NOT NULL,
+    CONSTRAINT venue_bans_pkey PRIMARY KEY (host)
+);
+
+CREATE TABLE venue_budgets (
+    host text NOT NULL,
+    window_start timestamp with time zone NOT NULL,
+    used integer NOT NULL,
+    granted integer NOT NULL,
+    CONSTRAINT venue_budgets_pkey PRIMARY KEY (host),
+    CONSTRAINT venue_budgets_granted_check CHECK ((granted >= 0)),
+    CONSTRAINT venue_budgets_used_check CHECK ((used >= 0))
+);
+
 CREATE INDEX accounts_by_user ON public.accounts USING btree (user_id);
 
 CREATE INDEX connection_keys_by_master_key ON public.connection_keys USING btree (master_key_id, account_id);
