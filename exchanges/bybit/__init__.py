@@ -1,0 +1,1 @@
+"""Bybit v5, USDT-margined perpetuals in a unified account."""
