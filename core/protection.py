@@ -6,11 +6,13 @@ from decimal import Decimal
 
 import msgspec
 
+from core.market import Rounding, SymbolRules
 from core.order import Order
 from core.position import OrderSide
 
 _HUNDRED = Decimal(100)
 _BUY = OrderSide.BUY
+_UP, _DOWN = Rounding.UP, Rounding.DOWN
 
 
 class Protection(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +42,22 @@ def protection_at(
         stop_loss=_away(entry_price, stop_loss_pct, -direction),
         take_profit=_away(entry_price, take_profit_pct, direction),
     )
+
+
+def on_grid(wanted: Protection, side: OrderSide, rules: SymbolRules) -> Protection:
+    """`wanted` of a position that `side` opened, on the venue's price grid; what is not above 0 is left out.
+
+    A stop moves toward the entry, so that no more is lost than wanted; a target too, so that it is not missed by a
+    tick.
+    """
+    stop, target = (_UP, _DOWN) if side is _BUY else (_DOWN, _UP)
+    return Protection(
+        stop_loss=_tick(wanted.stop_loss, stop, rules), take_profit=_tick(wanted.take_profit, target, rules)
+    )
+
+
+def _tick(price: Decimal | None, rounding: Rounding, rules: SymbolRules) -> Decimal | None:
+    return None if price is None or price <= 0 else max(rules.price(price, rounding), rules.tick_size)
 
 
 def _away(price: Decimal, percent: Decimal | None, direction: int) -> Decimal | None:

@@ -8,6 +8,8 @@ No sentence holds a key, a signature, or a text in which the venue may have echo
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final, TypeVar
@@ -17,11 +19,11 @@ import msgspec
 from core.clock import Clock
 from core.redact import MASK
 from core.timeframe import to_ms
-from exchanges.bybit import requests
 from exchanges.bybit.codes import ErrorClass, Verdict, verdict
+from exchanges.bybit.public import server_time
 from exchanges.bybit.signing import signed
 from exchanges.bybit.usage import banned_until, retry_after_s
-from exchanges.bybit.wire import Envelope, ServerTime, Unreadable, read
+from exchanges.bybit.wire import Envelope, Page, ServerTime, Unreadable, read
 from exchanges.credentials import Unseal
 from exchanges.errors import (
     AuthFailed,
@@ -40,7 +42,9 @@ from exchanges.wire import Answer, NoAnswer, Request, Send
 T = TypeVar("T")
 
 CALL_TIMEOUT_S: Final = 10.0
+MAX_PAGES: Final = 200
 MAX_SAID: Final = 200
+_HEX: Final = re.compile(r"[0-9A-Fa-f]{24,}")
 _ENVELOPE: Final = msgspec.json.Decoder(Envelope)
 _TIME: Final = msgspec.json.Decoder(ServerTime)
 _RESULT: Final = msgspec.json.Decoder(msgspec.Raw)
@@ -70,7 +74,7 @@ class Calls:
     async def sync(self) -> None:
         """Reads the venue's clock; the answer is taken to be from the middle of the call."""
         before = self._clock.now()
-        answer = await self._answer(requests.server_time(), Mode.REPEATABLE)
+        answer = await self._answer(server_time(), Mode.REPEATABLE)
         after = self._clock.now()
         result = self._result(answer, Mode.REPEATABLE, secret="")
         at_ns = read(result, _TIME).time_nano
@@ -91,6 +95,24 @@ class Calls:
         """The result of a public read."""
         answer = await self._answer(request, Mode.REPEATABLE)
         return self._decoded(self._result(answer, Mode.REPEATABLE, secret=""), decoder)
+
+    async def pages(
+        self,
+        request: Callable[[str | None], Request],
+        decoder: msgspec.json.Decoder[Page[T]],
+        *,
+        enough: Callable[[list[T]], bool] = lambda rows: False,
+    ) -> list[T]:
+        """All rows of a signed read, or as many pages as are `enough`."""
+        rows: list[T] = []
+        cursor: str | None = None
+        for _ in range(MAX_PAGES):
+            page = await self.ask(request(cursor), decoder)
+            rows += page.rows
+            if not page.rows or not page.cursor or page.cursor == cursor or enough(rows):
+                return rows
+            cursor = page.cursor
+        raise Unreachable(ErrorKind.SERVER, f"Bybit's answer goes on beyond {MAX_PAGES} pages.")
 
     async def change(self, request: Request) -> None:
         """Brings about a state; that it is so already is a success."""
@@ -203,6 +225,6 @@ def _opened(answer: Answer) -> tuple[int | None, str, msgspec.Raw]:
 
 
 def _said(found: Verdict, status: int) -> str:
-    """The venue's own words, shortened."""
-    text = " ".join(found.text.split())[:MAX_SAID]
+    """The venue's own words, shortened, without anything that could be a signature."""
+    text = _HEX.sub(MASK, " ".join(found.text.split()))[:MAX_SAID]
     return f"{status if found.code is None else found.code}: {text or 'no reason given'}"

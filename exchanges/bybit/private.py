@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from core.errors import RunnerError
 from core.order import OrderStatus
 from core.position import ZERO
 from exchanges.base import Execution, News, OrderNews, StreamGap
@@ -20,10 +21,7 @@ from exchanges.bybit import parse
 from exchanges.bybit.wire import ExecutionRow, OrderRow, Topic, read
 
 TOPICS: Final = ("order.linear", "execution.linear")
-SUBSCRIBE: Final = msgspec.json.encode({"op": "subscribe", "args": TOPICS})
-PING: Final = b'{"op":"ping"}'
-PING_EVERY_S: Final = 20.0
-SILENCE_S: Final = 45.0
+SUBSCRIBE: Final = msgspec.json.encode({"op": "subscribe", "args": TOPICS}).decode()
 MAX_ORDERS: Final = 512
 """Orders whose executions are remembered to tell them before the order's own news."""
 
@@ -32,7 +30,7 @@ _ORDERS: Final = msgspec.json.Decoder(list[OrderRow])
 _EXECUTIONS: Final = msgspec.json.Decoder(list[ExecutionRow])
 
 
-class StreamRefused(Exception):
+class StreamRefused(RunnerError):
     """The venue refused the login or the subscription."""
 
 

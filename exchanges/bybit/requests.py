@@ -15,33 +15,15 @@ import msgspec
 
 from core.order import OrderKind
 from core.position import OrderSide, Side
-from core.timeframe import Timeframe
 from exchanges.base import MarginMode
 from exchanges.wire import Cost, Purpose, Request
 
 CATEGORY: Final = "linear"
 COIN: Final = "USDT"
 MAX_ROWS: Final = 100
-MAX_KLINES: Final = 1000
-MAX_INSTRUMENTS: Final = 1000
 Query = dict[str, str | None]
 _JSON: Final = (("Content-Type", "application/json"),)
 _encode: Final = msgspec.json.Encoder().encode
-
-INTERVALS: Final = {
-    Timeframe.M1: "1",
-    Timeframe.M3: "3",
-    Timeframe.M5: "5",
-    Timeframe.M15: "15",
-    Timeframe.M30: "30",
-    Timeframe.H1: "60",
-    Timeframe.H2: "120",
-    Timeframe.H4: "240",
-    Timeframe.H6: "360",
-    Timeframe.H12: "720",
-    Timeframe.D1: "D",
-}
-"""The venue's names of our timeframes; it has no 10m."""
 
 
 class Lasts(StrEnum):
@@ -220,19 +202,19 @@ def dead_man_switch(*, window_s: int) -> Request:
 def get_order(*, symbol: str, client_id: str | None = None, order_id: str | None = None) -> Request:
     """Open, or among the last 500 that ended."""
     named: Query = {"orderLinkId": client_id, "orderId": order_id}
-    return _read("/v5/order/realtime", named | {"category": CATEGORY, "symbol": symbol}, Purpose.LOOK_UP)
+    return reading("/v5/order/realtime", named | {"category": CATEGORY, "symbol": symbol}, Purpose.LOOK_UP)
 
 
 def get_closed_order(*, symbol: str, client_id: str | None = None, order_id: str | None = None) -> Request:
     named: Query = {"orderLinkId": client_id, "orderId": order_id}
-    return _read("/v5/order/history", named | {"category": CATEGORY, "symbol": symbol}, Purpose.LOOK_UP)
+    return reading("/v5/order/history", named | {"category": CATEGORY, "symbol": symbol}, Purpose.LOOK_UP)
 
 
 def open_orders(*, symbol: str, cursor: str | None = None, order_filter: str | None = None) -> Request:
     """Plain and conditional orders; `order_filter` `StopOrder` leaves the plain ones out."""
     query: Query = {"category": CATEGORY, "symbol": symbol, "openOnly": "0", "limit": "50"}
     extra: Query = {"orderFilter": order_filter, "cursor": cursor}
-    return _read("/v5/order/realtime", query | extra, Purpose.LOOK_UP)
+    return reading("/v5/order/realtime", query | extra, Purpose.LOOK_UP)
 
 
 def order_history(
@@ -245,7 +227,7 @@ def order_history(
 ) -> Request:
     """Windows of at most 7 days, 50 rows a page."""
     query: Query = {"category": CATEGORY, "symbol": symbol, "orderFilter": order_filter, "limit": "50"}
-    return _read("/v5/order/history", query | _window(start_ms, end_ms, cursor), Purpose.LOOK_UP)
+    return reading("/v5/order/history", query | _window(start_ms, end_ms, cursor), Purpose.LOOK_UP)
 
 
 def executions(
@@ -260,7 +242,7 @@ def executions(
     """Windows of at most 7 days; trades, liquidations and funding unless `exec_type` names one."""
     query: Query = {"category": CATEGORY, "symbol": symbol, "orderLinkId": client_id, "execType": exec_type}
     query["limit"] = str(MAX_ROWS)
-    return _read("/v5/execution/list", query | _window(start_ms, end_ms, cursor), Purpose.LOOK_UP)
+    return reading("/v5/execution/list", query | _window(start_ms, end_ms, cursor), Purpose.LOOK_UP)
 
 
 def set_leverage(*, symbol: str, leverage: int) -> Request:
@@ -290,23 +272,23 @@ def positions(*, symbol: str | None = None, cursor: str | None = None) -> Reques
     """Of a symbol, or of everything settled in USDT. Its rows also say the position mode: index 0 is one-way."""
     query: Query = {"category": CATEGORY, "symbol": symbol, "settleCoin": None if symbol else COIN}
     paged: Query = {"limit": None if symbol else "200", "cursor": cursor}
-    return _read("/v5/position/list", query | paged, Purpose.LOOK_UP)
+    return reading("/v5/position/list", query | paged, Purpose.LOOK_UP)
 
 
 def wallet_balance(*, coin: str | None = COIN) -> Request:
-    return _read("/v5/account/wallet-balance", {"accountType": "UNIFIED", "coin": coin}, Purpose.LOOK_UP)
+    return reading("/v5/account/wallet-balance", {"accountType": "UNIFIED", "coin": coin}, Purpose.LOOK_UP)
 
 
 def account_info() -> Request:
-    return _read("/v5/account/info", {}, Purpose.LOOK_UP)
+    return reading("/v5/account/info", {}, Purpose.LOOK_UP)
 
 
 def key_info() -> Request:
-    return _read("/v5/user/query-api", {}, Purpose.READ)
+    return reading("/v5/user/query-api", {}, Purpose.READ)
 
 
 def fee_rate(*, symbol: str) -> Request:
-    return _read("/v5/account/fee-rate", {"category": CATEGORY, "symbol": symbol}, Purpose.READ)
+    return reading("/v5/account/fee-rate", {"category": CATEGORY, "symbol": symbol}, Purpose.READ)
 
 
 def transaction_log(
@@ -324,7 +306,7 @@ def transaction_log(
         "type": kind,
         "limit": "50",
     }
-    return _read("/v5/account/transaction-log", query | _window(start_ms, end_ms, cursor), Purpose.READ)
+    return reading("/v5/account/transaction-log", query | _window(start_ms, end_ms, cursor), Purpose.READ)
 
 
 def closed_pnl(
@@ -336,57 +318,7 @@ def closed_pnl(
 ) -> Request:
     """Net of both fees. Windows of at most 7 days."""
     query: Query = {"category": CATEGORY, "symbol": symbol, "limit": str(MAX_ROWS)}
-    return _read("/v5/position/closed-pnl", query | _window(start_ms, end_ms, cursor), Purpose.READ)
-
-
-def server_time() -> Request:
-    return _read("/v5/market/time", {}, Purpose.LOOK_UP)
-
-
-def ticker(*, symbol: str, purpose: Purpose = Purpose.READ, category: str = CATEGORY) -> Request:
-    """Last and mark price, funding rate and when it is next due."""
-    return _read("/v5/market/tickers", {"category": category, "symbol": symbol}, purpose)
-
-
-def instruments(*, symbol: str | None = None, cursor: str | None = None) -> Request:
-    limit = None if symbol else str(MAX_INSTRUMENTS)
-    query: Query = {"category": CATEGORY, "symbol": symbol, "limit": limit, "cursor": cursor}
-    return _read("/v5/market/instruments-info", query, Purpose.READ)
-
-
-def risk_limits(*, symbol: str) -> Request:
-    """Leverage tiers."""
-    return _read("/v5/market/risk-limit", {"category": CATEGORY, "symbol": symbol}, Purpose.READ)
-
-
-def klines(
-    *,
-    symbol: str,
-    timeframe: Timeframe,
-    start_ms: int | None = None,
-    end_ms: int | None = None,
-    limit: int | None = None,
-    of_mark_price: bool = False,
-) -> Request:
-    """At most 1000 candles that open in [start, end], newest first; those of the mark price have no volume."""
-    path = "/v5/market/mark-price-kline" if of_mark_price else "/v5/market/kline"
-    query: Query = {"category": CATEGORY, "symbol": symbol, "interval": INTERVALS[timeframe]}
-    query |= {"start": _number(start_ms), "end": _number(end_ms), "limit": _number(limit)}
-    return _read(path, query, Purpose.READ)
-
-
-def recent_trades(*, symbol: str, limit: int | None = None) -> Request:
-    query: Query = {"category": CATEGORY, "symbol": symbol, "limit": _number(limit)}
-    return _read("/v5/market/recent-trade", query, Purpose.READ)
-
-
-def funding_history(
-    *, symbol: str, start_ms: int | None = None, end_ms: int | None = None, limit: int | None = None
-) -> Request:
-    """Settled rates, newest first, at most 200; a start needs an end."""
-    query: Query = {"category": CATEGORY, "symbol": symbol, "limit": _number(limit)}
-    query |= {"startTime": _number(start_ms), "endTime": _number(end_ms)}
-    return _read("/v5/market/funding/history", query, Purpose.READ)
+    return reading("/v5/position/closed-pnl", query | _window(start_ms, end_ms, cursor), Purpose.READ)
 
 
 def _side(side: OrderSide) -> str:
@@ -409,14 +341,14 @@ def _stops(stops: Stops) -> dict[str, Any]:
 
 
 def _window(start_ms: int | None, end_ms: int | None, cursor: str | None) -> Query:
-    return {"startTime": _number(start_ms), "endTime": _number(end_ms), "cursor": cursor}
+    return {"startTime": as_text(start_ms), "endTime": as_text(end_ms), "cursor": cursor}
 
 
-def _number(number: int | None) -> str | None:
+def as_text(number: int | None) -> str | None:
     return None if number is None else str(number)
 
 
-def _read(path: str, query: Query, purpose: Purpose) -> Request:
+def reading(path: str, query: Query, purpose: Purpose) -> Request:
     """Absent values are not sent: the venue reads an empty one as a value."""
     text = urlencode({name: value for name, value in query.items() if value is not None})
     return Request(method="GET", path=path, query=text, cost=Cost(purpose=purpose))

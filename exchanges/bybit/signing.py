@@ -31,11 +31,11 @@ def signed(request: Request, credentials: Credentials, at_ms: int) -> Request:
     return msgspec.structs.replace(request, headers=request.headers + headers)
 
 
-def stream_login(credentials: Credentials, expires_ms: int) -> bytes:
+def stream_login(credentials: Credentials, expires_ms: int) -> str:
     """The message that opens a private stream; it must arrive before `expires_ms`."""
     signature = _digest(credentials, f"GET/realtime{expires_ms}".encode())
     args = (credentials.key.reveal(), expires_ms, signature)
-    return msgspec.json.encode({"op": "auth", "args": args})
+    return msgspec.json.encode({"op": "auth", "args": args}).decode()
 
 
 def _digest(credentials: Credentials, payload: bytes) -> str:

@@ -5,7 +5,7 @@ Source: Bybit v5 API documentation, pages named at each group.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -302,11 +302,11 @@ class Topic(_Wire, frozen=True, kw_only=True):
     ret_code: int | None = None
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """A result's list, whatever is in it, and where it goes on."""
+class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True, gc=False):
+    """A result's list, and where it goes on; the last page may name a cursor as well."""
 
-    list: msgspec.Raw = msgspec.Raw(b"[]")
-    next_page_cursor: Text = ""
+    rows: list[T] = msgspec.field(default_factory=list, name="list")
+    cursor: Text = msgspec.field(default="", name="nextPageCursor")
 
 
 def read(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
