@@ -71,14 +71,17 @@ class Fills:
             enough=enough,
         )
         own = {
-            row.exec_id: row for row in rows if parse.is_fill(row) and row.order_link_id == client_order_id
+            row.exec_id: row
+            for row in reversed(rows)
+            if parse.is_fill(row) and row.order_link_id == client_order_id
         }
         return sorted(own.values(), key=lambda row: parse.moment(row.exec_time, "an execution's time"))
 
     async def _rows(
         self, symbol: str | None, start: datetime, end: datetime, *, exec_type: str | None
     ) -> list[ExecutionRow]:
-        return await self._calls.pages(
+        """Oldest first: the venue lists the newest first, and several have the same millisecond."""
+        rows = await self._calls.pages(
             lambda cursor: requests.executions(
                 symbol=symbol,
                 start_ms=to_ms(start),
@@ -88,6 +91,7 @@ class Fills:
             ),
             _EXECUTIONS,
         )
+        return rows[::-1]
 
     def _windows(self, since: datetime) -> list[tuple[datetime, datetime]]:
         """From `since` to a little after now, at most a week each, oldest first."""

@@ -25,6 +25,7 @@ SUBSCRIBE: Final = msgspec.json.encode({"op": "subscribe", "args": TOPICS}).deco
 MAX_ORDERS: Final = 512
 """Orders whose executions are remembered to tell them before the order's own news."""
 
+_OPEN: Final = frozenset({OrderStatus.SUBMITTED, OrderStatus.PARTIAL})
 _MESSAGE: Final = msgspec.json.Decoder(Topic)
 _ORDERS: Final = msgspec.json.Decoder(list[OrderRow])
 _EXECUTIONS: Final = msgspec.json.Decoder(list[ExecutionRow])
@@ -151,15 +152,16 @@ class Teller:
 
     def _order(self, told: OrderTold) -> list[News]:
         venue_id = told.news.venue_order_id
+        waiting = self._waiting.get(venue_id)
+        if waiting is not None and told.filled <= waiting.filled and told.news.status in _OPEN:
+            return []  # older than what waits
         seen = sum(self._executed.get(venue_id, {}).values(), ZERO)
         if seen >= told.filled:
             self._waiting.pop(venue_id, None)
             return [told.news]
         if self._opened_at is not None and told.created_at < self._opened_at:
             return [StreamGap(since=told.created_at)]
-        waiting = self._waiting.get(venue_id)
-        if waiting is None or waiting.filled < told.filled or told.news.status is not OrderStatus.PARTIAL:
-            self._waiting[venue_id] = told
+        self._waiting[venue_id] = told
         if len(self._waiting) > MAX_ORDERS:
             _, oldest = self._waiting.popitem(last=False)
             return [StreamGap(since=oldest.created_at)]
