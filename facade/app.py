@@ -17,12 +17,12 @@ from core.config import Settings
 from core.redact import Secret
 from facade.access import DemoSession, Gatekeeper
 from facade.auth import TokenVerifier, verifier
-from facade.bridge import Bridge, Runner, Waits
+from facade.bridge import Bridge, Keys, Runner, Waits
 from facade.endpoint import ErrorLog, Services, error_response
 from facade.errors import ApiError
 from facade.event_stream import EventHub
 from facade.middleware import REQUEST_ID_HEADER, AccessLog, EveryRequest
-from facade.routes import demo, events, health, runner, runs, strategies
+from facade.routes import connections, demo, events, health, runner, runs, strategies
 
 
 def build_app(
@@ -35,11 +35,12 @@ def build_app(
     access_log: AccessLog | None = None,
     error_log: ErrorLog | None = None,
     waits: Waits | None = None,
+    keys: Keys | None = None,
 ) -> Starlette:
     """`demo_secret`: the generated one; tokens signed with it count, and the demo's page may log in.
 
-    `tokens` replaces the verifier the settings ask for; `pages` are served beside the interface. Raises
-    SettingsError when there is nothing to check tokens with.
+    `tokens` replaces the verifier the settings ask for; `pages` are served beside the interface; without `keys`
+    there are no connections to exchanges. Raises SettingsError when there is nothing to check tokens with.
     """
     bridge = Bridge(system, waits or Waits())
     session_secret = settings.jwt_secret or demo_secret
@@ -53,6 +54,7 @@ def build_app(
         hub=EventHub(bridge),
         demo=session,
         error_log=error_log or _to_nobody,
+        keys=keys,
     )
     app = Starlette(
         routes=[
@@ -60,6 +62,7 @@ def build_app(
             *runner.ROUTES,
             *strategies.ROUTES,
             *runs.ROUTES,
+            *connections.ROUTES,
             *events.ROUTES,
             *(demo.ROUTES if session is not None else ()),
             *pages,

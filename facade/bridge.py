@@ -14,9 +14,11 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from actors.keys import KeyRefused, Keys, Tested, VenueAway
 from core.errors import RunnerError
 from core.ids import RunId, StrategyId, UserId
 from core.timeframe import Timeframe
+from schema.connections import Connection, NewConnection
 from schema.ops import LedgerOp, LedgerResult, OpRefused, RiskSettled, SimulateTrade
 from schema.pg_reads import RunnerNumbers, RunSummary, StrategyDetail, StrategyView
 from schema.records import (
@@ -34,6 +36,7 @@ from schema.records import (
     TickStatus,
 )
 from schema.store import Store, StoreUnavailable
+from schema.vault import OpenedKeys, Owner
 
 __all__ = [
     "Account",
@@ -41,13 +44,19 @@ __all__ = [
     "ActorNode",
     "Bridge",
     "BridgeTimeout",
+    "Connection",
     "DemoClock",
     "DemoTime",
     "Event",
+    "KeyRefused",
+    "Keys",
     "LostTrigger",
+    "NewConnection",
     "Node",
     "OpRefused",
     "OpenPosition",
+    "OpenedKeys",
+    "Owner",
     "Platform",
     "Reads",
     "RiskSettled",
@@ -61,10 +70,12 @@ __all__ = [
     "StoreUnavailable",
     "StrategyDetail",
     "StrategyView",
+    "Tested",
     "TickPlace",
     "TickRow",
     "TickSource",
     "TickStatus",
+    "VenueAway",
     "Waits",
 ]
 

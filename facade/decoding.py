@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from starlette.requests import Request
 
+from core.redact import Secret
 from facade.errors import ApiError, Detail, bad_field, not_found
 
 T = TypeVar("T")
@@ -22,6 +23,7 @@ DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
 MAX_DECIMALS: Final = 12
 _SNAKE: Final = re.compile(r"_([a-z0-9])")
+_KEY_TEXT: Final = re.compile(r"[!-~]{8,256}")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -34,7 +36,7 @@ async def read_body(request: Request) -> bytes:
 
 async def decode(request: Request, form: type[T]) -> T:
     """The body as `form`; ApiError or msgspec's error for anything else. An empty body is `{}`."""
-    decoded = msgspec.json.decode(await read_body(request) or b"{}", type=form)
+    decoded = msgspec.json.decode(await read_body(request) or b"{}", type=form, dec_hook=_decode_secret)
     _refuse_control_characters(decoded)
     return decoded
 
@@ -130,6 +132,15 @@ def within(field: str, value: Decimal, low: Decimal | int, high: Decimal | int) 
     if not isinstance(exponent, int) or exponent < -MAX_DECIMALS:
         raise bad_field(field, f"may have at most {MAX_DECIMALS} decimals")
     return value
+
+
+def _decode_secret(form: type[Any], value: object) -> Secret:
+    """A key or secret of a venue, out of sight from here on. Messages never quote what was given."""
+    if form is not Secret:
+        raise NotImplementedError(f"{form.__name__} in a request")
+    if not isinstance(value, str) or not _KEY_TEXT.fullmatch(value):
+        raise ValueError("must be 8 to 256 printable characters without spaces")
+    return Secret(value)
 
 
 def _refuse_control_characters(value: object, field: str = "") -> None:

@@ -14,7 +14,7 @@ from core.config import Settings
 from core.ids import UserId
 from facade.access import Access, DemoSession, Gatekeeper
 from facade.auth import Principal
-from facade.bridge import Bridge, Runner
+from facade.bridge import Bridge, Keys, Runner
 from facade.errors import UNFORESEEN, ApiError, api_error
 from facade.event_stream import EventHub
 
@@ -42,6 +42,7 @@ class Services:
         hub: EventHub,
         demo: DemoSession | None,
         error_log: ErrorLog,
+        keys: Keys | None = None,
     ) -> None:
         self.settings = settings
         self.bridge = bridge
@@ -49,6 +50,7 @@ class Services:
         self.hub = hub
         self.demo = demo
         self.error_log = error_log
+        self.keys = keys
 
     @property
     def runner(self) -> Runner:

@@ -2,7 +2,8 @@
 
 ApiError
 └── raised by routes; everything else is mapped by `api_error`
-    IllegalTransition, Conflict → 409   StoreUnavailable, a dead actor → 503   no answer in time → 504
+    IllegalTransition, Conflict → 409   a venue's key that is not taken → 422
+    StoreUnavailable, a dead actor, a venue → 503   no answer in time → 504
     input that does not decode, other RunnerErrors → 400   anything unforeseen → 500, logged, nothing told
 """
 
@@ -17,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from core.errors import Conflict, IllegalTransition, Reason, RunnerError
 from core.parameters import ParameterError
-from facade.bridge import BridgeTimeout, RunnerAway, StoreUnavailable
+from facade.bridge import BridgeTimeout, KeyRefused, RunnerAway, StoreUnavailable, VenueAway
 
 UNFORESEEN: Final = "INTERNAL_ERROR"
 _HTTP_CODES: Final = {
@@ -112,6 +113,11 @@ def api_error(error: Exception) -> ApiError:
             return ApiError(409, _sentence(error))
         case StoreUnavailable():
             return ApiError(503, "The database cannot be reached right now.", code="DATABASE_UNAVAILABLE")
+        case KeyRefused():
+            details = [Detail(field="apiKey", message=_sentence(error))]
+            return ApiError(422, _sentence(error), code=error.code.upper(), details=details)
+        case VenueAway():
+            return ApiError(503, _sentence(error), code="VENUE_UNAVAILABLE")
         case RunnerAway():
             return ApiError(503, _sentence(error), code="RUNNER_UNAVAILABLE")
         case BridgeTimeout():

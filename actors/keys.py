@@ -1,0 +1,180 @@
+"""Keys of users: asked about at the venue before they are kept, sealed, tested again, and forgotten.
+
+RunnerError
+├── KeyRefused    the key is not taken: it may too much or too little, or the venue does not know it
+└── VenueAway     the venue gave no usable answer; nothing was kept and nothing is known
+
+Methods that ask a venue are coroutines; the others read and write the database and block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from actors.key_ring import credentials_of
+from core.connection import Environment, Venue
+from core.errors import IllegalTransition, ImpossibleVenueData, RunnerError
+from core.ids import AccountId
+from core.key_rights import SENTENCES, KeyProblem, KeyRights, consequence_of, problem_of
+from exchanges.credentials import Credentials, Unseal
+from exchanges.errors import AuthFailed, ErrorKind, ExchangeError, Rejected
+from schema.connections import TEST_OK, Connection, ConnectionStore, NewConnection, Rewrapped, StoredKeys
+from schema.store import Store
+from schema.vault import OpenedKeys, Owner, Vault, VaultError
+
+PROBE_TIMEOUT_S: Final = 10.0
+PROBES_AT_ONCE: Final = 8
+HINT_CHARS: Final = 4
+POLICY: Final = "policy"
+
+KeyProbe = Callable[[Venue, Environment, Unseal], Awaitable[KeyRights]]
+"""Asks a venue what a key may do. Raises ExchangeError."""
+
+
+class KeyRefused(RunnerError):
+    """The key is not taken; `code` is a `KeyProblem` or, where the venue itself refuses it, `auth` or `rejected`."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class VenueAway(RunnerError):
+    """The venue was asked and gave no usable answer; `kind` says how."""
+
+    def __init__(self, venue: Venue, kind: str) -> None:
+        super().__init__(f"{venue.capitalize()} gave no usable answer ({kind}); nothing was changed.")
+        self.kind = kind
+
+
+class Tested(msgspec.Struct, frozen=True, kw_only=True):
+    """What a test of a stored key came to: `ok`, a `KeyProblem`, or why the venue did not say."""
+
+    result: str
+    rights: KeyRights | None = None
+
+
+class Rotated(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a re-wrap has come: rows seen, rows put under the first master key, and those that do not open."""
+
+    seen: int
+    rewrapped: int
+    unopened: tuple[AccountId, ...] = ()
+
+
+class Keys:
+    """Everything that is done with users' keys outside an order's way."""
+
+    def __init__(self, store: Store, connections: ConnectionStore, vault: Vault, probe: KeyProbe) -> None:
+        self.connections = connections
+        self._store = store
+        self._vault = vault
+        self._probe = probe
+        self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
+
+    # -- at the venue -----------------------------------------------------------------------------
+
+    async def examine(self, venue: Venue, environment: Environment, keys: OpenedKeys) -> KeyRights:
+        """The rights of a key that may be kept. Raises KeyRefused (I19) or VenueAway."""
+        credentials = Credentials(key=keys.key, secret=keys.secret)
+        rights = await self._asked(venue, environment, lambda: credentials)
+        problem = problem_of(rights)
+        if problem is not None:
+            raise KeyRefused(problem, SENTENCES[problem])
+        return rights
+
+    async def test(self, connection: Connection) -> Tested:
+        """What the venue says of a stored key now; kept by `settle`."""
+        loop = asyncio.get_running_loop()
+        try:
+            unseal = await loop.run_in_executor(None, self._unseal, connection)
+            rights = await self._asked(connection.venue, connection.environment, unseal)
+        except VaultError:
+            return Tested(result="sealed")
+        except (KeyRefused, VenueAway) as refusal:
+            return Tested(result=refusal.code if isinstance(refusal, KeyRefused) else refusal.kind)
+        return Tested(result=problem_of(rights) or TEST_OK, rights=rights)
+
+    async def _asked(self, venue: Venue, environment: Environment, unseal: Unseal) -> KeyRights:
+        # What a venue writes into an error is its own: it stays here, with whatever it may quote, and so does
+        # the error, which would carry it into a log as a cause.
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S), self._probes:
+                return await self._probe(venue, environment, unseal)
+        except AuthFailed:
+            refusal: RunnerError = KeyRefused(
+                ErrorKind.AUTH, f"{venue.capitalize()} does not take this key or secret."
+            )
+        except Rejected as error:
+            refusal = KeyRefused(error.kind, f"{venue.capitalize()} refused to say what this key may do.")
+        except ExchangeError as error:
+            refusal = VenueAway(venue, error.kind)
+        except ImpossibleVenueData:
+            refusal = VenueAway(venue, ErrorKind.UNPARSABLE)
+        except TimeoutError:
+            refusal = VenueAway(venue, ErrorKind.TIMEOUT)
+        raise refusal
+
+    # -- in the store -----------------------------------------------------------------------------
+
+    def add(self, owner: Owner, new: NewConnection, keys: OpenedKeys, rights: KeyRights) -> Connection:
+        """Sealed and stored; `rights` are what `examine` answered. Raises Conflict."""
+        return self.connections.add(new, self._stored(owner, keys, rights))
+
+    def replace(self, owner: Owner, keys: OpenedKeys, rights: KeyRights) -> Connection | None:
+        """Another key of the same account at the venue; None: there is no such connection."""
+        return self.connections.replace_keys(self._stored(owner, keys, rights))
+
+    def settle(self, connection: Connection, tested: Tested) -> Connection | None:
+        """The row after a test, and what follows for its runs where the key may too much or too little."""
+        self.connections.save_test(connection.id, connection.data_key_id, tested.result, tested.rights)
+        after = self.connections.get(connection.id)
+        same = after is not None and after.data_key_id == connection.data_key_id
+        command = None if tested.rights is None else consequence_of(tested.rights)
+        if command is not None and same:
+            sentence = SENTENCES[KeyProblem(tested.result)]
+            for run_id in self.connections.active_runs(connection.id):
+                try:
+                    self._store.command(run_id, command, by=POLICY, reason=f"{tested.result}: {sentence}")
+                except IllegalTransition:
+                    continue  # it has ended by itself meanwhile
+        return after
+
+    def rewrap(self, told: Callable[[Rotated], None]) -> Rotated:
+        """Every data key under the first master key; `told` after each batch. Cut off, it goes on where it was."""
+        so_far = Rotated(seen=0, rewrapped=0)
+        after: AccountId | None = None
+        while batch := self.connections.to_rewrap(self._vault.first_id, after=after):
+            done: list[Rewrapped] = []
+            unopened: list[AccountId] = []
+            for sealed in batch:
+                try:
+                    done.append(Rewrapped(sealed=self._vault.rewrap(sealed), was=sealed.master_key_id))
+                except VaultError:
+                    unopened.append(sealed.account_id)
+            so_far = Rotated(
+                seen=so_far.seen + len(batch),
+                rewrapped=so_far.rewrapped + self.connections.rewrap(done),
+                unopened=(*so_far.unopened, *unopened),
+            )
+            told(so_far)
+            after = batch[-1].account_id
+        return so_far
+
+    def left_to_rewrap(self) -> int:
+        return self.connections.count_to_rewrap(self._vault.first_id)
+
+    def _stored(self, owner: Owner, keys: OpenedKeys, rights: KeyRights) -> StoredKeys:
+        sealed = self._vault.seal(owner, key=keys.key, secret=keys.secret)
+        return StoredKeys(sealed=sealed, key_hint=keys.key.reveal()[-HINT_CHARS:], rights=rights)
+
+    def _unseal(self, connection: Connection) -> Unseal:
+        found = self.connections.sealed([connection.id])
+        if not found:
+            raise VaultError(f"Connection {connection.id} has no keys here.")
+        sealed = found[0]
+        return lambda: credentials_of(self._vault, sealed)

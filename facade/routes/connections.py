@@ -1,0 +1,171 @@
+"""Connections of the caller: keys come in once, are tested at the venue, and never go out again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+from uuid import uuid4
+
+from starlette.routing import Route
+
+from core.ids import AccountId
+from core.key_rights import SENTENCES, problem_of, warning_of
+from facade.access import Access
+from facade.bridge import STORE_TIMEOUT_S, Connection, Keys, NewConnection, OpenedKeys, Owner
+from facade.decoding import Query, decode, path_uuid
+from facade.endpoint import Answer, Call, route
+from facade.errors import ApiError, bad_field, not_found
+from facade.schemas import (
+    AddConnection,
+    ConnectionAnswer,
+    ConnectionsAnswer,
+    ConnectionShown,
+    ConnectionTestAnswer,
+    Nothing,
+    NoticeShown,
+    RenameConnection,
+    RightsShown,
+    RotateKeys,
+    SetKillSwitch,
+)
+
+_DEFAULT_LEVERAGE: Final = 10
+
+
+async def list_connections(call: Call) -> ConnectionsAnswer:
+    Query(call.request).done()
+    keys, user_id = _keys(call), call.user_id
+    found = await call.bridge.call(lambda: keys.connections.of_user(user_id), timeout_s=STORE_TIMEOUT_S)
+    return ConnectionsAnswer(connections=tuple(connection_shown(each) for each in found))
+
+
+async def add(call: Call) -> ConnectionAnswer:
+    keys, body = _keys(call), await decode(call.request, AddConnection)
+    most = call.settings.max_leverage
+    leverage = min(most, _DEFAULT_LEVERAGE) if body.max_leverage is None else body.max_leverage
+    if leverage > most:
+        raise bad_field("maxLeverage", f"must be at most {most}")
+    opened = OpenedKeys(key=body.api_key, secret=body.api_secret)
+    rights = await keys.examine(body.venue, body.environment, opened)
+    new = NewConnection(name=body.name, venue=body.venue, environment=body.environment, max_leverage=leverage)
+    owner = Owner(user_id=call.user_id, account_id=AccountId(uuid4()))
+    added = await call.bridge.call(lambda: keys.add(owner, new, opened, rights), timeout_s=STORE_TIMEOUT_S)
+    return ConnectionAnswer(connection=connection_shown(added))
+
+
+async def show(call: Call) -> ConnectionAnswer:
+    return ConnectionAnswer(connection=connection_shown(await _own(call)))
+
+
+async def rename(call: Call) -> ConnectionAnswer:
+    body, keys, user_id = await decode(call.request, RenameConnection), _keys(call), call.user_id
+    account_id = AccountId(path_uuid(call.request))
+    return await _shown(call, lambda: keys.connections.rename(user_id, account_id, body.name))
+
+
+async def remove(call: Call) -> Answer:
+    keys, user_id, account_id = _keys(call), call.user_id, AccountId(path_uuid(call.request))
+    removed = await call.bridge.call(
+        lambda: keys.connections.remove(user_id, account_id), timeout_s=STORE_TIMEOUT_S
+    )
+    if not removed:
+        raise not_found()
+    call.services.runner.rows_changed()
+    return Answer()
+
+
+async def test(call: Call) -> ConnectionTestAnswer:
+    await decode(call.request, Nothing)
+    keys, connection = _keys(call), await _own(call)
+    tested = await keys.test(connection)
+    after = await call.bridge.call(lambda: keys.settle(connection, tested), timeout_s=STORE_TIMEOUT_S)
+    if after is None:
+        raise not_found()
+    call.services.runner.rows_changed()
+    return ConnectionTestAnswer(result=tested.result, connection=connection_shown(after))
+
+
+async def set_kill_switch(call: Call) -> ConnectionAnswer:
+    body = await decode(call.request, SetKillSwitch)
+    keys, own = _keys(call), await _own(call)
+    await call.bridge.ask(
+        lambda store: store.set_kill_switch(on=body.on, reason=body.reason, account_id=own.id)
+    )
+    call.services.runner.rows_changed()
+    return await _shown(call, lambda: keys.connections.one(own.user_id, own.id))
+
+
+async def rotate(call: Call) -> ConnectionAnswer:
+    body = await decode(call.request, RotateKeys)
+    keys, own = _keys(call), await _own(call)
+    opened = OpenedKeys(key=body.api_key, secret=body.api_secret)
+    rights = await keys.examine(own.venue, own.environment, opened)
+    owner = Owner(user_id=own.user_id, account_id=own.id)
+    return await _shown(call, lambda: keys.replace(owner, opened, rights))
+
+
+def connection_shown(connection: Connection) -> ConnectionShown:
+    rights = connection.rights
+    found = () if rights is None else (problem_of(rights), warning_of(rights))
+    return ConnectionShown(
+        id=connection.id,
+        name=connection.name,
+        venue=connection.venue,
+        environment=connection.environment,
+        key_hint=connection.key_hint,
+        max_leverage=connection.max_leverage,
+        kill_switch=connection.kill_switch,
+        created_at=connection.created_at,
+        last_test_at=connection.last_test_at,
+        last_test_result=connection.last_test_result,
+        rights=None
+        if rights is None
+        else RightsShown(
+            may_read=rights.may_read,
+            may_trade=rights.may_trade,
+            may_withdraw=rights.may_withdraw,
+            ip_bound=rights.ip_bound,
+        ),
+        notices=tuple(NoticeShown(code=each, message=SENTENCES[each]) for each in found if each is not None),
+    )
+
+
+def _keys(call: Call) -> Keys:
+    if call.services.keys is None:
+        raise ApiError(
+            503,
+            "There are no connections here without RUNNER_MASTER_KEYS.",
+            code="CONNECTIONS_NOT_CONFIGURED",
+        )
+    return call.services.keys
+
+
+async def _own(call: Call) -> Connection:
+    """The caller's connection in the path; 404 for anything else (I12)."""
+    keys, user_id, account_id = _keys(call), call.user_id, AccountId(path_uuid(call.request))
+    found = await call.bridge.call(
+        lambda: keys.connections.one(user_id, account_id), timeout_s=STORE_TIMEOUT_S
+    )
+    if found is None:
+        raise not_found()
+    return found
+
+
+async def _shown(call: Call, change: Callable[[], Connection | None]) -> ConnectionAnswer:
+    """The connection after a change; 404 where it has gone meanwhile."""
+    after = await call.bridge.call(change, timeout_s=STORE_TIMEOUT_S)
+    if after is None:
+        raise not_found()
+    return ConnectionAnswer(connection=connection_shown(after))
+
+
+ROUTES: list[Route] = [
+    route("GET", "/api/connections", list_connections, Access.USER),
+    route("POST", "/api/connections", add, Access.USER, status=201),
+    route("GET", "/api/connections/{id}", show, Access.USER),
+    route("PATCH", "/api/connections/{id}", rename, Access.USER),
+    route("DELETE", "/api/connections/{id}", remove, Access.USER),
+    route("POST", "/api/connections/{id}/test", test, Access.USER),
+    route("PUT", "/api/connections/{id}/kill-switch", set_kill_switch, Access.USER),
+    route("POST", "/api/connections/{id}/rotate", rotate, Access.USER),
+]

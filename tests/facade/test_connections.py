@@ -1,0 +1,243 @@
+"""Connections over HTTP: keys come in once, are tested before they are kept, and never go out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from starlette.testclient import TestClient
+
+from actors.keys import Keys
+from core.ids import AccountId, UserId
+from core.run import RunCommand, RunStatus
+from exchanges.errors import ErrorKind
+from schema.pg import PgStore
+from tests.facade.world import SmallRunner, as_user, client_of, go_live
+from tests.schema.test_vault import master, shown, vault_of
+from tests.venue_keys import VenueKeys
+
+KEY, SECRET = "a-key-id-of-the-tests-wxyz", "a-secret-of-the-tests-0001"
+BODY = {"name": "main", "venue": "binance", "apiKey": KEY, "apiSecret": SECRET}
+ANN, BOB = as_user("ann"), as_user("bob")
+VAULT = vault_of(master("m1", 1))
+
+
+@pytest.fixture
+def venue() -> VenueKeys:
+    known = VenueKeys()
+    known.knows(KEY, SECRET)
+    return known
+
+
+@pytest.fixture
+def http(runner: SmallRunner, store: PgStore, venue: VenueKeys) -> Iterator[TestClient]:
+    with client_of(runner, keys=Keys(store, store.connections, VAULT, venue)) as opened:
+        yield opened
+
+
+def added(http: TestClient, **more: Any) -> Any:
+    answer = http.post("/api/connections", json=BODY | more, headers=ANN)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["connection"]
+
+
+def test_a_connection_is_shown_without_its_keys_and_not_cached(http: TestClient, store: PgStore) -> None:
+    connection = added(http)
+    assert connection["keyHint"] == "wxyz"
+    assert (connection["venue"], connection["environment"]) == ("binance", "live")
+    assert connection["lastTestResult"] == "ok"
+    assert connection["rights"] == {"mayRead": True, "mayTrade": True, "mayWithdraw": False, "ipBound": True}
+    assert connection["notices"] == []
+    one = http.get(f"/api/connections/{connection['id']}", headers=ANN)
+    every = http.get("/api/connections", headers=ANN)
+    assert one.json()["connection"] == connection
+    assert every.json()["connections"] == [connection]
+    for answer in (one, every):
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert KEY[:12] not in answer.text
+        assert SECRET not in answer.text
+    (sealed,) = store.connections.sealed([AccountId(UUID(connection["id"]))])
+    assert shown(VAULT.open(sealed)) == (KEY, SECRET)
+
+
+@pytest.mark.parametrize(
+    ("rights", "code"),
+    [
+        ({"may_withdraw": True}, "KEY_MAY_WITHDRAW"),
+        ({"may_trade": False}, "KEY_MAY_NOT_TRADE"),
+        ({"may_read": False}, "KEY_MAY_NOT_READ"),
+    ],
+)
+def test_i19_a_key_with_the_wrong_rights_is_refused_by_name_and_not_kept(
+    http: TestClient, store: PgStore, venue: VenueKeys, rights: dict[str, bool], code: str
+) -> None:
+    good = added(http)
+    venue.knows("a-key-that-may-otherwise", SECRET, **rights)
+    wrong = {"apiKey": "a-key-that-may-otherwise", "apiSecret": SECRET}
+    refusals = [
+        http.post("/api/connections", json=BODY | wrong, headers=ANN),
+        http.post(f"/api/connections/{good['id']}/rotate", json=wrong, headers=ANN),
+    ]
+    for refusal in refusals:
+        assert refusal.status_code == 422
+        assert refusal.json()["code"] == code
+        assert refusal.json()["details"][0]["field"] == "apiKey"
+    assert [each.key_hint for each in store.connections.of_user(UserId("ann"))] == ["wxyz"]
+
+
+@pytest.mark.parametrize(("bound", "code"), [(False, "key_not_ip_bound"), (None, "key_ip_binding_unknown")])
+def test_a_key_for_any_address_is_taken_with_a_warning(
+    http: TestClient, venue: VenueKeys, bound: bool | None, code: str
+) -> None:
+    venue.knows(KEY, SECRET, ip_bound=bound)
+    assert [notice["code"] for notice in added(http)["notices"]] == [code]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status", "code"),
+    [
+        (ErrorKind.CONNECTION, 503, "VENUE_UNAVAILABLE"),
+        (ErrorKind.RATE_LIMIT, 503, "VENUE_UNAVAILABLE"),
+        (ErrorKind.UNPARSABLE, 503, "VENUE_UNAVAILABLE"),
+        (ErrorKind.REJECTED, 422, "REJECTED"),
+    ],
+)
+def test_i18_i19_a_key_whose_rights_are_not_known_is_not_kept(
+    http: TestClient, store: PgStore, venue: VenueKeys, trouble: ErrorKind, status: int, code: str
+) -> None:
+    venue.trouble = trouble
+    refusal = http.post("/api/connections", json=BODY, headers=ANN)
+    assert (refusal.status_code, refusal.json()["code"]) == (status, code)
+    assert SECRET not in refusal.text
+    assert store.connections.of_all() == []
+
+
+def test_a_key_the_venue_does_not_know_is_refused_without_quoting_it(http: TestClient) -> None:
+    refusal = http.post("/api/connections", json=BODY | {"apiSecret": "another-secret"}, headers=ANN)
+    assert (refusal.status_code, refusal.json()["code"]) == (422, "AUTH")
+    assert KEY not in refusal.text
+    assert "another-secret" not in refusal.text
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"apiKey": "short"}, "apiKey"),
+        ({"apiKey": "with a space in it"}, "apiKey"),
+        ({"apiSecret": "line\nbreak-in-it"}, "apiSecret"),
+        ({"apiSecret": 12345678901234567890}, "apiSecret"),
+        ({"apiSecret": "s" * 257}, "apiSecret"),
+        ({"venue": "kraken"}, "venue"),
+        ({"environment": "moon"}, "environment"),
+        ({"name": ""}, "name"),
+        ({"maxLeverage": 126}, "maxLeverage"),
+        ({"maxLeverage": 11}, "maxLeverage"),
+        ({"passphrase": "x"}, "passphrase"),
+    ],
+)
+def test_bad_input_is_named_by_its_field_and_asks_no_venue(
+    http: TestClient, venue: VenueKeys, change: dict[str, object], field: str
+) -> None:
+    refusal = http.post("/api/connections", json=BODY | change, headers=ANN)
+    assert refusal.status_code == 400, refusal.text
+    assert refusal.json()["details"][0]["field"] == field
+    assert venue.asked == []
+    for name in ("apiKey", "apiSecret"):
+        assert name not in change or str(change[name]) not in refusal.text
+
+
+def test_i12_what_is_somebody_elses_is_not_there(http: TestClient, venue: VenueKeys) -> None:
+    own = added(http)["id"]
+    asked = len(venue.asked)
+    assert http.get("/api/connections", headers=BOB).json()["connections"] == []
+    for path in (own, str(uuid4()), "no-id"):
+        answers = [
+            http.get(f"/api/connections/{path}", headers=BOB),
+            http.patch(f"/api/connections/{path}", json={"name": "mine"}, headers=BOB),
+            http.delete(f"/api/connections/{path}", headers=BOB),
+            http.post(f"/api/connections/{path}/test", headers=BOB),
+            http.put(f"/api/connections/{path}/kill-switch", json={"on": True}, headers=BOB),
+            http.post(
+                f"/api/connections/{path}/rotate", json={"apiKey": KEY, "apiSecret": SECRET}, headers=BOB
+            ),
+        ]
+        assert [answer.status_code for answer in answers] == [404] * 6
+    assert len(venue.asked) == asked
+    assert http.get(f"/api/connections/{own}", headers=ANN).json()["connection"]["killSwitch"] is False
+
+
+def test_a_connection_lives_through_rename_switch_rotation_and_removal(
+    http: TestClient, store: PgStore, venue: VenueKeys, runner: SmallRunner
+) -> None:
+    path = f"/api/connections/{added(http)['id']}"
+    assert http.patch(path, json={"name": "second"}, headers=ANN).json()["connection"]["name"] == "second"
+    switched = http.put(f"{path}/kill-switch", json={"on": True, "reason": "test"}, headers=ANN)
+    assert switched.json()["connection"]["killSwitch"] is True
+    venue.knows("another-key-id-9876", "another-secret-9876")
+    keys = {"apiKey": "another-key-id-9876", "apiSecret": "another-secret-9876"}
+    assert http.post(f"{path}/rotate", json=keys, headers=ANN).json()["connection"]["keyHint"] == "9876"
+    assert http.post(f"{path}/test", headers=ANN).json()["result"] == "ok"
+    hints = runner.hints
+    assert http.delete(path, headers=ANN).status_code == 200
+    assert runner.hints == hints + 1
+    assert http.get(path, headers=ANN).status_code == 404
+    assert store.connections.of_all() == []
+
+
+def test_a_connection_a_run_uses_is_not_removed(http: TestClient) -> None:
+    connection = added(http)["id"]
+    go_live(http, "ann", exchange_connection_id=connection)
+    refusal = http.delete(f"/api/connections/{connection}", headers=ANN)
+    assert refusal.status_code == 409
+    assert "a run uses this connection" in refusal.json()["error"].lower()
+
+
+def test_i19_a_key_that_may_withdraw_by_now_stops_its_runs_and_the_owner_is_told(
+    http: TestClient, store: PgStore, venue: VenueKeys
+) -> None:
+    connection = added(http)["id"]
+    run_id = go_live(http, "ann", exchange_connection_id=connection)["runId"]
+    store.command(run_id, RunCommand.START, by="ann")
+    venue.knows(KEY, SECRET, may_withdraw=True)
+    answer = http.post(f"/api/connections/{connection}/test", headers=ANN).json()
+    assert answer["result"] == "key_may_withdraw"
+    assert [notice["code"] for notice in answer["connection"]["notices"]] == ["key_may_withdraw"]
+    run = store.run(run_id)
+    assert run is not None
+    assert run.status is RunStatus.STOPPED
+    last = store.events(run_id=run_id, newest=True, limit=1)[0]
+    assert last.type == "run.status"
+    assert "key_may_withdraw" in str(last.payload["reason"])
+    assert store.events(user_id=UserId("ann"), newest=True, limit=1) == [last]
+
+
+def test_a_venue_that_is_away_stops_nothing_and_leaves_the_rights_as_they_were(
+    http: TestClient, store: PgStore, venue: VenueKeys
+) -> None:
+    connection = added(http)
+    run_id = go_live(http, "ann", exchange_connection_id=connection["id"])["runId"]
+    store.command(run_id, RunCommand.START, by="ann")
+    venue.trouble = ErrorKind.CONNECTION
+    answer = http.post(f"/api/connections/{connection['id']}/test", headers=ANN).json()
+    assert answer["result"] == answer["connection"]["lastTestResult"] == "connection"
+    assert answer["connection"]["rights"] == connection["rights"]
+    run = store.run(run_id)
+    assert run is not None
+    assert run.status is RunStatus.ACTIVE
+
+
+def test_keys_that_do_not_open_here_are_said_so(
+    http: TestClient, runner: SmallRunner, store: PgStore, venue: VenueKeys
+) -> None:
+    connection = added(http)["id"]
+    elsewhere = Keys(store, store.connections, vault_of(master("m9", 9)), venue)
+    with client_of(runner, keys=elsewhere) as other:
+        assert other.post(f"/api/connections/{connection}/test", headers=ANN).json()["result"] == "sealed"
+
+
+def test_without_master_keys_there_are_no_connections(runner: SmallRunner) -> None:
+    with client_of(runner) as plain:
+        answer = plain.get("/api/connections", headers=ANN)
+    assert (answer.status_code, answer.json()["code"]) == (503, "CONNECTIONS_NOT_CONFIGURED")
