@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import RunnerError
-from facade.secrets import load_or_create
+from facade.secrets import load_or_create, sealing_keys
+from tests.facade.world import make_settings
+from tests.schema.test_vault import master, vault_of
 
 
 def test_a_secret_is_made_once_long_and_for_its_owner_only(tmp_path: Path) -> None:
@@ -55,3 +57,34 @@ def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
 def test_a_name_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="not a name"):
         load_or_create(tmp_path, name)
+
+
+def test_master_keys_are_generated_once_for_the_embedded_database(tmp_path: Path) -> None:
+    settings = make_settings(RUNNER_DATA_DIR=str(tmp_path))
+    made = sealing_keys(settings)
+    assert made is not None
+    assert sealing_keys(settings).reveal() == made.reveal()  # type: ignore[union-attr]
+    path = tmp_path / "secrets" / "master_keys"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_text() == made.reveal()
+    assert vault_of(made.reveal()).first_id.startswith("generated-")
+    assert made.reveal().partition(":")[2] not in f"{made} {made!r}"
+
+
+def test_given_master_keys_are_taken_and_none_are_made_for_a_database_elsewhere(tmp_path: Path) -> None:
+    given = make_settings(RUNNER_DATA_DIR=str(tmp_path), RUNNER_MASTER_KEYS=master("m1", 1))
+    taken = sealing_keys(given)
+    assert taken is not None
+    assert taken.reveal() == master("m1", 1)
+    elsewhere = make_settings(RUNNER_DATA_DIR=str(tmp_path), DATABASE_URL="postgresql://db/runner")
+    assert sealing_keys(elsewhere) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_generated_master_keys_that_were_altered_are_refused_without_quoting_them(tmp_path: Path) -> None:
+    settings = make_settings(RUNNER_DATA_DIR=str(tmp_path))
+    sealing_keys(settings)
+    (tmp_path / "secrets" / "master_keys").write_text("canary-that-is-no-key")
+    with pytest.raises(RunnerError, match="must be a list of id:base64key") as refusal:
+        sealing_keys(settings)
+    assert "canary" not in str(refusal.value)
