@@ -49,8 +49,9 @@ class FundingSettled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class TriggerFired(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A stop or target of ours became the order `order_id`."""
+    """A stop or target of ours became the order `order_id` at the venue."""
 
+    symbol: str
     order_id: int
     leg: Leg
 
@@ -99,8 +100,8 @@ class _AccountConfig(msgspec.Struct, frozen=True):
 
 
 class _Algo(msgspec.Struct, frozen=True):
+    s: str
     caid: str
-    X: str
     ai: str | int | None = None
 
 
@@ -184,4 +185,4 @@ def _algo(row: _Algo) -> list[Heard]:
     actual = str(row.ai or "")
     if leg is None or not (actual.isascii() and actual.isdigit() and len(actual) < 20):
         return []
-    return [TriggerFired(order_id=int(actual), leg=Leg(leg))]
+    return [TriggerFired(symbol=row.s, order_id=int(actual), leg=Leg(leg))]

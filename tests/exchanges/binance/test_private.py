@@ -127,7 +127,7 @@ def test_an_order_of_ours_that_moves_is_news(venue: str, status: OrderStatus, re
 
 def test_a_stop_of_ours_that_fires_names_the_order_it_became() -> None:
     stop = protection_id("stop_loss", AT, 3)
-    fired = [TriggerFired(order_id=88937381063, leg=Leg.STOP_LOSS)]
+    fired = [TriggerFired(symbol="DOGEUSDT", order_id=88937381063, leg=Leg.STOP_LOSS)]
     assert hear(changed("algo_update_triggered", caid=stop)) == fired
     assert hear(changed("algo_update_triggering", caid=stop)) == []
     (told,) = hear(changed("order_update_calculated", c=stop, x="TRADE"))

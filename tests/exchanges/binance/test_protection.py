@@ -1,0 +1,170 @@
+"""Exactly the wanted stop and target stand: stop first, the new one before the old one goes, nothing left behind."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from core.order import Leg
+from core.position import OrderSide
+from core.protection import Protection
+from exchanges.errors import OutcomeUnknown, Refusal, Rejected
+from exchanges.wire import NoAnswer
+from tests.exchanges.binance.kit import ALGO, SYMBOL, Kit
+from tests.exchanges.binance.test_codes import answer
+
+LOST = NoAnswer("read timed out", timed_out=True, sent=True)
+BOTH = Protection(stop_loss=Decimal(900), take_profit=Decimal(1100))
+
+
+@pytest.fixture
+def kit() -> Kit:
+    held = Kit()
+    held.place()
+    return held
+
+
+def protect(kit: Kit, wanted: Protection = BOTH) -> Protection:
+    return kit.run(kit.exchange.protect(SYMBOL, wanted))
+
+
+def standing(kit: Kit) -> list[tuple[str, str, str]]:
+    return [
+        (row["orderType"], row["quantity"], row["triggerPrice"])
+        for row in kit.venue.algos
+        if row["algoStatus"] == "NEW"
+    ]
+
+
+def steps(kit: Kit) -> list[str]:
+    """What was changed, in order."""
+    return [
+        params.get("type", "cancel")
+        for method, path, params in kit.venue.requests
+        if path == ALGO and method in ("POST", "DELETE")
+    ]
+
+
+def test_stop_and_target_stand_the_stop_first_and_are_what_positions_tell(kit: Kit) -> None:
+    assert protect(kit) == BOTH
+    assert steps(kit) == ["STOP_MARKET", "TAKE_PROFIT_MARKET"]
+    assert standing(kit) == [("STOP_MARKET", "0.1", "900"), ("TAKE_PROFIT_MARKET", "0.1", "1100")]
+    assert all(row["reduceOnly"] and not row["closePosition"] for row in kit.venue.algos)
+    (held,) = kit.run(kit.exchange.positions())
+    assert (held.stop_loss, held.take_profit) == (Decimal(900), Decimal(1100))
+
+
+def test_i17_what_stands_is_left(kit: Kit) -> None:
+    """I17."""
+    protect(kit)
+    before = steps(kit)
+    for _ in range(2):
+        assert protect(kit) == BOTH
+    assert steps(kit) == before
+
+
+def test_what_differs_is_replaced_the_new_one_first(kit: Kit) -> None:
+    protect(kit)
+    done = len(steps(kit))
+    moved = Protection(stop_loss=Decimal(950), take_profit=Decimal(1100))
+    assert protect(kit, moved) == moved
+    assert steps(kit)[done:] == ["STOP_MARKET", "cancel"]
+    assert standing(kit) == [("TAKE_PROFIT_MARKET", "0.1", "1100"), ("STOP_MARKET", "0.1", "950")]
+
+
+def test_protection_follows_the_size_of_the_position(kit: Kit) -> None:
+    protect(kit)
+    kit.place(leg=Leg.EXIT, side=OrderSide.SELL, quantity=Decimal("0.04"))
+    protect(kit)
+    assert {quantity for _, quantity, _ in standing(kit)} == {"0.06"}
+
+
+def test_what_is_too_much_is_cancelled_and_of_two_alike_one_is_kept(kit: Kit) -> None:
+    protect(kit)
+    kit.venue.algos.append(
+        {**kit.venue.algos[0], "clientAlgoId": kit.venue.algos[0]["clientAlgoId"][:-1] + "z"}
+    )
+    protect(kit, Protection(stop_loss=Decimal(900)))
+    assert standing(kit) == [("STOP_MARKET", "0.1", "900")]
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_nothing_open_or_nothing_wanted_leaves_nothing_of_ours_and_all_of_others(
+    kit: Kit, flat: bool
+) -> None:
+    protect(kit)
+    kit.venue.algos.append({**kit.venue.algos[0], "clientAlgoId": "web_stop"})
+    if flat:
+        kit.venue.position = Decimal(0)
+    assert protect(kit, BOTH if flat else Protection()) == Protection()
+    assert [row["clientAlgoId"] for row in kit.venue.algos if row["algoStatus"] == "NEW"] == ["web_stop"]
+
+
+@pytest.mark.parametrize(
+    ("side", "stop", "target"),
+    [(OrderSide.BUY, "900.1", "1100.0"), (OrderSide.SELL, "1100.0", "900.1")],
+)
+def test_a_stop_goes_to_the_grid_toward_the_entry_and_a_target_never_past_what_was_wanted(
+    side: OrderSide, stop: str, target: str
+) -> None:
+    kit = Kit()
+    kit.place(side=side)
+    low, high = Decimal("900.01"), Decimal("1100.09")
+    long = side is OrderSide.BUY
+    wanted = Protection(stop_loss=low if long else high, take_profit=high if long else low)
+    assert protect(kit, wanted) == Protection(stop_loss=Decimal(stop), take_profit=Decimal(target))
+    assert {row["side"] for row in kit.venue.algos} == {"SELL" if long else "BUY"}
+
+
+def test_a_stop_the_market_has_passed_is_refused_by_name_and_the_old_one_stays(kit: Kit) -> None:
+    protect(kit)
+    kit.venue.price = Decimal(940)
+    with pytest.raises(Rejected) as raised:
+        protect(kit, Protection(stop_loss=Decimal(950), take_profit=Decimal(1100)))
+    assert raised.value.refusal is Refusal.WOULD_TRIGGER
+    assert ("STOP_MARKET", "0.1", "900") in standing(kit)
+
+
+def test_i4_a_stop_whose_answer_was_lost_is_looked_up_and_not_sent_again(kit: Kit) -> None:
+    """I4."""
+    kit.venue.fail("POST", ALGO, LOST, after_acting=True)
+    kit.venue.fail("GET", ALGO, answer(400, {"code": -2013, "msg": "Order does not exist."}))
+    assert protect(kit, Protection(stop_loss=Decimal(900))).stop_loss == Decimal(900)
+    assert steps(kit) == ["STOP_MARKET"]
+
+
+def test_a_stop_that_is_not_to_be_seen_is_an_error_and_asked_for_again_by_the_caller(kit: Kit) -> None:
+    kit.venue.fail("POST", ALGO, LOST)
+    with pytest.raises(OutcomeUnknown):
+        protect(kit)
+    assert protect(kit) == BOTH
+    assert len(standing(kit)) == 2
+
+
+def test_a_stop_that_is_gone_before_its_cancel_is_as_good_as_cancelled(kit: Kit) -> None:
+    protect(kit)
+    kit.venue.fail("DELETE", ALGO, answer(400, {"code": -4117, "msg": "stop order is triggering"}))
+    assert protect(kit, Protection(take_profit=Decimal(1100))).stop_loss is None
+
+
+def test_a_position_larger_than_one_market_order_is_closed_whole_and_its_stop_moved_by_cancel_first(
+    kit: Kit,
+) -> None:
+    kit.venue.position = Decimal(500)
+    protect(kit)
+    assert all(row["closePosition"] and row["quantity"] == "" for row in kit.venue.algos)
+    done = len(steps(kit))
+    protect(kit, Protection(stop_loss=Decimal(950), take_profit=Decimal(1100)))
+    assert steps(kit)[done:] == ["cancel", "STOP_MARKET"]
+    (held,) = kit.run(kit.exchange.positions())
+    assert held.stop_loss == Decimal(950)
+
+
+def test_in_hedge_mode_the_stop_names_its_side(kit: Kit) -> None:
+    kit.venue.hedge = True
+    protect(kit)
+    assert {row["positionSide"] for row in kit.venue.algos} == {"LONG"}
+    assert not any(row["reduceOnly"] for row in kit.venue.algos)
+    protect(kit)
+    assert len(kit.venue.algos) == 2
