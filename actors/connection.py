@@ -11,7 +11,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from actors.bookings import Bookings
 from actors.followed import Followed
+from actors.live.account import LiveAccount, LiveParts
+from actors.live.news import LiveNews, LookSettled, Prepared, PrepareFailed
+from actors.live.venue import LiveVenue
 from actors.messages import (
     Barrier,
     CandleClosed,
@@ -19,12 +23,13 @@ from actors.messages import (
     ReadAgain,
     Reconciled,
     ReconcileRun,
-    Record,
+    Recorded,
     SubmitOrder,
     SyncVenue,
     run_name,
 )
 from actors.missed import CatchUp, CaughtUp, Missed
+from actors.open_fate import NEVER_ACKNOWLEDGED, OpenFates
 from actors.runtime.behaviour import Behaviour, Context
 from actors.runtime.spec import StopMode
 from actors.venue_calls import (
@@ -45,49 +50,40 @@ from actors.venue_calls import (
 )
 from core.backoff import Backoff
 from core.errors import Reason
-from core.ids import AccountId, ClientOrderId, RunId, UserId
-from core.lookup import LOOK_EVERY_S, Absences, absent
+from core.ids import AccountId, ClientOrderId, UserId
 from core.order import (
-    Acknowledged,
-    Canceled,
     Expired,
     NotPlaced,
     Order,
-    OrderEvent,
     OrderKind,
-    OrderStatus,
     OutcomeUnknown,
     Rejected,
 )
+from core.run import RunSettings
 from exchanges import errors as venue_errors
-from exchanges.base import Execution, FundingPaid, News, OrderNews, OrderReport, StreamGap
+from exchanges.base import News, OrderReport, StreamGap
+from exchanges.errors import ErrorKind
 from exchanges.feeds.base import FundingRate
-from schema.ops import ENDED_BY_RESTART, LedgerOp, ObserveFill, ObserveFunding, ObserveOrder
-from schema.records import AccountKind
+from schema.ops import ENDED_BY_RESTART
+from schema.records import Account, AccountKind
 from schema.store import Store
 
 PLACE_TIMEOUT_S = 15.0
 """Longer than a venue's own patience for a price or an answer, so that its error is heard before ours is made."""
-LOOK_UP_TIMEOUT_S = 10.0
 MAX_STASHED = 1_000
 RELOAD = Backoff(min_s=0.2, max_s=5.0)
-
-
-_NEVER_ACKNOWLEDGED = frozenset({OrderStatus.INTENT, OrderStatus.UNKNOWN})
-_END_EVENTS: dict[OrderStatus, type[Canceled] | type[Expired] | type[Rejected]] = {
-    OrderStatus.CANCELED: Canceled,
-    OrderStatus.EXPIRED: Expired,
-    OrderStatus.REJECTED: Rejected,
-}
 
 
 class Connection(Behaviour):
     __slots__ = (
         "_account_id",
+        "_bookings",
         "_draining",
+        "_fates",
         "_followed",
         "_in_hand",
-        "_looking",
+        "_live",
+        "_live_parts",
         "_make_venue",
         "_missed",
         "_news",
@@ -95,7 +91,6 @@ class Connection(Behaviour):
         "_pushes",
         "_ready",
         "_restores",
-        "_run_of",
         "_sending",
         "_settled",
         "_stashed",
@@ -112,17 +107,22 @@ class Connection(Behaviour):
         store: Store,
         make_venue: MakeVenue,
         funding: Callable[[str], Sequence[FundingRate]],
+        live: LiveParts,
     ) -> None:
         super().__init__(ctx)
         self._account_id = account_id
         self._store = store
         self._make_venue = make_venue
+        self._live_parts = live
+        self._live: LiveAccount | None = None
         self._followed = Followed(ctx, funding)
         self._venue: PaperVenue | None = None
         self._ready = False
         self._restores = 0
         self._draining = False
-        self._sending: set[ClientOrderId] = set()  # between the re-read and the venue's answer
+        self._sending: dict[
+            ClientOrderId, str
+        ] = {}  # from asking to send to the venue's answer, with the symbol
         self._stashed: deque[object] = deque()
         # What the venue pushed: on the event loop, or from within a call of ours, which then books it (`_in_hand`).
         self._news: deque[News] = deque()
@@ -132,9 +132,9 @@ class Connection(Behaviour):
         # Whether rows are known to hold all that was told before; whether another process has moved them on.
         self._settled = False
         self._outdated = False
-        self._missed = Missed(ctx, self._book)
-        self._run_of: dict[str, tuple[RunId, UserId]] = {}
-        self._looking: set[ClientOrderId] = set()
+        self._bookings = Bookings(ctx, account_id)
+        self._missed = Missed(ctx, self._bookings.news)
+        self._fates = OpenFates(ctx, found=self._found, ended=self._bookings.observe)
 
     def started(self) -> None:
         self._restore()
@@ -158,27 +158,27 @@ class Connection(Behaviour):
             case _ if not self._ready:
                 self._stash(message)
             case SubmitOrder():
-                self._submit(message.order)
+                self._submit(message.order, message.settings)
+            case Prepared() | PrepareFailed():
+                self._prepared(message)
             case Permission():
                 self._permitted(message)
-            case Placed():
-                self._placed(message.order, message.report)
-            case PlaceFailed():
-                self._place_failed(message.order, message.error)
+            case Placed() | PlaceFailed():
+                self._venue_answered(message)
             case CandleClosed() | CandlesTold():
                 self._candles_told(message)
             case SyncVenue():
                 self._followed.sync(message)
             case ReconcileRun():
                 self._reconcile(message)
-            case LookUp():
-                self._look_up(message)
-            case LookedUp():
-                self._looked_up(message)
+            case LookUp() | LookedUp():
+                self._fates.handle(message)
             case ReadAgain():
                 self._read_again()
             case NewsHeard() | CatchUp() | CaughtUp():
                 self._hear_venue(message)
+            case LiveNews() | LookSettled() | Recorded():
+                self._live_told(message)
             case _:
                 raise TypeError(f"{self.ctx.name} cannot handle {type(message).__name__}")
 
@@ -187,7 +187,7 @@ class Connection(Behaviour):
             self._stashed.append(message)
         elif isinstance(message, SubmitOrder):
             event = NotPlaced("the connection is not ready")
-            self._observe(message.order, event, failure="connection")
+            self._bookings.observe(message.order, event, failure="connection")
 
     # -- start ----------------------------------------------------------------------------------
 
@@ -220,18 +220,20 @@ class Connection(Behaviour):
             return
         self._followed.venue = state.account.venue
         self._pushes = state.account.kind is not AccountKind.PORTFOLIO
-        self._venue = self._make_venue(state, self._hear)
+        self._venue = self._fates.venue = self._make_venue(state, self._hear)
+        if isinstance(self._venue, LiveVenue):
+            self._begin_live(state.account, self._venue, [run.strategy.symbol for run in restored.runs])
         for run in restored.runs:
-            self._run_of[run.strategy.symbol] = (run.id, run.user_id)
+            self._bookings.belongs(run.strategy.symbol, run.id, run.user_id)
         for position in state.positions:
-            self._run_of[position.symbol] = (position.run_id, position.user_id)
+            self._bookings.belongs(position.symbol, position.run_id, position.user_id)
         about_to_send = {m.order.client_order_id for m in self._stashed if isinstance(m, SubmitOrder)}
         for order in state.open_orders:
-            self._run_of[order.symbol] = (order.run_id, order.user_id)
+            self._bookings.belongs(order.symbol, order.run_id, order.user_id)
             if order.client_order_id in about_to_send:
                 continue
             if self._pushes:
-                self._look_up(LookUp(order, Absences()))
+                self._fates.take((order,))
             else:
                 self._end_on_paper(order)
         for position in state.positions:
@@ -247,6 +249,9 @@ class Connection(Behaviour):
 
     def _read_again(self) -> None:
         """Build the account anew from its rows, behind everything told to the ledger so far, once no order is out."""
+        if self._live is not None:
+            self._live.look_soon()
+            return
         self._outdated = bool(self._sending)
         if self._outdated or self._user_id is None or (self._pushes and self._ready):
             return
@@ -256,18 +261,48 @@ class Connection(Behaviour):
 
     def _end_on_paper(self, order: Order) -> None:
         """Decision 28: what was not answered was not placed, what had not filled at market never will."""
-        if order.status in _NEVER_ACKNOWLEDGED:
-            self._observe(order, NotPlaced(ENDED_BY_RESTART))
+        if order.status in NEVER_ACKNOWLEDGED:
+            self._bookings.observe(order, NotPlaced(ENDED_BY_RESTART))
         elif order.kind is OrderKind.MARKET:
-            self._observe(order, Expired(ENDED_BY_RESTART))
+            self._bookings.observe(order, Expired(ENDED_BY_RESTART))
 
     # -- sending --------------------------------------------------------------------------------
 
-    def _submit(self, order: Order) -> None:
+    def _submit(self, order: Order, settings: RunSettings) -> None:
         if order.client_order_id in self._sending:
             return  # told twice
-        self._run_of[order.symbol] = (order.run_id, order.user_id)
-        self._sending.add(order.client_order_id)
+        self._bookings.belongs(order.symbol, order.run_id, order.user_id)
+        self._sending[order.client_order_id] = order.symbol
+        if self._live is None:
+            self._ask_permission(order)
+            return
+        refusal = self._live.refusal(order)
+        if refusal is not None:
+            self._place_failed(order, refusal)
+            return
+        preparation = self._live.venue.preparation(order, settings)
+        if preparation is None:
+            self._ask_permission(order)
+            return
+        self.ctx.run(
+            preparation,
+            lambda _: Prepared(order),
+            lambda error: PrepareFailed(order, error),
+            timeout_s=PLACE_TIMEOUT_S,
+        )
+
+    def _prepared(self, answer: Prepared | PrepareFailed) -> None:
+        """Nothing of the order has left yet: what failed here was not placed."""
+        if isinstance(answer, Prepared):
+            self._ask_permission(answer.order)
+            return
+        error = answer.error
+        if not isinstance(error, venue_errors.NotPlaced | venue_errors.Rejected):
+            kind = error.kind if isinstance(error, venue_errors.ExchangeError) else ErrorKind.TIMEOUT
+            error = venue_errors.NotPlaced(kind, "the symbol could not be set")
+        self._place_failed(answer.order, error)
+
+    def _ask_permission(self, order: Order) -> None:
         store, asked_at_s = self._store, self.ctx.clock.monotonic()
         self.ctx.call(
             lambda: store.may_send(order.client_order_id, fence=order.fence),
@@ -278,10 +313,12 @@ class Connection(Behaviour):
     def _permitted(self, permission: Permission) -> None:
         order = permission.order
         if permission.refusal is not None:
-            self._observe(order, NotPlaced(str(permission.refusal)))
+            self._bookings.observe(order, NotPlaced(str(permission.refusal)))
             self._answered(order)
             return
         assert self._venue is not None
+        if self._live is not None:
+            self._live.sending(order)
         self.ctx.run(
             WhilePermitted(self._venue.place(order), self.ctx.clock, permission.asked_at_s),
             lambda report: Placed(order, report),
@@ -289,14 +326,22 @@ class Connection(Behaviour):
             timeout_s=PLACE_TIMEOUT_S,
         )
 
+    def _venue_answered(self, answer: Placed | PlaceFailed) -> None:
+        if isinstance(answer, Placed):
+            self._placed(answer.order, answer.report)
+        else:
+            self._place_failed(answer.order, answer.error)
+
     def _placed(self, order: Order, report: OrderReport) -> None:
-        self._book_report(order, report)
+        self._bookings.report(order, report)
         self._book_news()
         self._follow(order.symbol)
         self._answered(order)
 
     def _answered(self, order: Order) -> None:
-        self._sending.discard(order.client_order_id)
+        self._sending.pop(order.client_order_id, None)
+        if self._live is not None:
+            self._live.sent(order)
         if self._sending:
             return
         if self._draining:
@@ -307,30 +352,59 @@ class Connection(Behaviour):
     def _place_failed(self, order: Order, error: Exception) -> None:
         match error:
             case PermissionOutdated():
-                self._observe(order, NotPlaced("permission_outdated"))
+                self._bookings.observe(order, NotPlaced("permission_outdated"))
             case venue_errors.NotPlaced():
-                self._observe(order, NotPlaced(error.kind.value), failure=_failure(error))
+                if self._live is not None:
+                    self._live.never_placed(order)
+                self._bookings.observe(order, NotPlaced(error.kind.value), failure=_failure(error))
             case venue_errors.Rejected():
-                self._observe(order, Rejected(error.refusal.value), failure=_failure(error))
-                self._outdated |= error.refusal is venue_errors.Refusal.REDUCE_ONLY
+                self._bookings.observe(order, Rejected(error.refusal.value), failure=_failure(error))
+                if error.refusal is venue_errors.Refusal.REDUCE_ONLY:
+                    self._holds_less()
             case _:
                 # A timeout, a bug of ours, anything else after the first byte: nobody knows (I4).
                 kind = error.kind.value if isinstance(error, venue_errors.ExchangeError) else "timeout"
-                self._observe(order, OutcomeUnknown(kind), failure=kind)
-                self._looking.add(order.client_order_id)
-                self.ctx.after(LOOK_EVERY_S, LookUp(order, Absences()))
+                self._bookings.observe(order, OutcomeUnknown(kind), failure=kind)
+                self._fates.later(order)
         self._book_news()
         self._answered(order)
 
-    # -- what the venue says --------------------------------------------------------------------
+    def _holds_less(self) -> None:
+        """The venue holds less than our rows say."""
+        if self._live is None:
+            self._outdated = True
+        else:
+            self._live.look_soon()
 
-    def _book_report(self, order: Order, report: OrderReport) -> None:
-        self._observe(order, Acknowledged(report.venue_order_id))
-        for execution in report.executions:
-            self._book(execution)
-        ended = _END_EVENTS.get(report.status)
-        if ended is not None:
-            self._observe(order, ended(report.reason or report.status.value))
+    # -- a venue beyond this process ------------------------------------------------------------
+
+    def _begin_live(self, account: Account, venue: LiveVenue, symbols: Sequence[str]) -> None:
+        self._live = LiveAccount(
+            self.ctx,
+            account,
+            venue,
+            store=self._store,
+            parts=self._live_parts,
+            symbols=symbols,
+            book=self._book,
+            unsettled=self._look_for,
+            send=lambda order: self._submit(order, RunSettings()),
+            busy=lambda symbol: symbol in self._sending.values(),
+        )
+        self._fates.by_clock_of(venue.exchange.venue_now)
+
+    def _live_told(self, message: LiveNews | LookSettled | Recorded) -> None:
+        if self._live is None:
+            return  # of an account this one followed before
+        if isinstance(message, Recorded):
+            self._live.answered(message.result)
+        else:
+            self._live.receive(message)
+
+    def _look_for(self, orders: Sequence[Order]) -> None:
+        self._fates.take(order for order in orders if order.client_order_id not in self._sending)
+
+    # -- what the venue says --------------------------------------------------------------------
 
     def _hear(self, news: News) -> None:
         """What the venue pushes, from whichever thread it comes."""
@@ -355,53 +429,17 @@ class Connection(Behaviour):
 
     def _book(self, news: News) -> None:
         if isinstance(news, StreamGap):
-            for symbol in sorted(self._run_of):
-                self._miss_nothing(symbol, news.since)
+            if self._live is not None:
+                self._live.look_soon()
             return
-        owner = self._run_of.get(news.symbol)
-        if owner is None:
-            return  # nothing of ours was ever in this symbol
-        run_id, user_id = owner
-        op: LedgerOp
-        match news:
-            case Execution():
-                op = ObserveFill(
-                    account_id=self._account_id,
-                    symbol=news.symbol,
-                    fill=news.fill,
-                    client_order_id=news.client_order_id,
-                    run_id=run_id,
-                    venue_leg=news.venue_leg,
-                    opened_at=news.opened_at,
-                )
-            case FundingPaid():
-                op = ObserveFunding(
-                    account_id=self._account_id,
-                    symbol=news.symbol,
-                    run_id=run_id,
-                    funding_id=news.funding_id,
-                    amount=news.amount,
-                    at=news.at,
-                )
-            case OrderNews():
-                ended = _END_EVENTS.get(news.status)
-                if ended is None:
-                    return
-                event = ended(news.reason or news.status.value)
-                op = ObserveOrder(client_order_id=news.client_order_id, event=event)
-        self.ctx.tell("risk_ledger", Record(user_id=user_id, op=op, reply_to=run_name(run_id)))
-
-    def _observe(self, order: Order, event: OrderEvent, *, failure: str | None = None) -> None:
-        # What was not placed may be tried again: its run, not this observation, ends the leg.
-        again = isinstance(event, NotPlaced)
-        op = ObserveOrder(client_order_id=order.client_order_id, event=event, no_further_attempt=not again)
-        record = Record(user_id=order.user_id, op=op, reply_to=run_name(order.run_id), failure=failure)
-        self.ctx.tell("risk_ledger", record)
+        self._bookings.news(news)
 
     # -- candles --------------------------------------------------------------------------------
 
     def stopping(self, mode: StopMode) -> None:
         self._followed.leave_all()
+        if self._live is not None:
+            self._live.close()
 
     def _follow(self, symbol: str) -> None:
         """Take candles of a symbol while something of ours in it can be touched by them."""
@@ -432,6 +470,10 @@ class Connection(Behaviour):
 
     # -- orders whose fate is open --------------------------------------------------------------
 
+    def _found(self, order: Order, report: OrderReport) -> None:
+        self._bookings.report(order, report)
+        self._follow(order.symbol)
+
     def _miss_nothing(self, symbol: str, since: datetime | None) -> None:
         """What traded in a symbol since then may have been told to nobody."""
         if self._pushes and since is not None:
@@ -439,42 +481,13 @@ class Connection(Behaviour):
 
     def _reconcile(self, ask: ReconcileRun) -> None:
         symbol = ask.run.strategy.symbol
-        self._run_of[symbol] = (ask.run.id, ask.run.user_id)
+        self._bookings.belongs(symbol, ask.run.id, ask.run.user_id)
+        if self._live is not None:
+            self._live.trades(symbol, ask.run.id)
         self._miss_nothing(symbol, ask.since)
-        for order in ask.orders:
-            if order.client_order_id not in self._looking:
-                self._look_up(LookUp(order, Absences()))
+        self._fates.take(ask.orders)
         barrier = Barrier(user_id=ask.run.user_id, reply_to=run_name(ask.run.id), answer=Reconciled())
         self.ctx.tell("risk_ledger", barrier)
-
-    def _look_up(self, look_up: LookUp) -> None:
-        order = look_up.order
-        self._looking.add(order.client_order_id)
-        assert self._venue is not None
-        self.ctx.run(
-            self._venue.find(order.symbol, order.client_order_id),
-            lambda report: LookedUp(look_up, report),
-            lambda _: LookedUp(look_up, None, failed=True),
-            timeout_s=LOOK_UP_TIMEOUT_S,
-        )
-
-    def _looked_up(self, found: LookedUp) -> None:
-        order = found.look_up.order
-        if found.report is not None:
-            self._looking.discard(order.client_order_id)
-            self._book_report(order, found.report)
-            self._follow(order.symbol)
-            return
-        absences = found.look_up.absences
-        if not found.failed:
-            looked = absent(order, absences, venue_now=self.ctx.clock.now())
-            absences = looked.absences
-            if looked.final:
-                self._looking.discard(order.client_order_id)
-                sent = order.status not in _NEVER_ACKNOWLEDGED
-                self._observe(order, Expired("absent") if sent else NotPlaced("absent"))
-                return
-        self.ctx.after(LOOK_EVERY_S, LookUp(order, absences))
 
 
 def _failure(error: venue_errors.ExchangeError) -> str | None:

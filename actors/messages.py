@@ -18,7 +18,7 @@ from core.ids import AccountId, RunId, UserId
 from core.market import Series
 from core.order import Order
 from core.quiet import Quiet
-from core.run import Run
+from core.run import Run, RunSettings
 from core.signal import Signal
 from core.timeframe import Timeframe
 from schema.ops import LedgerOp, LedgerResult
@@ -207,9 +207,10 @@ class Recorded(Message, frozen=True, kw_only=True):
 
 
 class SubmitOrder(Message, frozen=True, kw_only=True):
-    """To the gateway: send a committed order."""
+    """To the gateway: send a committed order. `settings`, of its run, matter to an entry alone."""
 
     order: Order
+    settings: RunSettings = RunSettings()
 
 
 class SyncVenue(Message, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from actors.live.known import VenueKnowledge
 from actors.messages import Record
 from actors.runtime.behaviour import Context
 from core.order import NotPlaced, Order, releases
@@ -15,13 +16,16 @@ from schema.ops import EndLeg, ObserveOrder, ProposeIntent
 class OwnOrders:
     """An order names its user also where the run's row has not been read yet."""
 
-    __slots__ = ("_ctx",)
+    __slots__ = ("_ctx", "_knowledge")
 
-    def __init__(self, ctx: Context) -> None:
+    def __init__(self, ctx: Context, knowledge: VenueKnowledge) -> None:
         self._ctx = ctx
+        self._knowledge = knowledge
 
     def propose(self, order: Order, deadline: datetime, why: Mapping[str, Any]) -> None:
-        self._record(order, ProposeIntent(order=order, deadline=deadline, why=why))
+        ahead = self._knowledge.ahead(order.account_id)
+        propose = ProposeIntent(order=order, deadline=deadline, why=why, venue_ahead=ahead)
+        self._record(order, propose)
 
     def give_up(self, order: Order) -> None:
         """No further attempt at its leg: what it reserved is given back."""

@@ -11,21 +11,27 @@ from collections import deque
 
 import msgspec
 
-from actors.messages import Barrier, Record, Recorded, SettleAsked
+from actors.live.news import PositionSettled
+from actors.messages import Barrier, Record, Recorded, SettleAsked, account_name
 from actors.runtime.behaviour import Behaviour, Context
 from actors.runtime.reply import Reply
 from core.backoff import Backoff
 from core.errors import Reason
 from core.ids import UserId
+from core.protection import Protection
 from schema.ops import (
     ExpirePause,
     FillSettled,
     IntentRefused,
+    LedgerOp,
     LedgerResult,
+    ObserveFill,
+    ObserveFunding,
     OpRefused,
     ProposeIntent,
     RiskSettled,
 )
+from schema.records import AccountKind
 from schema.store import Store, StoreUnavailable
 
 MAX_BATCH = 256
@@ -264,6 +270,15 @@ class RiskLedger(Behaviour):
         if record.reply_to is not None:
             answer = Recorded(op=record.op, result=result, failure=record.failure)
             self.ctx.tell(record.reply_to, answer)
+        if isinstance(result, FillSettled) and result.account.kind is AccountKind.CONNECTION:
+            self._tell_connection(record.op, result)
+
+    def _tell_connection(self, op: LedgerOp, settled: FillSettled) -> None:
+        """A live account protects what is open, whether its run has an actor or not."""
+        if isinstance(op, ObserveFill | ObserveFunding):
+            wanted = Protection(stop_loss=settled.stop_loss, take_profit=settled.take_profit)
+            news = PositionSettled(settled.run_id, settled.user_id, op.symbol, settled.position, wanted)
+            self.ctx.tell(account_name(settled.account.id), news)
 
     def _watch_pause(self, result: LedgerResult) -> None:
         pause, user = None, None

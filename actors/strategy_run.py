@@ -5,11 +5,10 @@ It starts from its row, first settles the fate of its open orders (a new lease h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from actors.journal import JournalBuffer
+from actors.live.known import RuleBook, VenueKnowledge
 from actors.messages import (
     ClaimedTick,
     EvaluateSlot,
@@ -46,7 +45,6 @@ from core.backoff import Backoff
 from core.errors import Reason
 from core.ids import RunId
 from core.lease import may_start
-from core.market import SymbolRules
 from core.order import Order
 from core.position import FLAT
 from core.risk import gate
@@ -71,6 +69,7 @@ from schema.ops import (
     LedgerOp,
     OpRefused,
     OrderMoved,
+    PositionChecked,
     ProposeIntent,
 )
 from schema.records import Account, ExecutionStatus, TickStatus
@@ -117,7 +116,8 @@ class StrategyRun(Behaviour):
         run_id: RunId,
         store: Store,
         journal: JournalBuffer,
-        rules: Mapping[str, SymbolRules],
+        rules: RuleBook,
+        knowledge: VenueKnowledge,
         worker: str,
         lease_s: float,
     ) -> None:
@@ -141,7 +141,7 @@ class StrategyRun(Behaviour):
         # The highest fence heard of: a claim that follows a higher one means that another process has decided since.
         self._fence = 0
         self._unsettled = Unsettled(ctx)
-        self._orders = OwnOrders(ctx)
+        self._orders = OwnOrders(ctx, knowledge)
 
     def started(self) -> None:
         self._load()
@@ -289,6 +289,8 @@ class StrategyRun(Behaviour):
             planned = ticking.plan(run=run, position=self._position, signal=signal, blocked=blocked)
             if not planned.legs:
                 return self._end_at_once(due, TickStatus(planned.end), planned.reason)
+        if self._rules.of(run) is None:
+            return self._end_at_once(due, TickStatus.SKIPPED, Reason.NO_RULES)
         self._tick = Tick(due=due.tick, evaluation=evaluation, blocked=blocked)
         if flat:
             return self._work()
@@ -316,6 +318,8 @@ class StrategyRun(Behaviour):
     def _facts(self, tick: Tick) -> Facts:
         run, account = self._run, self._account
         assert run is not None
+        rules = self._rules.of(run)
+        assert rules is not None  # or no tick would be at work
         read_after_claim = self._account_read_s >= tick.due.asked_at_s
         return facts_of(
             tick,
@@ -323,7 +327,7 @@ class StrategyRun(Behaviour):
             position=self._position,
             account=account,
             money_from_claim=not read_after_claim,
-            rules=self._rules[run.strategy.symbol],
+            rules=rules,
             now=self.ctx.clock.now(),
         )
 
@@ -334,7 +338,9 @@ class StrategyRun(Behaviour):
                 case Propose():
                     self._propose(tick, effect)
                 case Submit():
-                    self.ctx.ref("gateway").tell(SubmitOrder(order=effect.order))
+                    assert self._run is not None
+                    submit = SubmitOrder(order=effect.order, settings=self._run.settings)
+                    self.ctx.ref("gateway").tell(submit)
                 case RetryAfter():
                     self.ctx.after(effect.seconds, AttemptDue(tick.due.claim.fence))
                 case GiveUp():
@@ -387,6 +393,8 @@ class StrategyRun(Behaviour):
                     self._order_moved(result.order, changed=True, failure=recorded.failure)
             case OpRefused():
                 self._op_refused(recorded.op, result)
+            case PositionChecked():
+                pass  # the ledger refuses entries while the venue holds something else
             case _:
                 raise TypeError(f"{self.ctx.name} cannot handle {type(result).__name__}")
 
@@ -475,7 +483,8 @@ class StrategyRun(Behaviour):
         self._fence = max(self._fence, lease.fence or 0)
         if self._position.is_flat:
             self._owed.forget()
-        tick = self._owed.leased(lease, self._run, busy=self._tick is not None or not self._ready)
+        busy = self._tick is not None or not self._ready or self._rules.of(self._run) is None
+        tick = self._owed.leased(lease, self._run, busy=busy)
         if tick is None:
             return
         self._tick = tick

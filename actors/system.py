@@ -15,6 +15,8 @@ from actors.evaluator import Evaluator
 from actors.feed import Feed
 from actors.gateway import ExchangeGateway
 from actors.journal import FLUSH_AFTER_S, Journal, JournalBuffer
+from actors.live.account import LiveParts
+from actors.live.known import RuleBook, VenueKnowledge
 from actors.market_data import MarketData
 from actors.paper import paper_venues
 from actors.risk_ledger import RiskLedger
@@ -72,6 +74,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     options: Options
     windows: Windows = msgspec.field(default_factory=Windows)
     journal: JournalBuffer = msgspec.field(default_factory=JournalBuffer)
+    knowledge: VenueKnowledge = msgspec.field(default_factory=VenueKnowledge)
     on_nodes: Callable[[Sequence[Node]], None] = lambda nodes: None
     """Told which processes beat, whenever this one has looked."""
     on_loaded: Callable[[int], None] = lambda runs: None
@@ -148,11 +151,16 @@ def _gateway(system: ActorSystem, parts: Parts) -> ChildSpec:
             store=parts.store,
             make_venue=make_venue,
             funding=parts.feed.funding,
+            live=live_parts(parts),
         )
 
     return _shared(
         "gateway", lambda ctx: ExchangeGateway(ctx, make_connection=make_connection), supervises=True
     )
+
+
+def live_parts(parts: Parts) -> LiveParts:
+    return LiveParts(knowledge=parts.knowledge, worker=parts.options.worker, lease_s=parts.options.lease_s)
 
 
 def _runs(parts: Parts, journal: JournalBuffer) -> ChildSpec:
@@ -164,7 +172,8 @@ def _runs(parts: Parts, journal: JournalBuffer) -> ChildSpec:
             run_id=run_id,
             store=parts.store,
             journal=journal,
-            rules=parts.rules,
+            rules=RuleBook(parts.rules, parts.knowledge),
+            knowledge=parts.knowledge,
             worker=options.worker,
             lease_s=options.lease_s,
         )

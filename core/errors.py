@@ -63,6 +63,8 @@ class Reason(StrEnum):
     OFF_GRID = "off_grid"
     NO_FREE_MARGIN = "no_free_margin"
     NO_STOP = "no_stop"
+    DRIFT = "drift"
+    NO_RULES = "no_rules"
     ADAPTER_ERROR = "adapter_error"
     RATE_LIMITED = "rate_limited"
     REJECTED = "rejected"

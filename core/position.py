@@ -15,7 +15,7 @@ import msgspec
 from core.errors import ImpossibleVenueData
 
 ZERO = Decimal(0)
-_COST_STEP = Decimal("1E-12")
+COST_STEP = Decimal("1E-12")
 """Shares of the open cost are rounded to this (USDT), so that digits stay bounded."""
 _MOST = Decimal("1E15")
 """USDT beyond which an amount cannot be true; below it every sum of money here is exact in 28 digits."""
@@ -135,7 +135,7 @@ def apply_fill(position: Position, fill: Fill) -> Applied:
     closing = min(fill.quantity, position.size)
     commission = fill.commission
     if closing < fill.quantity:
-        commission = (fill.commission * closing / fill.quantity).quantize(_COST_STEP)
+        commission = (fill.commission * closing / fill.quantity).quantize(COST_STEP)
     reduced, gross = _reduce(position, fill, closing, commission)
     round_trip = _round_trip(position, reduced, fill.executed_at) if reduced.quantity == 0 else None
     after = FLAT if round_trip else reduced
@@ -197,7 +197,7 @@ def _reduce(
 ) -> tuple[Position, Decimal]:
     share = position.open_cost
     if quantity < position.size:
-        share = (position.open_cost * quantity / position.size).quantize(_COST_STEP)
+        share = (position.open_cost * quantity / position.size).quantize(COST_STEP)
     value = quantity * fill.price
     gross = value - share if position.quantity > 0 else share - value
     reduced = msgspec.structs.replace(

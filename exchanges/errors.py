@@ -3,6 +3,7 @@
 ExchangeError          nothing may be concluded beyond what the subclass says
 ├── NotPlaced          nothing was executed; a new attempt, with a new id, is allowed within its deadline
 │   ├── NoPrice        paper only: no candle to fill at arrived in time
+│   ├── Halted         our own breaker
 │   ├── RateLimited    quota used up: pause this scope, the account or the address, until it resets
 │   ├── Banned         the address is blocked: stop every tenant on it
 │   └── ClockSkew      the time stamp lay outside the window: resynchronise, then once more as a new attempt
@@ -39,6 +40,7 @@ class ErrorKind(StrEnum):
     REJECTED = "rejected"
     AUTH = "auth"
     DUPLICATE_ID = "duplicate_id"
+    BREAKER = "breaker"
 
 
 class Refusal(StrEnum):
@@ -89,6 +91,15 @@ class NoPrice(NotPlaced):
 
     def __init__(self, sentence: str) -> None:
         super().__init__(ErrorKind.NO_PRICE, sentence)
+
+
+class Halted(NotPlaced):
+    """The breaker has tripped: not a failure of the venue, and the run is being halted."""
+
+    counts = False
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(ErrorKind.BREAKER, sentence)
 
 
 class RateLimited(NotPlaced):

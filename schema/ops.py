@@ -7,7 +7,7 @@ loads rows, calls them, writes rows and events. `now` is the store's market time
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,7 @@ from core.ids import AccountId, ClientOrderId, RunId, UserId
 from core.order import Leg, Order, OrderEvent
 from core.position import Fill, OrderSide, Position, RoundTrip
 from core.risk import PauseStarted, RiskLimits, RiskState
-from schema.records import Account
+from schema.records import Account, OpenPosition
 
 ENDED_BY_RESTART = "restart"
 """Reason of orders that a paper account ended when it was rebuilt from its rows."""
@@ -33,12 +33,14 @@ class ProposeIntent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     five, then RESERVE; later attempts: gates 1–2, the reservation moves from the attempt before); no order of
     unknown outcome on (account, symbol) for entries; no other non-terminal order on (run, slot, leg); exits
     reduce-only and at most the run's open quantity. Then the order row and event `order_submit`.
-    `why` is stored with the order: signal, indicators, verdict of each gate.
+    `why` is stored with the order: signal, indicators, verdict of each gate. `venue_ahead`: how far the venue's
+    clock, by which it is signed, runs ahead of market time.
     """
 
     order: Order
     deadline: datetime
     why: Mapping[str, Any] = {}
+    venue_ahead: timedelta = timedelta(0)
 
 
 class ObserveOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -87,6 +89,34 @@ class ObserveFunding(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     at: datetime
 
 
+class ObservePosition(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What the venue holds in a run's symbol, once its executions are settled: event `drift` where that changes.
+
+    `quantity` signed, base units; foreign orders on the account make it differ from the run's own.
+    """
+
+    account_id: AccountId
+    symbol: str
+    run_id: RunId
+    quantity: Decimal
+
+
+class ObserveProtection(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The stop and target that stand at the venue for a run's position; event `protection` where that changes.
+
+    `unprotected_s`: how long the position had been without the stop it wants, market seconds. `failure`: it could not
+    be placed; the position is about to be closed.
+    """
+
+    account_id: AccountId
+    symbol: str
+    run_id: RunId
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    unprotected_s: float = 0.0
+    failure: str | None = None
+
+
 class SimulateTrade(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """SIMULATE δ on a user's risk day; never gated; admin endpoint."""
 
@@ -100,7 +130,17 @@ class ExpirePause(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     user_id: UserId
 
 
-LedgerOp = ProposeIntent | ObserveOrder | EndLeg | ObserveFill | ObserveFunding | SimulateTrade | ExpirePause
+LedgerOp = (
+    ProposeIntent
+    | ObserveOrder
+    | EndLeg
+    | ObserveFill
+    | ObserveFunding
+    | ObservePosition
+    | ObserveProtection
+    | SimulateTrade
+    | ExpirePause
+)
 
 
 class IntentCommitted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -140,6 +180,14 @@ class FillSettled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     pause: PauseStarted | None = None
 
 
+class PositionChecked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The position after it was compared with the venue; `changed`: news, and an event was written."""
+
+    run_id: RunId
+    held: OpenPosition
+    changed: bool
+
+
 class RiskSettled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     user_id: UserId
     state: RiskState
@@ -158,7 +206,9 @@ class OpRefused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     stale: bool = False
 
 
-LedgerResult = IntentCommitted | IntentRefused | OrderMoved | FillSettled | RiskSettled | OpRefused
+LedgerResult = (
+    IntentCommitted | IntentRefused | OrderMoved | FillSettled | PositionChecked | RiskSettled | OpRefused
+)
 
 # Looked up once: an enum's member costs more than the comparison it is for.
 _BUY, _SELL = OrderSide.BUY, OrderSide.SELL

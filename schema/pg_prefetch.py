@@ -29,6 +29,8 @@ from schema.ops import (
     ObserveFill,
     ObserveFunding,
     ObserveOrder,
+    ObservePosition,
+    ObserveProtection,
     ProposeIntent,
     SimulateTrade,
 )
@@ -80,6 +82,8 @@ class Wanted:
             case ObserveFunding():
                 self.run_ids.add(op.run_id)
                 self._add_booking(op.account_id, op.symbol, funding_key(op), op.at)
+            case ObservePosition() | ObserveProtection():
+                self.run_ids.add(op.run_id)
             case SimulateTrade() | ExpirePause():
                 self.user_ids.add(op.user_id)
             case _:
@@ -133,7 +137,7 @@ class Wanted:
                 return self.owners.get(op.client_order_id, NOBODY)
             case ObserveFill():
                 return self.owners.get(op.client_order_id or op.run_id, NOBODY)
-            case ObserveFunding():
+            case ObserveFunding() | ObservePosition() | ObserveProtection():
                 return self.owners.get(op.run_id, NOBODY)
             case _:
                 assert_never(op)

@@ -247,7 +247,11 @@ class RunStart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
-    """A position with its protection, as the paper venue and the pages need it."""
+    """A position with its protection, as the venue and the pages need it.
+
+    `standing_stop`, `standing_target`: what a live venue was last seen to hold for it. `drift`: by how much the venue
+    has more of the symbol than this, signed, 0 where they agree; entries wait while it is not.
+    """
 
     run_id: RunId
     user_id: UserId
@@ -257,6 +261,9 @@ class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
     position: Position
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
+    standing_stop: Decimal | None = None
+    standing_target: Decimal | None = None
+    drift: Decimal = ZERO
     updated_at: datetime
 
 

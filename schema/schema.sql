@@ -216,14 +216,20 @@ CREATE TABLE positions (
     stop_loss numeric,
     take_profit numeric,
     updated_at timestamp with time zone NOT NULL,
+    standing_stop numeric,
+    standing_target numeric,
+    drift numeric DEFAULT 0 NOT NULL,
     CONSTRAINT positions_pkey PRIMARY KEY (run_id),
     CONSTRAINT positions_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id),
     CONSTRAINT positions_check CHECK (((quantity = (0)::numeric) = (opened_at IS NULL))),
     CONSTRAINT positions_check1 CHECK (((quantity <> (0)::numeric) OR (open_cost = (0)::numeric))),
     CONSTRAINT positions_check2 CHECK ((exited_quantity <= entered_quantity)),
+    CONSTRAINT positions_drift_check CHECK (((drift > '-Infinity'::numeric) AND (drift < 'Infinity'::numeric))),
     CONSTRAINT positions_leverage_check CHECK ((leverage >= 1)),
     CONSTRAINT positions_open_cost_check CHECK ((open_cost >= (0)::numeric)),
-    CONSTRAINT positions_run_id_fkey FOREIGN KEY (run_id) REFERENCES strategy_runs(id)
+    CONSTRAINT positions_run_id_fkey FOREIGN KEY (run_id) REFERENCES strategy_runs(id),
+    CONSTRAINT positions_standing_stop_check CHECK ((standing_stop > (0)::numeric)),
+    CONSTRAINT positions_standing_target_check CHECK ((standing_target > (0)::numeric))
 ) WITH (fillfactor=70);
 
 CREATE TABLE risk_days (

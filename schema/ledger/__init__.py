@@ -15,6 +15,7 @@ from schema.ledger.news import end_leg, observe_order
 from schema.ledger.payloads import PLATFORM_USER, signal_payload, switch_payload
 from schema.ledger.statuses import adapter_failed, adapter_recovered, command_run
 from schema.ledger.user_risk import end_old_pause, expire_pause, simulate_trade
+from schema.ledger.venue_state import observe_position, observe_protection
 from schema.ops import (
     EndLeg,
     ExpirePause,
@@ -23,6 +24,8 @@ from schema.ops import (
     ObserveFill,
     ObserveFunding,
     ObserveOrder,
+    ObservePosition,
+    ObserveProtection,
     ProposeIntent,
     SimulateTrade,
 )
@@ -56,6 +59,10 @@ def settle_one(tx: Tx, op: LedgerOp) -> LedgerResult:
             return observe_fill(tx, op)
         case ObserveFunding():
             return observe_funding(tx, op)
+        case ObservePosition():
+            return observe_position(tx, op)
+        case ObserveProtection():
+            return observe_protection(tx, op)
         case SimulateTrade():
             return simulate_trade(tx, op)
         case ExpirePause():

@@ -12,6 +12,7 @@ from core.errors import ImpossibleVenueData, RunnerError
 from core.ids import AccountId, ClientOrderId
 from core.order import Executed, Leg, Order, OrderKind, OrderStatus, transition
 from core.position import (
+    COST_STEP,
     FLAT,
     ZERO,
     Applied,
@@ -58,6 +59,13 @@ def observe_fill(tx: Tx, op: ObserveFill) -> FillSettled | OpRefused:
     held = tx.position(order.run_id) or _no_position(order, user.now)
     if tx.fill_known(op.account_id, op.symbol, op.fill.trade_id):
         return _settled(held, account, order=order, duplicate=True)
+    if op.client_order_id is None and op.venue_leg is Leg.MANUAL:
+        ours = _reducing(op.fill, held.position)
+        if ours is None:
+            return OpRefused(
+                sentence=f"fill {op.fill.trade_id} is somebody else's: it closes nothing of ours"
+            )
+        op, order = replace(op, fill=ours), replace(order, quantity=ours.quantity)
     outdated = _outdated(op, order, held.position)
     if outdated is not None:
         return OpRefused(sentence=outdated, stale=True)
@@ -215,6 +223,16 @@ def _outdated(op: ObserveFill, order: Order, position: Position) -> str | None:
     if same and not position.is_flat and op.fill.side is closing_side(position):
         return None
     return f"fill {op.fill.trade_id}: the position it would end is not there any more"
+
+
+def _reducing(fill: Fill, position: Position) -> Fill | None:
+    """What a foreign trade on the account took off our position. The rest of it is not ours: it shows as drift."""
+    if position.is_flat or fill.side is not closing_side(position) or not fill.quantity.is_finite():
+        return None
+    if fill.quantity <= position.size:
+        return fill
+    share = (fill.commission * position.size / fill.quantity).quantize(COST_STEP)
+    return replace(fill, quantity=position.size, commission=share)
 
 
 def _refuse(tx: Tx, order: Order, sentence: str) -> OpRefused:

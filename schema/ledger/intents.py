@@ -82,7 +82,8 @@ def _closed_door(
 ) -> Reason | None:
     """Status, kill switch and deadline. Later exit attempts go on in every status (decision 21)."""
     leg = op.order.leg
-    if run.status is not RunStatus.ACTIVE and leg is not Leg.FLATTEN and (first or leg is Leg.ENTRY):
+    always = leg in (Leg.FLATTEN, Leg.REPAIR)  # an unprotected position is closed whatever its run does
+    if run.status is not RunStatus.ACTIVE and not always and (first or leg is Leg.ENTRY):
         return Reason.NOT_ACTIVE
     if switched_off and leg is not Leg.FLATTEN:
         return Reason.KILL_SWITCH
@@ -120,6 +121,8 @@ def _entry_refusal(
     held = tx.position(order.run_id)
     if held is not None and not held.position.is_flat:
         return Reason.ALREADY_OPEN  # whoever proposed it has not heard of a fill
+    if held is not None and held.drift:
+        return Reason.DRIFT  # somebody else trades this symbol on the account
     if account.kind is AccountKind.PORTFOLIO:
         entries = (*tx.pending_entries(order.account_id), order)
         if sum(margin_and_fee(entry, account.taker_fee_pct) for entry in entries) > account.free_margin:
@@ -142,7 +145,7 @@ def _commit(
     order = replace(
         op.order,
         status=OrderStatus.INTENT,
-        sign_ts=op.order.sign_ts or now,
+        sign_ts=op.order.sign_ts or now + op.venue_ahead,
         created_at=now,
         reserved=user is not None,
     )

@@ -122,19 +122,22 @@ SELECT * FROM json_to_recordset(%(rows)s::json)
 -- Positions as they now are, one row a run.
 INSERT INTO positions (run_id, user_id, account_id, symbol, leverage, quantity, open_cost, opened_at,
                        entered_quantity, entered_value, exited_quantity, exited_value, realised_gross, fees,
-                       funding, stop_loss, take_profit, updated_at)
+                       funding, stop_loss, take_profit, standing_stop, standing_target, drift, updated_at)
 SELECT * FROM json_to_recordset(%(rows)s::json)
     AS given (run_id uuid, user_id text, account_id uuid, symbol text, leverage integer, quantity numeric,
               open_cost numeric, opened_at timestamptz, entered_quantity numeric, entered_value numeric,
               exited_quantity numeric, exited_value numeric, realised_gross numeric, fees numeric,
-              funding numeric, stop_loss numeric, take_profit numeric, updated_at timestamptz)
+              funding numeric, stop_loss numeric, take_profit numeric, standing_stop numeric,
+              standing_target numeric, drift numeric, updated_at timestamptz)
 ON CONFLICT (run_id) DO UPDATE
    SET symbol = excluded.symbol, leverage = excluded.leverage, quantity = excluded.quantity,
        open_cost = excluded.open_cost, opened_at = excluded.opened_at,
        entered_quantity = excluded.entered_quantity, entered_value = excluded.entered_value,
        exited_quantity = excluded.exited_quantity, exited_value = excluded.exited_value,
        realised_gross = excluded.realised_gross, fees = excluded.fees, funding = excluded.funding,
-       stop_loss = excluded.stop_loss, take_profit = excluded.take_profit, updated_at = excluded.updated_at;
+       stop_loss = excluded.stop_loss, take_profit = excluded.take_profit,
+       standing_stop = excluded.standing_stop, standing_target = excluded.standing_target,
+       drift = excluded.drift, updated_at = excluded.updated_at;
 
 -- name: insert_trades
 -- Books round trips, in the order given.

@@ -130,17 +130,20 @@ SELECT * FROM positions
 -- A position as it now is.
 INSERT INTO positions (run_id, user_id, account_id, symbol, leverage, quantity, open_cost, opened_at,
                        entered_quantity, entered_value, exited_quantity, exited_value, realised_gross, fees,
-                       funding, stop_loss, take_profit, updated_at)
+                       funding, stop_loss, take_profit, standing_stop, standing_target, drift, updated_at)
 VALUES (%(run_id)s, %(user_id)s, %(account_id)s, %(symbol)s, %(leverage)s, %(quantity)s, %(open_cost)s,
         %(opened_at)s, %(entered_quantity)s, %(entered_value)s, %(exited_quantity)s, %(exited_value)s,
-        %(realised_gross)s, %(fees)s, %(funding)s, %(stop_loss)s, %(take_profit)s, %(updated_at)s)
+        %(realised_gross)s, %(fees)s, %(funding)s, %(stop_loss)s, %(take_profit)s, %(standing_stop)s,
+        %(standing_target)s, %(drift)s, %(updated_at)s)
 ON CONFLICT (run_id) DO UPDATE
    SET symbol = excluded.symbol, leverage = excluded.leverage, quantity = excluded.quantity,
        open_cost = excluded.open_cost, opened_at = excluded.opened_at,
        entered_quantity = excluded.entered_quantity, entered_value = excluded.entered_value,
        exited_quantity = excluded.exited_quantity, exited_value = excluded.exited_value,
        realised_gross = excluded.realised_gross, fees = excluded.fees, funding = excluded.funding,
-       stop_loss = excluded.stop_loss, take_profit = excluded.take_profit, updated_at = excluded.updated_at;
+       stop_loss = excluded.stop_loss, take_profit = excluded.take_profit,
+       standing_stop = excluded.standing_stop, standing_target = excluded.standing_target,
+       drift = excluded.drift, updated_at = excluded.updated_at;
 
 -- name: insert_trade
 -- Books a round trip.

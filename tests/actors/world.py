@@ -22,7 +22,7 @@ from actors.runtime.behaviour import Context
 from actors.runtime.deterministic import VirtualClock
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.system import ActorSystem
-from actors.system import Options, Parts, specs
+from actors.system import Options, Parts, live_parts, specs
 from actors.venue_calls import PaperVenue, VenueState
 from core.candles import CandleColumns
 from core.definition import StrategyDefinition
@@ -200,6 +200,7 @@ class World:
                 store=parts.store,
                 make_venue=make_venue,
                 funding=self.feed.funding,
+                live=live_parts(parts),
             )
 
         [wired] = [spec for spec in specs(self.system, parts) if spec.id == "gateway"]

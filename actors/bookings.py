@@ -1,0 +1,80 @@
+"""What a venue said, told to the risk ledger. Part of a Connection, in its turns."""
+
+from __future__ import annotations
+
+from actors.messages import Record, run_name
+from actors.runtime.behaviour import Context
+from core.ids import AccountId, RunId, UserId
+from core.order import Acknowledged, Canceled, Expired, NotPlaced, Order, OrderEvent, OrderStatus, Rejected
+from exchanges.base import Execution, FundingPaid, OrderNews, OrderReport
+from schema.ops import LedgerOp, ObserveFill, ObserveFunding, ObserveOrder
+
+_END_EVENTS: dict[OrderStatus, type[Canceled] | type[Expired] | type[Rejected]] = {
+    OrderStatus.CANCELED: Canceled,
+    OrderStatus.EXPIRED: Expired,
+    OrderStatus.REJECTED: Rejected,
+}
+
+
+class Bookings:
+    """Bounded by the symbols of the account: one run trades each (decision 13)."""
+
+    __slots__ = ("_account_id", "_ctx", "_run_of")
+
+    def __init__(self, ctx: Context, account_id: AccountId) -> None:
+        self._ctx = ctx
+        self._account_id = account_id
+        self._run_of: dict[str, tuple[RunId, UserId]] = {}
+
+    def belongs(self, symbol: str, run_id: RunId, user_id: UserId) -> None:
+        """Whose run trades the symbol on this account."""
+        self._run_of[symbol] = (run_id, user_id)
+
+    def news(self, news: Execution | FundingPaid | OrderNews) -> None:
+        owner = self._run_of.get(news.symbol)
+        if owner is None:
+            return  # nothing of ours was ever in this symbol
+        run_id, user_id = owner
+        op: LedgerOp
+        match news:
+            case Execution():
+                op = ObserveFill(
+                    account_id=self._account_id,
+                    symbol=news.symbol,
+                    fill=news.fill,
+                    client_order_id=news.client_order_id,
+                    run_id=run_id,
+                    venue_leg=news.venue_leg,
+                    opened_at=news.opened_at,
+                )
+            case FundingPaid():
+                op = ObserveFunding(
+                    account_id=self._account_id,
+                    symbol=news.symbol,
+                    run_id=run_id,
+                    funding_id=news.funding_id,
+                    amount=news.amount,
+                    at=news.at,
+                )
+            case OrderNews():
+                ended = _END_EVENTS.get(news.status)
+                if ended is None:
+                    return
+                event = ended(news.reason or news.status.value)
+                op = ObserveOrder(client_order_id=news.client_order_id, event=event)
+        self._ctx.tell("risk_ledger", Record(user_id=user_id, op=op, reply_to=run_name(run_id)))
+
+    def report(self, order: Order, report: OrderReport) -> None:
+        self.observe(order, Acknowledged(report.venue_order_id))
+        for execution in report.executions:
+            self.news(execution)
+        ended = _END_EVENTS.get(report.status)
+        if ended is not None:
+            self.observe(order, ended(report.reason or report.status.value))
+
+    def observe(self, order: Order, event: OrderEvent, *, failure: str | None = None) -> None:
+        # What was not placed may be tried again: its run, not this observation, ends the leg.
+        again = isinstance(event, NotPlaced)
+        op = ObserveOrder(client_order_id=order.client_order_id, event=event, no_further_attempt=not again)
+        record = Record(user_id=order.user_id, op=op, reply_to=run_name(order.run_id), failure=failure)
+        self._ctx.tell("risk_ledger", record)

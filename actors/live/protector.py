@@ -1,0 +1,183 @@
+"""Protection of an account's open positions: the stop they want stands at the venue, or they are closed.
+
+A missing stop is tried again for `REPAIR_S`; then the position is closed at market, reduce-only (decision 22).
+Part of a Connection, in its turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from actors.live.news import PositionSettled, ProtectAgain, ProtectFailed, ProtectionStands
+from actors.messages import Record
+from actors.runtime.behaviour import Context
+from core.backoff import Backoff
+from core.ids import AccountId, RunId, UserId
+from core.position import Position
+from core.protection import Protection
+from exchanges.base import LiveExchange
+from exchanges.errors import ExchangeError, Refusal, Rejected
+from schema.ops import ObserveProtection
+
+REPAIR_S = 10.0
+"""How long a position may want its stop, process seconds, before it is closed."""
+TIMEOUT_S = 8.0
+"""One attempt: shorter than the bound, so that what hangs is noticed within it."""
+RETRY = Backoff(min_s=0.5, max_s=4.0)
+NOTHING = Protection()
+
+
+class Guarded(msgspec.Struct, kw_only=True):
+    """One symbol of the account. `bare_since_s`: since when it has wanted a stop it has not (process time)."""
+
+    run_id: RunId
+    user_id: UserId
+    position: Position
+    wanted: Protection = NOTHING
+    standing: Protection | None = None
+    bare_since_s: float | None = None
+    bare_since: datetime | None = None
+    attempts: int = 0
+    asking: bool = False
+    closing: bool = False
+
+
+class Protector:
+    """`close` has a symbol's position closed at market."""
+
+    __slots__ = ("_account_id", "_close", "_ctx", "_exchange", "_guarded")
+
+    def __init__(
+        self, ctx: Context, account_id: AccountId, exchange: LiveExchange, *, close: Callable[[str], None]
+    ) -> None:
+        self._ctx = ctx
+        self._account_id = account_id
+        self._exchange = exchange
+        self._close = close
+        self._guarded: dict[str, Guarded] = {}
+
+    def guarded(self, symbol: str) -> Guarded | None:
+        return self._guarded.get(symbol)
+
+    def settled(self, news: PositionSettled) -> None:
+        """The rows have moved: what they want must stand."""
+        guarded = self._guarded.get(news.symbol)
+        if guarded is None:
+            if news.position.is_flat:
+                return
+            guarded = self._guarded[news.symbol] = Guarded(
+                run_id=news.run_id, user_id=news.user_id, position=news.position
+            )
+        reopened = guarded.position.side is not news.position.side
+        guarded.run_id, guarded.user_id, guarded.position = news.run_id, news.user_id, news.position
+        wanted = NOTHING if news.position.is_flat else news.wanted
+        if wanted == guarded.wanted and not reopened and guarded.standing is not None:
+            return
+        guarded.wanted, guarded.standing, guarded.attempts = wanted, None, 0
+        if reopened:
+            guarded.closing = False
+        self._bare(guarded)
+        self._ask(news.symbol, guarded)
+
+    def seen(self, symbol: str, standing: Protection) -> None:
+        """What the venue was just seen to hold for an open position."""
+        guarded = self._guarded.get(symbol)
+        if guarded is None or guarded.asking or guarded.standing is None:
+            return
+        lost = (guarded.standing.stop_loss, guarded.standing.take_profit) != (
+            standing.stop_loss,
+            standing.take_profit,
+        )
+        if lost:  # cancelled or changed by somebody else, or expired
+            guarded.standing, guarded.attempts = None, 0
+            self._bare(guarded)
+            self._ask(symbol, guarded)
+
+    def handle(self, news: ProtectionStands | ProtectFailed | ProtectAgain) -> None:
+        guarded = self._guarded.get(news.symbol)
+        if guarded is None:
+            return
+        match news:
+            case ProtectAgain():
+                if guarded.standing is None and not guarded.asking:
+                    self._ask(news.symbol, guarded)
+            case ProtectionStands():
+                self._stands(guarded, news)
+            case ProtectFailed():
+                self._failed(guarded, news)
+
+    def _bare(self, guarded: Guarded) -> None:
+        if guarded.wanted.stop_loss is None:
+            guarded.bare_since_s = guarded.bare_since = None
+        elif guarded.bare_since_s is None:
+            guarded.bare_since_s = self._ctx.clock.monotonic()
+            guarded.bare_since = self._ctx.clock.now()
+
+    def _ask(self, symbol: str, guarded: Guarded) -> None:
+        if guarded.asking:
+            return  # its answer is for what was wanted then, and has the new wish asked for
+        guarded.asking = True
+        wanted = guarded.wanted
+        self._ctx.run(
+            self._exchange.protect(symbol, wanted),
+            lambda standing: ProtectionStands(symbol, wanted, standing),
+            lambda error: ProtectFailed(symbol, wanted, error),
+            timeout_s=TIMEOUT_S,
+        )
+
+    def _stands(self, guarded: Guarded, news: ProtectionStands) -> None:
+        guarded.asking = False
+        if news.wanted != guarded.wanted:
+            self._ask(news.symbol, guarded)
+            return
+        if guarded.wanted.stop_loss is not None and news.standing.stop_loss is None:
+            self._failed(guarded, ProtectFailed(news.symbol, news.wanted, LookupError("no stop stands")))
+            return
+        guarded.standing, guarded.attempts = news.standing, 0
+        self._tell(news.symbol, guarded)
+        guarded.bare_since_s = guarded.bare_since = None
+        if guarded.position.is_flat:
+            del self._guarded[news.symbol]
+
+    def _failed(self, guarded: Guarded, news: ProtectFailed) -> None:
+        guarded.asking = False
+        if news.wanted != guarded.wanted:
+            self._ask(news.symbol, guarded)
+            return
+        passed = isinstance(news.error, Rejected) and news.error.refusal is Refusal.WOULD_TRIGGER
+        bare_s = self._ctx.clock.monotonic() - (guarded.bare_since_s or self._ctx.clock.monotonic())
+        if guarded.wanted.stop_loss is not None and (passed or bare_s >= REPAIR_S):
+            if not guarded.closing:
+                guarded.closing = True
+                self._tell(news.symbol, guarded, failure=_cause(news.error))
+                self._close(news.symbol)
+            if passed:
+                return  # it would never stand; closing goes on until flat
+        delay_s = RETRY.delay_s(guarded.attempts, 0.0)
+        guarded.attempts += 1
+        if guarded.bare_since_s is not None and not guarded.closing:
+            delay_s = min(delay_s, max(0.0, REPAIR_S - bare_s))
+        self._ctx.after(delay_s, ProtectAgain(news.symbol))
+
+    def _tell(self, symbol: str, guarded: Guarded, failure: str | None = None) -> None:
+        standing = guarded.standing or NOTHING
+        since = guarded.bare_since
+        op = ObserveProtection(
+            account_id=self._account_id,
+            symbol=symbol,
+            run_id=guarded.run_id,
+            stop_loss=standing.stop_loss,
+            take_profit=standing.take_profit,
+            unprotected_s=0.0 if since is None else (self._ctx.clock.now() - since).total_seconds(),
+            failure=failure,
+        )
+        self._ctx.tell("risk_ledger", Record(user_id=guarded.user_id, op=op))
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, Rejected):
+        return error.refusal.value
+    return error.kind.value if isinstance(error, ExchangeError) else type(error).__name__

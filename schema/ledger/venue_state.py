@@ -1,0 +1,69 @@
+"""What a live venue holds beside what our fills say: drift of a position, and the protection that stands.
+
+Seen again and again; only what has changed is written and told (I17).
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from core.errors import RunnerError
+from core.ids import AccountId, RunId
+from core.position import FLAT
+from core.run import Run
+from schema.ledger.payloads import plain
+from schema.ops import ObservePosition, ObserveProtection, PositionChecked
+from schema.records import OpenPosition
+from schema.tx import Tx
+
+
+def observe_position(tx: Tx, op: ObservePosition) -> PositionChecked:
+    if not op.quantity.is_finite():
+        raise RunnerError(f"run {op.run_id}: the venue holds {op.quantity} of {op.symbol}, which cannot be")
+    run, held = _held(tx, op.run_id, op.account_id, op.symbol)
+    drift = op.quantity - held.position.quantity
+    if drift == held.drift:
+        return PositionChecked(run_id=run.id, held=held, changed=False)
+    after = replace(held, drift=drift)
+    tx.save_position(after)
+    payload = plain(symbol=op.symbol, venue=op.quantity, ours=held.position.quantity, drift=drift)
+    tx.append_event(user_id=run.user_id, run_id=run.id, type="drift", at=tx.now(), payload=payload)
+    return PositionChecked(run_id=run.id, held=after, changed=True)
+
+
+def observe_protection(tx: Tx, op: ObserveProtection) -> PositionChecked:
+    run, held = _held(tx, op.run_id, op.account_id, op.symbol)
+    after = replace(held, standing_stop=op.stop_loss, standing_target=op.take_profit)
+    if after == held and op.failure is None:
+        return PositionChecked(run_id=run.id, held=held, changed=False)
+    if after != held:
+        tx.save_position(after)
+    payload = plain(
+        symbol=op.symbol,
+        stop_loss=op.stop_loss,
+        take_profit=op.take_profit,
+        unprotected_s=round(op.unprotected_s, 3),
+        failure=op.failure,
+    )
+    tx.append_event(user_id=run.user_id, run_id=run.id, type="protection", at=tx.now(), payload=payload)
+    return PositionChecked(run_id=run.id, held=after, changed=True)
+
+
+def _held(tx: Tx, run_id: RunId, account_id: AccountId, symbol: str) -> tuple[Run, OpenPosition]:
+    """The run and its position locked; a run that never traded has a flat one."""
+    run = tx.lock_run(run_id)
+    if run is None or run.account_id != account_id:
+        raise RunnerError(f"run {run_id} does not trade on account {account_id}")
+    held = tx.position(run_id)
+    if held is not None:
+        return run, held
+    flat = OpenPosition(
+        run_id=run.id,
+        user_id=run.user_id,
+        account_id=account_id,
+        symbol=symbol,
+        leverage=run.settings.leverage,
+        position=FLAT,
+        updated_at=tx.now(),
+    )
+    return run, flat
