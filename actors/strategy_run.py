@@ -219,9 +219,12 @@ class StrategyRun(Behaviour):
             self._due(stashed)
 
     def _reconcile(self) -> None:
-        held = self._unsettled or not self._position.is_flat
-        if held and self._run is not None and not self._draining:
-            self._unsettled.reconcile(self._run, self._position.opened_at)
+        run = self._run
+        if run is None or self._draining:
+            return
+        # A live account is followed from the first: it has to know its venue before anything can be ordered there.
+        if self._unsettled or not self._position.is_flat or run.trading_mode is TradingMode.LIVE:
+            self._unsettled.reconcile(run, self._position.opened_at)
 
     def _load_all_again(self) -> None:
         """Another process has traded for this run: neither it nor its account's actor here has heard of it."""

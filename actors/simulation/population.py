@@ -14,7 +14,7 @@ from actors.simulation.market import PRICES
 from core.definition import StrategyDefinition
 from core.ids import AccountId, RunId, StrategyId, UserId
 from core.risk import RiskLimits
-from core.run import Direction, Run, RunSettings
+from core.run import Direction, Run, RunSettings, TradingMode
 from core.timeframe import Timeframe
 from schema.records import Account, AccountKind
 
@@ -115,5 +115,6 @@ def _run(
         user_id=user,
         strategy=strategy,
         account_id=account.id,
+        trading_mode=TradingMode.LIVE if account.kind is AccountKind.CONNECTION else TradingMode.PAPER,
         settings=settings,
     )

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from actors.live.venue import LiveVenue
 from actors.runtime.deterministic import DeterministicDispatcher, DeterministicTimers, VirtualClock
 from actors.runtime.effects import Delivery, DeterministicEffects
 from actors.runtime.letter import ANY_INCARNATION
@@ -229,7 +230,7 @@ class Process:
 
         def make(state: VenueState, on_news: Callable[[News], None]) -> PaperVenue:
             if state.account.kind is AccountKind.CONNECTION:
-                return around.venue.connect(state.account.id, process, sleep, on_news)
+                return LiveVenue(around.venue.connect(state.account.id, process, sleep, on_news))
             return WatchedPaper(
                 cast(PaperExchange, paper(state, on_news)),
                 faults=around.faults,

@@ -7,8 +7,7 @@ during a crash is learnt only by asking afterwards.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from decimal import Decimal
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -20,8 +19,7 @@ from core.ids import AccountId, ClientOrderId
 from core.lookup import RECV_WINDOW
 from core.market import SymbolRules
 from core.order import Order
-from core.quiet import Quiet
-from core.timeframe import Timeframe
+from core.protection import Protection
 from exchanges.base import (
     Balance,
     Execution,
@@ -33,6 +31,7 @@ from exchanges.base import (
     PositionMode,
     VenuePosition,
 )
+from exchanges.credentials import KeyRights
 from exchanges.errors import (
     ClockSkew,
     ErrorKind,
@@ -52,6 +51,12 @@ from schema.records import Account
 Later = Callable[[float, Callable[[], None]], None]
 """Do something in so many seconds, whatever becomes of the processes."""
 Sleep = Callable[[float], Awaitable[None]]
+
+AHEAD = timedelta(seconds=1.7)
+"""More than a venue lets a time stamp be off: an order signed by another clock than its own is refused."""
+EARLIEST = timedelta(seconds=1)
+_BARE: dict[str, None] = dict.fromkeys(("stop_loss", "take_profit", "stop_loss_pct", "take_profit_pct"))
+"""An order of the wire carries no protection: that is set for the position it opens."""
 
 LATE_S = 30.0
 SLOW_REPLY_S = 40.0
@@ -142,11 +147,15 @@ class SimulatedVenue:
                 self._tell(account_id, execution, news_after_s)
         return outcome
 
+    def now(self) -> datetime:
+        """The venue's own clock, which nobody else's is in step with."""
+        return self.clock.now() + AHEAD
+
     def _taken(self, account_id: AccountId, order: Order) -> OrderReport | ExchangeError:
         assert order.sign_ts is not None
-        if self.clock.now() > order.sign_ts + RECV_WINDOW:
+        if not order.sign_ts - EARLIEST < self.now() <= order.sign_ts + RECV_WINDOW:
             return ClockSkew(f"order {order.client_order_id} came too late", resynced=True)
-        placing = self.engines[account_id].place(order)
+        placing = self.engines[account_id].place(msgspec.structs.replace(order, **_BARE))
         try:
             placing.send(None)
         except StopIteration as done:
@@ -253,16 +262,35 @@ class Session:
         if fault is ReadFault.UNREACHABLE:
             raise Unreachable(ErrorKind.CONNECTION, "the venue did not answer")
 
-    # -- a venue that pushes: candles touch what is open there, not here
+    # -- what makes it a venue beyond the process
 
-    def apply_candle(self, symbol: str, candle: Candle, timeframe: Timeframe) -> None:
-        """The venue sees the market by itself."""
+    def venue_now(self) -> datetime:
+        return self._venue.now()
 
-    def apply_funding(self, symbol: str, at: datetime, *, rate: Decimal, mark: Decimal) -> FundingPaid | None:
-        return None
+    async def connect(self) -> None:
+        await self._read()
 
-    def following(self) -> dict[str, Quiet | None]:
-        return {}
+    async def follow(self) -> None:
+        while True:
+            await self._sleep(3_600.0)
+
+    @property
+    def is_streaming(self) -> bool:
+        return self._venue.is_connected(self)
+
+    async def protect(self, symbol: str, wanted: Protection) -> Protection:
+        await self._read()
+        return self._engine.protect(symbol, wanted)
+
+    async def funding(self, since: datetime) -> list[FundingPaid]:
+        await self._read()
+        return []
+
+    async def key_rights(self) -> KeyRights:
+        return KeyRights(may_read=True, may_trade=True, may_withdraw=False, ip_bound=True)
+
+    async def close(self) -> None:
+        self._venue.disconnect(self.process, self.account_id)
 
 
 class WatchedPaper:

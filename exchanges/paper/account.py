@@ -143,6 +143,12 @@ class PaperAccount:
         self.balance += apply_fill(position, fill).realised
         return Execution(symbol=symbol, fill=fill, venue_leg=Leg(touch.leg), opened_at=position.opened_at)
 
+    def protect(self, symbol: str, protection: Protection) -> None:
+        """Sets stop and target of an open position, as somebody who trades at a live venue does."""
+        held = self._held.get(symbol)
+        if held is not None:
+            self._hold(_protected(held.holding, protection), checked_ms=held.checked_ms)
+
     def fund(self, symbol: str, at: datetime, *, rate: Decimal, mark: Decimal) -> FundingPaid | None:
         """Settles funding on a position held before `at`, once per symbol and time."""
         held, funded = self._held.get(symbol), self._funded.get(symbol)

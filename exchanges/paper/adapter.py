@@ -23,6 +23,7 @@ from core.ids import ClientOrderId
 from core.market import SymbolRules
 from core.order import Order, OrderKind, OrderStatus
 from core.position import ZERO
+from core.protection import Protection
 from core.quiet import Quiet
 from core.timeframe import ENTRY_WINDOW, Timeframe, from_ms, to_ms
 from exchanges.base import (
@@ -190,6 +191,15 @@ class PaperExchange:
 
     async def rules(self, symbol: str) -> SymbolRules:
         return self._rules_of(symbol)
+
+    def protect(self, symbol: str, wanted: Protection) -> Protection:
+        """Have exactly `wanted` stand for what is open in `symbol`; what stands, on the price grid."""
+        with self._lock:
+            self._account.protect(symbol, wanted)
+            set_ = self._account.triggers(symbol)
+            if set_ is None:
+                return Protection()
+            return Protection(stop_loss=set_.stop_loss, take_profit=set_.take_profit)
 
     def apply_candle(self, symbol: str, candle: Candle, timeframe: Timeframe) -> None:
         """What happens in a closed candle of the finest feed. Older and repeated candles change nothing."""

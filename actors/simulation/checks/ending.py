@@ -62,6 +62,14 @@ class EndingCheck:
             there = {each.symbol: each.quantity for each in _now(engine.positions())}
             here = {symbol: each.position.quantity for symbol, each in held.items()}
             unless(there == here, "I3", f"account {account.id}: the venue holds {there}, the store {here}")
+            for position in _now(engine.positions()):
+                ours = held.get(position.symbol)
+                wanted = ours is not None and ours.stop_loss is not None
+                unless(
+                    wanted is (position.stop_loss is not None),
+                    "protection",
+                    f"account {account.id}: stop {position.stop_loss} stands for {position.symbol}, wanted: {wanted}",
+                )
             missing = [
                 trade_id
                 for trade_id, execution in self._watch.executed[account.id].items()
