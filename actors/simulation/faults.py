@@ -35,6 +35,12 @@ class ReadFault(StrEnum):
     SLOW = "slow"
 
 
+class ProtectFault(StrEnum):
+    UNREACHABLE = "unreachable"
+    PASSED = "passed"
+    """The market is beyond the stop already: it will never be taken."""
+
+
 class FeedFault(StrEnum):
     LATE = "late"
     HOLE = "hole"
@@ -58,6 +64,7 @@ class Happening(StrEnum):
     RUN_COMMAND = "run commanded"
     KILL_SWITCH = "kill switch"
     LIMITS = "limits changed"
+    BY_HAND = "position closed by hand"
 
 
 STORE: Final[Mapping[str, float]] = {
@@ -80,6 +87,7 @@ PLACE: Final[Mapping[PlaceFault, float]] = {
     PlaceFault.REPLY_SLOW: 0.04,
 }
 READ: Final[Mapping[ReadFault, float]] = {ReadFault.UNREACHABLE: 0.1, ReadFault.SLOW: 0.05}
+PROTECT: Final[Mapping[ProtectFault, float]] = {ProtectFault.UNREACHABLE: 0.2, ProtectFault.PASSED: 0.02}
 FEED: Final[Mapping[FeedFault, float]] = {
     FeedFault.LATE: 0.06,
     FeedFault.HOLE: 0.01,
@@ -99,7 +107,8 @@ HAPPENINGS: Final[Mapping[Happening, float]] = {
     Happening.TRIGGER: 0.14,
     Happening.RUN_COMMAND: 0.14,
     Happening.KILL_SWITCH: 0.05,
-    Happening.LIMITS: 0.05,
+    Happening.LIMITS: 0.03,
+    Happening.BY_HAND: 0.02,
 }
 BETWEEN_HAPPENINGS_S: Final = 600.0
 
@@ -127,6 +136,9 @@ class Faults:
 
     def read(self) -> ReadFault | None:
         return self._drawn(READ)
+
+    def protect(self) -> ProtectFault | None:
+        return self._drawn(PROTECT)
 
     def feed(self) -> FeedFault | None:
         return self._drawn(FEED)

@@ -80,6 +80,8 @@ class Happenings:
                 self._command()
             case Happening.KILL_SWITCH:
                 self._switch()
+            case Happening.BY_HAND:
+                self._by_hand()
             case Happening.LIMITS:
                 user = faults.one_of(list(world.people.limits))
                 world.store.set_limits(user, drawn_limits(faults.rng))
@@ -146,6 +148,12 @@ class Happenings:
         for process in self._world.processes:
             if self._faults.rng.random() < 0.8:
                 process.tell("runs", RowsChanged())
+
+    def _by_hand(self) -> None:
+        """Somebody closes a position, or half of it, at the venue itself."""
+        world, faults = self._world, self._faults
+        account_id = faults.one_of(sorted(world.venue.engines))
+        world.venue.close_by_hand(account_id, half=faults.rng.random() < 0.5)
 
     def _switch(self) -> None:
         world, faults = self._world, self._faults

@@ -6,20 +6,24 @@ during a crash is learnt only by asking afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
 
 import msgspec
 
-from actors.simulation.faults import Faults, PlaceFault, ReadFault
+from actors.simulation.faults import Faults, PlaceFault, ProtectFault, ReadFault
 from actors.simulation.market import FINEST, SimulatedMarket
 from core.candles import Candle
 from core.clock import Clock
-from core.ids import AccountId, ClientOrderId
+from core.ids import AccountId, ClientOrderId, RunId, UserId, parse_client_order_id
 from core.lookup import RECV_WINDOW
 from core.market import SymbolRules
-from core.order import Order
+from core.order import Leg, Order, OrderKind
+from core.position import OrderSide
 from core.protection import Protection
+from core.timeframe import to_ms
 from exchanges.base import (
     Balance,
     Execution,
@@ -51,6 +55,8 @@ from schema.records import Account
 Later = Callable[[float, Callable[[], None]], None]
 """Do something in so many seconds, whatever becomes of the processes."""
 Sleep = Callable[[float], Awaitable[None]]
+T = TypeVar("T")
+NOBODY = RunId(UUID(int=0))
 
 AHEAD = timedelta(seconds=1.7)
 """More than a venue lets a time stamp be off: an order signed by another clock than its own is refused."""
@@ -147,6 +153,36 @@ class SimulatedVenue:
                 self._tell(account_id, execution, news_after_s)
         return outcome
 
+    def close_by_hand(self, account_id: AccountId, *, half: bool) -> None:
+        """The account's owner closes the first of its positions, or half of it, with an order of his own."""
+        engine = self.engines[account_id]
+        held = next(iter(engine.holdings()), None)
+        if held is None:
+            return
+        rules = self.market.rules[held.symbol]
+        quantity = rules.quantity(held.position.size / 2 if half else held.position.size)
+        if not quantity:
+            return
+        now = self.clock.now()
+        order = Order(
+            client_order_id=ClientOrderId(f"by-hand-{to_ms(now)}"),
+            run_id=NOBODY,
+            user_id=UserId("by hand"),
+            account_id=account_id,
+            symbol=held.symbol,
+            slot=now,
+            leg=Leg.EXIT,
+            attempt=1,
+            side=OrderSide.SELL if held.position.quantity > 0 else OrderSide.BUY,
+            kind=OrderKind.MARKET,
+            quantity=quantity,
+            reference_price=held.position.entry_price,
+            reduce_only=True,
+        )
+        report = at_once(engine.place(order))
+        for execution in report.executions:
+            self._tell(account_id, foreign(execution))
+
     def now(self) -> datetime:
         """The venue's own clock, which nobody else's is in step with."""
         return self.clock.now() + AHEAD
@@ -155,15 +191,10 @@ class SimulatedVenue:
         assert order.sign_ts is not None
         if not order.sign_ts - EARLIEST < self.now() <= order.sign_ts + RECV_WINDOW:
             return ClockSkew(f"order {order.client_order_id} came too late", resynced=True)
-        placing = self.engines[account_id].place(msgspec.structs.replace(order, **_BARE))
         try:
-            placing.send(None)
-        except StopIteration as done:
-            report: OrderReport = done.value
-            return report
+            return at_once(self.engines[account_id].place(msgspec.structs.replace(order, **_BARE)))
         except ExchangeError as refused:
             return refused
-        raise AssertionError("the venue's engine waits for nothing")
 
     def _tell(self, account_id: AccountId, news: News, after_s: float = 0.0) -> None:
         self.watch.news(account_id, news)
@@ -226,7 +257,7 @@ class Session:
 
     async def executions(self, symbol: str, since: datetime) -> list[Execution]:
         await self._read()
-        return await self._engine.executions(symbol, since)
+        return [foreign(execution) for execution in await self._engine.executions(symbol, since)]
 
     async def open_orders(self, symbol: str) -> list[OrderReport]:
         await self._read()
@@ -280,6 +311,11 @@ class Session:
 
     async def protect(self, symbol: str, wanted: Protection) -> Protection:
         await self._read()
+        match self._venue.faults.protect():
+            case ProtectFault.UNREACHABLE:
+                raise Unreachable(ErrorKind.CONNECTION, "the venue did not answer")
+            case ProtectFault.PASSED if wanted.stop_loss is not None:
+                raise Rejected(Refusal.WOULD_TRIGGER, "the market has passed the stop")
         return self._engine.protect(symbol, wanted)
 
     async def funding(self, since: datetime) -> list[FundingPaid]:
@@ -338,6 +374,24 @@ class WatchedPaper:
         if fault is PlaceFault.REPLY_LOST:
             raise OutcomeUnknown(ErrorKind.TIMEOUT, what)
         return report
+
+
+def foreign(execution: Execution) -> Execution:
+    """As an adapter tells it: an order that is none of ours is somebody's own doing."""
+    client_order_id = execution.client_order_id
+    if client_order_id is None or parse_client_order_id(client_order_id) is not None:
+        return execution
+    return msgspec.structs.replace(execution, client_order_id=None, venue_leg=Leg.MANUAL)
+
+
+def at_once(asking: Coroutine[Any, Any, T]) -> T:
+    """What an engine answers, which waits for nothing; raises what it raises."""
+    try:
+        asking.send(None)
+    except StopIteration as done:
+        answer: T = done.value
+        return answer
+    raise AssertionError("the venue's engine waits for nothing")
 
 
 def terms_of(account: Account) -> Terms:

@@ -238,6 +238,10 @@ class PaperExchange:
             followed.update(dict.fromkeys(self._orders.resting_symbols()))
             return followed
 
+    def holdings(self) -> list[Holding]:
+        with self._lock:
+            return self._account.holdings()
+
     def equity(self, prices: Mapping[str, Decimal]) -> Decimal:
         """Balance plus unrealised PnL at `prices`, which must name every symbol that is open."""
         with self._lock:

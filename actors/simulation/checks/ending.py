@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from datetime import datetime
-from typing import Any, TypeVar
 
 from actors.simulation.checks.watch import Watch
 from actors.simulation.population import Population
 from actors.simulation.store import WatchedStore
-from actors.simulation.venue import SimulatedVenue
+from actors.simulation.venue import SimulatedVenue, at_once
 from core.position import ZERO
 from core.run import RunStatus, margin_of
 from schema.records import AccountKind, TickStatus
-
-T = TypeVar("T")
 
 
 class EndingCheck:
@@ -59,10 +55,10 @@ class EndingCheck:
             if account.kind is not AccountKind.CONNECTION:
                 continue
             engine = self._venue.engines[account.id]
-            there = {each.symbol: each.quantity for each in _now(engine.positions())}
+            there = {each.symbol: each.quantity for each in at_once(engine.positions())}
             here = {symbol: each.position.quantity for symbol, each in held.items()}
             unless(there == here, "I3", f"account {account.id}: the venue holds {there}, the store {here}")
-            for position in _now(engine.positions()):
+            for position in at_once(engine.positions()):
                 ours = held.get(position.symbol)
                 wanted = ours is not None and ours.stop_loss is not None
                 unless(
@@ -76,7 +72,7 @@ class EndingCheck:
                 if (account.id, execution.symbol, trade_id) not in fills
             ]
             unless(not missing, "I3", f"account {account.id}: fills {missing[:3]} were lost")
-            balance = _now(engine.balance()).balance
+            balance = at_once(engine.balance()).balance
             unless(
                 balance == row.balance,
                 "I3",
@@ -104,13 +100,3 @@ class EndingCheck:
                 said = "no row" if row is None else f"{row.status}, {row.reason}"
                 self._findings.unless(not bad, "I1", f"run {run.id}: slot {slot} of the calm has {said}")
                 slot += step.delta
-
-
-def _now(reading: Coroutine[Any, Any, T]) -> T:
-    """What an engine answers, which waits for nothing."""
-    try:
-        reading.send(None)
-    except StopIteration as done:
-        answer: T = done.value
-        return answer
-    raise AssertionError("the venue's engine waits for nothing")

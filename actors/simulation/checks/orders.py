@@ -100,7 +100,7 @@ class OrderCheck:
                 == (order.account_id, order.symbol)
             ]
             unless(not blocking, "I4", f"{what}: an entry while {blocking} is unknown")
-        elif order.attempt == 1:
+        elif order.attempt == 1 and order.leg is Leg.EXIT:
             limit = order.slot + run.strategy.timeframe.delta
             unless(now <= limit, "I9", f"{what}: a late first exit for {order.slot}")
         self.orders[order.client_order_id] = order
