@@ -270,11 +270,13 @@ class RiskLedger(Behaviour):
         if record.reply_to is not None:
             answer = Recorded(op=record.op, result=result, failure=record.failure)
             self.ctx.tell(record.reply_to, answer)
-        if isinstance(result, FillSettled) and result.account.kind is AccountKind.CONNECTION:
+        if isinstance(result, FillSettled) and not result.duplicate:
             self._tell_connection(record.op, result)
 
     def _tell_connection(self, op: LedgerOp, settled: FillSettled) -> None:
         """A live account protects what is open, whether its run has an actor or not."""
+        if settled.account.kind is not AccountKind.CONNECTION:
+            return
         if isinstance(op, ObserveFill | ObserveFunding):
             wanted = Protection(stop_loss=settled.stop_loss, take_profit=settled.take_profit)
             news = PositionSettled(settled.run_id, settled.user_id, op.symbol, settled.position, wanted)

@@ -23,7 +23,7 @@ from actors.runtime.deterministic import VirtualClock
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.system import ActorSystem
 from actors.system import Options, Parts, live_parts, specs
-from actors.venue_calls import PaperVenue, VenueState
+from actors.venue_calls import MakeVenue, PaperVenue, VenueState
 from core.candles import CandleColumns
 from core.definition import StrategyDefinition
 from core.ids import AccountId, NodeId, RunId, StrategyId, UserId
@@ -190,8 +190,7 @@ class World:
         make_paper = paper_venues(feed=self.feed, rules=parts.rules, clock=self.clock, sleep=effects.sleep)
 
         def make_venue(state: VenueState, on_news: Callable[[News], None]) -> PaperVenue:
-            paper = make_paper(state, on_news)
-            return cast(PaperVenue, WatchedVenue(paper, self.calls, self.venue_script, effects.sleep))
+            return self.venue_of(state, on_news, make_paper)
 
         def make_connection(ctx: Context, account_id: AccountId) -> Connection:
             return Connection(
@@ -205,6 +204,13 @@ class World:
 
         [wired] = [spec for spec in specs(self.system, parts) if spec.id == "gateway"]
         return replace(wired, factory=lambda ctx: ExchangeGateway(ctx, make_connection=make_connection))
+
+    def venue_of(
+        self, state: VenueState, on_news: Callable[[News], None], make_paper: MakeVenue
+    ) -> PaperVenue:
+        paper = make_paper(state, on_news)
+        sleep = self.system.effects.sleep
+        return cast(PaperVenue, WatchedVenue(paper, self.calls, self.venue_script, sleep))
 
     def _report(self, action: str, fields: Mapping[str, object]) -> None:
         self.reports.append((action, fields))

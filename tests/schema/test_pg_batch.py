@@ -27,6 +27,8 @@ from schema.ops import (
     ObserveFill,
     ObserveFunding,
     ObserveOrder,
+    ObservePosition,
+    ObserveProtection,
     OpRefused,
     OrderMoved,
     SimulateTrade,
@@ -125,7 +127,7 @@ class Player:
             account_id=run.account_id,
             symbol=run.strategy.symbol,
             run_id=run.id,
-            venue_leg=self.random.choice((Leg.STOP_LOSS, Leg.TAKE_PROFIT)),
+            venue_leg=self.random.choice((Leg.STOP_LOSS, Leg.TAKE_PROFIT, Leg.MANUAL)),
             fill=Fill(
                 trade_id=f"stop-{self.random.randrange(50)}",
                 side=OrderSide.SELL,
@@ -139,7 +141,14 @@ class Player:
     def _money(self, run: Run) -> LedgerOp:
         assert run.account_id is not None
         amount = Decimal(self.random.randint(-30, 30))
-        match self.random.randrange(3):
+        seen = {"account_id": run.account_id, "symbol": run.strategy.symbol, "run_id": run.id}
+        match self.random.choice((0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 4)):
+            case 3:
+                held = self.world.store.run_state(run.id)
+                quantity = held.position.quantity if held and self.random.random() < 0.7 else amount
+                return ObservePosition(**seen, quantity=quantity)
+            case 4:
+                return ObserveProtection(**seen, stop_loss=abs(amount) or None)
             case 0:
                 return SimulateTrade(user_id=run.user_id, delta=amount)
             case 1:

@@ -1,0 +1,265 @@
+"""A live account through the whole application: settings, protection, reconciliation, breaker."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+
+from core.candles import Candle
+from core.order import Leg
+from core.protection import Protection
+from core.run import RunStatus
+from exchanges.base import FundingPaid
+from exchanges.errors import (
+    ErrorKind,
+    ExchangeError,
+    NotPlaced,
+    OutcomeUnknown,
+    Refusal,
+    Rejected,
+    Unreachable,
+)
+from tests.actors.candles import SYMBOL
+from tests.actors.live.world import AHEAD, LiveWorld
+
+SEEDS = pytest.mark.parametrize("seed", [None, 1, 2])
+UNPROTECTED = Protection()
+AWAY = Unreachable(ErrorKind.CONNECTION, "away")
+
+
+def standing(world: LiveWorld) -> tuple[Decimal | None, Decimal | None]:
+    [held] = world.memory.open_positions(account_id=world.live_account.id)
+    return held.standing_stop, held.standing_target
+
+
+@SEEDS
+def test_a_live_entry_is_set_up_signed_by_the_venues_clock_and_protected(seed: int | None) -> None:
+    """The venue's own step, its settings before the first entry alone, its clock in `sign_ts`, stop and target."""
+    world = LiveWorld("uuu-", seed=seed)
+    run = world.live_run(leverage=3, stop_loss_pct=Decimal(5), take_profit_pct=Decimal(10))
+    world.to_slot(0, plus_s=20)
+    [entry] = world.orders(run)
+    assert entry.filled_quantity == entry.quantity
+    assert entry.quantity % world.STEP == 0
+    assert entry.created_at is not None
+    assert entry.sign_ts == entry.created_at + AHEAD
+    assert world.venue.asked("configure") == [(SYMBOL, 3, "isolated")]
+    price = entry.average_price
+    assert price is not None
+    assert standing(world) == (price * Decimal("0.95"), price * Decimal("1.10"))
+    [told] = world.events(run, "protection")
+    assert told.payload["unprotected_s"] < 1.0
+
+
+def test_a_run_waits_for_its_venues_filters() -> None:
+    world = LiveWorld("uu-")
+    run = world.live_run()
+    world.fail("rules", *[AWAY] * 50)
+    world.to_slot(0, plus_s=5)
+    assert world.tick(run, 0) == ("skipped", "no_rules")
+
+
+def test_settings_that_cannot_be_made_leave_the_order_unplaced() -> None:
+    world = LiveWorld("u-u-")
+    run = world.live_run()
+    world.fail("configure", Rejected(Refusal.MODE, "position mode"))
+    world.to_slot(0, plus_s=5)
+    assert not world.venue.asked("place")
+    assert world.legs(run) == [(Leg.ENTRY, 1, "rejected")]
+    world.to_slot(2, plus_s=5)
+    assert len(world.venue.asked("configure")) == 2
+    assert world.legs(run)[-1] == (Leg.ENTRY, 1, "filled")
+
+
+def test_a_stop_that_fails_at_first_is_tried_until_it_stands() -> None:
+    world = LiveWorld("u---")
+    run = world.live_run(stop_loss_pct=Decimal(5))
+    world.fail("protect", AWAY, AWAY, AWAY)
+    world.to_slot(0, plus_s=30)
+    assert standing(world)[0] is not None
+    [told] = world.events(run, "protection")
+    assert 1.0 < told.payload["unprotected_s"] < 10.0
+    assert [leg for leg, _, _ in world.legs(run)] == [Leg.ENTRY]
+
+
+@SEEDS
+def test_a_position_whose_stop_will_not_stand_is_closed_within_the_bound(seed: int | None) -> None:
+    world = LiveWorld("u---", seed=seed)
+    run = world.live_run(stop_loss_pct=Decimal(5))
+    world.fail("protect", *[AWAY] * 100)
+    world.to_slot(0, plus_s=30)
+    entry, repair = world.orders(run)
+    assert (repair.leg, repair.reduce_only) == (Leg.REPAIR, True)
+    assert repair.filled_quantity == entry.filled_quantity
+    assert entry.created_at is not None
+    assert repair.created_at is not None
+    assert repair.created_at - entry.created_at < timedelta(seconds=12)
+    assert world.position(run).is_flat
+    causes = [event.payload.get("failure") for event in world.events(run, "protection")]
+    assert causes[0] == "connection"
+
+
+def test_a_stop_whose_level_is_passed_closes_the_position_at_once() -> None:
+    world = LiveWorld("u---")
+    run = world.live_run(stop_loss_pct=Decimal(5))
+    world.fail("protect", Rejected(Refusal.WOULD_TRIGGER, "passed"))
+    world.to_slot(0, plus_s=5)
+    assert [order.leg for order in world.orders(run)] == [Leg.ENTRY, Leg.REPAIR]
+    assert world.position(run).is_flat
+
+
+def test_a_repair_waits_for_the_kill_switch_and_goes_on_after_it() -> None:
+    """I8: the switch blocks exits too."""
+    world = LiveWorld("u----")
+    run = world.live_run(stop_loss_pct=Decimal(5))
+    world.to_slot(0, plus_s=5)
+    world.memory.set_kill_switch(on=True, reason="drill")
+    world.fail("protect", *[Rejected(Refusal.WOULD_TRIGGER, "passed")] * 3)
+    world.venue.engine.protect(SYMBOL, UNPROTECTED)
+    world.gap()
+    world.wait(40)
+    assert [order.leg for order in world.orders(run)] == [Leg.ENTRY]
+    world.memory.set_kill_switch(on=False, reason="over")
+    world.wait(15)
+    assert {order.leg for order in world.orders(run)} == {Leg.ENTRY, Leg.REPAIR}
+    assert world.position(run).is_flat
+
+
+def test_a_stop_somebody_cancelled_is_placed_again() -> None:
+    world = LiveWorld("u---------")
+    world.live_run(stop_loss_pct=Decimal(5))
+    world.to_slot(0, plus_s=5)
+    world.venue.engine.protect(SYMBOL, UNPROTECTED)
+    world.wait(150)
+    [position] = world.venue.engine.holdings()
+    assert position.stop_loss is not None
+
+
+@SEEDS
+def test_i3_a_fill_told_to_nobody_is_found_by_the_next_look(seed: int | None) -> None:
+    world = LiveWorld("u----------", seed=seed)
+    run = world.live_run(stop_loss_pct=Decimal(5))
+    world.to_slot(0, plus_s=5)
+    world.venue.silent = True
+    [held] = world.venue.engine.holdings()
+    world.venue.engine.apply_candle(SYMBOL, _crash(world), world.timeframe)
+    assert not world.venue.engine.holdings()
+    assert not world.position(run).is_flat
+    world.wait(130)
+    assert world.position(run).is_flat
+    [trade] = world.memory.trades(run_id=run)
+    assert (trade.quantity, trade.exit_reason) == (held.position.size, "stop_loss")
+
+
+def test_i17_a_second_look_tells_nothing() -> None:
+    world = LiveWorld("u---------")
+    world.live_run(stop_loss_pct=Decimal(5))
+    world.to_slot(0, plus_s=30)
+    told = len(world.events())
+    looks = len(world.venue.asked("positions"))
+    for _ in range(3):
+        world.gap()
+        world.wait(10)
+    assert len(world.venue.asked("positions")) >= looks + 3
+    later = [event.type for event in world.events()[told:] if event.type != "signal"]
+    assert later == []
+
+
+def test_what_somebody_else_holds_is_drift_and_no_entry_follows() -> None:
+    world = LiveWorld("--u-u-----")
+    run = world.live_run()
+    world.to_slot(0)
+    world.venue.foreign[SYMBOL] = Decimal("0.5")
+    world.gap()
+    world.wait(10)
+    [drift] = world.events(run, "drift")
+    assert drift.payload["drift"] == "0.5"
+    world.to_slot(2, plus_s=5)
+    assert world.tick(run, 2) == ("blocked", "drift")
+    world.venue.foreign.clear()
+    world.gap()
+    world.wait(10)
+    assert len(world.events(run, "drift")) == 2
+    world.to_slot(4, plus_s=5)
+    assert world.legs(run) == [(Leg.ENTRY, 1, "filled")]
+
+
+def test_missed_funding_is_asked_for_and_booked_once() -> None:
+    world = LiveWorld("u-------")
+    run = world.live_run()
+    world.to_slot(0, plus_s=30)
+    paid = FundingPaid(symbol=SYMBOL, funding_id="f1", amount=Decimal("-1.5"), at=world.clock.now())
+    world.venue.funding.append(paid)
+    for _ in range(2):
+        world.gap()
+        world.wait(10)
+    assert [event.payload["amount"] for event in world.events(run, "funding")] == ["-1.5"]
+    assert world.position(run).funding == Decimal("-1.5")
+
+
+def test_without_a_stream_the_venue_is_polled() -> None:
+    world = LiveWorld("u-------")
+    world.live_run()
+    world.to_slot(0, plus_s=30)
+    world.venue.streaming = False
+    looks = len(world.venue.asked("positions"))
+    world.wait(60)
+    assert len(world.venue.asked("positions")) - looks >= 8
+
+
+def test_i4_an_unknown_order_is_looked_up_by_the_venues_clock() -> None:
+    world = LiveWorld("u---")
+    run = world.live_run()
+    world.fail("place", OutcomeUnknown(ErrorKind.TIMEOUT, "no answer"))
+    world.to_slot(0, plus_s=50)
+    [order] = world.orders(run)
+    assert (order.status.value, order.reason) == ("not_placed", "absent")
+    assert len(world.venue.asked("place")) == 1
+
+
+def test_a_venue_out_of_reach_at_the_start_is_tried_again() -> None:
+    world = LiveWorld("--u-")
+    run = world.live_run()
+    world.fail("connect", AWAY, AWAY, AWAY)
+    world.to_slot(2, plus_s=5)
+    assert len(world.venue.asked("connect")) == 4
+    assert world.legs(run) == [(Leg.ENTRY, 1, "filled")]
+
+
+def test_a_run_that_sends_more_than_anybody_who_is_well_is_halted() -> None:
+    """Exits that the venue takes and expires unfilled, again and again: after five of them it is enough."""
+    world = LiveWorld("u" + "-" * 20)
+    run = world.live_run(stop_loss_pct=Decimal(5))
+    world.to_slot(0, plus_s=5)
+    unfilled: list[ExchangeError | None] = [Rejected(Refusal.OTHER, "no")] * 40
+    world.fail("protect", *[Rejected(Refusal.WOULD_TRIGGER, "passed")] * 40)
+    world.fail("place", *unfilled)
+    world.venue.engine.protect(SYMBOL, UNPROTECTED)
+    world.gap()
+    world.wait(59)
+    assert len(world.venue.asked("place")) == 1 + 5
+    assert world.status(run).status is RunStatus.ERROR
+    reason = world.status(run).status_reason
+    assert reason is not None
+    assert reason.startswith("breaker")
+
+
+def test_what_was_never_placed_trips_no_breaker() -> None:
+    world = LiveWorld("u" + "-" * 20)
+    run = world.live_run(stop_loss_pct=Decimal(5))
+    world.to_slot(0, plus_s=5)
+    world.fail("protect", *[Rejected(Refusal.WOULD_TRIGGER, "passed")] * 40)
+    world.fail("place", *[NotPlaced(ErrorKind.BUSY, "busy")] * 8)
+    world.venue.engine.protect(SYMBOL, UNPROTECTED)
+    world.gap()
+    world.wait(59)
+    assert world.position(run).is_flat
+    assert world.status(run).status is RunStatus.ACTIVE
+
+
+def _crash(world: LiveWorld) -> Candle:
+    """A candle on which the price falls by half."""
+    return replace(world.columns.candle(5), low=500.0, close=500.0)
