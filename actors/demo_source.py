@@ -15,9 +15,10 @@ from core.market import Market, Series
 from core.timeframe import Timeframe
 from exchanges.feeds.archive import store_columns
 from exchanges.feeds.base import CandleSource, ColumnSource
-from exchanges.feeds.binance_public import BASE_URL, BinancePublic, FeedError
+from exchanges.feeds.binance_public import BASE_URL, BinancePublic
 from exchanges.feeds.files import FolderCandles
 from exchanges.feeds.generator import GeneratedMarket
+from exchanges.feeds.public_candles import FeedError
 
 REACH_TIMEOUT_S = 3.0
 DOWNLOAD_TIMEOUT_S = 45.0

@@ -76,12 +76,12 @@ class Calls:
         before = self._clock.now()
         answer = await self._answer(server_time(), Mode.REPEATABLE)
         after = self._clock.now()
-        result = self._result(answer, Mode.REPEATABLE, secret="")
-        at_ns = read(result, _TIME).time_nano
-        if not at_ns.isascii() or not at_ns.isdigit() or len(at_ns) > 19:
-            raise Unreachable(ErrorKind.UNPARSABLE, "Bybit answered a time that is none.")
+        try:
+            at_ms = read(self._result(answer, Mode.REPEATABLE, secret=""), _TIME).time_ms
+        except Unreadable as error:
+            raise Unreachable(ErrorKind.UNPARSABLE, f"{error}") from None
         middle = before + (after - before) / 2
-        self._offset = timedelta(milliseconds=int(at_ns) // 1_000_000 - to_ms(middle))
+        self._offset = timedelta(milliseconds=at_ms - to_ms(middle))
 
     async def place(self, request: Request, at: datetime) -> msgspec.Raw:
         """The result of a call that may happen at most once; `at` is the time stamp to sign."""
@@ -141,7 +141,7 @@ class Calls:
     async def _resynced(self) -> bool:
         try:
             await self.sync()
-        except (ExchangeError, Unreadable):
+        except ExchangeError:
             return False
         return True
 

@@ -200,6 +200,12 @@ class TransactionRow(_Wire, frozen=True, kw_only=True):
 class ServerTime(_Wire, frozen=True, kw_only=True):
     time_nano: str
 
+    @property
+    def time_ms(self) -> int:
+        if not self.time_nano.isascii() or not self.time_nano.isdigit() or len(self.time_nano) != 19:
+            raise Unreadable(f"The answer is a time that cannot be: {self.time_nano[:40]!r}.")
+        return int(self.time_nano) // 1_000_000
+
 
 class PriceFilter(_Wire, frozen=True, kw_only=True):
     tick_size: str

@@ -7,9 +7,10 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
+from core.market import SymbolRules
 from core.order import Order
 from core.position import OrderSide
-from core.protection import Protection, protection_of
+from core.protection import Protection, on_grid, protection_of
 from core.signal import Action
 from core.tick import Propose, begin
 from tests.core.tick_cases import facts
@@ -37,3 +38,35 @@ def test_protection(
     side: OrderSide, fields: dict[str, Decimal], stop: Decimal | None, target: Decimal | None
 ) -> None:
     assert protection_of(entry(side, **fields), D(2000)) == Protection(stop_loss=stop, take_profit=target)
+
+
+RULES = SymbolRules(
+    symbol="BTCUSDT",
+    tick_size=D("0.5"),
+    step_size=D(1),
+    min_quantity=D(1),
+    max_quantity=D(9),
+    min_notional=D(0),
+    market_step_size=D(1),
+    max_market_quantity=D(9),
+)
+
+
+@pytest.mark.parametrize(
+    ("side", "wanted", "stop", "target"),
+    [
+        (OrderSide.BUY, (D("99.1"), D("110.9")), D("99.5"), D("110.5")),
+        (OrderSide.SELL, (D("110.9"), D("99.1")), D("110.5"), D("99.5")),
+        (OrderSide.BUY, (D("99.5"), None), D("99.5"), None),
+        (OrderSide.SELL, (None, D("0.2")), None, D("0.5")),
+        (OrderSide.SELL, (None, D("-3")), None, None),
+    ],
+)
+def test_on_the_grid_a_stop_loses_no_more_and_a_target_is_not_missed(
+    side: OrderSide,
+    wanted: tuple[Decimal | None, Decimal | None],
+    stop: Decimal | None,
+    target: Decimal | None,
+) -> None:
+    moved = on_grid(Protection(stop_loss=wanted[0], take_profit=wanted[1]), side, RULES)
+    assert moved == Protection(stop_loss=stop, take_profit=target)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from core.candles import CandleColumns, aggregate
@@ -34,11 +35,21 @@ class Venue(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    def answer(self, path: str, query: dict[str, str]) -> tuple[int, bytes]:
+        if path == "/fapi/v1/time":
+            return 200, json.dumps({"serverTime": NOW_MS}).encode()
+        if query["symbol"] == "BTCUSDT":
+            return 200, self.klines(query)
+        return 400, b'{"code":-1121,"msg":"Invalid symbol."}'
+
     def klines(self, query: dict[str, str]) -> bytes:
         """Ascending rows that open in [startTime, endTime], at most `limit`, the newest one still open."""
         columns = self.served[query["interval"]]
         newest = columns.between(int(query["startTime"]), min(int(query["endTime"]), NOW_MS) + 1)
         return json.dumps(rows(newest.part(0, int(query["limit"])), Timeframe(query["interval"]))).encode()
+
+
+AnyVenue = TypeVar("AnyVenue", bound=Venue)
 
 
 class _Face(BaseHTTPRequestHandler):
@@ -51,12 +62,8 @@ class _Face(BaseHTTPRequestHandler):
         time.sleep(self.server.delay_s)
         if self.server.answers:
             status, body = self.server.answers.pop(0)
-        elif url.path == "/fapi/v1/time":
-            status, body = 200, json.dumps({"serverTime": NOW_MS}).encode()
-        elif query["symbol"] == "BTCUSDT":
-            status, body = 200, self.server.klines(query)
         else:
-            status, body = 400, b'{"code":-1121,"msg":"Invalid symbol."}'
+            status, body = self.server.answer(url.path, query)
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -84,7 +91,12 @@ def rows(columns: CandleColumns, timeframe: Timeframe = Timeframe.M1) -> list[li
 
 @contextmanager
 def running() -> Iterator[Venue]:
-    server = Venue()
+    with served(Venue()) as venue:
+        yield venue
+
+
+@contextmanager
+def served(server: AnyVenue) -> Iterator[AnyVenue]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
