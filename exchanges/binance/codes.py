@@ -14,7 +14,6 @@ from typing import Final
 import msgspec
 
 from core.errors import ImpossibleVenueData
-from exchanges.binance.usage import retry_after_s
 from exchanges.binance.wire import WIRE_ERRORS, ErrorBody, time_of
 from exchanges.errors import (
     AuthFailed,
@@ -33,6 +32,7 @@ from exchanges.wire import Answer
 
 SHORTEST_BAN: Final = timedelta(minutes=2)
 BACK_OFF_S: Final = 5.0
+MAX_BACK_OFF_S: Final = 3600.0
 _TEXT_SHOWN: Final = 200
 _BANNED_UNTIL: Final = re.compile(r"banned until (\d{12,14})\b", re.IGNORECASE)
 # Keys and signatures are longer runs of letters and digits than any word; a venue might quote one.
@@ -180,7 +180,7 @@ def classify(answer: Answer, *, reads: bool = False) -> Verdict:
         text=_shown(body.msg) if body else "",
         alert=alert,
         banned_until=until,
-        retry_after_s=retry_after_s(answer.headers),
+        retry_after_s=_retry_after_s(answer),
     )
 
 
@@ -256,6 +256,12 @@ def _error_body(body: bytes) -> ErrorBody | None:
         return msgspec.json.decode(body, type=ErrorBody)
     except WIRE_ERRORS:
         return None
+
+
+def _retry_after_s(answer: Answer) -> float | None:
+    text = answer.headers.get("retry-after", "")
+    known = text.isascii() and text.isdigit() and len(text) <= 9
+    return min(float(text), MAX_BACK_OFF_S) if known else None
 
 
 def _banned_until(text: str) -> datetime | None:

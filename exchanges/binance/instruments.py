@@ -7,8 +7,9 @@ from typing import Final
 
 from core.clock import Clock
 from core.market import SymbolRules
+from exchanges.binance.filters import instruments
 from exchanges.binance.line import Line
-from exchanges.binance.public import get_instruments, instruments
+from exchanges.binance.public import get_instruments
 from exchanges.errors import ExchangeError, Refusal, Rejected
 
 KEPT_S: Final = 3600.0

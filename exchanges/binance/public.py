@@ -1,40 +1,29 @@
-"""Public market data: calls, answers and stream messages. Pure.
+"""Public market data over REST: calls and answers. Pure.
 
-Source: USDⓈ-M Futures, "Market Data" REST API and WebSocket streams. Candles are floats, as everywhere in `core`;
+Source: USDⓈ-M Futures, "Market Data" REST API. Candles are floats, as everywhere in `core`;
 prices that enter orders are Decimal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from math import nan
+from typing import Final
 
 import msgspec
 import numpy as np
 
-from core.candles import Candle, CandleColumns, empty
-from core.market import SymbolRules
+from core.candles import CandleColumns, empty
+from core.errors import ImpossibleVenueData
 from exchanges.binance.signing import Access, Call, Params
-from exchanges.binance.wire import (
-    BracketsRow,
-    ExchangeInfo,
-    InstrumentRow,
-    PriceRow,
-    Unreadable,
-    not_negative,
-    number,
-    positive,
-    read,
-    time_of,
-)
+from exchanges.binance.wire import PriceRow, number, positive, read, time_of
 from exchanges.feeds.base import FundingRate
 from exchanges.wire import Cost, Purpose
 
 _WEIGHT_BY_LIMIT: Final = ((99, 1), (499, 2), (1000, 5))
 _MOST_WEIGHT: Final = 10
-_STILL_OPEN: Final = b'"x":false'
+_MOST: Final = 1e18
 
 
 class KlineRow(msgspec.Struct, array_like=True, frozen=True):
@@ -79,32 +68,12 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     ask: Decimal
 
 
-class KlineNews(msgspec.Struct, frozen=True, kw_only=True):
-    """A candle of a stream, final or still open."""
-
-    symbol: str
-    interval: str
-    candle: Candle
-    closed: bool
-
-
-class LeverageTier(msgspec.Struct, frozen=True, kw_only=True):
-    """Up to `notional_cap` USDT, `max_leverage` and maintenance margin `ratio` · notional − `deduction`."""
-
-    notional_floor: Decimal
-    notional_cap: Decimal
-    max_leverage: int
-    ratio: Decimal
-    deduction: Decimal
-
-
 class _Trade(msgspec.Struct, frozen=True):
     a: int
     p: str
     q: str
     T: int
     m: bool
-    s: str = ""
 
 
 class _Mark(msgspec.Struct, frozen=True, rename="camel"):
@@ -115,55 +84,16 @@ class _Mark(msgspec.Struct, frozen=True, rename="camel"):
     time: int
 
 
-class _MarkNews(msgspec.Struct, frozen=True):
-    s: str
-    p: str
-    r: str
-    T: int
-    E: int
-
-
 class _Book(msgspec.Struct, frozen=True, rename="camel"):
     symbol: str
     bid_price: str
     ask_price: str
 
 
-class _BookNews(msgspec.Struct, frozen=True):
-    s: str
-    b: str
-    a: str
-
-
 class _Funding(msgspec.Struct, frozen=True, rename="camel"):
     symbol: str
     funding_time: int
     funding_rate: str
-
-
-class _KlineBar(msgspec.Struct, frozen=True):
-    t: int
-    i: str
-    o: str
-    h: str
-    l: str  # noqa: E741 - the venue's spelling
-    c: str
-    v: str
-    V: str
-    x: bool
-
-
-class _KlineMessage(msgspec.Struct, frozen=True):
-    s: str
-    k: _KlineBar
-
-
-class _Kind(msgspec.Struct, frozen=True):
-    e: str | None = None
-
-
-class _Wrapped(msgspec.Struct, frozen=True):
-    data: msgspec.Raw = msgspec.Raw()
 
 
 def get_klines(
@@ -224,44 +154,9 @@ def kline_columns(rows: list[KlineRow]) -> CandleColumns:
     return CandleColumns(np.array(table, dtype=np.float64).T.copy())
 
 
-def kline_news(message: bytes) -> KlineNews | None:
-    """The candle of a kline message, raw or wrapped; None for any other message.
-
-    Whether it can be (`core.candles.check`) is for those who keep it: an open one may still be anything.
-    """
-    if kind_of(message) != "kline":
-        return None
-    body = read(_unwrapped(message), _KlineMessage)
-    bar = body.k
-    time_of(bar.t)
-    candle = Candle(
-        open_time_ms=bar.t,
-        open=_price(bar.o),
-        high=_price(bar.h),
-        low=_price(bar.l),
-        close=_price(bar.c),
-        volume=float(not_negative(bar.v, "a volume")),
-        taker_buy_volume=float(not_negative(bar.V, "a volume")),
-    )
-    return KlineNews(symbol=body.s, interval=bar.i, candle=candle, closed=bar.x)
-
-
-def still_open(message: bytes) -> bool:
-    """Whether a kline message plainly says that its candle is not final: nearly all do, and need no decoding."""
-    return _STILL_OPEN in message
-
-
 def trades(body: bytes, symbol: str) -> list[PublicTrade]:
     """Answer of `aggTrades`, oldest first."""
     return [_trade(row, symbol) for row in read(body, list[_Trade])]
-
-
-def trade_news(message: bytes) -> PublicTrade | None:
-    """The trade of an aggTrade message, of the futures or the spot stream; None for any other message."""
-    if kind_of(message) != "aggTrade":
-        return None
-    row = read(_unwrapped(message), _Trade)
-    return _trade(row, row.s)
 
 
 def mark_prices(body: bytes) -> list[MarkPrice]:
@@ -273,26 +168,12 @@ def mark_prices(body: bytes) -> list[MarkPrice]:
     ]
 
 
-def mark_news(message: bytes) -> MarkPrice | None:
-    if kind_of(message) != "markPriceUpdate":
-        return None
-    row = read(_unwrapped(message), _MarkNews)
-    return _mark(row.s, row.p, row.r, row.T, row.E)
-
-
 def quote(body: bytes) -> Quote:
     """Answer of `ticker/bookTicker`."""
     row = read(body, _Book)
     return Quote(
         symbol=row.symbol, bid=positive(row.bid_price, "a bid"), ask=positive(row.ask_price, "an ask")
     )
-
-
-def quote_news(message: bytes) -> Quote | None:
-    if kind_of(message) != "bookTicker":
-        return None
-    row = read(_unwrapped(message), _BookNews)
-    return Quote(symbol=row.s, bid=positive(row.b, "a bid"), ask=positive(row.a, "an ask"))
 
 
 def last_price(body: bytes) -> Decimal:
@@ -307,70 +188,12 @@ def funding_rates(body: bytes) -> list[FundingRate]:
     ]
 
 
-def instruments(body: bytes) -> Mapping[str, SymbolRules]:
-    """Rules of the perpetuals that are margined in USDT and trade now."""
-    return {
-        row.symbol: symbol_rules(row)
-        for row in read(body, ExchangeInfo).symbols
-        if row.status == "TRADING" and row.margin_asset == "USDT" and row.contract_type.endswith("PERPETUAL")
-    }
-
-
-def symbol_rules(row: InstrumentRow) -> SymbolRules:
-    """The filters of a symbol. Its precisions are not its tick and step."""
-    by_type = {entry.get("filterType"): entry for entry in row.filters}
-    try:
-        lot = by_type["LOT_SIZE"]
-        market = by_type.get("MARKET_LOT_SIZE", lot)
-        return SymbolRules(
-            symbol=row.symbol,
-            tick_size=_filter(by_type["PRICE_FILTER"], "tickSize"),
-            step_size=_filter(lot, "stepSize"),
-            min_quantity=max(_filter(lot, "minQty"), _filter(market, "minQty")),
-            max_quantity=_filter(lot, "maxQty"),
-            min_notional=_filter(by_type.get("MIN_NOTIONAL", {"notional": "0"}), "notional"),
-            market_step_size=_filter(market, "stepSize"),
-            max_market_quantity=_filter(market, "maxQty"),
-        )
-    except KeyError as error:
-        raise Unreadable(f"Binance names no {error} in the filters of {row.symbol}.") from None
-
-
-def leverage_brackets(body: bytes) -> Mapping[str, tuple[LeverageTier, ...]]:
-    """Tiers by symbol, smallest notional first; the venue answers a list or one object."""
-    rows = read(body, list[BracketsRow] | BracketsRow)  # type: ignore[arg-type]  # msgspec takes unions
-    return {
-        row.symbol: tuple(
-            LeverageTier(
-                notional_floor=tier.notional_floor,
-                notional_cap=tier.notional_cap,
-                max_leverage=tier.initial_leverage,
-                ratio=tier.maint_margin_ratio,
-                deduction=tier.cum,
-            )
-            for tier in sorted(row.brackets, key=lambda tier: tier.bracket)
-        )
-        for row in (rows if isinstance(rows, list) else [rows])
-    }
-
-
-def kind_of(message: bytes) -> str | None:
-    """The event a stream message tells; None: an acknowledgement or anything else without one."""
-    return read(_unwrapped(message), _Kind).e
-
-
-def _unwrapped(message: bytes) -> bytes:
-    """The event of a combined stream's message, or the message itself."""
-    wrapped = read(message, _Wrapped)
-    return bytes(wrapped.data) or message
-
-
 def _trade(row: _Trade, symbol: str) -> PublicTrade:
     return PublicTrade(
         symbol=symbol,
         id=row.a,
-        price=_price(row.p),
-        quantity=float(positive(row.q, "a quantity")),
+        price=market_number(row.p),
+        quantity=market_number(row.q),
         taker_sold=row.m,
         at=time_of(row.T),
     )
@@ -386,15 +209,15 @@ def _mark(symbol: str, price: str, rate: str, next_ms: int, ms: int) -> MarkPric
     )
 
 
-def _price(text: str) -> float:
-    return float(positive(text, "a price"))
-
-
-def _filter(entry: Mapping[str, Any], name: str) -> Decimal:
-    value = entry[name]
-    if not isinstance(value, str):
-        raise Unreadable(f"Binance says a filter's {name} in another form than text.")
-    return number(value, name)
+def market_number(text: str, *, least: float = 5e-324) -> float:
+    """A price or amount of market data; raises ImpossibleVenueData below `least` or beyond what can be."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = nan
+    if not least <= value < _MOST:
+        raise ImpossibleVenueData(f"Binance says that a market number is {text[:60]!r}.")
+    return value
 
 
 def _window(start_ms: int | None, end_ms: int | None) -> Params:

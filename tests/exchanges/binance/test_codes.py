@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchanges.binance.codes import CODES, Doing, ErrorClass, classify, failure
-from exchanges.binance.usage import retry_after_s, usage
 from exchanges.errors import (
     AuthFailed,
     Banned,
@@ -25,6 +24,7 @@ from exchanges.errors import (
     Rejected,
     Unreachable,
 )
+from exchanges.limits import BINANCE, said
 from exchanges.wire import Answer
 from tests.exchanges.fixtures import entries, payload_file
 
@@ -156,8 +156,16 @@ def test_a_ban_lasts_until_the_venue_says_or_two_minutes() -> None:
 
 def test_a_limit_lasts_as_long_as_the_header_says_or_five_seconds() -> None:
     body = {"code": -1003, "msg": "Too many requests"}
-    waits = [refused(429, body, **headers) for headers in ({}, {"retry-after": "7"}, {"retry-after": "soon"})]
-    assert [error.retry_after_s for error in waits if isinstance(error, RateLimited)] == [5.0, 7.0, 5.0]
+    waits = [
+        refused(429, body, **headers)
+        for headers in ({}, {"retry-after": "7"}, {"retry-after": "soon"}, {"retry-after": "99999"})
+    ]
+    assert [error.retry_after_s for error in waits if isinstance(error, RateLimited)] == [
+        5.0,
+        7.0,
+        5.0,
+        3600.0,
+    ]
 
 
 @pytest.mark.parametrize("name", ["invalid_interval", "limit_too_big", "no_api_key"])
@@ -169,13 +177,10 @@ def test_recorded_refusals(name: str) -> None:
     assert str(payload["body"]["code"]) in str(error)
 
 
-def test_recorded_headers_tell_what_is_used() -> None:
+def test_recorded_headers_tell_the_budgets_what_is_used() -> None:
     headers = entries("binance", "rest_market")["response_headers"]["payload"]
-    told = usage(headers)
-    assert (told.weight_1m, told.orders_10s, told.orders_1m) == (66, 1, 1)
-    assert usage({"x-mbx-used-weight-1m": "many"}).weight_1m is None
-    assert usage({}).orders_1m is None
-    assert retry_after_s({"retry-after": "999999"}) == 3600.0
+    told = said(BINANCE, Answer(status=200, headers=headers, body=b"{}"), NOW)
+    assert (told.weight_used, told.orders) == (66, (1, 1))
 
 
 def test_i13_what_looks_like_a_key_or_signature_is_not_repeated() -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from core.candles import Candle
 from core.errors import RunnerError
-from exchanges.binance import public, wire
+from exchanges.binance import filters, market_stream, public, wire
+from exchanges.binance.market_stream import market_news
 from tests.exchanges.fixtures import entries
 
 REST = entries("binance", "rest_market")
@@ -54,7 +55,7 @@ PEER_TRADE = public.PublicTrade(
     symbol="BTCUSDT", id=5933014, price=0.001, quantity=100.0, taker_sold=True, at=ms(123456785)
 )
 NEWS = {
-    "kline_open_live": public.KlineNews(
+    "kline_open_live": market_stream.KlineNews(
         symbol="BTCUSDT",
         interval="1m",
         closed=False,
@@ -63,7 +64,7 @@ NEWS = {
             taker_buy_volume=48.488,
         ),
     ),
-    "kline_closed": public.KlineNews(
+    "kline_closed": market_stream.KlineNews(
         symbol="BTCUSDT",
         interval="1m",
         closed=True,
@@ -84,7 +85,6 @@ NEWS = {
         symbol="ETHUSDT", id=226532, price=1632.46, quantity=0.34305, taker_sold=False, at=ms(1675759520847)
     ),
 }  # fmt: skip
-READERS = (public.kline_news, public.trade_news, public.mark_news, public.quote_news)
 
 
 def test_recorded_klines_rest() -> None:
@@ -118,24 +118,23 @@ def test_recorded_answers_of_prices_trades_and_funding() -> None:
 
 @pytest.mark.parametrize("name", sorted(NEWS))
 def test_a_recorded_message_is_news_of_one_kind(name: str) -> None:
-    told = [news for reader in READERS if (news := reader(body(STREAM[name]))) is not None]
-    assert told == [NEWS[name]]
+    assert market_news(body(STREAM[name])) == NEWS[name]
 
 
 def test_messages_read_alike_raw_and_wrapped() -> None:
     raw = STREAM["kline_combined"]["payload"]["data"]
-    assert public.kline_news(body(STREAM["kline_combined"])) == public.kline_news(json.dumps(raw).encode())
+    assert market_news(body(STREAM["kline_combined"])) == market_news(json.dumps(raw).encode())
 
 
 @pytest.mark.parametrize("name", ["agg_trade_2026", "agg_trade_peer"])
 def test_recorded_aggregated_trades(name: str) -> None:
     symbol = STREAM[name]["payload"]["s"]
-    assert public.trade_news(body(STREAM[name])) == msgspec.structs.replace(PEER_TRADE, symbol=symbol)
+    assert market_news(body(STREAM[name])) == msgspec.structs.replace(PEER_TRADE, symbol=symbol)
 
 
 @pytest.mark.parametrize("name", ["subscribe_request", "subscribe_ack"])
 def test_acknowledgements_are_no_news(name: str) -> None:
-    assert [reader(body(STREAM[name])) for reader in READERS] == [None] * len(READERS)
+    assert market_news(body(STREAM[name])) is None
 
 
 def test_a_candle_still_open_is_told_by_its_bytes() -> None:
@@ -143,12 +142,12 @@ def test_a_candle_still_open_is_told_by_its_bytes() -> None:
         json.dumps(STREAM[n]["payload"], separators=(",", ":")).encode()
         for n in ("kline_open_live", "kline_closed")
     )
-    assert public.still_open(open_)
-    assert not public.still_open(closed)
+    assert market_stream.still_open(open_)
+    assert not market_stream.still_open(closed)
 
 
 def test_recorded_instruments() -> None:
-    live = public.instruments(body(INFO["exchange_info_live_trimmed"]))
+    live = filters.instruments(body(INFO["exchange_info_live_trimmed"]))
     assert sorted(live) == ["BTCUSDT", "XAUUSDT"]
     btc = live["BTCUSDT"]
     assert (btc.tick_size, btc.step_size, btc.min_notional) == (
@@ -157,7 +156,7 @@ def test_recorded_instruments() -> None:
         Decimal(50),
     )
     assert (btc.max_quantity, btc.max_market_quantity) == (Decimal(1000), Decimal(120))
-    older = public.instruments(body(INFO["exchange_info_peer"]))
+    older = filters.instruments(body(INFO["exchange_info_peer"]))
     assert sorted(older) == ["BTCUSDT", "ETHUSDT"]
     assert older["ETHUSDT"].min_notional == Decimal(10)
 
@@ -168,13 +167,13 @@ def test_a_symbol_without_tick_or_step_is_refused(missing: str) -> None:
     for symbol in payload["symbols"]:
         symbol["filters"] = [entry for entry in symbol["filters"] if entry["filterType"] != missing]
     with pytest.raises(RunnerError, match=missing):
-        public.instruments(json.dumps(payload).encode())
+        filters.instruments(json.dumps(payload).encode())
 
 
 def test_recorded_leverage_tiers_are_read_as_list_and_as_object() -> None:
     account = entries("binance", "rest_account")
-    tiers = public.leverage_brackets(body(account["leverage_bracket"]))
-    assert tiers == public.leverage_brackets(body(account["leverage_bracket_one"]))
+    tiers = filters.leverage_brackets(body(account["leverage_bracket"]))
+    assert tiers == filters.leverage_brackets(body(account["leverage_bracket_one"]))
     (tier,) = tiers["ETHUSDT"]
     assert (tier.max_leverage, tier.notional_cap, tier.ratio) == (75, Decimal(10000), Decimal("0.0065"))
 
@@ -192,6 +191,6 @@ def test_mutated_bytes_raise_nothing_but_our_errors(
     at %= len(whole)
     mutated = whole[:at] + put + whole[at + cut :]
     answers = (public.mark_prices, public.quote, public.last_price, public.funding_rates)
-    for reader in (*READERS, *answers, public.instruments, public.leverage_brackets):
+    for reader in (market_news, *answers, filters.instruments, filters.leverage_brackets):
         with contextlib.suppress(RunnerError):
             reader(mutated)
