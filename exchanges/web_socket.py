@@ -18,9 +18,12 @@ from typing import Any, Final, Protocol, cast
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 
 from core.clock import Clock
 
+_WHOLE_TEXT: Final = 0x81
+_SIZE_16: Final = 126
 MAX_PARTS: Final = 1024
 """Frames of one message; a venue sends one."""
 CLOSE_TIMEOUT_S: Final = 5.0
@@ -72,6 +75,9 @@ class WebSocket(ClientConnection):
         self._parts: list[bytes] = []
         self._asked: tuple[Callable[[bytes], bool], asyncio.Future[bytes]] | None = None
         self._cut_off = False
+        self._begun = b""
+        """A frame of which some bytes have not come yet."""
+        self._max_direct = protocol.max_message_size or 0
         self.reads = 0
         """How often bytes came: pings and answers to ours are signs of life too."""
         self.heard_at: datetime = clock.now()
@@ -107,7 +113,37 @@ class WebSocket(ClientConnection):
         self.reads += 1
         self.heard_at = self._clock.now()
         self.heard_s = self._clock.monotonic()
-        super().data_received(data)
+        protocol = self.protocol
+        if protocol.state is State.OPEN and protocol.current_size is None and not protocol.reader.buffer:
+            data = self._whole_texts(self._begun + data if self._begun else data)
+        if data:
+            super().data_received(data)
+
+    def _whole_texts(self, data: bytes) -> bytes:
+        """Hands on the text messages that `data` begins with; what the library is to read of the rest.
+
+        Nearly all that comes are short text messages in one frame (RFC 6455 section 5.2: FIN, opcode 1, no mask, a
+        length of 7 or 16 bits). Read here they cost a third; from the first frame that is anything else on, the
+        library reads until it has read whole frames.
+        """
+        at, end = 0, len(data)
+        self._begun = b""
+        while end - at >= 2:
+            size, begin = data[at + 1], at + 2
+            if data[at] != _WHOLE_TEXT or size > _SIZE_16:
+                return data[at:]
+            if size == _SIZE_16:
+                if end - at < 4:
+                    break
+                size, begin = data[at + 2] << 8 | data[at + 3], at + 4
+                if size > self._max_direct:
+                    return data[at:]
+            if end - begin < size:
+                break
+            at = begin + size
+            self._tell(data[begin:at])
+        self._begun = data[at:]
+        return b""
 
     def process_event(self, event: Frame | Any) -> None:
         if type(event) is Frame and event.opcode in _DATA:
@@ -127,6 +163,9 @@ class WebSocket(ClientConnection):
                 return
             message = b"".join(self._parts)
             self._parts.clear()
+        self._tell(message)
+
+    def _tell(self, message: bytes) -> None:
         if self._cut_off:
             return
         try:

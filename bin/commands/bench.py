@@ -1,4 +1,4 @@
-"""`bench`: what this machine reaches with one slot of many runs, with the actor runtime, and in replay."""
+"""`bench`: what this machine reaches with one slot of many runs, the actor runtime, in replay, at a venue's wire."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 
 
 def register(app: typer.Typer) -> None:
-    bench = typer.Typer(help="Measure this machine: a slot of many runs, the runtime, replay.")
+    bench = typer.Typer(help="Measure this machine: a slot of many runs, the runtime, replay, orders.")
     bench.command()(fanout)
     bench.command()(runtime)
     bench.command()(replay)
+    bench.command()(gateway)
     bench.command()(check)
     app.add_typer(bench, name="bench", no_args_is_help=True)
 
@@ -157,6 +158,45 @@ def replay(
             ("Round trips", f"{figures['trades']:,}", f"{figures['limitTrades']:,} without gates"),
         ],
     )
+
+
+def gateway(
+    orders: Annotated[
+        int,
+        typer.Option(min=32, max=100_000, help="Orders of each client in a round, one in flight, then 32."),
+    ] = 960,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds; the clients take turns.")] = 5,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="A venue simulator to order at, instead of a bare server of its own; orders are market buys of "
+            "0.01 BTCUSDT.",
+        ),
+    ] = None,
+    key: Annotated[str, typer.Option(help="The simulator's key.")] = "",
+    secret: Annotated[str, typer.Option(help="The simulator's secret, made up like its key.")] = "",
+    json: Json = False,
+) -> None:
+    """Signed orders a second and their latency beside httpx, aiohttp and ccxt; stream messages a second, decoded."""
+    from bin.commands.bench_gateway import Server, measure
+
+    server = None if url is None else Server(url=url.rstrip("/"), key=key, secret=secret)
+    figures = measure(orders=orders, rounds=rounds, server=server)
+    rows = [
+        (
+            f"{client}, {in_flight} in flight",
+            f"{figure['p50Us']:,.0f} µs, {figure['perSecond']:,} /s",
+            f"{figure['p50Ratio']:.2f} times our latency, {figure['perSecondRatio']:.2f} times our time an order",
+        )
+        for in_flight in (1, 32)
+        for client, figure in figures[f"inFlight{in_flight}"].items()
+    ]
+    rows += [
+        (f"klines, {way}", f"{figure['perSecond']:,} /s", f"{figure['cpuUs']:.2f} µs of CPU each")
+        for way, figure in figures.get("klines", {}).items()
+    ]
+    _tell(figures, json, rows)
 
 
 def check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,15 @@ def test_the_runtime_leaves_no_ask_hanging(capsys: pytest.CaptureFixture[str]) -
     assert {"kbPerActor", "askP50Us", "queueRoundTripUs", "rsiTickRatioToLoop", "threadingActorRatio"} <= set(
         told
     )
+
+
+def test_orders_are_counted_for_every_client_and_klines_for_every_way_to_read_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = measured(capsys, "gateway", "--orders", "32", "--rounds", "1")
+    clients = {"ours", "httpx"} | {name for name in ("aiohttp", "ccxt") if importlib.util.find_spec(name)}
+    for in_flight in ("inFlight1", "inFlight32"):
+        assert set(told[in_flight]) == clients
+        assert all(figure["p50Us"] > 0 and figure["perSecond"] > 0 for figure in told[in_flight].values())
+    assert set(told["klines"]) == {"decoded", "candles", "closedOnly", "library"}
+    assert all(figure["perSecond"] > 0 for figure in told["klines"].values())

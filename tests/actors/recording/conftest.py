@@ -1,4 +1,4 @@
-"""One recorded day for all tests that only read it, and a database for the one that needs PostgreSQL."""
+"""One recorded day for all tests that only read it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import pytest
 
 from actors.recording.recording import find_recording
 from tests.actors.recording.demo_day import LIMITS, DemoDay, WallClock, WitnessedStore
-from tests.schema.conftest import Database, admin, copies, database, database_url, template_database
-
-__all__ = ["Database", "admin", "copies", "database", "database_url", "template_database"]
 
 
 @pytest.fixture(scope="session")

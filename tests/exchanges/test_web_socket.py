@@ -1,0 +1,105 @@
+"""Messages read from frames: the same however the bytes are cut, and whoever reads them, we or the library."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exchanges.web_socket import WebSocket, opened
+from tests.exchanges.stream_venue import streaming
+from tests.fakes.loop_clock import LoopClock
+
+MAX_BYTES = 70_000
+SIZES = (0, 1, 125, 126, 300, 65_535, 65_536)
+PING = b"\x89\x02hi"
+
+
+def frame(head: int, payload: bytes) -> bytes:
+    size = len(payload)
+    if size < 126:
+        return bytes([head, size]) + payload
+    if size < 1 << 16:
+        return bytes([head, 126]) + size.to_bytes(2, "big") + payload
+    return bytes([head, 127]) + size.to_bytes(8, "big") + payload
+
+
+def in_parts(message: bytes, count: int) -> bytes:
+    """As `count` + 1 frames with a ping between each two."""
+    cuts = [0, *[len(message) * part // (count + 1) for part in range(1, count + 1)], len(message)]
+    pieces = [message[start:stop] for start, stop in pairwise(cuts)]
+    heads = [0x01, *[0x00] * (count - 1), 0x80]
+    return PING.join(frame(head, piece) for head, piece in zip(heads, pieces, strict=True))
+
+
+def sent(kind: str, message: bytes) -> bytes:
+    if kind == "text":
+        return frame(0x81, message)
+    if kind == "binary":
+        return frame(0x82, message)
+    return PING + in_parts(message, 2)
+
+
+async def told(data: bytes, cuts: list[int]) -> tuple[list[bytes], bool]:
+    """What a subscriber hears of these bytes, and whether the connection is still good."""
+    messages: list[bytes] = []
+    async with streaming() as venue:
+        clock = LoopClock()
+        socket: WebSocket = await opened(
+            venue.url,
+            on_message=messages.append,
+            faulted=lambda error: None,
+            clock=clock,
+            sleep=clock.sleep,
+            messages_per_s=5,
+            open_timeout_s=5,
+            max_message_bytes=MAX_BYTES,
+        )
+        places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+        for start, stop in pairwise(places):
+            if start < stop:
+                socket.data_received(data[start:stop])
+        good = not socket.protocol.close_expected()
+        socket.cut_off()
+        await socket.wait_closed()
+    return messages, good
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["text", "text", "binary", "parts"]), st.sampled_from(SIZES)), max_size=8
+    ),
+    st.lists(st.integers(0, 400_000), max_size=12),
+)
+def test_however_the_bytes_are_cut_each_message_is_told_once_in_order(
+    plan: list[tuple[str, int]], cuts: list[int]
+) -> None:
+    messages = [bytes([97 + number]) * size for number, (_, size) in enumerate(plan)]
+    data = b"".join(sent(kind, message) for (kind, _), message in zip(plan, messages, strict=True))
+    assert asyncio.run(told(data, cuts)) == (messages, True)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.sampled_from(
+        [
+            frame(0x81, b"x" * (MAX_BYTES + 1)),
+            b"\x83\x00",
+            b"\xc1\x01x",
+            b"\x81\x81abcdx",
+            frame(0x01, b"half") + frame(0x81, b"another"),
+            frame(0x80, b"the end of nothing"),
+        ]
+    ),
+    st.lists(st.integers(0, 80_000), max_size=6),
+)
+def test_frames_that_break_the_protocol_or_its_bounds_end_the_connection(
+    data: bytes, cuts: list[int]
+) -> None:
+    before = frame(0x81, b"before")
+    messages, good = asyncio.run(told(before + data, cuts))
+    assert messages == [b"before"]
+    assert not good
