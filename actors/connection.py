@@ -192,7 +192,7 @@ class Connection(Behaviour):
     # -- start ----------------------------------------------------------------------------------
 
     def _restore(self) -> None:
-        store, account_id = self._store, self._account_id
+        store, account_id, live = self._store, self._account_id, self._live_parts
 
         def read() -> Restored:
             account = store.account(account_id)
@@ -205,6 +205,7 @@ class Connection(Behaviour):
             )
             if account.kind is AccountKind.PORTFOLIO:
                 return Restored(state)
+            live.read(account_id)
             theirs = store.runs(user_id=account.user_id)
             return Restored(state, tuple(run for run in theirs if run.account_id == account_id))
 

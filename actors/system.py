@@ -81,6 +81,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """Told that so many more runs have their actors' state, once nobody waits for it."""
     venues: Callable[[MakeVenue], MakeVenue] = lambda paper: paper
     """Makes the venues of all accounts; given what makes the paper ones."""
+    read_connection: Callable[[AccountId], None] = lambda account_id: None
+    """Reads what a connection's venue is made from, ahead of it; blocks."""
 
 
 def start(system: ActorSystem, parts: Parts) -> None:
@@ -160,7 +162,12 @@ def _gateway(system: ActorSystem, parts: Parts) -> ChildSpec:
 
 
 def live_parts(parts: Parts) -> LiveParts:
-    return LiveParts(knowledge=parts.knowledge, worker=parts.options.worker, lease_s=parts.options.lease_s)
+    return LiveParts(
+        knowledge=parts.knowledge,
+        worker=parts.options.worker,
+        lease_s=parts.options.lease_s,
+        read=parts.read_connection,
+    )
 
 
 def _runs(parts: Parts, journal: JournalBuffer) -> ChildSpec:

@@ -68,11 +68,15 @@ RETRY = Backoff(min_s=0.5, max_s=30.0)
 
 
 class LiveParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What all live accounts of the process share; `worker` and `lease_s` as for a tick."""
+    """What all live accounts of the process share; `worker` and `lease_s` as for a tick.
+
+    `read`: an account's own rows, before its venue is made; it blocks.
+    """
 
     knowledge: VenueKnowledge
     worker: str
     lease_s: float
+    read: Callable[[AccountId], None] = lambda account_id: None
 
 
 class LiveAccount:

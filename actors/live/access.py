@@ -1,0 +1,54 @@
+"""Which accounts trade at a venue, and how their adapters are opened: keys from the ring, hosts shared by all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from actors.key_ring import KeyRing
+from actors.live.venue import LiveVenue
+from actors.venue_calls import MakeVenue, PaperVenue, VenueState
+from core.connection import Environment, Venue
+from core.errors import RunnerError
+from core.ids import AccountId
+from exchanges.base import News
+from exchanges.credentials import Unseal
+from exchanges.venues import Venues
+from schema.connections import ConnectionStore
+from schema.records import AccountKind
+
+
+class LiveAccess:
+    def __init__(self, ring: KeyRing, connections: ConnectionStore, venues: Venues) -> None:
+        self._ring = ring
+        self._connections = connections
+        self.venues = venues
+        self._ways: dict[AccountId, tuple[Environment, Unseal]] = {}
+
+    def read(self, account_id: AccountId) -> None:
+        """What `make` needs of a connection's rows. Blocks; raises StoreUnavailable."""
+        connection = self._connections.get(account_id)
+        if connection is not None:
+            self._ways[account_id] = (connection.environment, self._ring.hold(account_id))
+
+    def venues_over(self, paper: MakeVenue) -> MakeVenue:
+        """Paper accounts as before, connections at their venues."""
+
+        def make(state: VenueState, on_news: Callable[[News], None]) -> PaperVenue:
+            account = state.account
+            if account.kind is AccountKind.PORTFOLIO:
+                return paper(state, on_news)
+            way = self._ways.get(account.id)
+            if way is None:
+                raise RunnerError(f"Connection {account.id} has no keys.")
+            environment, unseal = way
+            exchange = self.venues.open(
+                Venue(account.venue),
+                environment,
+                tenant=account.user_id,
+                account=str(account.id),
+                unseal=unseal,
+                on_news=on_news,
+            )
+            return LiveVenue(exchange)
+
+        return make

@@ -1,0 +1,144 @@
+"""The only place that names venues: from a venue, its environment and a way to open keys to an account's adapter.
+
+Addresses as the venues publish them (Binance USDⓈ-M Futures "General Info", Bybit v5 "Integration Guidance"); one
+given by the operator, such as a simulator's, stands for every environment of its venue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from core.clock import Clock
+from core.connection import Environment, Venue
+from exchanges import limits
+from exchanges.base import Listener, LiveExchange
+from exchanges.binance.adapter import BinanceExchange
+from exchanges.binance.instruments import Instruments
+from exchanges.budgets import SharedBudget
+from exchanges.bybit.adapter import BybitExchange
+from exchanges.credentials import KeyRights, Unseal
+from exchanges.http import HttpPool
+from exchanges.stream import Stream
+from exchanges.venue_host import VenueHost
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """REST and stream base URLs. `rights`: the host that says what a key may do, where it is another; None: none."""
+
+    rest: str
+    ws: str
+    rights: str | None = None
+
+
+_BINANCE_TEST: Final = Address(rest="https://demo-fapi.binance.com", ws="wss://demo-fstream.binance.com")
+ADDRESSES: Final[Mapping[tuple[Venue, Environment], Address]] = {
+    (Venue.BINANCE, Environment.LIVE): Address(
+        rest="https://fapi.binance.com", ws="wss://fstream.binance.com", rights="https://api.binance.com"
+    ),
+    (Venue.BINANCE, Environment.TESTNET): _BINANCE_TEST,
+    (Venue.BINANCE, Environment.DEMO): _BINANCE_TEST,
+    (Venue.BYBIT, Environment.LIVE): Address(rest="https://api.bybit.com", ws="wss://stream.bybit.com"),
+    (Venue.BYBIT, Environment.TESTNET): Address(
+        rest="https://api-testnet.bybit.com", ws="wss://stream-testnet.bybit.com"
+    ),
+    (Venue.BYBIT, Environment.DEMO): Address(
+        rest="https://api-demo.bybit.com", ws="wss://stream-demo.bybit.com"
+    ),
+}
+_LIMITS: Final = {Venue.BINANCE: limits.BINANCE, Venue.BYBIT: limits.BYBIT}
+
+
+def address(venue: Venue, environment: Environment, given: Mapping[Venue, Address]) -> Address:
+    """An operator's own address before the venue's."""
+    return given.get(venue) or ADDRESSES[venue, environment]
+
+
+def given_address(rest: str | None, ws: str | None) -> Address | None:
+    """From settings. A stand-in for a venue answers for all of its hosts, so also for the rights of a key."""
+    if rest is None:
+        return None
+    return Address(rest=rest, ws=ws or rest.replace("http", "ws", 1), rights=rest)
+
+
+class Venues:
+    """Hosts shared by all accounts of the process, on one event loop; `close` it there."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        given: Mapping[Venue, Address],
+        shared: SharedBudget | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._clock = clock
+        self._given = given
+        self._shared = shared
+        self._jitter = jitter
+        self._hosts: dict[str, VenueHost] = {}  # by base URL: at most two a venue and environment
+        self._instruments: dict[str, Instruments] = {}
+
+    def open(
+        self,
+        venue: Venue,
+        environment: Environment,
+        *,
+        tenant: str,
+        account: str,
+        unseal: Unseal,
+        on_news: Listener,
+    ) -> LiveExchange:
+        """An account's adapter, not connected yet. `tenant`: whose turn a request is; `account`: whose order budget."""
+        there = address(venue, environment, self._given)
+        send = self._host(venue, there.rest).bound(tenant=tenant, account=account)
+        if venue is Venue.BYBIT:
+            return BybitExchange(
+                send=send,
+                unseal=unseal,
+                clock=self._clock,
+                sleep=asyncio.sleep,
+                on_news=on_news,
+                stream_url=f"{there.ws.rstrip('/')}/v5/private",
+            )
+        rights = None if there.rights is None else self._host(venue, there.rights)
+        return BinanceExchange(
+            send=send,
+            unseal=unseal,
+            clock=self._clock,
+            sleep=asyncio.sleep,
+            on_news=on_news,
+            make_stream=partial(Stream, clock=self._clock, jitter=self._jitter),
+            ws_url=there.ws,
+            send_rights=None if rights is None else rights.bound(tenant=tenant, account=account),
+            instruments=self._instruments.setdefault(there.rest, Instruments(self._clock)),
+        )
+
+    async def probe(self, venue: Venue, environment: Environment, unseal: Unseal) -> KeyRights:
+        """What the venue says a key may do. Raises ExchangeError."""
+        exchange = self.open(
+            venue, environment, tenant="probe", account="probe", unseal=unseal, on_news=lambda news: None
+        )
+        try:
+            await exchange.connect()
+            return await exchange.key_rights()
+        finally:
+            await exchange.close()
+
+    async def close(self) -> None:
+        for host in self._hosts.values():
+            await host.close()
+        self._hosts.clear()
+
+    def _host(self, venue: Venue, base_url: str) -> VenueHost:
+        host = self._hosts.get(base_url)
+        if host is None:
+            pool = HttpPool(base_url)
+            host = VenueHost(pool, _LIMITS[venue], clock=self._clock, shared=self._shared)
+            self._hosts[base_url] = host
+        return host
