@@ -29,8 +29,8 @@ from websockets.asyncio.client import connect
 from core.errors import RunnerError
 from core.position import OrderSide
 from core.redact import Secret
+from exchanges.binance.market_stream import market_news, still_open
 from exchanges.binance.parse import order_report
-from exchanges.binance.public import kline_news, still_open
 from exchanges.binance.requests import place_order
 from exchanges.binance.signing import signed_request
 from exchanges.binance.wire import OrderRow, read
@@ -269,11 +269,11 @@ async def _klines(url: str, rounds: int) -> dict[str, Any]:
 
     def closed_only(message: bytes) -> None:
         if not still_open(message):
-            kline_news(message)
+            market_news(message)
 
     ways: dict[str, Callable[[], Awaitable[tuple[float, float]]]] = {
         "decoded": lambda: _flooded(url, decode),
-        "candles": lambda: _flooded(url, kline_news),
+        "candles": lambda: _flooded(url, market_news),
         "closedOnly": lambda: _flooded(url, closed_only),
         "library": lambda: _by_library(url, decode),
     }
