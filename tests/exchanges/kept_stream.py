@@ -52,6 +52,11 @@ class Kept:
     async def heard(self, *messages: str) -> None:
         await until(lambda: self.messages == list(messages), what=f"{messages}, not {self.messages}")
 
+    async def said(self, connection: int, *texts: str) -> None:
+        """Until the venue has heard just these on the connection."""
+        heard = self.venue.texts
+        await until(lambda: heard(connection) == list(texts), what=f"{texts}, not {heard(connection)}")
+
     async def _url(self) -> str:
         if self.before_url:
             raise self.before_url.pop(0)

@@ -27,7 +27,7 @@ async def test_it_says_hello_then_tells_what_comes() -> None:
         await it.venue.tell("one")
         await it.venue.tell("two")
         await it.heard("one", "two")
-        assert it.venue.texts(0) == ["subscribe"]
+        await it.said(0, "subscribe")
 
 
 @case
@@ -41,7 +41,7 @@ async def test_a_dropped_connection_is_opened_anew_at_once_and_tells_since_when(
         it.venue.connections[0].transport.abort()
         await it.opened_times(2)
         assert it.opened == [None, START + timedelta(seconds=50)]
-        assert it.venue.texts(1) == ["subscribe"]
+        await it.said(1, "subscribe")
         await it.venue.tell("more")
         await it.heard("news", "more")
 
@@ -137,7 +137,7 @@ async def test_our_ping_is_sent_by_the_rule_and_any_answer_keeps_the_connection(
             await until(lambda pings=pings: it.messages == ["pong"] * pings, what="a pong")
             await it.clock.pass_sleep(8.0)
         await it.clock.asleep(12.0)
-        assert it.venue.texts(0) == ["subscribe", '{"op":"ping"}', '{"op":"ping"}']
+        await it.said(0, "subscribe", '{"op":"ping"}', '{"op":"ping"}')
         assert it.opened == [None]
 
 
@@ -197,7 +197,7 @@ async def test_a_rollover_overlaps_and_misses_nothing() -> None:
         assert {f"m{n}" for n in range(told)} == set(it.messages)
         assert len(it.messages) > told
         assert it.opened == [None]
-        assert it.venue.texts(1) == ["subscribe"]
+        await it.said(1, "subscribe")
 
 
 @case
@@ -209,7 +209,7 @@ async def test_it_rolls_over_by_itself_before_the_venue_closes() -> None:
             await until(lambda rolled=rolled: len(it.venue.connections) > rolled, what="the second one")
             await it.clock.pass_sleep(OVERLAP_S)
             await until(lambda: len(it.venue.standing) == 1, what="the old one closed")
-        assert it.venue.texts(2) == ["subscribe"]
+        await it.said(2, "subscribe")
 
 
 @case
@@ -271,7 +271,7 @@ async def test_a_hello_without_its_answer_is_said_again_on_a_new_connection() ->
         it.venue.answers["login"] = ["welcome"]
         it.clock.move(1.0)
         await it.opened_times(1)
-        assert it.venue.texts(1) == ["login"]
+        await it.said(1, "login")
 
 
 @case
@@ -317,7 +317,7 @@ async def test_sending_while_no_connection_stands_says_nothing() -> None:
         await it.stream.send("subscribe too early")
         it.clock.move(1.0)
         await it.opened_times(1)
-        assert it.venue.texts(0) == ["subscribe"]
+        await it.said(0, "subscribe")
 
 
 @case

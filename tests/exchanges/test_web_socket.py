@@ -67,7 +67,7 @@ async def told(data: bytes, cuts: list[int]) -> tuple[list[bytes], bool]:
     return messages, good
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["text", "text", "binary", "parts"]), st.sampled_from(SIZES)), max_size=8
@@ -82,7 +82,7 @@ def test_however_the_bytes_are_cut_each_message_is_told_once_in_order(
     assert asyncio.run(told(data, cuts)) == (messages, True)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(
         [
