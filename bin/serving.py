@@ -57,7 +57,7 @@ class ServeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(settings: Settings, request: ServeRequest) -> None:
     """Serve until SIGTERM or SIGINT; raises RunnerError for what cannot be."""
-    _set_up_logging(settings)
+    set_up_logging(settings)
     settings = _named(settings)
     signal.signal(signal.SIGTERM, _leave)
     ending = Ending()
@@ -90,7 +90,9 @@ def run(settings: Settings, request: ServeRequest) -> None:
             stack.callback(playing.stop)
             runner = playing.runner
             secret = Secret(load_or_create(Path(settings.runner_data_dir), "jwt_secret"))
-        app = build_app(runner, settings, demo_secret=secret, pages=page_routes(runner, store.reads))
+        app = build_app(
+            runner, settings, demo_secret=secret, pages=page_routes(runner, store.reads), error_log=log_error
+        )
         _say(f"Candles: {runner.origin}.")
         _say(f"Open {address} — stop with Ctrl-C.")
         serve(app, listening, stop_with=ending.stop_with)
@@ -239,19 +241,34 @@ def _sink(action: str, fields: Mapping[str, object]) -> None:
     (log.debug if expected else log.warning)(action, **fields)
 
 
+def log_error(fields: Mapping[str, object], error: BaseException) -> None:
+    """What an answer 500 does not tell its caller."""
+    structlog.get_logger().error(fields.get("action", "http_error"), exc_info=error, **_but_action(fields))
+
+
+def _but_action(fields: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if name != "action"}
+
+
 def _folder_of(source: DemoSource) -> str:
     """A database of its own for each set of candles: two demos never mix their market times."""
     return f"{source.kind}-{hashlib.sha256(source.key.encode()).hexdigest()[:10]}"
 
 
-def _set_up_logging(settings: Settings) -> None:
+def set_up_logging(settings: Settings) -> None:
     json = settings.log_format == "json"
     level = logging.getLevelNamesMapping()[settings.log_level]
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(),
+            # Tracebacks without the values of variables: a frame may hold what no log may (I13).
+            *(
+                (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
+                if json
+                else (console,)
+            ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

@@ -1,12 +1,17 @@
-"""What every suite may ask for: the folder of recorded candles, and a real browser."""
+"""What every suite may ask for: the folder of recorded candles, and a real browser; and what none may do: tell a
+canary (tests/canaries.py), by whatever it prints or logs at DEBUG.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+
+from tests.canaries import scan_all
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -48,3 +53,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, reason in missing.items():
             if item.get_closest_marker(marker) is not None:
                 item.add_marker(pytest.mark.skip(reason=f"{item.nodeid}: {reason}"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that passes all else fails where its output or log holds a trace of a canary (I13)."""
+    return told_no_secret((yield))
+
+
+def told_no_secret(report: pytest.TestReport) -> pytest.TestReport:
+    # A test that failed anyway may say what it was about: that is how it is mended.
+    if report.passed and (traces := scan_all(report.sections)):
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} tells secrets: {', '.join(map(str, traces))}"
+    return report

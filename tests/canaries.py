@@ -1,0 +1,83 @@
+"""Canaries: made-up secrets that are let through everything, and a scanner that finds any trace of them (I13).
+
+A trace is the text itself, as it is or escaped, its base64 (at each of the three alignments), its hexadecimal or its
+URL-encoding, or any piece of 12 characters of one of those; in hexadecimal capitals count as small letters.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import string
+from collections.abc import Iterable, Mapping
+from random import Random
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+PIECE: Final = 12
+
+_PLAIN: Final = string.ascii_letters + string.digits
+_AWKWARD: Final = _PLAIN + "+/=!#$%&?.~'\"\\|<>[]_-"
+"""With what makes encodings differ: characters that URLs, JSON and shells escape."""
+
+
+def _made(what: str, number: int) -> str:
+    return "".join(Random(f"{what} {number}").choices(_AWKWARD if number % 2 else _PLAIN, k=39 + number))
+
+
+KEYS: Final = tuple(_made("key", number) for number in range(6))
+SECRETS: Final = tuple(_made("secret", number) for number in range(6))
+CANARIES: Final = (*KEYS, *SECRETS)
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a canary was found, which, and in what form; never the text around it."""
+
+    where: str
+    canary: int
+    form: str
+
+
+def forms_of(secret: str) -> Mapping[str, str]:
+    """What a secret looks like once something has encoded it, by name of the form."""
+    raw = secret.encode()
+    forms = {"raw": secret, "hex": raw.hex(), "url": quote(secret, safe="")}
+    forms |= {"json": json.dumps(secret)[1:-1], "repr": repr(secret)[1:-1]}
+    for shift in range(3):
+        # What depends on the bytes before and behind is cut off: the rest is the same wherever the secret stands.
+        whole = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
+        forms[f"base64/{shift}"] = whole[(0, 2, 3)[shift] : len(whole) - 1]
+        forms[f"base64url/{shift}"] = forms[f"base64/{shift}"].replace("+", "-").replace("/", "_")
+    return forms
+
+
+def _pieces() -> dict[str, tuple[int, str]]:
+    found: dict[str, tuple[int, str]] = {}
+    for number, canary in enumerate(CANARIES):
+        for form, text in forms_of(canary).items():
+            for start in range(len(text) - PIECE + 1):
+                found.setdefault(text[start : start + PIECE], (number, form))
+    return found
+
+
+_PIECES: Final = _pieces()
+_HEX_RUN: Final = re.compile(r"[0-9A-Fa-f]{12,}")
+
+
+def scan(where: str, text: str) -> list[Trace]:
+    """Every canary and form of which `text` holds a piece, once each."""
+    found = {}
+    lower = _HEX_RUN.sub(lambda run: run[0].lower(), text)
+    for read in {text, lower}:
+        for start in range(len(read) - PIECE + 1):
+            hit = _PIECES.get(read[start : start + PIECE])
+            if hit is not None:
+                found[hit] = Trace(where=where, canary=hit[0], form=hit[1])
+    return list(found.values())
+
+
+def scan_all(texts: Iterable[tuple[str, str]]) -> list[Trace]:
+    return [trace for where, text in texts for trace in scan(where, text)]
