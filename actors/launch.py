@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -11,22 +12,29 @@ import msgspec
 
 from actors.demo import Demo, seed, start_over
 from actors.feed import Feed, HeldFeed, LiveFeed, rules_of
+from actors.key_ring import KeyRing
+from actors.live.access import LiveAccess
 from actors.market_clock import MarketClock
 from actors.recording.recorder import Recorder
 from actors.runtime.dead_letters import Sink
 from actors.runtime.process_time import process_s
 from actors.service import Service
 from actors.system import Options, Parts
+from actors.venue_budgets import SharedVenueBudgets
+from core.clock import Clock
 from core.config import Settings
+from core.connection import Venue
 from core.errors import RunnerError
 from core.ids import NodeId
 from exchanges.feeds.binance_public import BASE_URL, BinancePublic
 from exchanges.feeds.looped import MAX_ROUNDS
+from exchanges.venues import Address, Venues, given_address
 from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 from schema.notify import PgNotifier
 from schema.pg import PgStore
 from schema.store import LIVE_NODE_S
+from schema.vault import Vault
 
 VERSION = "0.1.0"
 POLL_S = 10.0
@@ -70,15 +78,20 @@ def forget_dead_nodes(store: PgStore) -> None:
         store.leave(node.id)
 
 
-def live_service(settings: Settings, store: PgStore, dsn: str, sink: Sink) -> Service:
-    """A production process on the venue's public candles. Refuses a demo's database (decision 2)."""
+def live_service(
+    settings: Settings, store: PgStore, dsn: str, sink: Sink, vault: Vault | None = None
+) -> Service:
+    """A production process on the venue's public candles. Refuses a demo's database (decision 2).
+
+    `vault` opens the keys of connections; without it only paper is traded.
+    """
     if store.platform().demo:
         raise RunnerError(
             "This database holds a demo; plain serve needs one of its own (or use serve --demo)."
         )
     venue = BinancePublic(settings.binance_base_url or BASE_URL)
     feed = LiveFeed(venue, settings.symbol_whitelist)
-    return _service(settings, store, dsn, feed, sink)
+    return _service(settings, store, dsn, feed, sink, vault=vault)
 
 
 def open_demo(store: PgStore, demo: Demo, *, speed: float) -> int:
@@ -132,6 +145,7 @@ def _service(
     sink: Sink,
     data_end: datetime | None = None,
     on_data_end: Callable[[], None] | None = None,
+    vault: Vault | None = None,
 ) -> Service:
     worker = settings.worker_id or "runner"
     clock = MarketClock(store.clock(), process_s)
@@ -148,6 +162,9 @@ def _service(
         enabled=settings.enable_strategy_runner,
     )
     parts = Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options)
+    if vault is not None:
+        access = live_access(settings, store, vault, clock)
+        parts = msgspec.structs.replace(parts, venues=access.venues_over, read_connection=access.read)
     return Service(
         parts=parts,
         clock=clock,
@@ -157,6 +174,22 @@ def _service(
         on_data_end=on_data_end,
         recorder=_recorder(settings, sink),
     )
+
+
+def live_access(settings: Settings, store: PgStore, vault: Vault, clock: Clock) -> LiveAccess:
+    """The way to venues, its budgets shared with all processes on this database."""
+    budgets = SharedVenueBudgets(store.venue_budgets, ThreadPoolExecutor(1, thread_name_prefix="budgets"))
+    venues = Venues(clock=clock, given=venue_addresses(settings), shared=budgets)
+    return LiveAccess(KeyRing(store.connections, vault), store.connections, venues)
+
+
+def venue_addresses(settings: Settings) -> dict[Venue, Address]:
+    """Those the operator has set, each for all environments of its venue."""
+    given = {
+        Venue.BINANCE: given_address(settings.binance_base_url, settings.binance_ws_url),
+        Venue.BYBIT: given_address(settings.bybit_base_url, settings.bybit_ws_url),
+    }
+    return {venue: address for venue, address in given.items() if address is not None}
 
 
 def _recorder(settings: Settings, sink: Sink) -> Recorder | None:

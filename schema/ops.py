@@ -101,6 +101,14 @@ class ObservePosition(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     quantity: Decimal
 
 
+class ObserveBalance(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The wallet of a connection as its venue has it, USDT, once all that was executed by then is settled."""
+
+    account_id: AccountId
+    user_id: UserId
+    balance: Decimal
+
+
 class ObserveProtection(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The stop and target that stand at the venue for a run's position; event `protection` where that changes.
 
@@ -136,6 +144,7 @@ LedgerOp = (
     | EndLeg
     | ObserveFill
     | ObserveFunding
+    | ObserveBalance
     | ObservePosition
     | ObserveProtection
     | SimulateTrade
@@ -188,6 +197,13 @@ class PositionChecked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     changed: bool
 
 
+class BalanceChecked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The account after its venue was asked; `changed`: money came, went, or was booked there otherwise than here."""
+
+    account: Account
+    changed: bool
+
+
 class RiskSettled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     user_id: UserId
     state: RiskState
@@ -207,7 +223,14 @@ class OpRefused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 LedgerResult = (
-    IntentCommitted | IntentRefused | OrderMoved | FillSettled | PositionChecked | RiskSettled | OpRefused
+    IntentCommitted
+    | IntentRefused
+    | OrderMoved
+    | FillSettled
+    | PositionChecked
+    | BalanceChecked
+    | RiskSettled
+    | OpRefused
 )
 
 # Looked up once: an enum's member costs more than the comparison it is for.

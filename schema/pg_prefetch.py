@@ -26,6 +26,7 @@ from schema.ops import (
     EndLeg,
     ExpirePause,
     LedgerOp,
+    ObserveBalance,
     ObserveFill,
     ObserveFunding,
     ObserveOrder,
@@ -84,6 +85,9 @@ class Wanted:
                 self._add_booking(op.account_id, op.symbol, funding_key(op), op.at)
             case ObservePosition() | ObserveProtection():
                 self.run_ids.add(op.run_id)
+            case ObserveBalance():
+                self.books = True
+                self.account_ids.add(op.account_id)
             case SimulateTrade() | ExpirePause():
                 self.user_ids.add(op.user_id)
             case _:
@@ -131,7 +135,7 @@ class Wanted:
         match op:
             case ProposeIntent():
                 return op.order.user_id
-            case SimulateTrade() | ExpirePause():
+            case SimulateTrade() | ExpirePause() | ObserveBalance():
                 return op.user_id
             case ObserveOrder() | EndLeg():
                 return self.owners.get(op.client_order_id, NOBODY)

@@ -50,7 +50,7 @@ from core.order import Order
 from core.protection import Protection
 from exchanges.base import News
 from exchanges.errors import ErrorKind, Halted, NotPlaced
-from schema.ops import IntentCommitted, IntentRefused, LedgerResult, ObservePosition
+from schema.ops import IntentCommitted, IntentRefused, LedgerResult, ObserveBalance, ObservePosition
 from schema.records import Account, OpenPosition
 from schema.store import Store
 
@@ -62,6 +62,8 @@ AGAIN_S = 2.0
 FIRST_LOOK_BACK = timedelta(hours=24)
 OVERLAP = timedelta(minutes=2)
 """A look asks again for the end of what the one before has seen: venues list late."""
+JUST_NOW = timedelta(seconds=5)
+"""What was executed so short a time ago may be in the balance, or not yet."""
 CONNECT_TIMEOUT_S = 20.0
 FOREVER_S = 10 * 365 * 86_400.0
 RETRY = Backoff(min_s=0.5, max_s=30.0)
@@ -348,9 +350,13 @@ class LiveAccount:
         self._seen_until = seen.venue_now
         ours = {held.symbol: held for held in rows}
         theirs = {position.symbol: position for position in seen.positions}
-        doubtful = False
+        doubtful, moving = (
+            False,
+            any(each.fill.executed_at >= seen.venue_now - JUST_NOW for each in seen.executions),
+        )
         for symbol, run_id in sorted(self._run_of.items()):
             if self._heard.get(symbol, 0) != self._heard_at_look.get(symbol, 0) or self._busy(symbol):
+                moving = True
                 continue  # it moved while we looked
             held, there = ours.get(symbol), theirs.get(symbol)
             mine = held.position.quantity if held is not None else Decimal(0)
@@ -370,6 +376,9 @@ class LiveAccount:
             else:
                 self._odd[symbol] = (quantity, mine)
                 doubtful = True
+        if not moving and not doubtful:
+            op = ObserveBalance(account_id=self._account_id, user_id=self._user_id, balance=seen.balance)
+            self._ctx.tell("risk_ledger", Record(user_id=self._user_id, op=op))
         self._end_look(AGAIN_S if doubtful else None)
 
     def _note(self, symbol: str, run_id: RunId, quantity: Decimal) -> None:

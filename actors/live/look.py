@@ -15,8 +15,9 @@ LOOK_TIMEOUT_S = 60.0
 async def look(
     exchange: LiveExchange, symbols: Sequence[str], *, since: datetime, asked_at: datetime
 ) -> VenueLook:
-    """Positions first: what is executed while we ask is then missing in them, never in the executions. Raises."""
+    """Balance and positions first: what is executed meanwhile is missing in them, never in the executions. Raises."""
     venue_now = exchange.venue_now()
+    balance = (await exchange.balance()).balance
     positions = await exchange.positions()
     executions: list[Execution] = []
     open_orders: list[OrderReport] = []
@@ -29,6 +30,7 @@ async def look(
         venue_now,
         tuple(sorted(executions, key=lambda execution: execution.fill.executed_at)),
         tuple(funding),
+        balance,
         tuple(positions),
         tuple(open_orders),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
 import msgspec
 
@@ -84,6 +85,7 @@ class VenueLook(LiveNews, frozen=True):
     venue_now: datetime
     executions: tuple[Execution, ...]
     funding: tuple[FundingPaid, ...]
+    balance: Decimal
     positions: tuple[VenuePosition, ...]
     open_orders: tuple[OrderReport, ...]
 

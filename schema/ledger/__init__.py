@@ -15,12 +15,13 @@ from schema.ledger.news import end_leg, observe_order
 from schema.ledger.payloads import PLATFORM_USER, signal_payload, switch_payload
 from schema.ledger.statuses import adapter_failed, adapter_recovered, command_run
 from schema.ledger.user_risk import end_old_pause, expire_pause, simulate_trade
-from schema.ledger.venue_state import observe_position, observe_protection
+from schema.ledger.venue_state import observe_balance, observe_position, observe_protection
 from schema.ops import (
     EndLeg,
     ExpirePause,
     LedgerOp,
     LedgerResult,
+    ObserveBalance,
     ObserveFill,
     ObserveFunding,
     ObserveOrder,
@@ -59,6 +60,8 @@ def settle_one(tx: Tx, op: LedgerOp) -> LedgerResult:
             return observe_fill(tx, op)
         case ObserveFunding():
             return observe_funding(tx, op)
+        case ObserveBalance():
+            return observe_balance(tx, op)
         case ObservePosition():
             return observe_position(tx, op)
         case ObserveProtection():

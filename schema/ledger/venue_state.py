@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from core.errors import RunnerError
 from core.ids import AccountId, RunId
-from core.position import FLAT
+from core.position import FLAT, is_plausible
 from core.run import Run
 from schema.ledger.payloads import plain
-from schema.ops import ObservePosition, ObserveProtection, PositionChecked
-from schema.records import OpenPosition
+from schema.ops import BalanceChecked, ObserveBalance, ObservePosition, ObserveProtection, PositionChecked
+from schema.records import AccountKind, OpenPosition
 from schema.tx import Tx
 
 
@@ -29,6 +29,20 @@ def observe_position(tx: Tx, op: ObservePosition) -> PositionChecked:
     payload = plain(symbol=op.symbol, venue=op.quantity, ours=held.position.quantity, drift=drift)
     tx.append_event(user_id=run.user_id, run_id=run.id, type="drift", at=tx.now(), payload=payload)
     return PositionChecked(run_id=run.id, held=after, changed=True)
+
+
+def observe_balance(tx: Tx, op: ObserveBalance) -> BalanceChecked:
+    """Deposits, withdrawals and what was booked before we looked; the equity curve shows the step."""
+    account = tx.lock_account(op.account_id, write=True)
+    if account is None or account.user_id != op.user_id or account.kind is not AccountKind.CONNECTION:
+        raise RunnerError(f"account {op.account_id} is no connection of {op.user_id}")
+    if not is_plausible(op.balance):
+        raise RunnerError(f"account {op.account_id}: its venue says {op.balance} USDT, which cannot be")
+    if op.balance == account.balance:
+        return BalanceChecked(account=account, changed=False)
+    after = replace(account, balance=op.balance)
+    tx.save_account_money(after, at=tx.now())
+    return BalanceChecked(account=after, changed=True)
 
 
 def observe_protection(tx: Tx, op: ObserveProtection) -> PositionChecked:

@@ -5,21 +5,26 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
 from core.errors import Reason
 from core.order import Leg
 from core.position import Fill, OrderSide
 from core.risk import RiskLimits
 from core.run import Run, RunCommand, RunStatus
 from schema.ops import (
+    BalanceChecked,
     FillSettled,
     IntentCommitted,
     LedgerResult,
+    ObserveBalance,
     ObserveFill,
     ObservePosition,
     ObserveProtection,
     OpRefused,
     PositionChecked,
 )
+from schema.records import AccountKind
 from tests.schema.conformance.world import World
 
 NO_COOLDOWN = RiskLimits(cooldown_after_trade_s=Decimal(0))
@@ -160,6 +165,31 @@ def test_a_live_order_is_signed_by_the_venues_clock(world: World) -> None:
     assert result.order.created_at is not None
     assert result.order.sign_ts == result.order.created_at + ahead
     assert world.order(result.order.client_order_id, run).sign_ts == result.order.sign_ts
+
+
+def test_i17_the_venues_balance_is_ours_until_it_changes(world: World) -> None:
+    account = world.account(kind=AccountKind.CONNECTION, venue="binance")
+    op = ObserveBalance(account_id=account.id, user_id=account.user_id, balance=Decimal("812.5"))
+    told = [world.settle(op) for _ in range(2)]
+    assert [isinstance(each, BalanceChecked) and each.changed for each in told] == [True, False]
+    stored = world.store.account(account.id)
+    assert stored is not None
+    assert stored.balance == Decimal("812.5")
+    assert [point.balance for point in world.store.equity(account.id)][-1] == Decimal("812.5")
+
+
+@pytest.mark.parametrize("balance", ["NaN", "Infinity", "1E15"])
+def test_a_balance_that_cannot_be_changes_nothing(world: World, balance: str) -> None:
+    account = world.account(kind=AccountKind.CONNECTION, venue="binance")
+    op = ObserveBalance(account_id=account.id, user_id=account.user_id, balance=Decimal(balance))
+    assert isinstance(world.settle(op), OpRefused)
+    assert world.store.account(account.id) == account
+
+
+def test_i12_a_paper_portfolio_takes_no_venues_balance(world: World) -> None:
+    account = world.account()
+    op = ObserveBalance(account_id=account.id, user_id=account.user_id, balance=Decimal(1))
+    assert isinstance(world.settle(op), OpRefused)
 
 
 def test_an_unprotected_position_is_closed_whatever_its_run_does(world: World) -> None:
