@@ -43,7 +43,7 @@ def number(text: str, name: str) -> Decimal:
         value = Decimal(text) if len(text) <= _LONGEST_NUMBER else Decimal("NaN")
     except InvalidOperation:
         value = Decimal("NaN")
-    if not value.is_finite() or abs(value) >= _MOST:
+    if not value.is_finite() or value.copy_abs() >= _MOST:
         raise ImpossibleVenueData(f"Binance says that {name} is {text[:_LONGEST_NUMBER]!r}.")
     return value
 

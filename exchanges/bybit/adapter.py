@@ -115,6 +115,9 @@ class BybitExchange:
         return self._calls.venue_now()
 
     async def connect(self) -> None:
+        """Settings made before are no longer taken for granted."""
+        self._position_modes.clear()
+        self._leverages.clear()
         await self._calls.sync()
         account = await self._calls.ask(requests.account_info(), _ACCOUNT)
         self._margin_mode = MARGIN_MODES.get(account.margin_mode)

@@ -41,7 +41,9 @@ from exchanges.wire import Answer, NoAnswer, Request, Send
 
 T = TypeVar("T")
 
-CALL_TIMEOUT_S: Final = 10.0
+ORDER_TIMEOUT_S: Final = 6.0
+"""With the look-ups that follow it, a placement ends within 15 s."""
+READ_TIMEOUT_S: Final = 4.0
 MAX_PAGES: Final = 200
 MAX_SAID: Final = 200
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{24,}")
@@ -53,6 +55,9 @@ _RESULT: Final = msgspec.json.Decoder(msgspec.Raw)
 class Mode(Enum):
     PLACE = "place"
     REPEATABLE = "repeatable"
+
+
+_TIMEOUTS_S: Final = {Mode.PLACE: ORDER_TIMEOUT_S, Mode.REPEATABLE: READ_TIMEOUT_S}
 
 
 class Gone(ExchangeError):
@@ -147,7 +152,7 @@ class Calls:
 
     async def _answer(self, request: Request, mode: Mode) -> Answer:
         try:
-            return await self._send(request, timeout_s=CALL_TIMEOUT_S)
+            return await self._send(request, timeout_s=_TIMEOUTS_S[mode])
         except NoAnswer as error:
             kind = ErrorKind.TIMEOUT if error.timed_out else ErrorKind.CONNECTION
             what = f"Bybit gave no answer to {request.method} {request.path}"

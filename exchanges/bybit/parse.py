@@ -36,6 +36,7 @@ from exchanges.credentials import KeyRights
 
 USDT: Final = "USDT"
 _MOST: Final = Decimal("1E18")
+_LEAST_EXPONENT: Final = -30
 _LONGEST: Final = 60
 _FIRST_MS, _LAST_MS = 1_262_304_000_000, 4_102_444_800_000  # 2010 to 2100
 _SIDES: Final = {"Buy": OrderSide.BUY, "Sell": OrderSide.SELL}
@@ -88,9 +89,14 @@ def number(text: Text, field: str) -> Decimal | None:
         value = Decimal(text) if len(text) <= _LONGEST else Decimal("NaN")
     except InvalidOperation:
         value = Decimal("NaN")
-    if not value.is_finite() or abs(value) >= _MOST:
+    # Comparing is exact; arithmetic with an exponent out of bounds would overflow.
+    if not value.is_finite() or value.copy_abs() >= _MOST or _tiny(value):
         raise ImpossibleVenueData(f"Bybit reports {field} {text[:_LONGEST]!r}.")
     return value
+
+
+def _tiny(value: Decimal) -> bool:
+    return bool(value) and value.adjusted() < _LEAST_EXPONENT
 
 
 def amount(text: Text, field: str) -> Decimal:

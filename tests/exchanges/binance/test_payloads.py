@@ -216,7 +216,7 @@ def test_an_order_that_is_not_ours_names_what_it_did_to_the_position(client_id: 
     assert parse.origin_of(client_id) == Origin(venue_leg=leg)
 
 
-IMPOSSIBLE = ["NaN", "Infinity", "-1", "1e30", "abc", "0x10", "1" * 70]
+IMPOSSIBLE = ["NaN", "Infinity", "-1", "1e30", "1e999999999", "abc", "0x10", "1" * 70]
 
 
 @pytest.mark.parametrize("text", IMPOSSIBLE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,7 @@ from core.ids import AccountId, OrderKey, RunId, UserId, client_order_id
 from core.order import Leg, Order, OrderKind
 from core.position import OrderSide
 from core.redact import Secret
-from exchanges.base import Listener, News
+from exchanges.base import Listener, News, OrderReport
 from exchanges.bybit.adapter import BybitExchange
 from exchanges.credentials import Credentials
 from tests.fakes.bybit import KEY, SECRET, SYMBOL, FakeBybit
@@ -65,3 +66,17 @@ def order(leg: Leg = Leg.ENTRY, *, attempt: int = 1, **changes: Any) -> Order:
         "sign_ts": START,
     }
     return Order(**(fields | changes))
+
+
+def run(coroutine: Any) -> Any:
+    return asyncio.run(coroutine)
+
+
+def sent(account: Account, path: str) -> list[dict[str, Any]]:
+    return [fields for asked, fields in account.fake.asked if asked == path]
+
+
+def open_position(account: Account, **changes: Any) -> OrderReport:
+    report: OrderReport = run(account.exchange.place(order(**changes)))
+    account.fake.asked.clear()
+    return report
