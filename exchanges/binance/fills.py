@@ -17,6 +17,7 @@ from exchanges.binance.parse import MANUAL, USDT, Origin, execution, funding_pai
 from exchanges.binance.public import get_last_price, last_price
 from exchanges.binance.signing import Call
 from exchanges.binance.wire import AlgoRow, IncomeRow, OrderRow, TradeRow, number
+from exchanges.errors import Rejected, Unreachable
 
 KEPT_NAMES: Final = 10_000
 PRICE_KEPT_S: Final = 60.0
@@ -118,12 +119,18 @@ class Fills:
             return amount
         kept = self._prices.get(asset)
         if kept is None or kept[0] <= self._time.monotonic():
-            price = await self._line.ask(
-                get_last_price(f"{asset}{USDT}"), last_price, f"the price of {asset}"
-            )
+            price = await self._price(asset)
             kept = (self._time.monotonic() + PRICE_KEPT_S, price)
             self._prices[asset] = kept
         return amount * kept[1]
+
+    async def _price(self, asset: str) -> Decimal:
+        """Raises Unreachable, also for an asset without a price: then its executions are told later, not wrongly."""
+        call = get_last_price(f"{asset}{USDT}")
+        try:
+            return await self._line.ask(call, last_price, f"the price of {asset}")
+        except Rejected as error:
+            raise Unreachable(error.kind, f"A commission in {asset} cannot be converted: {error}") from None
 
     async def _onward(self, symbol: str, from_id: int, found: dict[int, TradeRow]) -> None:
         for _ in range(MAX_PAGES):

@@ -1,6 +1,7 @@
 """Messages of the public streams → news. Pure. Source: USDⓈ-M Futures, "Websocket Market Streams".
 
-Raw and combined messages read alike, and spot's aggregated trades as those of futures. One decoding tells the event and its fields.
+Raw and combined messages read alike, and spot's aggregated trades as those of futures. One decoding tells the event
+and its fields.
 """
 
 from __future__ import annotations

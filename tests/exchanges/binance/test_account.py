@@ -104,6 +104,9 @@ def test_executions_whose_commission_nobody_can_price_are_not_told_wrongly(kit: 
     kit.venue.fail("GET", "/fapi/v2/ticker/price", answer(502, ""))
     with pytest.raises(Unreachable):
         kit.run(kit.exchange.executions(SYMBOL, START))
+    del kit.venue.prices["BNBUSDT"]
+    with pytest.raises(Unreachable, match="commission in BNB"):
+        kit.run(kit.exchange.executions(SYMBOL, START))
 
 
 def test_funding_is_told_oldest_first_and_in_usdt(kit: Kit) -> None:
