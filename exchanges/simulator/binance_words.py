@@ -197,10 +197,8 @@ def trade_json(trade: Trade) -> dict[str, Any]:
 def order_event(order: Order, trade: Trade | None, at_ms: int) -> dict[str, Any]:
     request, kind = order.request, order_type(order)
     is_venues = order.origin in _VENUE_ORIGINS
-    if trade is not None:
-        what = "CALCULATED" if is_venues else "TRADE"
-    else:
-        what = _STATUS_WORDS[order.status]
+    fill_word = "CALCULATED" if is_venues else "TRADE"
+    what = _STATUS_WORDS[order.status] if trade is None else fill_word
     status = _STATUS_WORDS[order.status]
     if order.origin is Origin.ADL:
         status = "NEW_ADL"
