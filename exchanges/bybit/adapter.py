@@ -49,6 +49,7 @@ from exchanges.bybit.wire import (
 )
 from exchanges.credentials import KeyRights, Unseal
 from exchanges.errors import (
+    AuthFailed,
     ErrorKind,
     ExchangeError,
     NotPlaced,
@@ -115,12 +116,17 @@ class BybitExchange:
         return self._calls.venue_now()
 
     async def connect(self) -> None:
-        """Settings made before are no longer taken for granted."""
+        """Settings made before are no longer taken for granted; open positions say how their symbols are held."""
         self._position_modes.clear()
         self._leverages.clear()
         await self._calls.sync()
         account = await self._calls.ask(requests.account_info(), _ACCOUNT)
         self._margin_mode = MARGIN_MODES.get(account.margin_mode)
+        with suppress(AuthFailed):  # a key without that right is told so by what it is asked for
+            for row in await self._position_rows():
+                if parse.position(row) is not None:
+                    mode = PositionMode.HEDGE if row.position_idx else PositionMode.ONE_WAY
+                    self._position_modes[row.symbol] = mode
 
     async def follow(self) -> None:
         await self._stream.follow()
@@ -198,8 +204,7 @@ class BybitExchange:
         return await self._fills.funding(since)
 
     async def positions(self) -> list[VenuePosition]:
-        rows = await self._calls.pages(lambda cursor: requests.positions(cursor=cursor), _POSITIONS)
-        return [held for row in rows if (held := parse.position(row)) is not None]
+        return [held for row in await self._position_rows() if (held := parse.position(row)) is not None]
 
     async def balance(self) -> Balance:
         page = await self._calls.ask(requests.wallet_balance(), _WALLETS)
@@ -300,6 +305,9 @@ class BybitExchange:
             rows = await self._fills.of_order(row.symbol, client_order_id, filled)
             executions = await self._fills.priced(rows, client_order_id)
         return parse.order_report(row, client_order_id, executions)
+
+    async def _position_rows(self) -> list[PositionRow]:
+        return await self._calls.pages(lambda cursor: requests.positions(cursor=cursor), _POSITIONS)
 
     async def _held(self, symbol: str) -> tuple[PositionRow | None, VenuePosition | None]:
         """The open position of a symbol, as the venue has it and as it is read."""

@@ -45,6 +45,7 @@ class FakeBybit:
         self.executions: list[dict[str, Any]] = []
         self.size = Decimal(0)
         self.entry = Decimal(0)
+        self.position_idx = 0
         self.stops = {"stopLoss": "", "takeProfit": ""}
         self.margin_mode = "ISOLATED_MARGIN"
         self.faults: dict[str, list[Fault]] = defaultdict(list)
@@ -171,7 +172,7 @@ class FakeBybit:
 
     def position_list(self, sent: dict[str, Any]) -> tuple[int, Any]:
         side = "Buy" if self.size > 0 else "Sell" if self.size < 0 else ""
-        row = {"symbol": SYMBOL, "positionIdx": 0, "side": side, "size": str(abs(self.size))}
+        row = {"symbol": SYMBOL, "positionIdx": self.position_idx, "side": side, "size": str(abs(self.size))}
         row |= {"avgPrice": str(self.entry), "leverage": "10", "liqPrice": ""} | self.stops
         return 0, {"list": [row], "nextPageCursor": ""}
 

@@ -105,6 +105,23 @@ def test_settings_already_so_are_no_error_and_cost_nothing_twice() -> None:
     assert len(account.fake.asked) == 3
 
 
+@pytest.mark.parametrize(("held_as", "exit_as"), [(0, 0), (1, 1)])
+def test_after_a_restart_an_exit_names_the_position_as_it_is_held(held_as: int, exit_as: int) -> None:
+    account = Account()
+    open_position(account)
+    account.fake.position_idx = held_as
+    run(account.exchange.connect())
+    run(account.exchange.place(order(Leg.EXIT)))
+    assert [one["positionIdx"] for one in sent(account, CREATE)] == [exit_as]
+
+
+def test_a_key_that_may_not_read_positions_still_connects() -> None:
+    account = Account()
+    account.fake.faults["/v5/position/list"] = [refuses(10005)]
+    run(account.exchange.connect())
+    assert not account.fake.faults["/v5/position/list"]
+
+
 def test_settings_are_made_again_after_connecting_anew() -> None:
     account = Account()
     for _ in range(2):
