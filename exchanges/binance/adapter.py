@@ -115,6 +115,8 @@ class BinanceExchange:
         return self._stream.is_open
 
     async def connect(self) -> None:
+        """Settings made before are no longer taken for granted."""
+        self._settings.forget_all()
         await self._line.sync()
         await self._settings.read()
 

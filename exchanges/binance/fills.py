@@ -27,6 +27,8 @@ WINDOW: Final = timedelta(days=7)
 MAX_PAGES: Final = 200
 _LOOKS: Final = 3
 _LOOK_AGAIN_S: Final = 0.2
+_PATIENCE_S: Final = 3.0
+"""So that a placement with its look-ups ends within 15 s."""
 _AT_PAR: Final = frozenset({USDT, "BNFCR"})
 """BNFCR: the credits some regions trade with, one USDT each."""
 
@@ -68,8 +70,11 @@ class Fills:
         self.learn(row.symbol, row.order_id, origin_of(row.client_order_id))
         call = requests.user_trades(row.symbol, order_id=row.order_id)
         told: tuple[Execution, ...] = ()
+        enough_s = self._time.monotonic() + _PATIENCE_S
         for look in range(_LOOKS):
             if look:
+                if self._time.monotonic() >= enough_s:
+                    break
                 await self._sleep(_LOOK_AGAIN_S)
             rows = await self._line.ask(call, form(list[TradeRow]), f"trades of order {row.client_order_id}")
             told = await self._named([one for one in rows if one.order_id == row.order_id])

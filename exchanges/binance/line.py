@@ -28,8 +28,8 @@ from exchanges.wire import Answer, NoAnswer, Request, Send
 
 T = TypeVar("T")
 
-READ_TIMEOUT_S: Final = 5.0
-ORDER_TIMEOUT_S: Final = 8.0
+READ_TIMEOUT_S: Final = 4.0
+ORDER_TIMEOUT_S: Final = 6.0
 """Longer than the receive window: what the venue has not taken up by then it never will."""
 NOTHING: Final[frozenset[ErrorClass]] = frozenset()
 NOT_FOUND: Final = frozenset({ErrorClass.ORDER_NOT_FOUND})

@@ -37,6 +37,11 @@ class Settings:
         self._hedge = config.dual_side_position
         return config
 
+    def forget_all(self) -> None:
+        """Somebody may have changed anything while nobody heard of it."""
+        self._hedge = None
+        self._symbols.clear()
+
     def forget(self, symbol: str | None = None) -> None:
         """Of a symbol, or (None) the modes of the account."""
         if symbol is None:

@@ -185,6 +185,7 @@ class UserStream:
 
     async def _tell_one(self, one: bytes | StreamGap) -> None:
         if isinstance(one, StreamGap):
+            self._settings.forget_all()
             self._on_news(one)
             return
         try:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 
 from core.errors import ImpossibleVenueData, RunnerError
+from core.position import ZERO
 from core.timeframe import from_ms, to_ms
 
 T = TypeVar("T")
@@ -20,6 +21,7 @@ WIRE_ERRORS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 """All that decoding bytes can raise: form, encoding, and nesting without end."""
 _LAST_MS: Final = to_ms(datetime(2100, 1, 1, tzinfo=UTC))
 _MOST: Final = Decimal("1E18")
+_LEAST_EXPONENT: Final = -30
 _LONGEST_NUMBER: Final = 60
 
 
@@ -43,9 +45,10 @@ def number(text: str, name: str) -> Decimal:
         value = Decimal(text) if len(text) <= _LONGEST_NUMBER else Decimal("NaN")
     except InvalidOperation:
         value = Decimal("NaN")
-    if not value.is_finite() or value.copy_abs() >= _MOST:
+    # Comparing is exact; arithmetic with an exponent beyond all bounds would overflow, also at 0.
+    if not value.is_finite() or value.copy_abs() >= _MOST or (value and value.adjusted() < _LEAST_EXPONENT):
         raise ImpossibleVenueData(f"Binance says that {name} is {text[:_LONGEST_NUMBER]!r}.")
-    return value
+    return value or ZERO
 
 
 def positive(text: str, name: str) -> Decimal:

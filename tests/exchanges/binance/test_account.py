@@ -142,6 +142,14 @@ def test_settings_are_set_where_they_differ_and_cost_nothing_the_second_time(kit
     assert kit.venue.hedge
 
 
+def test_after_connecting_anew_settings_are_read_again(kit: Kit) -> None:
+    configure(kit)
+    kit.venue.leverage[SYMBOL] = 20
+    kit.run(kit.exchange.connect())
+    configure(kit)
+    assert kit.venue.leverage[SYMBOL] == 5
+
+
 def test_settings_already_so_are_no_error(kit: Kit) -> None:
     for path, code in (("/fapi/v1/positionSide/dual", -4059), ("/fapi/v1/marginType", -4046)):
         kit.venue.fail("POST", path, answer(400, {"code": code, "msg": "No need to change."}))

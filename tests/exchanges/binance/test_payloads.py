@@ -278,3 +278,14 @@ def test_a_truncated_answer_cannot_be_read(name: str, cut: int) -> None:
     whole = body(name)
     with pytest.raises(Unreadable):
         read(whole[: max(0, len(whole) - cut)], Any)
+
+
+@pytest.mark.parametrize("text", ["1E-31", "-1E-999999999999999999"])
+def test_an_exponent_no_arithmetic_bears_is_refused(text: str) -> None:
+    with pytest.raises(RunnerError):
+        wire.number(text, "a number")
+
+
+@pytest.mark.parametrize("text", ["0", "0E-999999999999999999", "-0.000", "0E+999999999999999999"])
+def test_zero_is_zero_however_it_is_spelled(text: str) -> None:
+    assert str(wire.number(text, "a number")) == "0"

@@ -248,6 +248,11 @@ def test_leverage_that_somebody_changed_is_set_again() -> None:
         await room.told(2)
         await configure()
         assert room.venue.leverage[SYMBOL] == 5
+        room.venue.leverage[SYMBOL] = 30
+        room.stream.opened(START)
+        await room.told(3)
+        await configure()
+        assert room.venue.leverage[SYMBOL] == 5
 
     followed(scene)
 
