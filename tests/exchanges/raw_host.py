@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -77,9 +78,9 @@ class RawHost:
 
 
 @asynccontextmanager
-async def answering() -> AsyncIterator[RawHost]:
+async def answering(tls: ssl.SSLContext | None = None) -> AsyncIterator[RawHost]:
     host = RawHost()
-    server = await asyncio.start_server(host.handle, "127.0.0.1", 0)
+    server = await asyncio.start_server(host.handle, "127.0.0.1", 0, ssl=tls)
     host.port = server.sockets[0].getsockname()[1]
     try:
         yield host

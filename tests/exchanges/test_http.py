@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from core.errors import RunnerError
 from exchanges.http import HttpPool, PoolRules
 from exchanges.transport import VenueTransport
 from exchanges.wire import Answer, Cost, NoAnswer, Request
+from tests.exchanges.certificate import localhost_contexts
 from tests.exchanges.raw_host import Act, RawHost, Seen, answering, ok, reset, say, silence
 from tests.fakes.loop_clock import until
 
@@ -244,6 +246,29 @@ def test_a_request_that_would_be_two_is_refused(request_: Request) -> None:
 def test_a_base_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(RunnerError, match="base URL"):
         HttpPool(url)
+
+
+def test_over_tls_only_a_host_that_proves_its_name_is_spoken_to(tmp_path: Path) -> None:
+    served, trusting = localhost_contexts(tmp_path)
+
+    async def run() -> None:
+        async with answering(served) as host:
+            pool = HttpPool(f"https://localhost:{host.port}", tls=trusting)
+            for _ in range(2):
+                assert (await pool.send(ORDER, timeout_s=5)).body == b"{}"
+            assert len({seen.connection for seen in host.seen}) == 1
+            pool.close()
+            # One that everybody's authorities do not know, and one by another name.
+            for url, tls in (
+                (f"https://localhost:{host.port}", None),
+                (f"https://127.0.0.1:{host.port}", trusting),
+            ):
+                stranger = HttpPool(url, tls=tls)
+                await fails(stranger, ORDER, timed_out=False, sent=False)
+                stranger.close()
+            assert len(host.seen) == 2
+
+    asyncio.run(asyncio.wait_for(run(), 20))
 
 
 def test_httpx_speaks_through_it() -> None:
