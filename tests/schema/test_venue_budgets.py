@@ -36,6 +36,15 @@ def owner(database: Database, statement: str) -> None:
         connection.execute(statement.encode())
 
 
+def started(database: Database) -> float:
+    with psycopg.connect(database.owner_dsn, connect_timeout=5) as connection:
+        row = connection.execute(
+            "SELECT extract(epoch FROM window_start)::float8 FROM venue_budgets"
+        ).fetchone()
+    assert row is not None
+    return float(row[0])
+
+
 def test_two_processes_never_get_more_than_the_window_holds_together(database: Database) -> None:
     with process(database, "one") as one, process(database, "two") as two:
         taken: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -77,8 +86,10 @@ def test_who_comes_with_a_window_that_is_over_takes_from_the_newer_one(database:
     with process(database, "one") as rows:
         assert rows.take(HOST, wanted=7, weight=10, window_s=CENTURY_S).granted == 7
         owner(database, "UPDATE venue_budgets SET window_start = window_start + interval '1 hour'")
+        newer = started(database)
         assert rows.take(HOST, wanted=7, weight=10, window_s=CENTURY_S).granted == 3
         assert rows.take(HOST, wanted=7, weight=10, window_s=CENTURY_S).granted == 0
+        assert started(database) == newer
 
 
 def test_a_limit_that_was_lowered_gives_nothing_back(database: Database) -> None:
