@@ -16,6 +16,7 @@ from actors.messages import Message
 from actors.runtime.behaviour import Behaviour, Context
 from actors.runtime.reply import Reply
 from core.timeframe import Timeframe
+from exchanges.stand_in import StandIns
 from schema.records import ClockSettings
 from schema.store import Store
 
@@ -25,6 +26,7 @@ RESAMPLE_S = 30.0
 MAX_HOLD_S = 2.0
 HOLD_POLL_S = 0.02
 RETRY_S = 0.5
+TELL_TIMEOUT_S = 5.0
 STEP = Timeframe.M1
 MAX_SPEED = 3_600.0
 
@@ -67,8 +69,22 @@ class LookAgain(msgspec.Struct, frozen=True):
     slot: datetime
 
 
+class Told(msgspec.Struct, frozen=True):
+    """The stand-ins know the time, or will be told the next time."""
+
+
 class ClockKeeper(Behaviour):
-    __slots__ = ("_awaited", "_clock", "_data_end", "_held_at", "_hint", "_on_data_end", "_since_s", "_store")
+    __slots__ = (
+        "_awaited",
+        "_clock",
+        "_data_end",
+        "_held_at",
+        "_hint",
+        "_on_data_end",
+        "_since_s",
+        "_stand_ins",
+        "_store",
+    )
 
     def __init__(
         self,
@@ -79,9 +95,14 @@ class ClockKeeper(Behaviour):
         hint: Callable[[], None],
         data_end: datetime | None = None,
         on_data_end: Callable[[], None] | None = None,
+        stand_ins: StandIns | None = None,
     ) -> None:
-        """`hint` tells other processes that the settings changed. At `data_end` a demo's time stops for good."""
+        """`hint` tells other processes that the settings changed. At `data_end` a demo's time stops for good.
+
+        `stand_ins`: simulated venues whose time is a demo's.
+        """
         super().__init__(ctx)
+        self._stand_ins = stand_ins
         self._store = store
         self._clock = clock
         self._hint = hint
@@ -107,6 +128,8 @@ class ClockKeeper(Behaviour):
                 self._ceiling_reached(message.slot)
             case LookAgain():
                 self._look(message.slot)
+            case Told():
+                pass
             case HeldAt():
                 self._held(message)
             case Failed():
@@ -127,11 +150,21 @@ class ClockKeeper(Behaviour):
             read.reply.set(read.settings)
         if not read.settings.demo:
             return
+        self._tell_stand_ins(read.settings)
         if read.settings.ceiling is None:
             self._lift(STEP.floor(self._clock.now()))
         elif read.settings.ceiling not in (self._awaited, self._held_at):
             self._awaited = read.settings.ceiling
             self.ctx.at(read.settings.ceiling, CeilingReached(read.settings.ceiling))
+
+    def _tell_stand_ins(self, settings: ClockSettings) -> None:
+        if self._stand_ins is not None:
+            self.ctx.run(
+                self._stand_ins.set_clock(at=self._clock.now(), rate=settings.rate, ceiling=settings.ceiling),
+                lambda _: Told(),
+                lambda _: Told(),
+                timeout_s=TELL_TIMEOUT_S,
+            )
 
     def _ceiling_reached(self, slot: datetime) -> None:
         if slot == self._awaited:

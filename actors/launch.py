@@ -28,6 +28,7 @@ from core.errors import RunnerError
 from core.ids import NodeId
 from exchanges.feeds.binance_public import BASE_URL, BinancePublic
 from exchanges.feeds.looped import MAX_ROUNDS
+from exchanges.stand_in import StandIns
 from exchanges.venues import Address, Venues, given_address
 from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
@@ -122,10 +123,16 @@ def demo_service(
     *,
     round_: int,
     on_data_end: Callable[[], None],
+    vault: Vault | None = None,
 ) -> Service:
-    """A demo process, for one round of its candles."""
+    """A demo process, for one round of its candles.
+
+    Connections trade only at addresses the settings give, which stand in for the venues: never at a venue itself.
+    """
     feed = HeldFeed(demo.source, (demo.source.start, demo.source.start_of(MAX_ROUNDS)))
-    return _service(settings, store, dsn, feed, sink, demo.end_of(round_), on_data_end)
+    if not venue_addresses(settings):
+        vault = None
+    return _service(settings, store, dsn, feed, sink, demo.end_of(round_), on_data_end, vault)
 
 
 def is_older(version: str, minimum: str) -> bool:
@@ -165,6 +172,7 @@ def _service(
     if vault is not None:
         access = live_access(settings, store, vault, clock)
         parts = msgspec.structs.replace(parts, venues=access.venues_over, read_connection=access.read)
+    stand_ins = [address.rest for address in venue_addresses(settings).values()]
     return Service(
         parts=parts,
         clock=clock,
@@ -173,13 +181,15 @@ def _service(
         data_end=data_end,
         on_data_end=on_data_end,
         recorder=_recorder(settings, sink),
+        stand_ins=StandIns(stand_ins) if store.platform().demo and vault is not None else None,
     )
 
 
 def live_access(settings: Settings, store: PgStore, vault: Vault, clock: Clock) -> LiveAccess:
     """The way to venues, its budgets shared with all processes on this database."""
     budgets = SharedVenueBudgets(store.venue_budgets, ThreadPoolExecutor(1, thread_name_prefix="budgets"))
-    venues = Venues(clock=clock, given=venue_addresses(settings), shared=budgets)
+    given = venue_addresses(settings)
+    venues = Venues(clock=clock, given=given, shared=budgets, only_given=store.platform().demo)
     return LiveAccess(KeyRing(store.connections, vault), store.connections, venues)
 
 

@@ -23,6 +23,7 @@ from core.candles import CandleColumns, empty
 from core.ids import RunId, UserId
 from core.market import Series
 from core.timeframe import from_ms, to_ms
+from exchanges.stand_in import StandIns
 from schema.ops import LedgerOp, LedgerResult
 from schema.records import ClockSettings, Node, TickSource
 from schema.store import Notifier, Store, StoreUnavailable
@@ -57,6 +58,7 @@ class Service:
         data_end: datetime | None = None,
         on_data_end: Callable[[], None] | None = None,
         recorder: Recorder | None = None,
+        stand_ins: StandIns | None = None,
     ) -> None:
         self._nodes: Sequence[Node] = ()
         self._interpreter = Interpreter()
@@ -68,6 +70,7 @@ class Service:
         self._data_end = data_end
         self._on_data_end = on_data_end
         self._recorder = recorder
+        self._stand_ins = stand_ins
         self._running = False
         self._hints = ThreadPoolExecutor(1, thread_name_prefix="hints")
         self._hint_places = threading.BoundedSemaphore(MAX_HINTS)
@@ -99,6 +102,7 @@ class Service:
                 hint=lambda: self._notifier.notify("clock", ""),
                 data_end=self._data_end,
                 on_data_end=self._on_data_end,
+                stand_ins=self._stand_ins,
             ),
             backoff=BACKOFF,
         )

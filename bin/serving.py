@@ -36,10 +36,11 @@ from core.redact import Secret
 from facade.app import build_app
 from facade.live import LiveRunner
 from facade.routes.pages import page_routes
-from facade.secrets import load_or_create
+from facade.secrets import load_or_create, sealing_keys
 from facade.server import listen, serve
 from schema.locked_files import LockedFile
 from schema.pg import PgStore
+from schema.vault import Vault
 
 STOP_ROUNDS_S = 5.0
 ROWS_TURN_S = 60.0
@@ -74,11 +75,12 @@ def run(settings: Settings, request: ServeRequest) -> None:
         _say("Starting the database …" if settings.database_url is None else "Connecting to the database …")
         database = stack.enter_context(installation(settings, folder))
         store = stack.enter_context(opened_store(settings, database.dsn))
+        vault = vault_of(settings)
         if database.alone:
             store.free_leases()
             forget_dead_nodes(store)
         if demo is None:
-            service = live_service(settings, store, database.dsn, _sink)
+            service = live_service(settings, store, database.dsn, _sink, vault)
             service.start()
             stack.callback(service.stop)
             service.on_failure(ending.fail)
@@ -86,7 +88,7 @@ def run(settings: Settings, request: ServeRequest) -> None:
             secret = None
         else:
             rows_turn = folder / "demo-rows.lock"
-            playing = DemoPlay(settings, request, store, database.dsn, demo, ending, rows_turn)
+            playing = DemoPlay(settings, request, store, database.dsn, demo, ending, rows_turn, vault)
             stack.callback(playing.stop)
             runner = playing.runner
             secret = Secret(load_or_create(Path(settings.runner_data_dir), "jwt_secret"))
@@ -98,6 +100,12 @@ def run(settings: Settings, request: ServeRequest) -> None:
         serve(app, listening, stop_with=ending.stop_with)
     if ending.failure is not None:
         raise RunnerError(ending.failure)
+
+
+def vault_of(settings: Settings) -> Vault | None:
+    """What opens the keys of connections; None where no master keys are set, so that only paper is traded."""
+    masters = sealing_keys(settings)
+    return None if masters is None else Vault(masters, os.urandom)
 
 
 class Ending:
@@ -141,6 +149,7 @@ class DemoPlay:
         demo: Demo,
         ending: Ending,
         rows_turn: Path,
+        vault: Vault | None,
     ) -> None:
         """`rows_turn`: a file to lock while rows of the demo are made."""
         self._settings = settings
@@ -150,6 +159,7 @@ class DemoPlay:
         self._demo = demo
         self._ending = ending
         self._rows_turn = rows_turn
+        self._vault = vault
         self._over: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._closing = False
         with self._turn():
@@ -189,6 +199,7 @@ class DemoPlay:
             _sink,
             round_=round_,
             on_data_end=lambda: self._over.put(round_),
+            vault=self._vault,
         )
         service.start()
         service.on_failure(self._ending.fail)

@@ -16,6 +16,7 @@ import msgspec
 
 from core.clock import Clock
 from core.connection import Environment, Venue
+from core.errors import RunnerError
 from exchanges import limits
 from exchanges.base import Listener, LiveExchange
 from exchanges.binance.adapter import BinanceExchange
@@ -75,10 +76,13 @@ class Venues:
         clock: Clock,
         given: Mapping[Venue, Address],
         shared: SharedBudget | None = None,
+        only_given: bool = False,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        """`only_given`: no venue's own address is ever used, as in a demo."""
         self._clock = clock
         self._given = given
+        self._only_given = only_given
         self._shared = shared
         self._jitter = jitter
         self._hosts: dict[str, VenueHost] = {}  # by base URL: at most two a venue and environment
@@ -95,6 +99,8 @@ class Venues:
         on_news: Listener,
     ) -> LiveExchange:
         """An account's adapter, not connected yet. `tenant`: whose turn a request is; `account`: whose order budget."""
+        if self._only_given and venue not in self._given:
+            raise RunnerError(f"A demo trades at stand-ins alone, and there is none for {venue}.")
         there = address(venue, environment, self._given)
         send = self._host(venue, there.rest).bound(tenant=tenant, account=account)
         if venue is Venue.BYBIT:
