@@ -166,23 +166,18 @@ def gateway(
         typer.Option(min=32, max=100_000, help="Orders of each client in a round, one in flight, then 32."),
     ] = 960,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds; the clients take turns.")] = 5,
-    url: Annotated[
-        str | None,
+    simulator: Annotated[
+        bool,
         typer.Option(
-            metavar="URL",
-            help="A venue simulator to order at, instead of a bare server of its own; orders are market buys of "
-            "0.01 BTCUSDT.",
+            "--simulator", help="Order at the venue simulator instead of a server that only answers."
         ),
-    ] = None,
-    key: Annotated[str, typer.Option(help="The simulator's key.")] = "",
-    secret: Annotated[str, typer.Option(help="The simulator's secret, made up like its key.")] = "",
+    ] = False,
     json: Json = False,
 ) -> None:
     """Signed orders a second and their latency beside httpx, aiohttp and ccxt; stream messages a second, decoded."""
-    from bin.commands.bench_gateway import Server, measure
+    from bin.commands.bench_gateway import measure
 
-    server = None if url is None else Server(url=url.rstrip("/"), key=key, secret=secret)
-    figures = measure(orders=orders, rounds=rounds, server=server)
+    figures = measure(orders=orders, rounds=rounds, simulator=simulator)
     rows = [
         (
             f"{client}, {in_flight} in flight",

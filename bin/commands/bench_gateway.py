@@ -56,12 +56,11 @@ Order = Callable[[], Awaitable[None]]
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """Where orders go. `flood`: a WebSocket that sends klines without end, where there is one."""
+    """Where orders go."""
 
     url: str
     key: str
     secret: str
-    flood: str | None = None
 
 
 class Clock:
@@ -77,41 +76,65 @@ class Clock:
         return max(0.0, (when - self.now()).total_seconds())
 
 
-def measure(*, orders: int, rounds: int, server: Server | None = None) -> dict[str, Any]:
-    """`bench gateway --json`. `orders`: of each client, round and concurrency; None: a bare server of our own."""
-    if server is not None:
-        return asyncio.run(_measured(server, orders, rounds))
-    with bare_server() as ours:
-        return asyncio.run(_measured(ours, orders, rounds))
+def measure(*, orders: int, rounds: int, simulator: bool = False) -> dict[str, Any]:
+    """`bench gateway --json`. `orders`: of each client, round and concurrency; at a bare server or a simulator."""
+    with bare_server() as (bare, flood):
+        if not simulator:
+            return asyncio.run(_measured(bare, flood, orders, rounds))
+        with simulated_venue() as venue:
+            return asyncio.run(_measured(venue, flood, orders, rounds))
 
 
 @contextmanager
-def bare_server() -> Iterator[Server]:
-    """`bench_gateway_server` in a process of its own."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "bin.commands.bench_gateway_server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+def bare_server() -> Iterator[tuple[Server, str]]:
+    """`bench_gateway_server` in a process of its own, and the address of its klines."""
+    with _program("bin.commands.bench_gateway_server") as process:
         assert process.stdout is not None
-        assert process.stdin is not None
+        ports = process.stdout.readline().split()
+        if len(ports) != 2:
+            raise RunnerError("The server to measure against did not start.")
+        yield (
+            Server(url=f"http://127.0.0.1:{ports[0]}", key="k" * 64, secret="s" * 64),
+            f"ws://127.0.0.1:{ports[1]}/market/ws/btcusdt@kline_1m",
+        )
+
+
+@contextmanager
+def simulated_venue() -> Iterator[Server]:
+    """`simulator` in a process of its own, at the present time, with ample limits and money."""
+    now = datetime.now(UTC).isoformat()
+    options = ("--venue", "binance", "--port", "0", "--at", now, "--balance", "1e12", "--json")
+    with _program("bin.commands", "simulator", *options) as process:
+        assert process.stdout is not None
+        told = ""
+        while line := process.stdout.readline():
+            told += line
+            try:
+                known = msgspec.json.decode(told, type=dict[str, str])
+            except msgspec.DecodeError:
+                continue
+            break
+        else:
+            raise RunnerError("The simulator to measure against did not start.")
+        url = known["BINANCE_BASE_URL"]
+        ceilings = {"weight": 0, "orders_10s": 0, "orders_1m": 0}
+        httpx.put(f"{url}/simulator/limits", json=ceilings, timeout=TIMEOUT_S).raise_for_status()
+        yield Server(url=url, key=known["key"], secret=known["secret"])
+
+
+@contextmanager
+def _program(*module: str) -> Iterator[subprocess.Popen[str]]:
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-m", *module]  # programs of this checkout
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:  # noqa: S603
         try:
-            ports = process.stdout.readline().split()
-            if len(ports) != 2:
-                raise RunnerError("The server to measure against did not start.")
-            yield Server(
-                url=f"http://127.0.0.1:{ports[0]}",
-                key="k" * 64,
-                secret="s" * 64,
-                flood=f"ws://127.0.0.1:{ports[1]}/market/ws/btcusdt@kline_1m",
-            )
+            yield process
         finally:
-            process.stdin.close()
+            process.terminate()
             process.wait(TIMEOUT_S)
 
 
-async def _measured(server: Server, orders: int, rounds: int) -> dict[str, Any]:
+async def _measured(server: Server, flood: str, orders: int, rounds: int) -> dict[str, Any]:
     figures: dict[str, Any] = {"orders": orders, "rounds": rounds}
     async with AsyncExitStack() as stack:
         clients: dict[str, Order] = {}
@@ -120,8 +143,7 @@ async def _measured(server: Server, orders: int, rounds: int) -> dict[str, Any]:
                 clients[name] = await stack.enter_async_context(client(server))
         for in_flight in IN_FLIGHT:
             figures[f"inFlight{in_flight}"] = await _compared(clients, orders, rounds, in_flight)
-    if server.flood is not None:
-        figures["klines"] = await _klines(server.flood, rounds)
+    figures["klines"] = await _klines(flood, rounds)
     return figures
 
 
@@ -185,6 +207,8 @@ async def _ours(server: Server) -> AsyncIterator[Order]:
         )
         request = signed_request(call, credentials, timestamp_ms=time.time_ns() // 1_000_000)
         answer = await send(request, timeout_s=TIMEOUT_S)
+        if answer.status != httpx.codes.OK:
+            raise RunnerError(f"The venue refused an order with {answer.status}: {answer.body.decode()}")
         order_report(read(answer.body, OrderRow))
 
     try:

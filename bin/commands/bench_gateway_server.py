@@ -123,6 +123,7 @@ async def serve() -> None:
     rest = await loop.create_server(_Face, "127.0.0.1", 0)
     flood = await loop.create_server(_Flood, "127.0.0.1", 0)
     print(rest.sockets[0].getsockname()[1], flood.sockets[0].getsockname()[1], flush=True)
+    # Until whoever started this process closes the pipe, or ends.
     await loop.run_in_executor(None, sys.stdin.read)
 
 
