@@ -20,6 +20,7 @@ import structlog
 
 from actors.demo import Demo, demo_of
 from actors.demo_source import DemoSource, demo_source
+from actors.key_probe import keys_of
 from actors.launch import (
     demo_service,
     forget_dead_nodes,
@@ -93,7 +94,12 @@ def run(settings: Settings, request: ServeRequest) -> None:
             runner = playing.runner
             secret = Secret(load_or_create(Path(settings.runner_data_dir), "jwt_secret"))
         app = build_app(
-            runner, settings, demo_secret=secret, pages=page_routes(runner, store.reads), error_log=log_error
+            runner,
+            settings,
+            demo_secret=secret,
+            pages=page_routes(runner, store.reads),
+            error_log=log_error,
+            keys=None if vault is None else keys_of(settings, store, vault),
         )
         _say(f"Candles: {runner.origin}.")
         _say(f"Open {address} — stop with Ctrl-C.")

@@ -1,0 +1,44 @@
+"""What a venue says of a key, asked on connections of its own: on whichever event loop, of whichever process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from actors.keys import KeyProbe, Keys
+from actors.launch import venue_addresses
+from actors.market_clock import MarketClock
+from actors.runtime.process_time import process_s
+from actors.venue_budgets import SharedVenueBudgets
+from core.config import Settings
+from core.connection import Environment, Venue
+from core.key_rights import KeyRights
+from exchanges.credentials import Unseal
+from exchanges.venues import Address, Venues
+from schema.pg import PgStore
+from schema.vault import Vault
+
+
+def keys_of(settings: Settings, store: PgStore, vault: Vault) -> Keys:
+    """Users' keys over this store and vault, asked about at the venues the settings name."""
+    return Keys(store, store.connections, vault, venue_probe(store, venue_addresses(settings)))
+
+
+def venue_probe(store: PgStore, given: Mapping[Venue, Address]) -> KeyProbe:
+    # A venue's time is real time, in a demo's database too.
+    clock = MarketClock(msgspec.structs.replace(store.clock(), demo=False), process_s)
+    # Questions about keys use up what the address may ask as all else does, and wait out its bans.
+    budgets = SharedVenueBudgets(store.venue_budgets, ThreadPoolExecutor(1, thread_name_prefix="probes"))
+
+    only_given = store.platform().demo
+
+    async def probe(venue: Venue, environment: Environment, unseal: Unseal) -> KeyRights:
+        venues = Venues(clock=clock, given=given, shared=budgets, only_given=only_given)
+        try:
+            return await venues.probe(venue, environment, unseal)
+        finally:
+            await venues.close()
+
+    return probe
