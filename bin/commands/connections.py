@@ -25,115 +25,120 @@ Config = Annotated[str | None, typer.Option(metavar="FILE", help="YAML settings 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 
 
+_app = typer.Typer(help="Keys of users at exchanges: sealed, tested, re-wrapped.", no_args_is_help=True)
+
+
 def register(app: typer.Typer) -> None:
-    connections = typer.Typer(
-        help="Keys of users at exchanges: sealed, tested, re-wrapped.", no_args_is_help=True
-    )
-    app.add_typer(connections, name="connections")
+    app.add_typer(_app, name="connections")
 
-    @connections.command()
-    def add(
-        user: User,
-        name: Annotated[str, typer.Option(help="What its owner calls it.")],
-        venue: Annotated[str, typer.Option(help="binance or bybit.")],
-        environment: Annotated[str, typer.Option(help="live, testnet or demo.")] = "live",
-        max_leverage: Annotated[int, typer.Option(min=1, max=125, help="The most its runs may use.")] = 10,
-        config: Config = None,
-        json: Json = False,
-    ) -> None:
-        """Test a key at its venue and store it; key and secret come from a prompt or as two lines from stdin.
 
-        A key that may withdraw is refused.
-        """
-        import asyncio
-        from uuid import uuid4
+@_app.command()
+def add(
+    user: User,
+    name: Annotated[str, typer.Option(help="What its owner calls it.")],
+    venue: Annotated[str, typer.Option(help="binance or bybit.")],
+    environment: Annotated[str, typer.Option(help="live, testnet or demo.")] = "live",
+    max_leverage: Annotated[int, typer.Option(min=1, max=125, help="The most its runs may use.")] = 10,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Test a key at its venue and store it; key and secret come from a prompt or as two lines from stdin.
 
-        from core.connection import Environment, Venue
-        from core.ids import AccountId, UserId
-        from schema.connections import NewConnection
-        from schema.vault import Owner
+    A key that may withdraw is refused.
+    """
+    import asyncio
+    from uuid import uuid4
 
-        where = _choice(Venue, venue, "--venue"), _choice(Environment, environment, "--environment")
-        opened = read_keys()
-        new = NewConnection(name=name, venue=where[0], environment=where[1], max_leverage=max_leverage)
-        with opened_keys(config) as keys:
-            rights = asyncio.run(keys.examine(*where, opened))
-            owner = Owner(user_id=UserId(user), account_id=AccountId(uuid4()))
-            _tell(keys.add(owner, new, opened, rights), json=json)
+    from core.connection import Environment, Venue
+    from core.ids import AccountId, UserId
+    from schema.connections import NewConnection
+    from schema.vault import Owner
 
-    @connections.command("list")
-    def list_(
-        user: Annotated[str | None, typer.Option(help="Of this user alone.")] = None,
-        config: Config = None,
-        json: Json = False,
-    ) -> None:
-        """Show connections, without their keys."""
-        from bin.commands.output import write_json
-        from core.ids import UserId
+    where = _choice(Venue, venue, "--venue"), _choice(Environment, environment, "--environment")
+    opened = read_keys()
+    new = NewConnection(name=name, venue=where[0], environment=where[1], max_leverage=max_leverage)
+    with opened_keys(config) as keys:
+        rights = asyncio.run(keys.examine(*where, opened))
+        owner = Owner(user_id=UserId(user), account_id=AccountId(uuid4()))
+        _tell(keys.add(owner, new, opened, rights), json=json)
 
-        with opened_keys(config) as keys:
-            found = keys.connections.of_all() if user is None else keys.connections.of_user(UserId(user))
-        if json:
-            write_json({"connections": [_document(each) for each in found]})
-            return
-        for each in found:
-            typer.echo(_sentence(each))
-        if not found:
-            typer.echo("There are no connections.")
 
-    @connections.command()
-    def test(connection: Id, config: Config = None, json: Json = False) -> None:
-        """Ask the venue what a stored key may do; exit code 1 unless it may read and trade and nothing more.
+@_app.command("list")
+def list_(
+    user: Annotated[str | None, typer.Option(help="Of this user alone.")] = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Show connections, without their keys."""
+    from bin.commands.output import write_json
+    from core.ids import UserId
 
-        Active runs stop where the key may withdraw by now, and pause where it may no longer read or trade.
-        """
-        import asyncio
+    with opened_keys(config) as keys:
+        found = keys.connections.of_all() if user is None else keys.connections.of_user(UserId(user))
+    if json:
+        write_json({"connections": [_document(each) for each in found]})
+        return
+    for each in found:
+        typer.echo(_sentence(each))
+    if not found:
+        typer.echo("There are no connections.")
 
-        from schema.connections import TEST_OK
 
-        with opened_keys(config) as keys:
-            found = _there(keys, connection)
-            tested = asyncio.run(keys.test(found))
-            _tell(keys.settle(found, tested) or found, json=json)
-        if tested.result != TEST_OK:
-            raise typer.Exit(1)
+@_app.command()
+def test(connection: Id, config: Config = None, json: Json = False) -> None:
+    """Ask the venue what a stored key may do; exit code 1 unless it may read and trade and nothing more.
 
-    @connections.command("rotate-keys")
-    def rotate_keys(config: Config = None, json: Json = False) -> None:
-        """Put every connection under the first of RUNNER_MASTER_KEYS, while the service runs.
+    Active runs stop where the key may withdraw by now, and pause where it may no longer read or trade.
+    """
+    import asyncio
 
-        Before: give all processes the new list, the new key first, the old one behind. After: take the old one out.
-        """
-        from bin.commands.output import write_json
+    from schema.connections import TEST_OK
 
-        with opened_keys(config) as keys:
-            done = _rewrapped(keys)
-            left = keys.left_to_rewrap()
-        if json:
-            write_json(
-                {"rewrapped": done.rewrapped, "left": left, "unopened": [str(each) for each in done.unopened]}
-            )
-        else:
-            typer.echo(f"{done.rewrapped} connections are under the first master key now; {left} are not.")
-            for each in done.unopened:
-                typer.echo(f"Connection {each} does not open with the master keys given.", err=True)
-        if left:
-            raise typer.Exit(1)
+    with opened_keys(config) as keys:
+        found = _there(keys, connection)
+        tested = asyncio.run(keys.test(found))
+        _tell(keys.settle(found, tested) or found, json=json)
+    if tested.result != TEST_OK:
+        raise typer.Exit(1)
 
-    @connections.command()
-    def remove(connection: Id, config: Config = None, json: Json = False) -> None:
-        """Forget a connection's keys; refused while a run that is not archived uses it."""
-        from bin.commands.output import write_json
-        from core.errors import RunnerError
 
-        with opened_keys(config) as keys:
-            found = _there(keys, connection)
-            if not keys.connections.remove(found.user_id, found.id):
-                raise RunnerError(f"There is no connection {connection}.")
-        if json:
-            write_json({"removed": connection})
-        else:
-            typer.echo(f"Removed {found.name} ({connection}).")
+@_app.command("rotate-keys")
+def rotate_keys(config: Config = None, json: Json = False) -> None:
+    """Put every connection under the first of RUNNER_MASTER_KEYS, while the service runs.
+
+    Before: give all processes the new list, the new key first, the old one behind. After: take the old one out.
+    """
+    from bin.commands.output import write_json
+
+    with opened_keys(config) as keys:
+        done = _rewrapped(keys)
+        left = keys.left_to_rewrap()
+    if json:
+        write_json(
+            {"rewrapped": done.rewrapped, "left": left, "unopened": [str(each) for each in done.unopened]}
+        )
+    else:
+        typer.echo(f"{done.rewrapped} connections are under the first master key now; {left} are not.")
+        for each in done.unopened:
+            typer.echo(f"Connection {each} does not open with the master keys given.", err=True)
+    if left:
+        raise typer.Exit(1)
+
+
+@_app.command()
+def remove(connection: Id, config: Config = None, json: Json = False) -> None:
+    """Forget a connection's keys; refused while a run that is not archived uses it."""
+    from bin.commands.output import write_json
+    from core.errors import RunnerError
+
+    with opened_keys(config) as keys:
+        found = _there(keys, connection)
+        if not keys.connections.remove(found.user_id, found.id):
+            raise RunnerError(f"There is no connection {connection}.")
+    if json:
+        write_json({"removed": connection})
+    else:
+        typer.echo(f"Removed {found.name} ({connection}).")
 
 
 @contextmanager
