@@ -46,6 +46,7 @@ from exchanges.errors import (
     OutcomeUnknown,
     Refusal,
     Rejected,
+    Unreachable,
 )
 from exchanges.wire import Send
 
@@ -168,7 +169,10 @@ class BinanceExchange:
         return await self._report(row)
 
     async def find(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport | None:
-        """None only where neither the order nor a trade of it is known since it can have been sent."""
+        """None only where neither the order nor a trade of it is known since it can have been sent.
+
+        An order that the stream or an answer has told of is never absent: then look-ups lag behind (Unreachable).
+        """
         row = await self._row(requests.get_order(symbol, client_order_id=client_order_id), client_order_id)
         if row is not None:
             return await self._report(row)
@@ -178,13 +182,14 @@ class BinanceExchange:
         traded = [
             one for one in await self._fills.since(symbol, since) if one.client_order_id == client_order_id
         ]
-        if not traded:
-            return None
         order_id = self._fills.order_of(symbol, client_order_id)
+        if order_id is None:
+            return None
         row = await self._row(requests.get_order(symbol, order_id=str(order_id)), client_order_id)
         if row is None:
-            sentence = f"Binance lists trades of order {client_order_id}, and no such order."
-            raise OutcomeUnknown(ErrorKind.SERVER, sentence)
+            raise Unreachable(
+                ErrorKind.SERVER, f"Binance has told of order {client_order_id} and does not list it."
+            )
         return parse.order_report(row, tuple(traded))
 
     async def open_orders(self, symbol: str) -> list[OrderReport]:

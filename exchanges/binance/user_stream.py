@@ -204,6 +204,8 @@ class UserStream:
                 commission = await self._fills.in_usdt(heard.fill.commission, heard.commission_asset)
                 self._on_news(heard.execution(commission=commission, origin=origin))
             case OrderNews():
+                order_id, ours = int(heard.venue_order_id), Origin(client_order_id=heard.client_order_id)
+                self._fills.learn(heard.symbol, order_id, ours)
                 self._on_news(heard)
             case TriggerFired():
                 self._fills.learn(heard.symbol, heard.order_id, Origin(venue_leg=heard.leg))

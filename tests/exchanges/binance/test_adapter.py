@@ -268,13 +268,13 @@ def test_absence_is_said_only_where_no_trade_speaks_against_it(kit: Kit) -> None
     )
 
 
-def test_a_trade_of_an_order_that_is_not_listed_is_no_absence(kit: Kit) -> None:
+def test_an_order_the_venue_has_told_of_is_not_absent_because_it_is_not_listed(kit: Kit) -> None:
     sent = order(kit.clock.at)
     kit.run(kit.exchange.place(sent))
     gone = answer(400, {"code": -2013, "msg": "Order does not exist."})
     for _ in range(2):
         kit.venue.fail("GET", ORDER, gone)
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(Unreachable):
         kit.run(kit.exchange.find(SYMBOL, sent.client_order_id))
 
 

@@ -18,6 +18,7 @@ from exchanges.base import Execution, FundingPaid, MarginMode, News, OrderNews, 
 from exchanges.binance.adapter import BinanceExchange
 from exchanges.binance.user_stream import KEEP_AGAIN_S, KEEP_EVERY_S, MAX_WAITING, OVERLAP, RESTART_S
 from exchanges.credentials import Credentials
+from exchanges.errors import Unreachable
 from tests.exchanges.binance.kit import SYMBOL, order
 from tests.exchanges.binance.test_codes import answer
 from tests.exchanges.binance.test_private import changed
@@ -228,6 +229,19 @@ def test_a_listen_key_that_is_gone_begins_the_stream_anew() -> None:
         await until(lambda: room.stream.drops == 1, what="the drop after the renewal")
         room.stream.say(b'{"e":"listenKeyExpired","E":1}')
         await until(lambda: room.stream.drops == 2, what="the drop after the message")
+
+    followed(scene)
+
+
+def test_i4_an_order_the_stream_has_told_of_is_not_absent_while_look_ups_lag() -> None:
+    """I4."""
+
+    async def scene(room: Room) -> None:
+        assert await room.exchange.find(SYMBOL, OURS) is None
+        room.stream.say(changed("order_update_new", c=OURS))
+        await room.told(2)
+        with pytest.raises(Unreachable):
+            await room.exchange.find(SYMBOL, OURS)
 
     followed(scene)
 
