@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -168,8 +169,12 @@ class BybitExchange:
         return await self.find(symbol, client_order_id)
 
     async def find(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport | None:
-        for look_up in (requests.get_order, requests.get_closed_order):
-            row = await self._row(look_up(symbol=symbol, client_id=client_order_id), client_order_id)
+        named = {"symbol": symbol, "client_id": client_order_id}
+        look_ups = [requests.get_order(**named)]
+        for start_ms, end_ms in self._fills.spans(client_order_id):
+            look_ups.append(requests.get_closed_order(**named, start_ms=start_ms, end_ms=end_ms))
+        for look_up in look_ups:
+            row = await self._row(look_up, client_order_id)
             if row is not None:
                 return await self._report(row, client_order_id)
         rows = await self._fills.of_order(symbol, client_order_id)
@@ -187,9 +192,7 @@ class BybitExchange:
         )
 
     async def open_orders(self, symbol: str) -> list[OrderReport]:
-        rows = await self._calls.pages(
-            lambda cursor: requests.open_orders(symbol=symbol, cursor=cursor), _ORDERS
-        )
+        rows = await self._calls.pages(partial(requests.open_orders, symbol=symbol), _ORDERS)
         reports: dict[str, OrderReport] = {}
         for row in rows:
             ours = parse.own_id(row.order_link_id)
@@ -307,7 +310,7 @@ class BybitExchange:
         return parse.order_report(row, client_order_id, executions)
 
     async def _position_rows(self) -> list[PositionRow]:
-        return await self._calls.pages(lambda cursor: requests.positions(cursor=cursor), _POSITIONS)
+        return await self._calls.pages(requests.positions, _POSITIONS)
 
     async def _held(self, symbol: str) -> tuple[PositionRow | None, VenuePosition | None]:
         """The open position of a symbol, as the venue has it and as it is read."""

@@ -103,16 +103,16 @@ class Calls:
 
     async def pages(
         self,
-        request: Callable[[str | None], Request],
+        request: Callable[..., Request],
         decoder: msgspec.json.Decoder[Page[T]],
         *,
         enough: Callable[[list[T]], bool] = lambda rows: False,
     ) -> list[T]:
-        """All rows of a signed read, or as many pages as are `enough`."""
+        """All rows of a signed read that takes a `cursor`, or as many pages as are `enough`."""
         rows: list[T] = []
         cursor: str | None = None
         for _ in range(MAX_PAGES):
-            page = await self.ask(request(cursor), decoder)
+            page = await self.ask(request(cursor=cursor), decoder)
             rows += page.rows
             if not page.rows or not page.cursor or page.cursor == cursor or enough(rows):
                 return rows

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from core.clock import Clock
 from core.errors import ImpossibleVenueData
-from core.ids import ClientOrderId
+from core.ids import ClientOrderId, parse_client_order_id
 from core.position import ZERO
 from core.timeframe import to_ms
 from exchanges.base import Execution, FundingPaid
@@ -22,6 +23,7 @@ from exchanges.errors import ErrorKind, Unreachable
 from exchanges.wire import Purpose
 
 WINDOW: Final = timedelta(days=7)
+RECENT: Final = timedelta(days=6)
 MAX_WINDOWS: Final = 105
 """Two years, as far back as the venue keeps executions."""
 PRICE_LASTS_S: Final = 60.0
@@ -65,11 +67,16 @@ class Fills:
             told = (parse.amount(row.exec_qty, "an executed quantity") for row in rows if parse.is_fill(row))
             return filled is not None and sum(told, ZERO) >= filled
 
-        rows = await self._calls.pages(
-            lambda cursor: requests.executions(symbol=symbol, client_id=client_order_id, cursor=cursor),
-            _EXECUTIONS,
-            enough=enough,
-        )
+        rows: list[ExecutionRow] = []
+        for start_ms, end_ms in self.spans(client_order_id):
+            request = partial(
+                requests.executions,
+                symbol=symbol,
+                client_id=client_order_id,
+                start_ms=start_ms,
+                end_ms=end_ms,
+            )
+            rows += await self._calls.pages(request, _EXECUTIONS, enough=enough)
         own = {
             row.exec_id: row
             for row in reversed(rows)
@@ -81,17 +88,22 @@ class Fills:
         self, symbol: str | None, start: datetime, end: datetime, *, exec_type: str | None
     ) -> list[ExecutionRow]:
         """Oldest first: the venue lists the newest first, and several have the same millisecond."""
-        rows = await self._calls.pages(
-            lambda cursor: requests.executions(
-                symbol=symbol,
-                start_ms=to_ms(start),
-                end_ms=to_ms(end),
-                exec_type=exec_type,
-                cursor=cursor,
-            ),
-            _EXECUTIONS,
+        request = partial(
+            requests.executions,
+            symbol=symbol,
+            start_ms=to_ms(start),
+            end_ms=to_ms(end),
+            exec_type=exec_type,
         )
+        rows = await self._calls.pages(request, _EXECUTIONS)
         return rows[::-1]
+
+    def spans(self, client_order_id: ClientOrderId) -> list[tuple[int | None, int | None]]:
+        """Times to look for an order in: the venue's own last 7 days, or for an older one weeks since its slot."""
+        key = parse_client_order_id(client_order_id)
+        if key is None or self._calls.venue_now() - key.slot < RECENT:
+            return [(None, None)]
+        return [(to_ms(start), to_ms(end)) for start, end in self._windows(key.slot - timedelta(hours=1))]
 
     def _windows(self, since: datetime) -> list[tuple[datetime, datetime]]:
         """From `since` to a little after now, at most a week each, oldest first."""

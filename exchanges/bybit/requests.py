@@ -205,9 +205,18 @@ def get_order(*, symbol: str, client_id: str | None = None, order_id: str | None
     return reading("/v5/order/realtime", named | {"category": CATEGORY, "symbol": symbol}, Purpose.LOOK_UP)
 
 
-def get_closed_order(*, symbol: str, client_id: str | None = None, order_id: str | None = None) -> Request:
+def get_closed_order(
+    *,
+    symbol: str,
+    client_id: str | None = None,
+    order_id: str | None = None,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+) -> Request:
+    """Of the last 7 days, or of a window of at most 7 days."""
     named: Query = {"orderLinkId": client_id, "orderId": order_id}
-    return reading("/v5/order/history", named | {"category": CATEGORY, "symbol": symbol}, Purpose.LOOK_UP)
+    query = named | {"category": CATEGORY, "symbol": symbol} | _window(start_ms, end_ms, None)
+    return reading("/v5/order/history", query, Purpose.LOOK_UP)
 
 
 def open_orders(*, symbol: str, cursor: str | None = None, order_filter: str | None = None) -> Request:

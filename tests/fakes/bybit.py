@@ -49,6 +49,8 @@ class FakeBybit:
         self.stops = {"stopLoss": "", "takeProfit": ""}
         self.margin_mode = "ISOLATED_MARGIN"
         self.faults: dict[str, list[Fault]] = defaultdict(list)
+        self.damage: Callable[[Request, Answer], Answer] | None = None
+        """What becomes of every answer on its way."""
         self.headers: dict[str, str] = {}
 
     async def __call__(self, request: Request, *, timeout_s: float) -> Answer:
@@ -57,7 +59,8 @@ class FakeBybit:
         self.asked.append((request.path, sent))
         if self.faults[request.path]:
             return self.faults[request.path].pop(0)(self, request)
-        return self.answer(request)
+        answer = self.answer(request)
+        return answer if self.damage is None else self.damage(request, answer)
 
     def paths(self) -> list[str]:
         return [path for path, _ in self.asked]
@@ -166,6 +169,8 @@ class FakeBybit:
             and sent.get("orderLinkId", row["orderLinkId"]) == row["orderLinkId"]
             and sent.get("execType", row["execType"]) == row["execType"]
         ]
+        if not sent.get("cursor", "0").isdigit():
+            return 10001, {}
         first = int(sent.get("cursor", 0))
         cursor = str(first + 2) if first + 2 < len(rows) else ""
         return 0, {"list": rows[first : first + 2], "nextPageCursor": cursor}

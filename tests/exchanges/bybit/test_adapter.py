@@ -271,6 +271,20 @@ def test_an_order_known_by_its_executions_alone_is_found() -> None:
     )
 
 
+def test_i4_an_order_older_than_the_lists_reach_by_themselves_is_looked_for_in_its_own_weeks() -> None:
+    account = Account()
+    run(account.exchange.place(order()))
+    account.fake.forgotten.add(order().client_order_id)
+    account.clock.move(10 * 86_400)
+    account.fake.asked.clear()
+    found = run(account.exchange.find(SYMBOL, order().client_order_id))
+    assert found.status is OrderStatus.FILLED
+    for path in ("/v5/order/history", "/v5/execution/list"):
+        first, *rest = sent(account, path)
+        assert int(first["startTime"]) <= START.timestamp() * 1000 <= int(first["endTime"])
+        assert len(rest) == 1
+
+
 @pytest.mark.parametrize("path", ["/v5/order/realtime", "/v5/order/history", "/v5/execution/list"])
 def test_a_list_that_does_not_answer_is_not_absence(path: str) -> None:
     account = Account()
