@@ -23,6 +23,7 @@ _HOUR_MS = 3600 * 1000
 _TRADES_KEPT_MS = 48 * _HOUR_MS
 _DAY_MS = 24 * _HOUR_MS
 _DEPTH = Decimal(5)
+_ENDLESS = 1_000_000  # what is said of a limit that was switched off
 _OTHER_PRICES = {"BNBUSDT": "600.00"}
 
 
@@ -74,7 +75,12 @@ class BinanceMarket:
             "serverTime": self._engine.now_ms,
             "futuresType": "U_MARGINED",
             "rateLimits": [
-                {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit}
+                {
+                    "rateLimitType": kind,
+                    "interval": interval,
+                    "intervalNum": number,
+                    "limit": limit or _ENDLESS,
+                }
                 for kind, interval, number, limit in rows
             ],
             "exchangeFilters": [],

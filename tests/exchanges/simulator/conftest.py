@@ -1,0 +1,24 @@
+"""One Binance stand-in for all tests of its face; each test has an account of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.exchanges.simulator.running import RunningVenue, running
+
+
+@pytest.fixture(scope="session")
+def binance_program() -> Iterator[RunningVenue]:
+    with running("binance", "--seed", "3") as venue:
+        venue.control("PUT", "limits", {"weight": 0, "orders_10s": 0, "orders_1m": 0})
+        yield venue
+
+
+@pytest.fixture
+def binance(binance_program: RunningVenue, request: pytest.FixtureRequest) -> RunningVenue:
+    binance_program.fresh_account(request.node.name)
+    binance_program.set_price("BTCUSDT", "60000")
+    binance_program.set_price("ETHUSDT", "2500")
+    return binance_program
