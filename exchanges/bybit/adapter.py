@@ -7,6 +7,7 @@ Liquidation, ADL, settlement and delivery are all told as `Leg.LIQUIDATION`.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
@@ -28,6 +29,8 @@ from exchanges.base import (
     FundingPaid,
     Listener,
     MarginMode,
+    News,
+    OrderNews,
     OrderReport,
     PositionMode,
     VenuePosition,
@@ -61,6 +64,9 @@ from exchanges.errors import (
 )
 from exchanges.wire import Request, Send
 
+TOLD_S: Final = 3600.0
+"""Look-ups may lag behind the stream; not for longer than this, by far."""
+MAX_TOLD: Final = 4096
 MARGIN_MODES: Final = {"ISOLATED_MARGIN": MarginMode.ISOLATED, "REGULAR_MARGIN": MarginMode.CROSS}
 _FILTERS: Final = frozenset(
     {
@@ -105,8 +111,11 @@ class BybitExchange:
             venue_now=self._calls.venue_now,
             sleep=sleep,
             prices=self._fills.fresh_prices,
-            on_news=on_news,
+            on_news=self._hear,
         )
+        self._clock = clock
+        self._on_news = on_news
+        self._told: OrderedDict[ClientOrderId, float] = OrderedDict()
         # One entry per symbol of the venue at most.
         self._rules: dict[str, SymbolRules] = {}
         self._margin_mode: MarginMode | None = None
@@ -146,10 +155,15 @@ class BybitExchange:
         request = await self._order_request(order)
         try:
             result = await self._calls.place(request, order.sign_ts)
+            self._learn(client_id)
             ack = read(result, _ACK)
         except Unreadable as error:
             sentence = f"Bybit's acknowledgement of order {client_id} cannot be read."
             raise OutcomeUnknown(ErrorKind.UNPARSABLE, sentence) from error
+        except OutcomeUnknown as error:
+            if error.kind is ErrorKind.DUPLICATE_ID:
+                self._learn(client_id)
+            raise
         except Rejected as error:
             if error.refusal in _FILTERS:
                 self._rules.pop(order.symbol, None)
@@ -169,6 +183,7 @@ class BybitExchange:
         return await self.find(symbol, client_order_id)
 
     async def find(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport | None:
+        """None only where three lists know nothing of it, nor an answer or the stream has told of it lately."""
         named = {"symbol": symbol, "client_id": client_order_id}
         look_ups = [requests.get_order(**named)]
         for start_ms, end_ms in self._fills.spans(client_order_id):
@@ -178,6 +193,9 @@ class BybitExchange:
             if row is not None:
                 return await self._report(row, client_order_id)
         rows = await self._fills.of_order(symbol, client_order_id)
+        if not rows and self._was_told(client_order_id):
+            sentence = f"Bybit has told of order {client_order_id} and does not list it."
+            raise Unreachable(ErrorKind.SERVER, sentence)
         if not rows:
             return None
         executions = await self._fills.priced(rows, client_order_id)
@@ -261,6 +279,21 @@ class BybitExchange:
 
     async def key_rights(self) -> KeyRights:
         return parse.key_rights(await self._calls.ask(requests.key_info(), _KEY))
+
+    def _hear(self, news: News) -> None:
+        if isinstance(news, Execution | OrderNews) and news.client_order_id is not None:
+            self._learn(news.client_order_id)
+        self._on_news(news)
+
+    def _learn(self, client_order_id: ClientOrderId) -> None:
+        self._told[client_order_id] = self._clock.monotonic()
+        self._told.move_to_end(client_order_id)
+        if len(self._told) > MAX_TOLD:
+            self._told.popitem(last=False)
+
+    def _was_told(self, client_order_id: ClientOrderId) -> bool:
+        at = self._told.get(client_order_id)
+        return at is not None and self._clock.monotonic() - at < TOLD_S
 
     async def _order_request(self, order: Order) -> Request:
         hedge_side = None

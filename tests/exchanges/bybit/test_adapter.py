@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from core.ids import ClientOrderId
 from core.order import Leg, OrderKind, OrderStatus
+from exchanges.bybit.adapter import TOLD_S
 from exchanges.errors import (
     AuthFailed,
     Banned,
@@ -269,6 +271,20 @@ def test_an_order_known_by_its_executions_alone_is_found() -> None:
         D("0.1"),
         "venue-1",
     )
+
+
+@pytest.mark.parametrize("fault", [None, refuses(110072), says(200, b'{"retCode":0,"result":{}}')])
+def test_i4_an_acknowledged_order_is_not_absent_while_look_ups_lag(fault: Fault | None) -> None:
+    account = Account()
+    account.fake.faults[CREATE] = [] if fault is None else [fault]
+    with suppress(OutcomeUnknown):
+        run(account.exchange.place(order()))
+    account.fake.forgotten.add(order().client_order_id)
+    account.fake.executions.clear()
+    with pytest.raises(Unreachable):
+        run(account.exchange.find(SYMBOL, order().client_order_id))
+    account.clock.move(TOLD_S)
+    assert run(account.exchange.find(SYMBOL, order().client_order_id)) is None
 
 
 def test_i4_an_order_older_than_the_lists_reach_by_themselves_is_looked_for_in_its_own_weeks() -> None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from core.order import Leg, OrderStatus
 from core.timeframe import to_ms
 from exchanges.base import Execution, FundingPaid, Listener, News, OrderNews, StreamGap
 from exchanges.bybit.private import MAX_ORDERS, SUBSCRIBE, Teller, heard
+from exchanges.errors import Unreachable
 from tests.exchanges.bybit.account import Account, order
 from tests.exchanges.kept_stream import case
 from tests.exchanges.stream_venue import StreamVenue, streaming
@@ -197,6 +199,18 @@ async def test_it_logs_in_subscribes_tells_a_gap_and_then_news() -> None:
         await until(lambda: len(account.news) == 3, what="an execution and its order")
         assert kinds(account.news[1:]) == [Execution, OrderNews]
     assert not account.exchange.is_streaming
+
+
+@case
+async def test_i4_an_order_the_stream_has_told_of_is_not_absent_while_look_ups_lag() -> None:
+    """I4."""
+    async with followed() as (account, venue):
+        assert await account.exchange.find(SYMBOL, ID) is None
+        await until(lambda: account.exchange.is_streaming, what="a stream")
+        await venue.tell(message("order.linear", order_row(orderStatus="New", cumExecQty="0")))
+        await until(lambda: len(account.news) == 2, what="an order")
+        with pytest.raises(Unreachable):
+            await account.exchange.find(SYMBOL, ID)
 
 
 @case
