@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from decimal import Decimal
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from core.order import Leg, OrderKind, OrderStatus
 from core.position import OrderSide
+from exchanges.binance.instruments import Instruments
 from exchanges.errors import (
     AuthFailed,
     Banned,
@@ -25,7 +27,7 @@ from exchanges.errors import (
     Rejected,
     Unreachable,
 )
-from exchanges.wire import Answer, NoAnswer
+from exchanges.wire import Answer, NoAnswer, Request
 from tests.exchanges.binance.kit import ORDER, SYMBOL, TRADES, Kit, Streaming, later, order
 from tests.exchanges.binance.test_codes import answer
 from tests.exchanges.conformance.venue import START
@@ -333,6 +335,27 @@ def test_filters_are_kept_and_read_anew_after_one_refused_an_order(kit: Kit) -> 
     with pytest.raises(Rejected) as raised:
         kit.run(kit.exchange.rules("NONEUSDT"))
     assert raised.value.refusal is Refusal.UNKNOWN_SYMBOL
+
+
+def test_accounts_that_begin_together_read_one_list_of_filters() -> None:
+    kits = [Kit() for _ in range(3)]
+    shared = Instruments(kits[0].clock)
+    answers: list[Decimal] = []
+
+    async def all_at_once() -> None:
+        for one in kits:
+            one.exchange._instruments = shared
+            one.exchange._line._send = slow
+        rules = await asyncio.gather(*(one.exchange.rules(SYMBOL) for one in kits))
+        answers.extend(one.tick_size for one in rules)
+
+    async def slow(request: Request, *, timeout_s: float) -> Answer:
+        await asyncio.sleep(0)
+        return await kits[0].venue(request, timeout_s=timeout_s)
+
+    asyncio.run(all_at_once())
+    assert answers == [Decimal("0.1")] * 3
+    assert kits[0].asked("GET", "/fapi/v1/exchangeInfo") == 1
 
 
 def test_in_hedge_mode_an_order_names_the_position_it_works_on(kit: Kit) -> None:
