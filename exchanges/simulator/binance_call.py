@@ -91,8 +91,10 @@ Handler = Callable[[Call], Any]
 
 
 def parameters(request: HttpRequest) -> dict[str, str]:
-    """Of query and form body together."""
-    found: dict[str, str] = {}
+    """Of query and form body together; decoded once."""
+    if request.params is not None:
+        return request.params
+    found = request.params = {}
     for part in (request.query, request.body.decode("latin-1")):
         if part:
             for pair in part.split("&"):

@@ -21,13 +21,17 @@ _SLOW_PIECE_S = 0.05
 
 
 class HttpRequest(msgspec.Struct, kw_only=True):
-    """As it came: `query` without the question mark and undecoded, header names in lower case."""
+    """As it came: `query` without the question mark and undecoded, header names in lower case.
+
+    `params`: where a face keeps what it decoded.
+    """
 
     method: str
     path: str
     query: str
     headers: dict[str, str]
     body: bytes
+    params: dict[str, str] | None = None
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -81,6 +82,8 @@ async def serve(
     plan: Plan, process_s: Callable[[], float], *, host: str, port: int, announce: Callable[[int], None]
 ) -> None:
     """Runs until SIGINT or SIGTERM; `announce` is told the port once it listens. Raises TapeError, OSError."""
+    # What the venue books it keeps, so looking through all of it for cycles again and again finds nothing.
+    gc.set_threshold(50_000, 20, 1000)
     server = Server(build(plan, process_s), plan.journal)
     bound = await server.start(host, port)
     announce(bound)

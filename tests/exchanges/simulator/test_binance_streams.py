@@ -138,6 +138,7 @@ def test_a_connection_ends_after_a_day() -> None:
     with running("binance", "--speed", "0") as venue, listen(venue) as socket:
         start = venue.now()
         venue.control("PUT", "clock", {"at": start + 24 * 60 * MINUTE_MS})
+        hear_until(socket, e="listenKeyExpired")
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(timeout=WAIT_S)
         assert closed.value.rcvd is not None
