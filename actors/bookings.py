@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from actors.messages import Record, run_name
 from actors.runtime.behaviour import Context
 from core.ids import AccountId, RunId, UserId
@@ -9,6 +11,7 @@ from core.order import Acknowledged, Canceled, Expired, NotPlaced, Order, OrderE
 from exchanges.base import Execution, FundingPaid, OrderNews, OrderReport
 from schema.ops import LedgerOp, ObserveFill, ObserveFunding, ObserveOrder
 
+NOTHING_TO_REDUCE: Final = "nothing left to reduce"
 _END_EVENTS: dict[OrderStatus, type[Canceled] | type[Expired] | type[Rejected]] = {
     OrderStatus.CANCELED: Canceled,
     OrderStatus.EXPIRED: Expired,
@@ -71,6 +74,9 @@ class Bookings:
         ended = _END_EVENTS.get(report.status)
         if ended is not None:
             self.observe(order, ended(report.reason or report.status.value))
+        elif report.status is OrderStatus.FILLED and report.filled_quantity < order.quantity:
+            # Bybit cuts a reduce-only order to what there is to reduce, and calls the rest filled.
+            self.observe(order, Expired(NOTHING_TO_REDUCE))
 
     def observe(self, order: Order, event: OrderEvent, *, failure: str | None = None) -> None:
         # What was not placed may be tried again: its run, not this observation, ends the leg.

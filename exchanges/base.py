@@ -85,7 +85,8 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
     """An order as the venue has it: submitted, partial, filled, canceled, expired or rejected.
 
     Canceled, expired and rejected orders may carry executions. `filled_quantity` counts all of them, also those
-    the venue no longer lists in `executions`.
+    the venue no longer lists in `executions`. A venue may cut a reduce-only order to what there is to reduce: then it
+    is filled with less than was ordered.
     """
 
     client_order_id: ClientOrderId

@@ -98,7 +98,8 @@ class FakeBybit:
         if sent.get("reduceOnly"):
             if self.size * sign >= 0:
                 return 110017, {}
-            taken = min(taken, abs(self.size))
+            quantity = min(quantity, abs(self.size))
+            taken = min(taken, quantity)
         rests = sent["orderType"] == "Limit"
         taken = Decimal(0) if rests else taken
         row = {
@@ -106,7 +107,7 @@ class FakeBybit:
             "orderId": f"venue-{len(self.orders) + 1}",
             "orderLinkId": client_id,
             "side": sent["side"],
-            "qty": sent["qty"],
+            "qty": str(quantity),
             "orderType": sent["orderType"],
             "timeInForce": sent.get("timeInForce", "IOC"),
             "cumExecQty": str(taken),

@@ -108,6 +108,13 @@ def test_i15_an_exit_is_reduce_only_and_carries_no_protection() -> None:
     assert account.fake.size == 0
 
 
+def test_an_exit_the_venue_cuts_to_the_position_is_filled_with_less() -> None:
+    account = Account()
+    open_position(account, quantity=D("0.06"))
+    report = run(account.exchange.place(order(Leg.EXIT)))
+    assert (report.status, report.filled_quantity) == (OrderStatus.FILLED, D("0.06"))
+
+
 def test_filters_that_cannot_be_read_leave_the_order_unsent() -> None:
     account = Account()
     account.fake.faults["/v5/market/instruments-info"] = [lost(timed_out=True, sent=True)]
