@@ -18,9 +18,10 @@ from urllib.parse import parse_qsl
 from core.clock import Clock
 from core.timeframe import to_ms
 from exchanges.wire import Answer, NoAnswer, Request
+from tests.canaries import KEYS, SECRETS
 from tests.exchanges.fixtures import entries
 
-KEY, SECRET = "fake-key-0001", "fake-secret-0001"
+KEY, SECRET = KEYS[0], SECRETS[0]
 Failure = Answer | NoAnswer
 Params = dict[str, str]
 
