@@ -54,10 +54,15 @@ class FakeBinance:
         }  # fmt: skip
         self._failures: dict[tuple[str, str], deque[tuple[Failure, bool]]] = {}
         self._ids = 100
+        self.watch: Callable[[], None] = lambda: None
 
     def fail(self, method: str, path: str, failure: Failure, *, after_acting: bool = False) -> None:
         """The next request of this kind gets this instead of its answer."""
         self._failures.setdefault((method, path), deque()).append((failure, after_acting))
+
+    def forgive(self) -> None:
+        """No request fails any more."""
+        self._failures.clear()
 
     def asked(self, method: str, path: str) -> list[Params]:
         return [params for of, at, params in self.requests if (of, at) == (method, path)]
@@ -69,6 +74,7 @@ class FakeBinance:
         planned = self._failures.get((request.method, request.path))
         failure, after = planned.popleft() if planned else (None, False)
         answer = self._answer(request, params) if failure is None or after else None
+        self.watch()
         if isinstance(failure, NoAnswer):
             raise failure
         got = failure or answer

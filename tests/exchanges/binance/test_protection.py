@@ -5,12 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.order import Leg
 from core.position import OrderSide
 from core.protection import Protection
-from exchanges.errors import OutcomeUnknown, Refusal, Rejected
-from exchanges.wire import NoAnswer
+from exchanges.errors import ExchangeError, OutcomeUnknown, Refusal, Rejected
+from exchanges.wire import Answer, NoAnswer
 from tests.exchanges.binance.kit import ALGO, SYMBOL, Kit
 from tests.exchanges.binance.test_codes import answer
 
@@ -168,3 +170,50 @@ def test_in_hedge_mode_the_stop_names_its_side(kit: Kit) -> None:
     assert not any(row["reduceOnly"] for row in kit.venue.algos)
     protect(kit)
     assert len(kit.venue.algos) == 2
+
+
+TROUBLE = st.sampled_from(
+    [
+        ("POST", LOST, True),
+        ("POST", LOST, False),
+        ("POST", answer(503, "Service Unavailable."), False),
+        ("POST", answer(502, "<html>"), True),
+        ("DELETE", LOST, True),
+        ("DELETE", LOST, False),
+        ("GET", answer(502, "<html>"), False),
+    ]
+)
+WANTED = st.builds(
+    Protection,
+    stop_loss=st.none() | st.integers(800, 990).map(Decimal),
+    take_profit=st.none() | st.integers(1010, 1200).map(Decimal),
+)
+
+
+@given(steps=st.lists(st.tuples(WANTED, st.lists(TROUBLE, max_size=2)), max_size=5), last=WANTED)
+def test_whatever_failed_before_exactly_the_wanted_stands_after_a_call_that_succeeds(
+    steps: list[tuple[Protection, list[tuple[str, Answer | NoAnswer, bool]]]], last: Protection
+) -> None:
+    """Also: from one wanted stop to the next the position is never without one, whatever fails between."""
+    kit = Kit()
+    kit.place()
+    had_stop = False
+    for wanted, trouble in [*steps, (last, [])]:
+        for method, failure, after_acting in trouble:
+            kit.venue.fail(method, ALGO, failure, after_acting=after_acting)
+        kit.venue.watch = (lambda: None) if not (had_stop and wanted.stop_loss) else lambda: stop_stands(kit)
+        try:
+            assert protect(kit, wanted) == wanted
+        except ExchangeError:
+            kit.venue.forgive()
+        else:
+            expected = [("STOP_MARKET", wanted.stop_loss), ("TAKE_PROFIT_MARKET", wanted.take_profit)]
+            assert sorted((kind, Decimal(price)) for kind, _, price in standing(kit)) == [
+                (kind, price) for kind, price in expected if price is not None
+            ]
+        had_stop = any(kind == "STOP_MARKET" for kind, _, _ in standing(kit))
+    assert protect(kit, last) == last
+
+
+def stop_stands(kit: Kit) -> None:
+    assert any(kind == "STOP_MARKET" for kind, _, _ in standing(kit))
