@@ -29,7 +29,9 @@ RULES: Final = StreamRules(
     ping=WePing(every_s=20.0, within_s=10.0, text='{"op":"ping"}'), max_age_s=23 * 3600.0
 )
 ANSWER_TIMEOUT_S: Final = 8.0
-LOGIN_LASTS: Final = timedelta(seconds=10)
+LOGIN_LASTS: Final = timedelta(minutes=1)
+UNUSABLE_AGE: Final = timedelta(seconds=10)
+"""How far back a message that cannot be used may speak of."""
 PAUSE_AFTER_FAULT_S: Final = 5.0
 
 _MESSAGE: Final = msgspec.json.Decoder(Topic)
@@ -106,7 +108,7 @@ class PrivateStream:
             told = heard(body, self._prices())
         except (Unreadable, ImpossibleVenueData, StreamRefused) as error:
             _log.warning("private_message_unusable error=%s", error)
-            self._on_news(StreamGap(since=self._venue_now() - LOGIN_LASTS))
+            self._on_news(StreamGap(since=self._venue_now() - UNUSABLE_AGE))
             return
         for news in self._teller.tell(told):
             self._on_news(news)
