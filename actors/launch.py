@@ -169,8 +169,9 @@ def _service(
         enabled=settings.enable_strategy_runner,
     )
     parts = Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options)
+    budgets = SharedVenueBudgets(store.venue_budgets, ThreadPoolExecutor(1, thread_name_prefix="budgets"))
     if vault is not None:
-        access = live_access(settings, store, vault, clock)
+        access = live_access(settings, store, vault, clock, budgets)
         parts = msgspec.structs.replace(parts, venues=access.venues_over, read_connection=access.read)
     stand_ins = [address.rest for address in venue_addresses(settings).values()]
     return Service(
@@ -182,12 +183,14 @@ def _service(
         on_data_end=on_data_end,
         recorder=_recorder(settings, sink),
         stand_ins=StandIns(stand_ins) if store.platform().demo and vault is not None else None,
+        read_bans=budgets.read_bans,
     )
 
 
-def live_access(settings: Settings, store: PgStore, vault: Vault, clock: Clock) -> LiveAccess:
+def live_access(
+    settings: Settings, store: PgStore, vault: Vault, clock: Clock, budgets: SharedVenueBudgets
+) -> LiveAccess:
     """The way to venues, its budgets shared with all processes on this database."""
-    budgets = SharedVenueBudgets(store.venue_budgets, ThreadPoolExecutor(1, thread_name_prefix="budgets"))
     given = venue_addresses(settings)
     venues = Venues(clock=clock, given=given, shared=budgets, only_given=store.platform().demo)
     return LiveAccess(KeyRing(store.connections, vault), store.connections, venues)

@@ -25,10 +25,11 @@ from core.market import Series
 from core.timeframe import from_ms, to_ms
 from exchanges.stand_in import StandIns
 from schema.ops import LedgerOp, LedgerResult
+from schema.pg_venue_budgets import BANS_CHANNEL
 from schema.records import ClockSettings, Node, TickSource
 from schema.store import Notifier, Store, StoreUnavailable
 
-CHANNELS = ("runs", "ticks", "clock")
+CHANNELS = ("runs", "ticks", "clock", BANS_CHANNEL)
 DB_WORKERS = 4
 ASK_TIMEOUT_S = 5.0
 MAX_HINTS = 100
@@ -59,6 +60,7 @@ class Service:
         on_data_end: Callable[[], None] | None = None,
         recorder: Recorder | None = None,
         stand_ins: StandIns | None = None,
+        read_bans: Callable[[], None] = lambda: None,
     ) -> None:
         self._nodes: Sequence[Node] = ()
         self._interpreter = Interpreter()
@@ -71,6 +73,7 @@ class Service:
         self._on_data_end = on_data_end
         self._recorder = recorder
         self._stand_ins = stand_ins
+        self._read_bans = read_bans
         self._running = False
         self._hints = ThreadPoolExecutor(1, thread_name_prefix="hints")
         self._hint_places = threading.BoundedSemaphore(MAX_HINTS)
@@ -134,6 +137,8 @@ class Service:
             self._tell("runs", RowsChanged())
         elif channel == "clock":
             self._tell("clock", ClockChanged())
+        elif channel == BANS_CHANNEL:
+            self._read_bans()
         elif payload:
             self._pass_on(msgspec.json.decode(payload, type=TickHint))
 

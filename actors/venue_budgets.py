@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor
+from contextlib import suppress
 from datetime import datetime
 
 from exchanges.budgets import Share
 from exchanges.limits import Limits
-from schema.pg_venue_budgets import BANS_CHANNEL, PgVenueBudgets
-from schema.store import Notifier, StoreUnavailable
+from schema.pg_venue_budgets import PgVenueBudgets
+from schema.store import StoreUnavailable
 
 
 class SharedVenueBudgets:
@@ -19,6 +20,7 @@ class SharedVenueBudgets:
     def __init__(self, rows: PgVenueBudgets, executor: Executor) -> None:
         self._rows = rows
         self._executor = executor
+        self._bans: Mapping[str, datetime] = {}
 
     async def take(self, host: str, limits: Limits, wanted: int) -> Share:
         def take() -> Share:
@@ -32,22 +34,10 @@ class SharedVenueBudgets:
     async def ban(self, host: str, until: datetime) -> None:
         await asyncio.get_running_loop().run_in_executor(self._executor, self._rows.ban, host, until)
 
-    def follow_bans(
-        self,
-        notifier: Notifier,
-        loop: asyncio.AbstractEventLoop,
-        heed: Callable[[Mapping[str, datetime]], None],
-    ) -> None:
-        """Tell `heed`, on the loop, what bans there are whenever one is noted, until the notifier is closed.
+    def banned_until(self, host: str) -> datetime | None:
+        return self._bans.get(host)
 
-        A hint that cannot be followed now is not lost: the ban comes with the next share.
-        """
-
-        def heard(channel: str, payload: str) -> None:
-            try:
-                bans = self._rows.bans()
-            except StoreUnavailable:
-                return
-            loop.call_soon_threadsafe(heed, bans)
-
-        notifier.listen([BANS_CHANNEL], heard)
+    def read_bans(self) -> None:
+        """Learn what others have met, on any thread; where it cannot be read now, a ban comes with the next share."""
+        with suppress(StoreUnavailable):
+            self._bans = self._rows.bans()

@@ -89,7 +89,11 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SharedBudget(Protocol):
-    """The weight of a host among all processes. Raises RunnerError where it cannot be asked."""
+    """The weight of a host (name and port) among all processes. Raises RunnerError where it cannot be asked."""
+
+    def banned_until(self, host: str) -> datetime | None:
+        """As far as this process has heard by now; asks nobody."""
+        ...
 
     async def take(self, host: str, limits: Limits, wanted: int) -> Share:
         """At most `wanted` of what is left of the present window; 0 where it is used up."""

@@ -146,6 +146,7 @@ class HttpPool:
         self.host = parts.hostname
         self.scheme = parts.scheme
         self.port = parts.port or _PORTS[parts.scheme]
+        self.address = f"{self.host}:{self.port}"
         self._prefix = parts.path.rstrip("/")
         self._tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
         self._fixed = f" HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: {AGENT}\r\nAccept: */*\r\n"

@@ -65,6 +65,7 @@ class VenueHost:
         ticket = Ticket(tenant=tenant, account=account, cost=request.cost)
         if not self._budget.try_take(ticket, began_s):
             await self._turn(ticket, min(timeout_s, MAX_WAIT_S))
+            self._refuse_banned()
             timeout_s -= self._clock.monotonic() - began_s
             if timeout_s <= 0:
                 raise NoAnswer(f"The turn at {self._pool.host} came too late.", timed_out=True, sent=False)
@@ -92,6 +93,9 @@ class VenueHost:
         self._pool.close()
 
     def _refuse_banned(self) -> None:
+        heard = self._shared.banned_until(self._pool.address) if self._shared is not None else None
+        if heard is not None and heard > self._clock.now():
+            self.banned(heard)
         if self._banned_until is not None:
             if self._clock.now() < self._banned_until:
                 raise self._ban(self._banned_until)
@@ -162,7 +166,7 @@ class VenueHost:
         """Until it is known to all, or over."""
         while self._clock.now() < until:
             try:
-                await shared.ban(self._pool.host, until)
+                await shared.ban(self._pool.address, until)
             except RunnerError:
                 await self._sleep(ASK_AGAIN_S)
             else:
@@ -187,7 +191,7 @@ class VenueHost:
         assert held is not None
         asked_s = self._clock.monotonic()
         try:
-            share = await self._shared.take(self._pool.host, self._limits, wanted)
+            share = await self._shared.take(self._pool.address, self._limits, wanted)
         except RunnerError:
             await self._sleep(ASK_AGAIN_S)
             return

@@ -18,8 +18,8 @@ from exchanges.limits import Limits
 from exchanges.venue_host import VenueHost
 from exchanges.wire import Answer, Cost, Purpose, Request
 from schema.notify import PgNotifier
+from schema.pg_venue_budgets import BANS_CHANNEL
 from tests.exchanges.raw_host import RawHost, answering, ok, say
-from tests.fakes.loop_clock import until
 from tests.schema.conftest import Database
 from tests.schema.pg_world import open_store
 
@@ -56,18 +56,9 @@ class Process:
         self.executor = ThreadPoolExecutor(1)
         self.shared = SharedVenueBudgets(self.store.venue_budgets, self.executor)
         self.host = VenueHost(HttpPool(host.url), LIMITS, clock=ProcessClock(), shared=self.shared)
-        self.bans: list[str] = []
 
     def follow_bans(self) -> None:
-        loop = asyncio.get_running_loop()
-
-        def heed(bans: object) -> None:
-            assert isinstance(bans, dict)
-            for name, until_ in bans.items():
-                self.bans.append(name)
-                self.host.banned(until_)
-
-        self.shared.follow_bans(self.notifier, loop, heed)
+        self.notifier.listen([BANS_CHANNEL], lambda channel, payload: self.shared.read_bans())
 
     async def send(self, purpose: Purpose = Purpose.ENTRY) -> Answer:
         send = self.host.bound(tenant="a", account="a")
@@ -131,20 +122,15 @@ def test_a_ban_is_heard_without_asking(database: Database) -> None:
     async def run() -> None:
         async with two(database) as (host, one, another):
             another.follow_bans()
+            address = f"127.0.0.1:{host.port}"
             # Heard once the listener listens: until then each ban is told later than the one before.
             seconds = iter(range(600, 10_000))
-
-            async def told() -> None:
-                while not another.bans:
-                    until_ = datetime.fromtimestamp(datetime.now(UTC).timestamp() + next(seconds), UTC)
-                    await one.shared.ban("venue.test", until_)
-
             async with asyncio.timeout(20):
-                await told()
-            await until(lambda: another.bans, what="the ban")
-            assert set(another.bans) == {"venue.test"}
+                while another.shared.banned_until(address) is None:
+                    until_ = datetime.fromtimestamp(datetime.now(UTC).timestamp() + next(seconds), UTC)
+                    await one.shared.ban(address, until_)
             with pytest.raises(Banned):
-                await another.send()
+                await another.send(Purpose.CLOSING)
             assert host.seen == []
 
     asyncio.run(asyncio.wait_for(run(), 60))

@@ -40,7 +40,11 @@ class SharedByHand:
         self.away = False
         self.asked: list[int] = []
         self.bans: list[datetime] = []
-        self.banned_until: datetime | None = None
+        self.taken_ban: datetime | None = None
+        self.heard: datetime | None = None
+
+    def banned_until(self, host: str) -> datetime | None:
+        return self.heard
 
     async def take(self, host: str, limits: Limits, wanted: int) -> Share:
         self.asked.append(wanted)
@@ -48,7 +52,7 @@ class SharedByHand:
             raise RunnerError("away")
         weight = min(wanted, self.left)
         self.left -= weight
-        return Share(weight=weight, ends_in_s=60.0, banned_until=self.banned_until)
+        return Share(weight=weight, ends_in_s=60.0, banned_until=self.taken_ban)
 
     async def ban(self, host: str, until: datetime) -> None:
         if self.away:
@@ -228,11 +232,28 @@ async def test_without_the_database_entries_and_reads_stop_and_closing_goes_on()
 @case
 async def test_a_ban_another_process_met_comes_with_the_share() -> None:
     shared = SharedByHand()
-    shared.banned_until = START + timedelta(seconds=50)
+    shared.taken_ban = START + timedelta(seconds=50)
     async with shop(shared) as it:
         with pytest.raises(Banned):
             await it.send()
         assert it.arrived == []
+
+
+@case
+async def test_a_ban_that_is_heard_stops_all_and_those_who_wait_when_their_turn_comes() -> None:
+    shared = SharedByHand()
+    shared.left = 0
+    async with shop(shared) as it:
+        waiting = it.start()
+        await until(lambda: it.venue.waiting, what="one in the queue")
+        shared.heard = START + timedelta(seconds=50)
+        with pytest.raises(Banned):
+            await it.send("a", Purpose.CLOSING)
+        with pytest.raises(Banned):
+            await waiting
+        assert it.arrived == []
+        it.clock.move(50)
+        assert (await it.send("a", Purpose.CLOSING)).status == 200
 
 
 @case
