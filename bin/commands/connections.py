@@ -84,8 +84,8 @@ def list_(
         typer.echo("There are no connections.")
 
 
-@_app.command()
-def test(connection: Id, config: Config = None, json: Json = False) -> None:
+@_app.command("test")
+def ask(connection: Id, config: Config = None, json: Json = False) -> None:
     """Ask the venue what a stored key may do; exit code 1 unless it may read and trade and nothing more.
 
     Active runs stop where the key may withdraw by now, and pause where it may no longer read or trade.
