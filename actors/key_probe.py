@@ -8,11 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from actors.keys import KeyProbe, Keys
-from actors.launch import venue_addresses
 from actors.market_clock import MarketClock
 from actors.runtime.process_time import process_s
 from actors.venue_budgets import SharedVenueBudgets
-from core.config import Settings
 from core.connection import Environment, Venue
 from core.key_rights import KeyRights
 from exchanges.credentials import Unseal
@@ -21,9 +19,9 @@ from schema.pg import PgStore
 from schema.vault import Vault
 
 
-def keys_of(settings: Settings, store: PgStore, vault: Vault) -> Keys:
-    """Users' keys over this store and vault, asked about at the venues the settings name."""
-    return Keys(store, store.connections, vault, venue_probe(store, venue_addresses(settings)))
+def keys_of(store: PgStore, vault: Vault, given: Mapping[Venue, Address]) -> Keys:
+    """Users' keys over this store and vault, for one event loop; `given`: the operator's own addresses of venues."""
+    return Keys(store, store.connections, vault, venue_probe(store, given))
 
 
 def venue_probe(store: PgStore, given: Mapping[Venue, Address]) -> KeyProbe:

@@ -12,14 +12,18 @@ import msgspec
 
 from actors.demo import Demo, seed, start_over
 from actors.feed import Feed, HeldFeed, LiveFeed, rules_of
+from actors.key_keeper import KeyKeeper
+from actors.key_probe import keys_of
 from actors.key_ring import KeyRing
+from actors.keys import Keys
 from actors.live.access import LiveAccess
 from actors.market_clock import MarketClock
 from actors.recording.recorder import Recorder
 from actors.runtime.dead_letters import Sink
 from actors.runtime.process_time import process_s
+from actors.runtime.spec import ChildSpec
 from actors.service import Service
-from actors.system import Options, Parts
+from actors.system import BACKOFF, Options, Parts
 from actors.venue_budgets import SharedVenueBudgets
 from core.clock import Clock
 from core.config import Settings
@@ -170,8 +174,12 @@ def _service(
     )
     parts = Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options)
     budgets = SharedVenueBudgets(store.venue_budgets, ThreadPoolExecutor(1, thread_name_prefix="budgets"))
+    more: list[ChildSpec] = []
     if vault is not None:
         access = live_access(settings, store, vault, clock, budgets)
+        # A process that records has its accounts' venues from the recorder, and those are paper.
+        if settings.runner_record_dir is None:
+            more.append(key_keeper(keys_of(store, vault, venue_addresses(settings)), access.ring))
         parts = msgspec.structs.replace(parts, venues=access.venues_over, read_connection=access.read)
     stand_ins = [address.rest for address in venue_addresses(settings).values()]
     return Service(
@@ -182,6 +190,7 @@ def _service(
         data_end=data_end,
         on_data_end=on_data_end,
         recorder=_recorder(settings, sink),
+        more=more,
         stand_ins=StandIns(stand_ins) if store.platform().demo and vault is not None else None,
         read_bans=budgets.read_bans,
     )
@@ -194,6 +203,10 @@ def live_access(
     given = venue_addresses(settings)
     venues = Venues(clock=clock, given=given, shared=budgets, only_given=store.platform().demo)
     return LiveAccess(KeyRing(store.connections, vault), store.connections, venues)
+
+
+def key_keeper(keys: Keys, ring: KeyRing) -> ChildSpec:
+    return ChildSpec(id="keys", factory=lambda ctx: KeyKeeper(ctx, keys=keys, ring=ring), backoff=BACKOFF)
 
 
 def venue_addresses(settings: Settings) -> dict[Venue, Address]:

@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 
 from actors.clock_keeper import ClockChanged, ClockKeeper, SetDemoClock
 from actors.interpreter import Interpreter
+from actors.key_keeper import KeysChanged
 from actors.market_clock import MarketClock
 from actors.messages import DueRequested, RowsChanged, SettleAsked, TickRequested
 from actors.recording.recorder import Recorder
@@ -20,7 +22,7 @@ from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.system import ActorInfo, ActorSystem
 from actors.system import BACKOFF, Parts, specs
 from core.candles import CandleColumns, empty
-from core.ids import RunId, UserId
+from core.ids import AccountId, RunId, UserId
 from core.market import Series
 from core.timeframe import from_ms, to_ms
 from exchanges.stand_in import StandIns
@@ -29,7 +31,7 @@ from schema.pg_venue_budgets import BANS_CHANNEL
 from schema.records import ClockSettings, Node, TickSource
 from schema.store import Notifier, Store, StoreUnavailable
 
-CHANNELS = ("runs", "ticks", "clock", BANS_CHANNEL)
+CHANNELS = ("runs", "ticks", "clock", "connections", BANS_CHANNEL)
 DB_WORKERS = 4
 ASK_TIMEOUT_S = 5.0
 MAX_HINTS = 100
@@ -59,6 +61,7 @@ class Service:
         data_end: datetime | None = None,
         on_data_end: Callable[[], None] | None = None,
         recorder: Recorder | None = None,
+        more: Sequence[ChildSpec] = (),
         stand_ins: StandIns | None = None,
         read_bans: Callable[[], None] = lambda: None,
     ) -> None:
@@ -72,6 +75,7 @@ class Service:
         self._data_end = data_end
         self._on_data_end = on_data_end
         self._recorder = recorder
+        self._more = more
         self._stand_ins = stand_ins
         self._read_bans = read_bans
         self._running = False
@@ -110,7 +114,7 @@ class Service:
             backoff=BACKOFF,
         )
         supervision = Supervision(intensity=Intensity(max_restarts=5, window_s=60.0))
-        self.system.start([*specs(self.system, self._parts), keeper], supervision)
+        self.system.start([*specs(self.system, self._parts), keeper, *self._more], supervision)
         self._notifier.listen(CHANNELS, self._heard)
         self._running = True
 
@@ -139,6 +143,8 @@ class Service:
             self._tell("clock", ClockChanged())
         elif channel == BANS_CHANNEL:
             self._read_bans()
+        elif channel == "connections":
+            self._tell("keys", KeysChanged(account_id=AccountId(UUID(payload)) if payload else None))
         elif payload:
             self._pass_on(msgspec.json.decode(payload, type=TickHint))
 

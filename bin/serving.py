@@ -29,6 +29,7 @@ from actors.launch import (
     next_round,
     open_demo,
     opened_store,
+    venue_addresses,
 )
 from actors.service import Service
 from core.config import Settings
@@ -99,7 +100,7 @@ def run(settings: Settings, request: ServeRequest) -> None:
             demo_secret=secret,
             pages=page_routes(runner, store.reads),
             error_log=log_error,
-            keys=None if vault is None else keys_of(settings, store, vault),
+            keys=None if vault is None else keys_of(store, vault, venue_addresses(settings)),
         )
         _say(f"Candles: {runner.origin}.")
         _say(f"Open {address} — stop with Ctrl-C.")

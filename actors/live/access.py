@@ -19,7 +19,7 @@ from schema.records import AccountKind
 
 class LiveAccess:
     def __init__(self, ring: KeyRing, connections: ConnectionStore, venues: Venues) -> None:
-        self._ring = ring
+        self.ring = ring
         self._connections = connections
         self.venues = venues
         self._ways: dict[AccountId, tuple[Environment, Unseal]] = {}
@@ -28,7 +28,7 @@ class LiveAccess:
         """What `make` needs of a connection's rows. Blocks; raises StoreUnavailable."""
         connection = self._connections.get(account_id)
         if connection is not None:
-            self._ways[account_id] = (connection.environment, self._ring.hold(account_id))
+            self._ways[account_id] = (connection.environment, self.ring.hold(account_id))
 
     def venues_over(self, paper: MakeVenue) -> MakeVenue:
         """Paper accounts as before, connections at their venues."""

@@ -148,7 +148,7 @@ def opened_keys(config: str | None) -> Iterator[Keys]:
     from pathlib import Path
 
     from actors.key_probe import keys_of
-    from actors.launch import installation, opened_store
+    from actors.launch import installation, opened_store, venue_addresses
     from core.errors import RunnerError
     from facade.secrets import sealing_keys
     from facade.settings_file import load_settings
@@ -162,7 +162,7 @@ def opened_keys(config: str | None) -> Iterator[Keys]:
         installation(settings, Path(settings.runner_data_dir)) as database,
         opened_store(settings, database.dsn) as store,
     ):
-        yield keys_of(settings, store, Vault(sealing, secrets.token_bytes))
+        yield keys_of(store, Vault(sealing, secrets.token_bytes), venue_addresses(settings))
 
 
 def read_keys() -> OpenedKeys:
