@@ -158,7 +158,7 @@ class BinanceExchange:
         if row.client_order_id != order.client_order_id:
             sentence = f"Binance answered {what} with another order."
             raise OutcomeUnknown(ErrorKind.UNPARSABLE, sentence)
-        return await self._report_placed(row)
+        return await self._report_placed(row, order)
 
     async def cancel(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport | None:
         call = requests.cancel_order(symbol, client_order_id=client_order_id)
@@ -280,11 +280,13 @@ class BinanceExchange:
         elif error.refusal is Refusal.MODE:
             self._settings.forget()
 
-    async def _report_placed(self, row: OrderRow) -> OrderReport:
+    async def _report_placed(self, row: OrderRow, order: Order) -> OrderReport:
         """An order that stands is never an error because its trades could not be read."""
         report = parse.order_report(row)
         self._fills.learn(row.symbol, row.order_id, parse.origin_of(row.client_order_id))
-        if not report.filled_quantity or (self.is_streaming and report.status in _RUNS_ON):
+        cut = report.status is OrderStatus.FILLED and report.filled_quantity < order.quantity
+        runs_on = report.status in _RUNS_ON and not cut
+        if not report.filled_quantity or (self.is_streaming and runs_on):
             return report
         try:
             return await self._report(row)

@@ -126,11 +126,14 @@ def origin_of(client_id: str) -> Origin:
 
 
 def order_report(row: OrderRow, executions: tuple[Execution, ...] = ()) -> OrderReport:
-    """Raises ImpossibleVenueData where more is executed than was ordered, or less of what is filled."""
+    """Raises ImpossibleVenueData where more is executed than was ordered, or less of what is filled.
+
+    A reduce-only order may be filled with less: it is cut to what there is to reduce.
+    """
     status = status_of(row.status)
     ordered = not_negative(row.orig_qty, "an order's quantity")
     executed = not_negative(row.executed_qty, "an executed quantity")
-    whole = status is not OrderStatus.FILLED or executed == ordered
+    whole = status is not OrderStatus.FILLED or executed == ordered or row.reduce_only
     if ordered and (executed > ordered or not whole):
         raise ImpossibleVenueData(
             f"Binance says that order {row.client_order_id} is {row.status} with {executed} of {ordered} executed."

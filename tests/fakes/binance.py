@@ -195,10 +195,13 @@ class FakeBinance:
         order = self._order(params, params["newClientOrderId"])
         if params["type"] == "MARKET":
             fills = quantity if self.fills_up_to is None else min(quantity, self.fills_up_to)
+            cut = params.get("reduceOnly") == "true" and fills > abs(self.position)
+            if cut:
+                fills = abs(self.position)
             if fills:
                 self._fill(order, fills, self.price)
             if fills < quantity:
-                order["status"] = "EXPIRED"
+                order["status"] = "FILLED" if cut else "EXPIRED"
         return order
 
     def _fill(self, order: dict[str, Any], quantity: Decimal, price: Decimal) -> None:

@@ -82,6 +82,14 @@ def test_while_news_streams_executions_are_left_to_it_except_of_an_order_that_en
     assert sum(e.fill.quantity for e in report.executions) == report.filled_quantity
 
 
+def test_an_exit_cut_to_what_there_was_to_reduce_reports_its_executions(kit: Kit) -> None:
+    kit.place()
+    kit.exchange._stream._stream = Streaming()
+    report = kit.place(leg=Leg.EXIT, side=OrderSide.SELL, quantity=Decimal("0.3"))
+    assert (report.status, report.filled_quantity) == (OrderStatus.FILLED, Decimal("0.1"))
+    assert sum(e.fill.quantity for e in report.executions) == Decimal("0.1")
+
+
 def test_trades_the_venue_lists_late_are_looked_for_again(kit: Kit) -> None:
     kit.venue.fail("GET", TRADES, Answer(status=200, headers={}, body=b"[]"))
     report = kit.place()
