@@ -54,10 +54,15 @@ _RESULT: Final = msgspec.json.Decoder(msgspec.Raw)
 
 class Mode(Enum):
     PLACE = "place"
-    REPEATABLE = "repeatable"
+    CHANGE = "change"
+    READ = "read"
 
 
-_TIMEOUTS_S: Final = {Mode.PLACE: ORDER_TIMEOUT_S, Mode.REPEATABLE: READ_TIMEOUT_S}
+_TIMEOUTS_S: Final = {
+    Mode.PLACE: ORDER_TIMEOUT_S,
+    Mode.CHANGE: READ_TIMEOUT_S,
+    Mode.READ: READ_TIMEOUT_S,
+}
 
 
 class Gone(ExchangeError):
@@ -79,10 +84,10 @@ class Calls:
     async def sync(self) -> None:
         """Reads the venue's clock; the answer is taken to be from the middle of the call."""
         before = self._clock.now()
-        answer = await self._answer(server_time(), Mode.REPEATABLE)
+        answer = await self._answer(server_time(), Mode.READ)
         after = self._clock.now()
         try:
-            at_ms = read(self._result(answer, Mode.REPEATABLE, secret=""), _TIME).time_ms
+            at_ms = read(self._result(answer, Mode.READ, secret=""), _TIME).time_ms
         except Unreadable as error:
             raise Unreachable(ErrorKind.UNPARSABLE, f"{error}") from None
         middle = before + (after - before) / 2
@@ -94,12 +99,12 @@ class Calls:
 
     async def ask(self, request: Request, decoder: msgspec.json.Decoder[T]) -> T:
         """The result of a signed read."""
-        return self._decoded(await self._repeatable(request), decoder)
+        return self._decoded(await self._repeatable(request, Mode.READ), decoder)
 
     async def look(self, request: Request, decoder: msgspec.json.Decoder[T]) -> T:
         """The result of a public read."""
-        answer = await self._answer(request, Mode.REPEATABLE)
-        return self._decoded(self._result(answer, Mode.REPEATABLE, secret=""), decoder)
+        answer = await self._answer(request, Mode.READ)
+        return self._decoded(self._result(answer, Mode.READ, secret=""), decoder)
 
     async def pages(
         self,
@@ -121,15 +126,15 @@ class Calls:
 
     async def change(self, request: Request) -> None:
         """Brings about a state; that it is so already is a success."""
-        await self._repeatable(request)
+        await self._repeatable(request, Mode.CHANGE)
 
-    async def _repeatable(self, request: Request) -> msgspec.Raw:
+    async def _repeatable(self, request: Request, mode: Mode) -> msgspec.Raw:
         try:
-            return await self._signed(request, Mode.REPEATABLE, to_ms(self.venue_now()))
+            return await self._signed(request, mode, to_ms(self.venue_now()))
         except ClockSkew as error:
             if not error.resynced:
                 raise
-        return await self._signed(request, Mode.REPEATABLE, to_ms(self.venue_now()))
+        return await self._signed(request, mode, to_ms(self.venue_now()))
 
     async def _signed(self, request: Request, mode: Mode, at_ms: int) -> msgspec.Raw:
         credentials = self._unseal()
@@ -156,7 +161,7 @@ class Calls:
         except NoAnswer as error:
             kind = ErrorKind.TIMEOUT if error.timed_out else ErrorKind.CONNECTION
             what = f"Bybit gave no answer to {request.method} {request.path}"
-            if mode is Mode.REPEATABLE:
+            if mode is not Mode.PLACE:
                 raise Unreachable(kind, f"{what}.") from error
             if error.sent:
                 raise OutcomeUnknown(kind, f"{what} after it was sent.") from error
@@ -165,7 +170,7 @@ class Calls:
     def _result(self, answer: Answer, mode: Mode, *, secret: str) -> msgspec.Raw:
         code, text, result = _opened(answer)
         found = verdict(answer.status, code, text)
-        if found is None or (found.class_ is ErrorClass.OK_ALREADY and mode is Mode.REPEATABLE):
+        if found is None or (found.class_ is ErrorClass.OK_ALREADY and mode is Mode.CHANGE):
             return result
         if code is None and answer.status < 400:
             raise _unknown(mode, ErrorKind.UNPARSABLE, "Bybit's answer cannot be read.")
@@ -206,7 +211,7 @@ def _concluded(found: Verdict, mode: Mode, sentence: str) -> ExchangeError:
             return _unknown(mode, ErrorKind.SERVER, sentence)
         case ErrorClass.DUPLICATE_CLIENT_ID:
             return _unknown(mode, ErrorKind.DUPLICATE_ID, sentence)
-        case ErrorClass.ORDER_NOT_FOUND if mode is Mode.REPEATABLE:
+        case ErrorClass.ORDER_NOT_FOUND if mode is not Mode.PLACE:
             return Gone(ErrorKind.REJECTED, sentence)
         case _:
             return Rejected(found.refusal, sentence)

@@ -309,9 +309,12 @@ class Topic(_Wire, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True, gc=False):
-    """A result's list, and where it goes on; the last page may name a cursor as well."""
+    """A result's list, and where it goes on; the last page may name a cursor as well.
 
-    rows: list[T] = msgspec.field(default_factory=list, name="list")
+    A result without its list is none: it must not pass for an empty one.
+    """
+
+    rows: list[T] = msgspec.field(name="list")
     cursor: Text = msgspec.field(default="", name="nextPageCursor")
 
 

@@ -309,10 +309,20 @@ def test_i4_an_order_older_than_the_lists_reach_by_themselves_is_looked_for_in_i
 
 
 @pytest.mark.parametrize("path", ["/v5/order/realtime", "/v5/order/history", "/v5/execution/list"])
-def test_a_list_that_does_not_answer_is_not_absence(path: str) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lost(timed_out=True, sent=True),
+        refuses(110025),
+        says(200, b'{"retCode":0,"result":{}}'),
+        says(200, b'{"retCode":0,"result":{"list":null}}'),
+        says(200, b'{"retCode":0}'),
+    ],
+)
+def test_i4_a_list_that_does_not_answer_is_not_absence(path: str, fault: Fault) -> None:
     account = Account()
-    account.fake.faults[path] = [lost(timed_out=True, sent=True)]
-    with pytest.raises(Unreachable):
+    account.fake.faults[path] = [fault]
+    with pytest.raises((Unreachable, Rejected)):
         run(account.exchange.find(SYMBOL, order().client_order_id))
 
 
