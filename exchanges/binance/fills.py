@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from core.timeframe import to_ms
 from exchanges.base import Execution, FundingPaid
 from exchanges.binance import requests
@@ -25,12 +27,22 @@ KEPT_FOR: Final = timedelta(days=89)
 """The venue answers for three months."""
 WINDOW: Final = timedelta(days=7)
 MAX_PAGES: Final = 200
+SETTLED_WITHIN: Final = timedelta(minutes=5)
+"""How long after the hour the last payment may appear."""
 _LOOKS: Final = 3
 _LOOK_AGAIN_S: Final = 0.2
 _PATIENCE_S: Final = 3.0
 """So that a placement with its look-ups ends within 15 s."""
 _AT_PAR: Final = frozenset({USDT, "BNFCR"})
 """BNFCR: the credits some regions trade with, one USDT each."""
+
+
+class _Funding(msgspec.Struct, frozen=True, kw_only=True):
+    """The last answer about funding."""
+
+    since: datetime
+    asked_at: datetime
+    paid: tuple[FundingPaid, ...]
 
 
 class Fills:
@@ -42,6 +54,7 @@ class Fills:
         self._sleep = sleep
         self._origins: OrderedDict[tuple[str, int], Origin] = OrderedDict()
         self._prices: dict[str, tuple[float, Decimal]] = {}
+        self._funding: _Funding | None = None
 
     def learn(self, symbol: str, order_id: int, origin: Origin) -> None:
         """Whose an order is. What was told of it by name is never replaced by a guess."""
@@ -103,8 +116,24 @@ class Fills:
         )
         return list(await self._named(rows))
 
-    async def funding(self, since: datetime) -> list[FundingPaid]:
-        """Oldest first. A page that is full goes on from its last millisecond."""
+    async def funding(self, since: datetime, *, announced: bool = False) -> list[FundingPaid]:
+        """Oldest first.
+
+        The venue settles on the hour, and asking costs as much as six other look-ups: unless a settlement is due or
+        `announced`, what was answered last is still all there is.
+        """
+        kept = self._funding
+        if kept is not None and not announced and since >= kept.since:
+            hour = self._time.now().replace(minute=0, second=0, microsecond=0)
+            if hour + SETTLED_WITHIN <= kept.asked_at:
+                return [paid for paid in kept.paid if paid.at >= since]
+        asked_at = self._time.now()
+        paid = await self._funding_since(since)
+        self._funding = _Funding(since=since, asked_at=asked_at, paid=tuple(paid))
+        return paid
+
+    async def _funding_since(self, since: datetime) -> list[FundingPaid]:
+        """A page that is full goes on from its last millisecond."""
         start_ms, found = to_ms(max(since, self._time.now() - KEPT_FOR)), dict[str, FundingPaid]()
         for _ in range(MAX_PAGES):
             call = requests.income(requests.Income.FUNDING_FEE, start_ms=start_ms)

@@ -210,7 +210,7 @@ class UserStream:
             case TriggerFired():
                 self._fills.learn(heard.symbol, heard.order_id, Origin(venue_leg=heard.leg))
             case FundingSettled():
-                for paid in await self._fills.funding(heard.at - timedelta(minutes=1)):
+                for paid in await self._fills.funding(heard.at - timedelta(minutes=1), announced=True):
                     self._on_news(paid)
             case SettingsChanged():
                 self._settings.forget(heard.symbol)

@@ -128,6 +128,37 @@ def test_funding_is_told_oldest_first_and_in_usdt(kit: Kit) -> None:
     assert kit.venue.asked("GET", "/fapi/v1/income")[0]["incomeType"] == "FUNDING_FEE"
 
 
+def test_funding_is_asked_for_again_once_a_settlement_is_due(kit: Kit) -> None:
+    def asked() -> int:
+        kit.run(kit.exchange.funding(START - timedelta(hours=1)))
+        return kit.asked("GET", "/fapi/v1/income")
+
+    assert (asked(), asked()) == (1, 2)  # on the hour: a payment may still appear
+    later(kit, 300.0)
+    assert (asked(), asked()) == (3, 3)
+    at = kit.venue.now_ms()
+    kit.venue.income = [
+        {
+            "symbol": SYMBOL,
+            "incomeType": "FUNDING_FEE",
+            "income": "-1",
+            "asset": "USDT",
+            "time": at,
+            "tranId": 1,
+        }
+    ]
+    later(kit, 3_299.0)
+    assert asked() == 3
+    later(kit, 1.0)
+    assert asked() == 4
+    assert len(kit.run(kit.exchange.funding(START - timedelta(hours=2)))) == 1
+    later(kit, 300.0)
+    before = asked()
+    assert len(kit.run(kit.exchange.funding(START))) == 1
+    assert kit.run(kit.exchange.funding(kit.clock.at)) == []
+    assert kit.asked("GET", "/fapi/v1/income") == before
+
+
 def test_settings_are_set_where_they_differ_and_cost_nothing_the_second_time(kit: Kit) -> None:
     configure(kit)
     assert (kit.venue.leverage[SYMBOL], kit.venue.margin[SYMBOL], kit.venue.hedge) == (5, "ISOLATED", False)
