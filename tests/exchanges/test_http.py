@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -180,6 +181,44 @@ def test_an_answer_cut_short_or_beyond_the_bounds_is_none_and_its_connection_is_
         assert host.seen[1].connection == 1
 
     with_host(test)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_happens_to_connections_every_place_comes_back(seed: int) -> None:
+    """Resets, silence, halves and cancelled calls at random; then all places are needed at the same moment."""
+    rng = random.Random(seed)
+    closing = say(ok(headers="Connection: close\r\n"), then_end=True)
+    kinds: list[Act] = [
+        say(ok()),
+        say(ok()),
+        closing,
+        reset,
+        silence,
+        say(b"HTTP/1.1 200 OK\r\n", then_end=True),
+    ]
+
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        host.acts = [rng.choice(kinds) for _ in range(120)]
+        for _ in range(12):
+            calls = [
+                asyncio.create_task(pool.send(rng.choice([READ, ORDER]), timeout_s=rng.choice([0.005, 0.02])))
+                for _ in range(10)
+            ]
+            await asyncio.sleep(0)
+            rng.choice(calls).cancel()
+            for outcome in await asyncio.gather(*calls, return_exceptions=True):
+                assert isinstance(outcome, Answer | NoAnswer | asyncio.CancelledError)
+        together = asyncio.Barrier(3)
+
+        async def meet(_: Seen, writer: asyncio.StreamWriter) -> None:
+            await together.wait()
+            writer.write(ok(b"met"))
+
+        host.acts = [meet, meet, meet]
+        answers = await asyncio.gather(*(pool.send(ORDER, timeout_s=5) for _ in range(3)))
+        assert [answer.body for answer in answers] == [b"met"] * 3
+
+    with_host(test, PoolRules(max_connections=3, max_waiting=20))
 
 
 def test_bytes_nobody_asked_for_end_the_connection() -> None:
