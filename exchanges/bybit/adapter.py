@@ -229,7 +229,9 @@ class BybitExchange:
 
     async def balance(self) -> Balance:
         page = await self._calls.ask(requests.wallet_balance(), _WALLETS)
-        return parse.balance(page.rows[0] if page.rows else WalletRow())
+        if not page.rows:
+            raise Unreachable(ErrorKind.UNPARSABLE, "Bybit names no unified account of this key.")
+        return parse.balance(page.rows[0])
 
     async def configure(
         self, symbol: str, *, leverage: int, margin_mode: MarginMode, position_mode: PositionMode

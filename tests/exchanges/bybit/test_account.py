@@ -17,9 +17,10 @@ from exchanges.base import Balance, MarginMode, PositionMode
 from exchanges.errors import (
     Refusal,
     Rejected,
+    Unreachable,
 )
 from tests.exchanges.bybit.account import Account, open_position, order, run, sent
-from tests.fakes.bybit import SYMBOL, refuses
+from tests.fakes.bybit import SYMBOL, refuses, says
 from tests.fakes.loop_clock import START
 
 D = Decimal
@@ -88,6 +89,13 @@ def test_positions_and_balance_are_as_the_venue_has_them() -> None:
     assert (held.quantity, held.entry_price, held.leverage) == (D("-0.1"), D(60_000), 10)
     assert (held.stop_loss, held.take_profit) == (D(61_000), None)
     assert run(account.exchange.balance()) == Balance(balance=D(1000), available=D(899))
+
+
+def test_an_answer_without_an_account_is_not_an_empty_one() -> None:
+    account = Account()
+    account.fake.faults["/v5/account/wallet-balance"] = [says(200, b'{"retCode":0,"result":{"list":[]}}')]
+    with pytest.raises(Unreachable):
+        run(account.exchange.balance())
 
 
 WANTED = {"margin_mode": MarginMode.ISOLATED, "position_mode": PositionMode.ONE_WAY}
