@@ -196,9 +196,8 @@ class Account:
         position.updated_ms = at_ms
         return realised, closed
 
-    def fee_of(self, notional: Decimal, rate: Decimal) -> Decimal:
+    def fee_of(self, fee: Decimal) -> Decimal:
         """In units of the account's fee asset."""
-        fee = notional * rate
         return _cents(fee if self.fees.asset == QUOTE else fee / self.fees.asset_price)
 
     def book_income(

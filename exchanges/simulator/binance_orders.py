@@ -84,7 +84,11 @@ class BinanceOrders:
         self._made_up = 0
 
     def place(self, call: Call) -> dict[str, Any]:
-        return order_json(self._engine.place(call.account, self._request(call)))
+        words = order_json(self._engine.place(call.account, self._request(call)))
+        if call.params.get("newOrderRespType") != "RESULT":
+            # By default the venue only acknowledges: what became of the order is told by stream and look-up.
+            words.update(status="NEW", executedQty="0", cumQty="0")
+        return words
 
     def test(self, call: Call) -> dict[str, Any]:
         self._request(call)

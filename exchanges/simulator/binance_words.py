@@ -53,7 +53,6 @@ INCOME_WORDS = {
     IncomeKind.REALISED: "REALIZED_PNL",
     IncomeKind.COMMISSION: "COMMISSION",
     IncomeKind.FUNDING: "FUNDING_FEE",
-    IncomeKind.INSURANCE: "INSURANCE_CLEAR",
 }
 VENUE_IDS = {
     Origin.LIQUIDATION: "autoclose-{}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from exchanges.simulator.account import Account
 from exchanges.simulator.filters import check_conditional
@@ -266,7 +266,11 @@ class Conditionals:
             back = conditional.best * request.callback_pct / 100
         else:
             back = request.callback_distance or ZERO
-        return conditional.best - back if sells else conditional.best + back
+        # On the grid, away from the best price: what fires there must be a price one can trade at.
+        tick = self._venue.instrument(request.symbol).tick
+        if sells:
+            return ((conditional.best - back) / tick).to_integral_value(ROUND_FLOOR) * tick
+        return ((conditional.best + back) / tick).to_integral_value(ROUND_CEILING) * tick
 
     def _present(self, request: ConditionalRequest) -> Decimal:
         prices = self._venue.marks if request.by is TriggerBy.MARK else self._venue.last

@@ -7,13 +7,12 @@ fires then does so at the new price; a resting limit order still fills at its ow
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from exchanges.simulator.account import Account
 from exchanges.simulator.conditionals import Conditionals
 from exchanges.simulator.market import FUNDING_MS
 from exchanges.simulator.model import (
-    QUOTE,
     ZERO,
     AccountChanged,
     Conditional,
@@ -121,25 +120,30 @@ class Matching:
         price = account.liquidation_price(position, venue.instrument(symbol), venue.marks)
         if price is None:
             return None
-        level = price - (venue.marks[symbol] - venue.last[symbol])
+        rounding = ROUND_FLOOR if position.quantity > 0 else ROUND_CEILING
+        tick = venue.instrument(symbol).tick
+        level = ((price - venue.marks[symbol] + venue.last[symbol]) / tick).to_integral_value(rounding) * tick
         is_reached = last <= level if position.quantity > 0 else last >= level
         return level if is_reached else None
 
     def _liquidate(self, account: Account, position: Position) -> None:
-        """Closed at the present price; what the margin does not cover the insurance fund pays."""
+        """Closed at the present price, or at the bankruptcy price where that is better: the insurance fund takes
+        the difference, and the fee is at most what is left. So a position never costs more than backs it, and the
+        trades alone tell what it cost.
+        """
         venue, symbol = self._venue, position.symbol
-        floor = ZERO
-        if account.is_isolated(symbol):
-            floor = account.wallet[QUOTE] - position.margin
         for order in list(account.orders.values()):
             if order.request.symbol == symbol and order.request.position_side is position.side:
                 self._orders.cancel(account, order)
-        self._orders.force_close(account, position, Origin.LIQUIDATION, venue.last[symbol])
-        missing = floor - account.wallet[QUOTE]
-        if missing > 0:
-            account.book_income(
-                next(venue.income_ids), IncomeKind.INSURANCE, missing, symbol, venue.now_ms
-            )  # fmt: skip
+        backing = position.margin if account.is_isolated(symbol) else account.cross_wallet()
+        tick = venue.instrument(symbol).tick
+        bankrupt = (position.cost - backing) / position.quantity / tick
+        if position.quantity > 0:
+            price = max(venue.last[symbol], bankrupt.to_integral_value(ROUND_CEILING) * tick)
+        else:
+            price = min(venue.last[symbol], bankrupt.to_integral_value(ROUND_FLOOR) * tick)
+        fee_max = backing + position.unrealised(price)
+        self._orders.force_close(account, position, Origin.LIQUIDATION, price, fee_max=fee_max)
 
     def _pay_funding(self) -> None:
         venue = self._venue

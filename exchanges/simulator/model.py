@@ -92,7 +92,6 @@ class IncomeKind(StrEnum):
     REALISED = "realised"
     COMMISSION = "commission"
     FUNDING = "funding"
-    INSURANCE = "insurance"
 
 
 class Reason(StrEnum):

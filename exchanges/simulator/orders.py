@@ -107,7 +107,15 @@ class Orders:
             return
         self.fill(order, price, quantity, is_maker=True)
 
-    def force_close(self, account: Account, position: Position, origin: Origin, price: Decimal) -> Order:
+    def force_close(
+        self,
+        account: Account,
+        position: Position,
+        origin: Origin,
+        price: Decimal,
+        *,
+        fee_max: Decimal | None = None,
+    ) -> Order:
         """The venue's own order: closes all of a position at a price, whatever the liquidity."""
         venue = self._venue
         order_id = next(venue.order_ids)
@@ -134,7 +142,7 @@ class Orders:
             origin=origin,
         )
         account.keep(order)
-        self.fill(order, price, request.quantity, is_maker=False)
+        self.fill(order, price, request.quantity, is_maker=False, fee_max=fee_max)
         return order
 
     def end(self, order: Order, status: OrderStatus, reason: Reason | None = None) -> None:
@@ -144,7 +152,15 @@ class Orders:
         venue.emit(OrderChanged(account=order.account, order=order, at_ms=venue.now_ms))
         self.on_end(order)
 
-    def fill(self, order: Order, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Trade:
+    def fill(
+        self,
+        order: Order,
+        price: Decimal,
+        quantity: Decimal,
+        *,
+        is_maker: bool,
+        fee_max: Decimal | None = None,
+    ) -> Trade:
         venue, request = self._venue, order.request
         account, now = venue.accounts[order.account], venue.now_ms
         position = account.position(request.symbol, request.position_side)
@@ -153,7 +169,8 @@ class Orders:
         order.notional += price * quantity
         order.status = OrderStatus.PARTLY_FILLED if order.remaining else OrderStatus.FILLED
         order.updated_ms = now
-        trade = self._book(account, order, price, quantity, realised, closed, is_maker=is_maker)
+        fee = self._fee(account, order, price * quantity, fee_max, is_maker=is_maker)
+        trade = self._book(account, order, price, quantity, realised, closed, fee, is_maker=is_maker)
         if order.reserved:
             kept = (order.reserved * order.remaining / (order.remaining + quantity)).quantize(_CENT)
             account.reserved -= order.reserved - kept
@@ -273,16 +290,12 @@ class Orders:
         quantity: Decimal,
         realised: Decimal,
         closed: Decimal,
+        fee: Decimal,
         *,
         is_maker: bool,
     ) -> Trade:
         venue, request = self._venue, order.request
         now = venue.now_ms
-        if order.origin is Origin.LIQUIDATION:
-            rate = venue.instrument(request.symbol).liquidation_fee
-        else:
-            rate = account.fees.maker if is_maker else account.fees.taker
-        fee = account.fee_of(price * quantity, rate)
         order.fees += fee
         trade = Trade(
             trade_id=next(venue.trade_ids),
@@ -314,6 +327,15 @@ class Orders:
             asset=account.fees.asset, trade_id=trade.trade_id,
         )  # fmt: skip
         return trade
+
+    def _fee(
+        self, account: Account, order: Order, notional: Decimal, most: Decimal | None, *, is_maker: bool
+    ) -> Decimal:
+        rate = account.fees.maker if is_maker else account.fees.taker
+        if order.origin is Origin.LIQUIDATION:
+            rate = self._venue.instrument(order.request.symbol).liquidation_fee
+        fee = notional * rate
+        return account.fee_of(fee if most is None else min(fee, most))
 
     def _close(self, order: Order) -> None:
         self._venue.books[order.request.symbol].resting.pop(order.order_id, None)

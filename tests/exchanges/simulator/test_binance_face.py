@@ -97,13 +97,20 @@ def test_what_breaks_a_rule_gets_the_venues_code_and_does_nothing(
 
 
 def test_place_answers_leave_out_what_the_venue_took_out_and_queries_have_it(binance: RunningVenue) -> None:
-    placed = place(binance, "a-1")
+    placed = place(binance, "a-1", newOrderRespType="RESULT")
     assert "avgPrice" not in placed.json()
     assert placed.json()["status"] == "FILLED"
     assert placed.headers["x-mbx-order-count-10s"].isdigit()
     assert placed.headers["x-mbx-used-weight-1m"].isdigit()
     found = binance.signed("GET", "/fapi/v1/order", symbol="BTCUSDT", origClientOrderId="a-1").json()
     assert (found["avgPrice"], found["executedQty"], found["cumQuote"]) == ("60000.00000", "0.01", "600.00")
+
+
+def test_an_order_is_only_acknowledged_unless_its_result_is_asked_for(binance: RunningVenue) -> None:
+    acknowledged = place(binance, "a-2").json()
+    assert (acknowledged["status"], acknowledged["executedQty"]) == ("NEW", "0")
+    query = {"symbol": "BTCUSDT", "origClientOrderId": "a-2"}
+    assert binance.signed("GET", "/fapi/v1/order", **query).json()["status"] == "FILLED"
 
 
 def test_an_id_may_be_used_again_once_its_order_has_ended(binance: RunningVenue) -> None:

@@ -90,6 +90,7 @@ def check(world: World) -> None:
     spent = sum((t.quantity * t.price * t.side.sign for t in trades), D(0))
     position = account.position(SYMBOL, PositionSide.BOTH)
     assert position.quantity == net
+    assert all(t.price % D("0.1") == 0 for t in trades)
     realised = sum((t.realised for t in trades), D(0))
     assert position.cost - realised == spent
     assert (position.quantity > 0) == (position.cost > 0)
@@ -103,9 +104,11 @@ def check(world: World) -> None:
     assert all(c.status is TriggerStatus.NEW or c.order_id for c in account.conditionals.values())
     assert len({t.trade_id for t in trades}) == len(trades)
     assert position.margin >= 0
+    # Whatever the market does, nobody ends with less than nothing.
+    assert account.wallet["USDT"] >= 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(STEPS, max_size=25), st.booleans())
 def test_money_and_quantity_are_conserved_and_fills_never_exceed_what_was_asked(
     steps: list[tuple[object, ...]], isolated: bool
@@ -113,7 +116,7 @@ def test_money_and_quantity_are_conserved_and_fills_never_exceed_what_was_asked(
     run(steps, isolated=isolated)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(STEPS, max_size=25))
 def test_reduce_only_orders_never_open_or_enlarge_a_position(steps: list[tuple[object, ...]]) -> None:
     world = run(steps, isolated=False)
@@ -127,7 +130,7 @@ def test_reduce_only_orders_never_open_or_enlarge_a_position(steps: list[tuple[o
         position = after
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(STEPS, max_size=25))
 def test_events_tell_every_fill_once_and_every_end(steps: list[tuple[object, ...]]) -> None:
     world = run(steps, isolated=False)
