@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from core.config import Settings
 from core.errors import Reason
+from core.key_rights import SENTENCES, problem_of
 from core.run import Run, TradingMode
-from facade.bridge import Store
+from facade.bridge import AccountKind, Connection, Keys, Store
 from facade.errors import ApiError, refused
 
 
-def preflight(store: Store, run: Run, settings: Settings) -> None:
-    """Raises the first refusal: 423 for the global switch, 422 for the rest."""
+def preflight(store: Store, run: Run, settings: Settings, keys: Keys | None) -> None:
+    """Raises the first refusal: 423 for the global switch, 422 for the rest.
+
+    `keys`: where this process has master keys; without them it trades on no connection, and another answers for that.
+    """
     platform = store.platform()
     if platform.kill_switch:
         raise refused(
@@ -31,6 +35,8 @@ def preflight(store: Store, run: Run, settings: Settings) -> None:
     if account.kill_switch:
         raise ApiError(422, f"The kill switch of {account.name} is on.", code="ACCOUNT_KILL_SWITCH")
     _within_leverage(run.settings.leverage, account.max_leverage)
+    if account.kind is AccountKind.CONNECTION and keys is not None:
+        _may_trade(keys.connections.get(account.id))
 
 
 def _within_leverage(leverage: int, allowed: int) -> None:
@@ -38,3 +44,12 @@ def _within_leverage(leverage: int, allowed: int) -> None:
         raise refused(
             Reason.LEVERAGE_TOO_HIGH, f"A leverage of {leverage} is above the {allowed} allowed here."
         )
+
+
+def _may_trade(connection: Connection | None) -> None:
+    """What the venue last said of the key still stands: a run stopped for it does not begin again (I19)."""
+    if connection is None or connection.rights is None:
+        raise ApiError(422, "The exchange connection has no tested keys.", code="CONNECTION_NOT_TESTED")
+    problem = problem_of(connection.rights)
+    if problem is not None:
+        raise ApiError(422, SENTENCES[problem], code=problem.upper())

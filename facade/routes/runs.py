@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
-from core.config import Settings
 from core.errors import Reason
 from core.ids import RunId
 from core.run import Run, RunCommand, RunStatus
 from facade.access import Access
 from facade.bridge import Store
 from facade.decoding import decode, path_uuid
-from facade.endpoint import Call, Handler, require_runner, route
+from facade.endpoint import Call, Handler, Services, require_runner, route
 from facade.errors import ApiError, not_found
 from facade.preflight import preflight
 from facade.schemas import Nothing, RunAnswer, SetStatus, TickAnswer, VerbAnswer
@@ -40,8 +39,8 @@ async def command(call: Call, run: Run, wanted: RunCommand) -> VerbAnswer:
     """The status change, with the preflight before an activation."""
     if wanted in ACTIVATING:
         require_runner(call.services)
-    user_id, settings = call.user_id, call.settings
-    changed = await call.bridge.ask(lambda store: _change(store, run, wanted, by=user_id, settings=settings))
+    user_id, services = call.user_id, call.services
+    changed = await call.bridge.ask(lambda store: _change(store, run, wanted, by=user_id, services=services))
     call.services.runner.rows_changed()
     return VerbAnswer(
         run_id=changed.id,
@@ -84,9 +83,9 @@ def _verb(wanted: RunCommand) -> Handler:
     return handler
 
 
-def _change(store: Store, run: Run, wanted: RunCommand, *, by: str, settings: Settings) -> Run:
+def _change(store: Store, run: Run, wanted: RunCommand, *, by: str, services: Services) -> Run:
     if wanted in ACTIVATING and run.status is not RunStatus.ACTIVE:
-        preflight(store, run, settings)
+        preflight(store, run, services.settings, services.keys)
     return store.command(run.id, wanted, by=by)
 
 

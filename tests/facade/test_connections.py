@@ -14,6 +14,7 @@ from core.ids import AccountId, UserId
 from core.run import RunCommand, RunStatus
 from exchanges.errors import ErrorKind
 from schema.pg import PgStore
+from schema.records import Account, AccountKind
 from tests.facade.world import SmallRunner, as_user, client_of, go_live
 from tests.schema.test_vault import master, shown, vault_of
 from tests.venue_keys import VenueKeys
@@ -211,6 +212,25 @@ def test_i19_a_key_that_may_withdraw_by_now_stops_its_runs_and_the_owner_is_told
     assert last.type == "run.status"
     assert "key_may_withdraw" in str(last.payload["reason"])
     assert store.events(user_id=UserId("ann"), newest=True, limit=1) == [last]
+    again = http.post(f"/api/runs/{run_id}/start", headers=ANN)
+    assert (again.status_code, again.json()["code"]) == (422, "KEY_MAY_WITHDRAW")
+    venue.knows(KEY, SECRET)
+    assert http.post(f"/api/connections/{connection}/test", headers=ANN).json()["result"] == "ok"
+    assert http.post(f"/api/runs/{run_id}/start", headers=ANN).status_code == 200
+
+
+def test_a_run_on_a_connection_without_keys_does_not_begin(http: TestClient, store: PgStore) -> None:
+    bare = Account(
+        id=AccountId(uuid4()),
+        user_id=UserId("ann"),
+        name="bare",
+        kind=AccountKind.CONNECTION,
+        venue="binance",
+    )
+    store.create_account(bare)
+    run_id = go_live(http, "ann", exchange_connection_id=str(bare.id))["runId"]
+    refusal = http.post(f"/api/runs/{run_id}/start", headers=ANN)
+    assert (refusal.status_code, refusal.json()["code"]) == (422, "CONNECTION_NOT_TESTED")
 
 
 def test_a_venue_that_is_away_stops_nothing_and_leaves_the_rights_as_they_were(
