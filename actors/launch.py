@@ -201,7 +201,10 @@ def live_access(
 ) -> LiveAccess:
     """The way to venues, its budgets shared with all processes on this database."""
     given = venue_addresses(settings)
-    venues = Venues(clock=clock, given=given, shared=budgets, only_given=store.platform().demo)
+    demo = store.platform().demo
+    # A stand-in's windows are as short as the demo's time is fast; those in the database are of real time.
+    shared = None if demo else budgets
+    venues = Venues(clock=clock, given=given, shared=shared, only_given=demo)
     return LiveAccess(KeyRing(store.connections, vault), store.connections, venues)
 
 

@@ -1,6 +1,6 @@
 """Who may send next to one host, and when: weight of the address, orders of accounts, pauses, turns. Pure.
 
-Seconds are process time, passed in. What is free goes by purpose first, closing before all else; within a purpose
+Seconds are venue time, passed in. What is free goes by purpose first, closing before all else; within a purpose
 tenants take turns, a request each. Nothing waits without bound: queues are short, and whoever waits gives up in time.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from core.clock import Clock
@@ -17,12 +17,14 @@ from exchanges.wire import Answer, NoAnswer, Request, Send
 
 MAX_WAIT_S: Final = 3.0
 """Less than the venues' windows for time stamps: what has waited longer would be refused for its age."""
+LOOK_AGAIN_S: Final = 1.0
+"""How long the wait for a window's end goes on without a look at the clock."""
 ASK_AGAIN_S: Final = 1.0
 """Pause before a share is asked for again, after one that could not be had."""
 
 
 class VenueHost:
-    """`close` it. `shared` None: this process has the address for itself."""
+    """`close` it. `shared` None: this process has the address for itself. Windows are of the clock's market time."""
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class VenueHost:
         began_s = self._clock.monotonic()
         self._refuse_banned()
         ticket = Ticket(tenant=tenant, account=account, cost=request.cost)
-        if not self._budget.try_take(ticket, began_s):
+        if not self._budget.try_take(ticket, self._now_s()):
             await self._turn(ticket, min(timeout_s, MAX_WAIT_S))
             self._refuse_banned()
             timeout_s -= self._clock.monotonic() - began_s
@@ -92,6 +94,10 @@ class VenueHost:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._pool.close()
 
+    def _now_s(self) -> float:
+        """Seconds as the venue counts its windows: a stand-in's run as fast as the demo's time."""
+        return self._clock.now().timestamp()
+
     def _refuse_banned(self) -> None:
         heard = self._shared.banned_until(self._pool.address) if self._shared is not None else None
         if heard is not None and heard > self._clock.now():
@@ -119,7 +125,7 @@ class VenueHost:
         try:
             await turn
         except TimeoutError:
-            left_s = max(self._budget.wait_s(ticket, self._clock.monotonic()), 0.0)
+            left_s = max(self._budget.wait_s(ticket, self._now_s()), 0.0)
             raise RateLimited(f"No budget left at {host}.", retry_after_s=left_s) from None
         finally:
             late.cancel()
@@ -140,12 +146,14 @@ class VenueHost:
 
     async def _watch_door(self, wake_s: float) -> None:
         while wake_s < float("inf"):
-            # A millisecond at least, for a clock that reads a hair less than it was told to wait for.
-            await self._sleep(max(wake_s - self._clock.monotonic(), 0.001))
+            # A millisecond at least, for a clock that reads a hair less than it was told to wait for; and venue time
+            # may stand still, or begin to run faster.
+            left_s = self._clock.seconds_until(datetime.fromtimestamp(wake_s, UTC))
+            await self._sleep(min(max(left_s, 0.001), LOOK_AGAIN_S))
             wake_s = self._let_in()
 
     def _let_in(self) -> float:
-        granted, wake_s = self._budget.let_in(self._clock.monotonic())
+        granted, wake_s = self._budget.let_in(self._now_s())
         for ticket in granted:
             turn = self._turns.get(ticket)
             if turn is not None and not turn.done():
@@ -154,7 +162,7 @@ class VenueHost:
 
     def _heed(self, account: str, answer: Answer) -> None:
         heard = said(self._limits, answer, self._clock.now())
-        self._budget.said(account, heard, self._clock.monotonic())
+        self._budget.said(account, heard, self._now_s())
         if heard.banned_until is not None:
             self.banned(heard.banned_until)
             if self._shared is not None:
@@ -175,7 +183,7 @@ class VenueHost:
     def _ask_for_share(self, weight: int) -> None:
         held = self._budget.held
         assert held is not None
-        if self._asking is None and held.is_short(weight, self._clock.monotonic()):
+        if self._asking is None and held.is_short(weight, self._now_s()):
             self._asking = asyncio.create_task(self._ask(max(held.chunk, weight)))
             self._asking.add_done_callback(self._asked)
 
@@ -189,7 +197,7 @@ class VenueHost:
         assert self._shared is not None
         held = self._budget.held
         assert held is not None
-        asked_s = self._clock.monotonic()
+        asked_s = self._now_s()
         try:
             share = await self._shared.take(self._pool.address, self._limits, wanted)
         except RunnerError:

@@ -61,9 +61,9 @@ class SharedByHand:
 
 
 class Shop:
-    def __init__(self, host: RawHost, shared: SharedByHand | None) -> None:
+    def __init__(self, host: RawHost, shared: SharedByHand | None, rate: float) -> None:
         self.host = host
-        self.clock = LoopClock()
+        self.clock = LoopClock(rate)
         self.venue = VenueHost(
             HttpPool(host.url), LIMITS, clock=self.clock, shared=shared, sleep=self.clock.sleep
         )
@@ -85,9 +85,9 @@ class Shop:
 
 
 @asynccontextmanager
-async def shop(shared: SharedByHand | None = None) -> AsyncIterator[Shop]:
+async def shop(shared: SharedByHand | None = None, *, rate: float = 1.0) -> AsyncIterator[Shop]:
     async with answering() as host:
-        it = Shop(host, shared)
+        it = Shop(host, shared, rate)
         try:
             yield it
         finally:
@@ -133,6 +133,17 @@ async def test_whoever_waits_goes_when_there_is_budget_again_the_urgent_first() 
         answers = await asyncio.gather(*waiting)
         assert {answer.status for answer in answers} == {200}
         assert len(it.arrived) == 15
+
+
+@case
+async def test_windows_are_as_short_as_venue_time_is_fast() -> None:
+    """As at a stand-in for a venue, in a demo."""
+    async with shop(rate=60.0) as it:
+        await asyncio.gather(*(it.send(purpose=Purpose.CLOSING) for _ in range(10)))
+        waiting = it.start("a", Purpose.CLOSING)
+        await until(lambda: it.venue.waiting, what="one in the queue")
+        it.clock.move((FREE_AGAIN_S + 0.1) / 60)
+        assert (await waiting).status == 200
 
 
 @case

@@ -12,19 +12,22 @@ PATIENCE_S = 10.0
 
 
 class LoopClock:
-    def __init__(self) -> None:
+    """`rate`: how much faster market time runs than process time, which `move` and `sleep` are of."""
+
+    def __init__(self, rate: float = 1.0) -> None:
+        self._rate = rate
         self._now_s = 0.0
         self._sleepers: list[tuple[float, float, asyncio.Future[None]]] = []
         self._changed = asyncio.Event()
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=self._now_s)
+        return START + timedelta(seconds=self._now_s * self._rate)
 
     def monotonic(self) -> float:
         return self._now_s
 
     def seconds_until(self, when: datetime) -> float:
-        return max(0.0, (when - self.now()).total_seconds())
+        return max(0.0, (when - self.now()).total_seconds() / self._rate)
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
