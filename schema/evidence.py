@@ -64,8 +64,8 @@ ALWAYS: Mapping[str, str] = {
     "an order's filled quantity is the sum of its fills": """
         SELECT o.client_order_id FROM orders o LEFT JOIN fills f ON f.client_order_id = o.client_order_id
          GROUP BY o.client_order_id HAVING o.filled_quantity <> coalesce(sum(f.quantity), 0)""",
-    "a balance is the bankroll and all that was realised": """
-        SELECT a.id FROM accounts a LEFT JOIN fills f ON f.account_id = a.id GROUP BY a.id
+    "a portfolio's balance is its bankroll and all that was realised": """
+        SELECT a.id FROM accounts a LEFT JOIN fills f ON f.account_id = a.id WHERE a.kind = 'portfolio' GROUP BY a.id
         HAVING a.balance <> a.bankroll + coalesce(sum(f.realised), 0)""",
     "I7: a risk day is the sum of what was realised on it": """
         SELECT coalesce(d.user_id, f.user_id), coalesce(d.day, f.day), d.realized_pnl_usdt, f.realised
@@ -242,6 +242,23 @@ def process_now(connection: Connection) -> datetime:
     return now
 
 
+_BOOKS: Mapping[str, str] = {
+    "fills": """
+        SELECT account_id, trade_id, client_order_id, side, quantity, price, commission, realised,
+               (executed_at AT TIME ZONE 'UTC')::date
+          FROM fills""",
+    "positions": "SELECT account_id, sum(quantity) FROM positions GROUP BY 1",
+    "risk": "SELECT user_id, day, realized_pnl_usdt FROM risk_days",
+}
+
+
 def counts(connection: Connection, query: str) -> dict[str, int]:
     """What a query of (name, count) answers."""
     return dict(connection.execute(query).fetchall())
+
+
+def books(connection: Connection) -> dict[str, list[Any]]:
+    """Fills with funding, open positions and risk days, of one instant: what a venue's own books are held against."""
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return {name: connection.execute(query).fetchall() for name, query in _BOOKS.items()}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from core.connection import Venue
 
 
 def register(app: typer.Typer) -> None:
@@ -15,6 +18,7 @@ def register(app: typer.Typer) -> None:
         """Try the service's promises on real processes of this machine."""
 
     drill.command()(kill)
+    drill.command()(wires)
     app.add_typer(drill, name="drill", no_args_is_help=True)
 
 
@@ -73,5 +77,52 @@ def kill(
         write_json(report)
     else:
         show(report)
+    if not report.held:
+        raise typer.Exit(1)
+
+
+def wires(
+    hours: Annotated[float, typer.Option(min=0.1, max=240, help="Market hours to trade.")] = 24.0,
+    users: Annotated[int, typer.Option(min=1, max=200, help="Users, each with a connection and a run.")] = 20,
+    processes: Annotated[int, typer.Option(min=1, max=5, help="`serve` processes on one database.")] = 2,
+    speed: Annotated[float, typer.Option(min=1, max=600, help="Market seconds per second.")] = 120.0,
+    venue: Annotated[
+        list[Venue] | None, typer.Option(help="A venue to trade at; may be given twice. Without: both.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Recorded one-minute candles; without them, generated ones."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Trade at simulated venues over real HTTP and WebSockets, and hold their books against ours.
+
+    Starts a simulator for each venue and some `serve` processes on one database, with users whose keys are sealed
+    as live ones are. They trade some hours of candles, with stops and targets at the venue; then time stands still,
+    and every fill, position, day and funding in the venue's own ledger is compared with the rows.
+
+    Exit code 0: the books agree to the last cent and every statement held. 1: they do not; the table says where.
+
+        bin/runner drill wires                                a day, 20 users, both venues
+        bin/runner drill wires --hours 1 --venue binance      a quick look
+    """
+    from bin.drill.table import show_wires
+    from bin.drill.wires import Plan, drill
+
+    plan = Plan(
+        hours=hours,
+        users=users,
+        processes=processes,
+        speed=speed,
+        venues=tuple(venue or Venue),
+        data=data,
+    )
+    report = drill(plan)
+    if json:
+        from bin.commands.output import write_json
+
+        write_json(report)
+    else:
+        show_wires(report)
     if not report.held:
         raise typer.Exit(1)

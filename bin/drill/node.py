@@ -34,7 +34,9 @@ def settings_of(database: str, folder: Path, lease_s: float) -> dict[str, str]:
 class Node:
     """A place for one process at a time. Its name, by which runs find their home, may outlive a process or not."""
 
-    def __init__(self, place: int, folder: Path, settings: dict[str, str], speed: float) -> None:
+    def __init__(
+        self, place: int, folder: Path, settings: dict[str, str], speed: float, data: Path | None = None
+    ) -> None:
         self.name = f"node-{place}"
         self.frozen = False
         self._place = place
@@ -42,6 +44,7 @@ class Node:
         self._folder = folder
         self._settings = settings
         self._speed = speed
+        self._data = data
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -60,6 +63,8 @@ class Node:
             self.name = f"node-{self._place}-{self._life}"
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         serve = [sys.executable, "-P", "-m", "bin.commands", "serve", "--demo", "--port", "0"]
+        if self._data is not None:
+            serve += ["--data", str(self._data)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 (our own program, no shell)
                 [*serve, "--speed", f"{self._speed:g}"],

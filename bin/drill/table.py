@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.table import Table
 
 from bin.commands.backtest_run import output
-from bin.drill.report import Report
+from bin.drill.report import Report, Statement
+from bin.drill.wires import WiresReport
 
 
 def show(report: Report) -> None:
+    _show_statements(report.statements)
     console = output()
-    table = Table("Statement", "Checked", "Held", box=None, padding=(0, 2, 0, 0))
-    for statement in report.statements:
-        table.add_row(statement.text, f"{statement.checked:,}", "yes" if statement.held else "[red]NO[/red]")
-    console.print(table)
-    for statement in report.statements:
-        for row in statement.rows:
-            console.print(f"Broken: {statement.text}: {row}", markup=False)
     blows = ", ".join(f"{count} {kind}" for kind, count in report.blows.items())
     ticks = ", ".join(f"{count:,} {kind}" for kind, count in report.ticks.items())
     console.print(
@@ -31,3 +28,23 @@ def show(report: Report) -> None:
         f"Left alone for {report.longest_orphan_s:.1f} s at most, of {report.orphan_bound_s:.1f} s that a lease of"
         f" {report.lease_s:g} s and a slot make."
     )
+
+
+def show_wires(report: WiresReport) -> None:
+    _show_statements(report.statements)
+    output().print(
+        f"\n{report.seconds:.0f} s for {report.market_hours:g} market hours, {report.users} users at"
+        f" {' and '.join(report.venues)}: {report.orders:,} orders, {report.fills:,} fills,"
+        f" {report.funding:,} settlements of funding, {report.trades:,} round trips."
+    )
+
+
+def _show_statements(statements: Sequence[Statement]) -> None:
+    console = output()
+    table = Table("Statement", "Checked", "Held", box=None, padding=(0, 2, 0, 0))
+    for statement in statements:
+        table.add_row(statement.text, f"{statement.checked:,}", "yes" if statement.held else "[red]NO[/red]")
+    console.print(table)
+    for statement in statements:
+        for row in statement.rows:
+            console.print(f"Broken: {statement.text}: {row}", markup=False)

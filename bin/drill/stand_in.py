@@ -1,0 +1,93 @@
+"""A simulator of a venue as a process of its own, and what it says of itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from bin.drill.node import KEPT
+from bin.environment import ROOT
+from core.connection import Venue
+from core.errors import RunnerError
+
+TIMEOUT_S: Final = 20.0
+STOP_TIMEOUT_S: Final = 10.0
+
+
+class StandIn:
+    """Running from here on; `stop` it. Its time stands at `at` until somebody sets its clock."""
+
+    def __init__(self, venue: Venue, folder: Path, tapes: Sequence[Path], at: str) -> None:
+        self.venue = venue
+        self.log = folder / f"{venue}-simulator.log"
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        command = [sys.executable, "-P", "-m", "bin.commands", "simulator", "--venue", venue, "--port", "0"]
+        command += ["--speed", "0", "--at", at, "--json"]
+        for tape in tapes:
+            command += ["--tape", str(tape)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 (our own program, no shell)
+                command,
+                cwd=folder,
+                env={**kept, "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        self.settings = self._announced()
+        self.base_url = next(url for name, url in self.settings.items() if name.endswith("_BASE_URL"))
+        self._http = httpx.Client(base_url=self.base_url, timeout=TIMEOUT_S, trust_env=False)
+
+    def _announced(self) -> dict[str, str]:
+        """The settings that point the runner at it."""
+        assert self._process.stdout is not None
+        document = b""
+        while not document.rstrip().endswith(b"}"):
+            line = self._process.stdout.readline()
+            if not line:
+                said = self.log.read_text(errors="replace")[-500:]
+                raise RunnerError(f"The simulator of {self.venue} did not start: {said}")
+            document += line
+        told = msgspec.json.decode(document, type=dict[str, str])
+        return {name: value for name, value in told.items() if name not in ("key", "secret")}
+
+    def open_account(self, name: str, *, key: str, secret: str, balance: Decimal) -> None:
+        self.ask("PUT", "keys", {"key": key, "secret": secret, "account": name, "balance": str(balance)})
+
+    def accounts(self) -> Mapping[str, Any]:
+        """Its books: `exchanges/simulator/ledger.py`."""
+        found: Mapping[str, Any] = self.ask("GET", "ledger")["accounts"]
+        return found
+
+    def created(self) -> Mapping[str, int]:
+        """How many orders each client id made."""
+        found: Mapping[str, int] = self.ask("GET", "journal")["created"]
+        return found
+
+    def ask(self, method: str, what: str, body: object = None) -> Any:
+        answer = self._http.request(method, f"/simulator/{what}", json=body)
+        if answer.status_code != httpx.codes.OK:
+            raise RunnerError(
+                f"The simulator of {self.venue} answered {answer.status_code}: {answer.text[:300]}"
+            )
+        return answer.json()
+
+    def stop(self) -> None:
+        self._http.close()
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(STOP_TIMEOUT_S)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
