@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
 
-import httpx
 import msgspec
 
 from bin.drill.node import KEPT
@@ -45,7 +46,7 @@ class StandIn:
             )
         self.settings = self._announced()
         self.base_url = next(url for name, url in self.settings.items() if name.endswith("_BASE_URL"))
-        self._http = httpx.Client(base_url=self.base_url, timeout=TIMEOUT_S, trust_env=False)
+        self._open = build_opener(ProxyHandler({})).open  # the caller's proxies are for the world outside
 
     def _announced(self) -> dict[str, str]:
         """The settings that point the runner at it."""
@@ -74,15 +75,17 @@ class StandIn:
         return found
 
     def ask(self, method: str, what: str, body: object = None) -> Any:
-        answer = self._http.request(method, f"/simulator/{what}", json=body)
-        if answer.status_code != httpx.codes.OK:
-            raise RunnerError(
-                f"The simulator of {self.venue} answered {answer.status_code}: {answer.text[:300]}"
-            )
-        return answer.json()
+        url = f"{self.base_url}/simulator/{what}"
+        data = None if body is None else msgspec.json.encode(body)
+        request = Request(url, data=data, method=method, headers={"Content-Type": "application/json"})  # noqa: S310
+        try:
+            with self._open(request, timeout=TIMEOUT_S) as answer:
+                return msgspec.json.decode(answer.read())
+        except HTTPError as error:
+            said = error.read(300).decode(errors="replace")
+            raise RunnerError(f"The simulator of {self.venue} answered {error.code}: {said}") from error
 
     def stop(self) -> None:
-        self._http.close()
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(STOP_TIMEOUT_S)
