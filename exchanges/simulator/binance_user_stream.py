@@ -59,7 +59,7 @@ class UserStreams:
         if listen_key is None:
             self._made += 1
             listen_key = hashlib.sha256(f"{name}:{self._made}".encode()).hexdigest()
-        self._keys[listen_key] = (name, self._engine.now_ms + KEY_LIFE_MS)
+        self._keys[listen_key] = (name, self._engine.now_ms + self._engine.clock.wire_ms(KEY_LIFE_MS))
         return {"listenKey": listen_key}
 
     def keep_alive(self, call: Call) -> dict[str, str]:

@@ -108,7 +108,7 @@ def check(world: World) -> None:
     assert account.wallet["USDT"] >= 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(STEPS, max_size=25), st.booleans())
 def test_money_and_quantity_are_conserved_and_fills_never_exceed_what_was_asked(
     steps: list[tuple[object, ...]], isolated: bool
@@ -116,7 +116,7 @@ def test_money_and_quantity_are_conserved_and_fills_never_exceed_what_was_asked(
     run(steps, isolated=isolated)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(STEPS, max_size=25))
 def test_reduce_only_orders_never_open_or_enlarge_a_position(steps: list[tuple[object, ...]]) -> None:
     world = run(steps, isolated=False)
@@ -130,7 +130,7 @@ def test_reduce_only_orders_never_open_or_enlarge_a_position(steps: list[tuple[o
         position = after
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(STEPS, max_size=25))
 def test_events_tell_every_fill_once_and_every_end(steps: list[tuple[object, ...]]) -> None:
     world = run(steps, isolated=False)
@@ -140,7 +140,7 @@ def test_events_tell_every_fill_once_and_every_end(steps: list[tuple[object, ...
     assert seen == set(world.account.by_id)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.integers(1, 1500), min_size=1, max_size=8))
 def test_the_same_time_walked_in_any_pieces_ends_the_same(seed: int, pieces: list[int]) -> None:
     """However often the venue is asked in between, the market does what the tape says."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from itertools import count
 
 from exchanges.simulator.account import Account, Fees
@@ -27,6 +28,13 @@ START_MS = 1_750_000_020_000 // MINUTE_MS * MINUTE_MS
 PRICES = {"BTCUSDT": Decimal(60000), "ETHUSDT": Decimal(2500)}
 
 
+@lru_cache(maxsize=64)
+def walk(seed: int, symbol: str, start_ms: int) -> WalkTape:
+    """Made once: a tape only ever grows at its end."""
+    tick = instrument_of(symbol).tick
+    return WalkTape(seed=seed, symbol=symbol, start_ms=start_ms, price=PRICES[symbol], tick=tick)
+
+
 class World:
     """`seconds` is the process clock; at rate 1 the venue's clock goes with it."""
 
@@ -43,12 +51,7 @@ class World:
         self.seconds = 0.0
         self.clock = VenueClock(lambda: self.seconds, at_ms=start_ms)
         instruments = {symbol: instrument_of(symbol) for symbol in PRICES}
-        walks: dict[str, Tape] = {
-            symbol: WalkTape(
-                seed=seed, symbol=symbol, start_ms=start_ms, price=price, tick=instruments[symbol].tick
-            )
-            for symbol, price in PRICES.items()
-        }
+        walks: dict[str, Tape] = {symbol: walk(seed, symbol, start_ms) for symbol in PRICES}
         self.engine = Engine(self.clock, Market(instruments, {**walks, **(tapes or {})}), manners)
         self.events: list[Event] = []
         self.engine.listen(self.events.append)
