@@ -52,7 +52,8 @@ class Echo(BaseHTTPRequestHandler):
     server: Any
 
     def do_GET(self) -> None:
-        asked = f"{self.path} {dict(self.headers)}"
+        key = self.headers.get("X-MBX-APIKEY") or self.headers.get("X-BAPI-API-KEY")
+        asked = f"{key} {self.path} {dict(self.headers)}"  # the key first: long texts are cut off
         status, code = self.server.answer
         said = {
             "code": code,
