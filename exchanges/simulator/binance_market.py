@@ -230,7 +230,9 @@ class BinanceMarket:
 
     def _day(self, symbol: str) -> dict[str, Any]:
         now, last = self._engine.now_ms, self._engine.last[symbol]
-        bars = self._market.bars(symbol, _HOUR_MS, now - _DAY_MS, now, now)
+        hours = self._market.bars(symbol, _HOUR_MS, now - _DAY_MS, now, now)
+        # A tape may have begun within this hour.
+        bars = hours or self._market.bars(symbol, MINUTE_MS, now - _HOUR_MS, now, now)
         opened, volume = bars[0].open, sum((bar.volume for bar in bars), Decimal(0))
         change = last - opened
         return {

@@ -260,7 +260,6 @@ class Conditionals:
             if activation is None or (new < activation if sells else new > activation):
                 return None
             conditional.best = new
-            self._tell(conditional)
         conditional.best = max(conditional.best, new) if sells else min(conditional.best, new)
         if request.callback_pct is not None:
             back = conditional.best * request.callback_pct / 100

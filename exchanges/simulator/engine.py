@@ -36,6 +36,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from itertools import chain
 
 from exchanges.simulator.account import Account, Fees
 from exchanges.simulator.clock import VenueClock
@@ -172,9 +173,10 @@ class Engine:
     def conditional(
         self, account: Account, *, conditional_id: int | None = None, client_id: str | None = None
     ) -> Conditional | None:
-        for found in self.all_conditionals(account, newest_first=True):
+        """The open one of that id, else the newest that ended."""
+        for found in chain(account.conditionals.values(), reversed(account.conditionals_ended)):
             if found.conditional_id == conditional_id or found.request.client_id == client_id:
-                return found
+                return found if self._venue.is_visible(found.created_s) else None
         return None
 
     def open_conditionals(self, account: Account, symbol: str | None = None) -> list[Conditional]:
@@ -184,10 +186,11 @@ class Engine:
             if (symbol is None or c.request.symbol == symbol) and self._venue.is_visible(c.created_s)
         ]
 
-    def all_conditionals(self, account: Account, *, newest_first: bool = False) -> list[Conditional]:
+    def all_conditionals(self, account: Account) -> list[Conditional]:
+        """Open and ended, by their ids."""
         found = [*account.conditionals.values(), *account.conditionals_ended]
         found = [c for c in found if self._venue.is_visible(c.created_s)]
-        return sorted(found, key=lambda c: c.conditional_id, reverse=newest_first)
+        return sorted(found, key=lambda c: c.conditional_id)
 
     def of_position(self, account: Account, position: Position) -> list[Conditional]:
         return self._conditionals.of_position(account, position)

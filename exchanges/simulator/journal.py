@@ -77,12 +77,12 @@ class Journal:
                 self._created(order.request.client_id)
             elif order.status is OrderStatus.CANCELED and entry is not None:
                 entry.canceled = [*entry.canceled, order.request.client_id]
-        elif isinstance(event, ConditionalChanged) and entry is not None:
+        elif isinstance(event, ConditionalChanged):
             conditional = event.conditional
-            if conditional.status is TriggerStatus.CANCELED:
-                entry.canceled = [*entry.canceled, conditional.request.client_id]
-            elif conditional.status is TriggerStatus.NEW and conditional.created_ms == conditional.updated_ms:
+            if conditional.status is TriggerStatus.NEW:
                 self._created(conditional.request.client_id)
+            elif conditional.status is TriggerStatus.CANCELED and entry is not None:
+                entry.canceled = [*entry.canceled, conditional.request.client_id]
 
     def since(self, seq: int) -> list[Entry]:
         return [entry for entry in self._entries if entry.seq > seq]

@@ -304,6 +304,8 @@ class OrderChanged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConditionalChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """A conditional order came (status NEW, told once), fired, or ended."""
+
     account: str
     conditional: Conditional
     at_ms: int

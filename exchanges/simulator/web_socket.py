@@ -33,8 +33,9 @@ class Socket:
         protocol.receive_data(data)
         for event in protocol.events_received():
             if isinstance(event, Request):
-                protocol.send_response(protocol.accept(event))
-                self.is_open = True
+                response = protocol.accept(event)
+                protocol.send_response(response)
+                self.is_open = response.status_code == 101
             elif isinstance(event, Frame) and event.opcode in (Opcode.TEXT, Opcode.CONT):
                 self._text += event.data
                 if event.fin:

@@ -313,6 +313,8 @@ def test_a_tape_is_played_from_its_start(tmp_path: Path) -> None:
             "/fapi/v1/klines", params={"symbol": "SOLUSDT", "interval": "1m", "endTime": start}
         ).json()
         assert [Decimal(cell) for cell in row[1:6]] == [100, 101, 99, Decimal("100.5"), 10]
+        day = venue.http.get("/fapi/v1/ticker/24hr?symbol=SOLUSDT").json()
+        assert (Decimal(day["lastPrice"]), Decimal(day["openPrice"])) == (101, 100)
 
 
 def test_an_unknown_address_or_method_is_no_json_answer(binance: RunningVenue) -> None:

@@ -198,6 +198,12 @@ def test_an_address_without_the_right_route_is_taken_and_stays_silent(path: str)
             connect(f"{venue.ws}/nothing")
 
 
+def test_a_handshake_that_is_none_is_refused_and_harms_nobody(binance: RunningVenue) -> None:
+    headers = {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": "7"}
+    assert binance.http.get("/market/ws/btcusdt@kline_1m", headers=headers).status_code >= 400
+    assert binance.http.get("/fapi/v1/ping").status_code == 200
+
+
 def test_funding_is_told_and_booked() -> None:
     with running("binance", "--speed", "0") as venue:
         hours = 8 * 60 * MINUTE_MS

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from exchanges.simulator.account import Fees
+from exchanges.simulator.journal import Journal
 from exchanges.simulator.model import (
     AccountChanged,
     Attached,
@@ -366,3 +367,16 @@ def test_venue_made_closes_say_who_made_them() -> None:
     order = world.engine.force_close(world.account, position, Origin.ADL)
     assert (order.origin, order.status, held(world)) == (Origin.ADL, OrderStatus.FILLED, 0)
     assert order.request.client_id.startswith("adl")
+
+
+def test_the_journal_counts_a_conditional_order_once_however_it_moves() -> None:
+    world, journal = World(), Journal()
+    world.engine.listen(journal.note)
+    fixed(world, "60000")
+    asked = world.conditional(
+        "trailing", "sell", quantity=D("0.01"), callback_pct=D(1), activation_price=D(61000), client_id="x"
+    )
+    world.engine.place_conditional(world.account, asked)
+    for price in ("61000", "62000", "60000"):
+        fixed(world, price)
+    assert journal.created == {"x": 1}
