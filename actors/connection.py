@@ -351,6 +351,8 @@ class Connection(Behaviour):
             self._read_again()
 
     def _place_failed(self, order: Order, error: Exception) -> None:
+        if isinstance(error, venue_errors.ExchangeError) and error.alert:
+            self.ctx.system.reports.alert(self.ctx.name, "venue_answer", str(error))
         match error:
             case PermissionOutdated():
                 self._bookings.observe(order, NotPlaced("permission_outdated"))

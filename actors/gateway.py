@@ -11,6 +11,7 @@ from actors.connection import Connection
 from actors.messages import (
     AccountsHere,
     AccountsWanted,
+    OrdersExpected,
     ReadAgain,
     ReconcileRun,
     Record,
@@ -24,6 +25,7 @@ from actors.runtime.behaviour import Context
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.supervisor import Supervisor
 from core.backoff import Backoff
+from core.breaker import Trailing, process_most
 from core.ids import AccountId
 from core.order import NotPlaced
 from schema.ops import ObserveOrder
@@ -50,6 +52,9 @@ class ExchangeGateway(Supervisor):
         super().__init__(ctx, (), Supervision(intensity=intensity, stop_together=True))
         self._make_connection = make_connection
         self._accounts: set[AccountId] = set()
+        # The breaker of the process: beyond `_most` orders a minute nothing leaves it (decision 25).
+        self._orders = Trailing()
+        self._most = process_most(0.0)
 
     def started(self) -> None:
         self.ctx.tell("runs", AccountsWanted())  # after a restart; at first nobody is there to hear it
@@ -57,8 +62,9 @@ class ExchangeGateway(Supervisor):
     def handle(self, message: object) -> None:
         match message:
             case SubmitOrder():
-                if not self._forward(message.order.account_id, message):
-                    self._refuse(message)
+                self._submit(message)
+            case OrdersExpected():
+                self._most = process_most(message.a_minute)
             case SyncVenue() | ReconcileRun():
                 account_id = message.run.account_id
                 if account_id is None or not self._forward(account_id, message):
@@ -73,6 +79,17 @@ class ExchangeGateway(Supervisor):
                     self.restart_child(message.child_id)
             case _:
                 raise TypeError(f"gateway cannot handle {type(message).__name__}")
+
+    def _submit(self, submit: SubmitOrder) -> None:
+        now = self.ctx.clock.now()
+        if self._orders.count(now) >= self._most:
+            detail = f"more than {self._most} orders within a minute; none leaves until there are fewer"
+            self.ctx.system.reports.alert(self.ctx.name, "breaker", detail)
+            self._refuse(submit, "breaker", failure=None)
+            return
+        self._orders.add(now)
+        if not self._forward(submit.order.account_id, submit):
+            self._refuse(submit, "the connection's queue is full", failure="connection")
 
     def child_gave_up(self, child_id: str, error: BaseException) -> None:
         """A connection that keeps failing is tried again later; meanwhile its orders are not placed."""
@@ -104,12 +121,12 @@ class ExchangeGateway(Supervisor):
             mailbox_capacity=QUEUE_LIMIT,
         )
 
-    def _refuse(self, submit: SubmitOrder) -> None:
-        """Nothing left this process, so the order was not placed; the failure is ours and counts as one."""
+    def _refuse(self, submit: SubmitOrder, why: str, *, failure: str | None) -> None:
+        """Nothing left this process, so the order was not placed."""
         order = submit.order
-        event = NotPlaced("the connection's queue is full")
+        event = NotPlaced(why)
         op = ObserveOrder(client_order_id=order.client_order_id, event=event, no_further_attempt=False)
-        record = Record(user_id=order.user_id, op=op, reply_to=run_name(order.run_id), failure="connection")
+        record = Record(user_id=order.user_id, op=op, reply_to=run_name(order.run_id), failure=failure)
         self.ctx.tell("risk_ledger", record)
 
     def _answer_without(self, message: SyncVenue | ReconcileRun) -> None:

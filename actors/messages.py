@@ -226,6 +226,12 @@ class AccountsHere(Message, frozen=True, kw_only=True):
     account_ids: frozenset[AccountId]
 
 
+class OrdersExpected(Message, frozen=True, kw_only=True):
+    """To the gateway, when runs have come or gone: orders a minute if all of them trade in each of their slots."""
+
+    a_minute: float
+
+
 class ReadAgain(Message, frozen=True, kw_only=True):
     """To the gateway: another process has traded on this account; what its actor knows is outdated."""
 

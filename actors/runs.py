@@ -21,6 +21,7 @@ from actors.messages import (
     AdapterFailed,
     AdapterRecovered,
     Gone,
+    OrdersExpected,
     ReconcileRun,
     Resident,
     ResidentsWanted,
@@ -46,6 +47,9 @@ from schema.store import Store, StoreUnavailable
 
 RESIDENT_STATUSES = (RunStatus.ACTIVE, RunStatus.PAUSED, RunStatus.AUTO_PAUSED, RunStatus.ERROR)
 """Only active runs tick; the others still have positions, orders and fills to follow."""
+
+_ORDERS_A_SLOT = 2
+"""An exit and an entry."""
 
 WHOLE_EVERY_S = 300.0
 """How often all rows are read, changed or not: for rows that are gone, and for what we may have got wrong."""
@@ -239,6 +243,9 @@ class RunsSupervisor(Supervisor):
         if rows.whole:
             for run_id in [run_id for run_id in self._runs if run_id not in mine]:
                 self._dismiss(run_id)
+        if rows.whole or rows.runs:
+            slots = sum(60.0 / run.strategy.timeframe.delta.total_seconds() for run in self._runs.values())
+            self.ctx.tell("gateway", OrdersExpected(a_minute=_ORDERS_A_SLOT * slots))
         if self._read_again:
             self._read()
 

@@ -45,6 +45,7 @@ from actors.messages import Barrier, Record, StrategyFaulted
 from actors.runtime.behaviour import Context
 from core.backoff import Backoff
 from core.breaker import RUN_MOST, Trailing
+from core.errors import ImpossibleVenueData
 from core.ids import AccountId, ClientOrderId, RunId, UserId
 from core.order import Order
 from core.protection import Protection
@@ -195,6 +196,7 @@ class LiveAccount:
 
     def look_soon(self) -> None:
         """News may have been missed: the stream has begun anew, or another process had the account."""
+        self.venue.forget_settings()
         if self._looking:
             self._look_again = True
         elif self.connected:
@@ -269,7 +271,7 @@ class LiveAccount:
             case VenueLook():
                 self._looked(news)
             case LookFailed():
-                self._end_look(POLL_S)
+                self._look_failed(news.error)
             case LookSettled():
                 self._read_after()
             case RowsAfter():
@@ -297,6 +299,13 @@ class LiveAccount:
             return OwnRows(runs, positions, tuple(store.open_orders(account_id=account_id)))
 
         self._ctx.call(read, lambda rows: rows, LookFailed)
+
+    def _look_failed(self, error: Exception) -> None:
+        """Numbers that cannot be enter no arithmetic: who trades on them is halted (invariants §7)."""
+        if isinstance(error, ImpossibleVenueData):
+            for run_id in sorted(set(self._run_of.values())):
+                self._ctx.tell("runs", StrategyFaulted(run_id=run_id, detail=f"venue: {error}"))
+        self._end_look(POLL_S)
 
     def _rows_read(self, rows: OwnRows) -> None:
         for run in rows.runs:

@@ -1,4 +1,4 @@
-"""Messages nobody will handle and failures of actors: all counted, reported once per cause per second."""
+"""Messages nobody will handle, failures of actors, alerts: all counted, reported once per cause per second."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from threading import Lock
 REPORT_EVERY_S = 1.0
 
 Sink = Callable[[str, Mapping[str, object]], None]
-"""Receives (action, fields): "dead_letter" or "actor_failed"; `suppressed` counts the like since the last one."""
+"""Receives (action, fields): "dead_letter", "actor_failed" or "alert"; `suppressed`: how many alike since the last."""
 
 
 def ignore(action: str, fields: Mapping[str, object]) -> None:
@@ -27,6 +27,14 @@ class Reports:
         self._suppressed: Counter[tuple[str, str, str]] = Counter()
         self.dead_letters: Counter[str] = Counter()
         self.failures = 0
+
+    def alert(self, actor: str, what: str, detail: str) -> None:
+        """Something an operator should see, though nobody failed; `what` is one of a few words."""
+        with self._lock:
+            suppressed = self._due("alert", what, "")
+        if suppressed is not None:
+            fields = {"actor": actor, "what": what, "detail": detail, "suppressed": suppressed}
+            self._sink("alert", fields)
 
     def dead_letter(self, target: str, message: object, reason: str) -> None:
         """Count `message` to `target` as never to be handled."""

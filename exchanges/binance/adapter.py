@@ -48,6 +48,7 @@ from exchanges.errors import (
     Rejected,
     Unreachable,
 )
+from exchanges.following import Following
 from exchanges.wire import Send
 
 WS_URL: Final = "wss://fstream.binance.com"
@@ -105,6 +106,7 @@ class BinanceExchange:
             make_stream=make_stream,
             ws_url=ws_url,
         )
+        self._following = Following()
         # The venue keeps an id unique among open orders only: sent again after its fill it would fill again (I3).
         self._sent: OrderedDict[ClientOrderId, None] = OrderedDict()
 
@@ -122,10 +124,11 @@ class BinanceExchange:
         await self._settings.read()
 
     async def follow(self) -> None:
-        await self._stream.follow()
+        await self._following.run(self._stream.follow())
 
     async def close(self) -> None:
-        """Nothing is held open between calls; the stream ends with `follow`."""
+        """The stream ends; the way to the venue belongs to whoever gave it."""
+        self._following.end()
 
     async def place(self, order: Order) -> OrderReport:
         """While news is streaming, executions of an order that went well are told as news and not asked for here."""

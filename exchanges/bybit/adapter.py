@@ -62,6 +62,7 @@ from exchanges.errors import (
     Rejected,
     Unreachable,
 )
+from exchanges.following import Following
 from exchanges.wire import Request, Send
 
 TOLD_S: Final = 3600.0
@@ -116,6 +117,7 @@ class BybitExchange:
         self._clock = clock
         self._on_news = on_news
         self._told: OrderedDict[ClientOrderId, float] = OrderedDict()
+        self._following = Following()
         # One entry per symbol of the venue at most.
         self._rules: dict[str, SymbolRules] = {}
         self._margin_mode: MarginMode | None = None
@@ -139,14 +141,15 @@ class BybitExchange:
                     self._position_modes[row.symbol] = mode
 
     async def follow(self) -> None:
-        await self._stream.follow()
+        await self._following.run(self._stream.follow())
 
     @property
     def is_streaming(self) -> bool:
         return self._stream.is_open
 
     async def close(self) -> None:
-        """Nothing is held open: the way to the venue belongs to whoever gave it."""
+        """The stream ends; the way to the venue belongs to whoever gave it."""
+        self._following.end()
 
     async def place(self, order: Order) -> OrderReport:
         client_id = order.client_order_id

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
+from actors.messages import SubmitOrder
 from core.candles import Candle
 from core.order import Leg
 from core.protection import Protection
@@ -245,6 +246,23 @@ def test_a_run_that_sends_more_than_anybody_who_is_well_is_halted() -> None:
     reason = world.status(run).status_reason
     assert reason is not None
     assert reason.startswith("breaker")
+
+
+def test_a_process_that_sends_far_more_than_its_runs_can_is_stopped() -> None:
+    """Decision 25: never below a hundred a minute."""
+    world = LiveWorld("u---")
+    run = world.live_run()
+    world.to_slot(0, plus_s=5)
+    [entry] = world.orders(run)
+    gateway = world.system.ref("gateway")
+    for attempt in range(2, 150):
+        again = replace(entry, client_order_id=f"{entry.client_order_id[:-2]}{attempt:02}", attempt=attempt)
+        gateway.tell(SubmitOrder(order=again))
+    world.wait(1)
+    alerts = [fields for action, fields in world.reports if action == "alert"]
+    assert [alert["what"] for alert in alerts] == ["breaker"]
+    asked = [call for call in world.calls if call[0] == "store.may_send"]
+    assert len(asked) == 100
 
 
 def test_what_was_never_placed_trips_no_breaker() -> None:
