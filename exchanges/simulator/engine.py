@@ -74,6 +74,7 @@ class Engine:
         self.last = self._venue.last
         self.marks = self._venue.marks
         self.liquidity = self._venue.liquidity
+        self.is_visible = self._venue.is_visible
 
     # -- who
 
