@@ -12,6 +12,7 @@ import typer
 
 class Venue(StrEnum):
     BINANCE = "binance"
+    BYBIT = "bybit"
 
 
 def register(app: typer.Typer) -> None:

@@ -131,7 +131,7 @@ class BybitMarket:
         market = self._engine.market
         at = min(now, now if until is None else until) // FUNDING_MS * FUNDING_MS
         first = max(market.first_ms(), since or 0)
-        rows = []
+        rows: list[dict[str, Any]] = []
         while at >= first and len(rows) < call.limit(200, 200):
             rate = text(market.funding_rate(symbol, at))
             rows.append({"symbol": symbol, "fundingRate": rate, "fundingRateTimestamp": str(at)})

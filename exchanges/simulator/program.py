@@ -14,6 +14,8 @@ import msgspec
 
 from exchanges.simulator.binance_face import MANNERS as BINANCE_MANNERS
 from exchanges.simulator.binance_face import BinanceFace
+from exchanges.simulator.bybit_face import MANNERS as BYBIT_MANNERS
+from exchanges.simulator.bybit_face import BybitFace
 from exchanges.simulator.clock import VenueClock
 from exchanges.simulator.engine import Engine
 from exchanges.simulator.face import Face
@@ -23,7 +25,7 @@ from exchanges.simulator.server import Server
 from exchanges.simulator.tape import Tape, WalkTape, read_tapes
 from exchanges.simulator.venue import Key
 
-VENUES = ("binance",)
+VENUES = ("binance", "bybit")
 MAJORS = {"BTCUSDT": Decimal(60000), "ETHUSDT": Decimal(2500), "SOLUSDT": Decimal(150)}
 ACCOUNT = "main"
 
@@ -66,6 +68,8 @@ def build(plan: Plan, process_s: Callable[[], float]) -> Face:
 def _face(venue: str, clock: VenueClock, market: Market) -> Face:
     if venue == "binance":
         return BinanceFace(Engine(clock, market, BINANCE_MANNERS))
+    if venue == "bybit":
+        return BybitFace(Engine(clock, market, BYBIT_MANNERS))
     raise ValueError(f"There is no stand-in for {venue}; there is {' and '.join(VENUES)}.")
 
 

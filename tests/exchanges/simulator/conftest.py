@@ -1,4 +1,4 @@
-"""One Binance stand-in for all tests of its face; each test has an account of its own."""
+"""One stand-in of each venue for all tests of its face; each test has an account of its own."""
 
 from __future__ import annotations
 
@@ -22,3 +22,18 @@ def binance(binance_program: RunningVenue, request: pytest.FixtureRequest) -> Ru
     binance_program.set_price("BTCUSDT", "60000")
     binance_program.set_price("ETHUSDT", "2500")
     return binance_program
+
+
+@pytest.fixture(scope="session")
+def bybit_program() -> Iterator[RunningVenue]:
+    with running("bybit", "--seed", "3") as venue:
+        venue.control("PUT", "limits", {"weight": 0, "orders_10s": 0, "orders_1m": 0})
+        yield venue
+
+
+@pytest.fixture
+def bybit(bybit_program: RunningVenue, request: pytest.FixtureRequest) -> RunningVenue:
+    bybit_program.fresh_account(request.node.name)
+    bybit_program.set_price("BTCUSDT", "60000")
+    bybit_program.set_price("ETHUSDT", "2500")
+    return bybit_program
