@@ -24,8 +24,9 @@ def register(app: typer.Typer) -> None:
             list[Path] | None,
             typer.Option(
                 metavar="FILE",
-                help="One-minute candles of a symbol (Binance archive CSV, gzip or not); may be given several "
-                "times. Without: a market made up from --seed.",
+                help="One-minute candles or trades of a symbol (Binance archive CSV, gzip or not; trades have "
+                "trades or aggTrades in their name); may be given several times. Without: a market made up "
+                "from --seed.",
             ),
         ] = None,
         speed: Annotated[float, typer.Option(min=0, max=3600, help="Venue seconds per second.")] = 1.0,

@@ -117,20 +117,19 @@ class BinanceMarket:
         symbol, now, limit = self._symbol(call), self._engine.now_ms, call.limit(500, 1000)
         since, until, first = call.number("startTime"), call.number("endTime"), call.number("fromId")
         until = now if until is None else min(until, now)
+        oldest = now - _TRADES_KEPT_MS
         if first is not None:
-            since = first // 2 * 15_000
-            until = min(now, since + limit * 15_000)
-        elif since is None:
+            found = self._market.public_trades_from(symbol, first, limit, now)
+            return [agg_trade_json(trade) for trade in found if trade.at_ms >= oldest]
+        if since is None:
             since = until - _HOUR_MS
         elif until - since > _HOUR_MS:
             if "endTime" in call.params:
                 raise VenueError(-1127, "Lookup interval is too big.")
             until = since + _HOUR_MS
-        since = max(since, now - _TRADES_KEPT_MS)
-        found = self._market.public_trades(symbol, since, until)
-        found = [trade for trade in found if first is None or trade.trade_id >= first]
-        is_from_start = first is not None or "startTime" in call.params
-        return [agg_trade_json(trade) for trade in (found[:limit] if is_from_start else found[-limit:])]
+        found = self._market.public_trades(symbol, max(since, oldest), until)
+        has_start = "startTime" in call.params
+        return [agg_trade_json(trade) for trade in (found[:limit] if has_start else found[-limit:])]
 
     def recent_trades(self, call: Call) -> list[dict[str, Any]]:
         symbol, now, limit = self._symbol(call), self._engine.now_ms, call.limit(500, 1000)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Protocol
 
 import msgspec
 
@@ -41,12 +43,29 @@ class PublicTrade(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
 
 
-class Market:
-    """The tapes of a venue. A price that was set by hand holds from then on, until it is taken back."""
+class TradeSource(Protocol):
+    """Real trades of a symbol, by time and by id, both ends included."""
 
-    def __init__(self, instruments: dict[str, Instrument], tapes: dict[str, Tape]) -> None:
+    def between(self, from_ms: int, to_ms: int) -> list[PublicTrade]: ...
+
+    def from_id(self, first_id: int, count: int, to_ms: int) -> list[PublicTrade]: ...
+
+
+class Market:
+    """The tapes of a venue. A price that was set by hand holds from then on, until it is taken back.
+
+    `trades`: of symbols whose trades are known; those of the others are made of their candles.
+    """
+
+    def __init__(
+        self,
+        instruments: dict[str, Instrument],
+        tapes: dict[str, Tape],
+        trades: Mapping[str, TradeSource] | None = None,
+    ) -> None:
         self.instruments = instruments
         self._tapes = tapes
+        self._trades = trades or {}
         self._set: dict[str, Decimal] = {}
         self._mark_offset: dict[str, Decimal] = {}
         self._rates: dict[str, list[tuple[int, Decimal]]] = {}
@@ -132,7 +151,10 @@ class Market:
         )
 
     def public_trades(self, symbol: str, from_ms: int, to_ms: int) -> list[PublicTrade]:
-        """Trades of the quarters that begin within [from, to], oldest first."""
+        """Trades within [from, to], oldest first; made ones happen at the beginning of their quarter."""
+        source = self._trades.get(symbol)
+        if source is not None:
+            return source.between(from_ms, to_ms)
         tape = self._tapes[symbol]
         step = self.instruments[symbol].step
         found = []
@@ -151,3 +173,12 @@ class Market:
                     )
                 )
         return found
+
+    def public_trades_from(self, symbol: str, first_id: int, count: int, now_ms: int) -> list[PublicTrade]:
+        """So many trades from an id on, as far as they have happened."""
+        source = self._trades.get(symbol)
+        if source is not None:
+            return source.from_id(first_id, count, now_ms)
+        since = first_id // 2 * QUARTER_MS
+        found = self.public_trades(symbol, since, min(now_ms, since + count * QUARTER_MS))
+        return [trade for trade in found if trade.trade_id >= first_id][:count]

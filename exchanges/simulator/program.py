@@ -23,6 +23,7 @@ from exchanges.simulator.instruments import instrument_of
 from exchanges.simulator.market import Market
 from exchanges.simulator.server import Server
 from exchanges.simulator.tape import Tape, WalkTape, read_tapes
+from exchanges.simulator.trade_tape import is_trade_file, read_trade_tapes
 from exchanges.simulator.venue import Key
 
 VENUES = ("binance", "bybit")
@@ -48,7 +49,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def build(plan: Plan, process_s: Callable[[], float]) -> Face:
     """The face on its engine, with the one key of the plan. Raises TapeError."""
     ticks = {symbol: instrument_of(symbol).tick for symbol in MAJORS}
-    tapes: dict[str, Tape] = dict(read_tapes(plan.tapes, ticks))
+    trades = read_trade_tapes([path for path in plan.tapes if is_trade_file(path)])
+    candles = read_tapes([path for path in plan.tapes if not is_trade_file(path)], ticks)
+    # Where both are given, orders are matched against the candles: they cover what the trades' file leaves out.
+    tapes: dict[str, Tape] = {**trades, **candles}
     start_ms = plan.start_ms
     if start_ms is None:
         start_ms = max((tape.first_ms for tape in tapes.values()), default=plan.now_ms)
@@ -58,7 +62,7 @@ def build(plan: Plan, process_s: Callable[[], float]) -> Face:
             tick = instruments[symbol].tick
             tapes[symbol] = WalkTape(seed=plan.seed, symbol=symbol, start_ms=start_ms, price=price, tick=tick)
     clock = VenueClock(process_s, at_ms=start_ms, rate=plan.speed)
-    face = _face(plan.venue, clock, Market(instruments, tapes))
+    face = _face(plan.venue, clock, Market(instruments, tapes, trades))
     if plan.key:
         face.engine.add_account(ACCOUNT, plan.balance)
         face.engine.set_key(Key(key=plan.key, secret=plan.secret.encode(), account=ACCOUNT))

@@ -90,9 +90,9 @@ class FileTape:
     def _candle(self, open_ms: int) -> Candle:
         at = bisect_right(self._opens, open_ms) - 1
         if at < 0:
-            return _flat(open_ms, self._read(0).open)
+            return flat(open_ms, self._read(0).open)
         candle = self._read(at)
-        return candle if candle.open_ms == open_ms else _flat(open_ms, candle.close)
+        return candle if candle.open_ms == open_ms else flat(open_ms, candle.close)
 
     def _read(self, at: int) -> Candle:
         cells = self._rows[at].split(",")
@@ -124,7 +124,7 @@ class WalkTape:
     def candle(self, open_ms: int) -> Candle:
         at = (open_ms - self.first_ms) // MINUTE_MS
         if at < 0:
-            return _flat(open_ms, self.candle(self.first_ms).open)
+            return flat(open_ms, self.candle(self.first_ms).open)
         while len(self._candles) <= at:
             self._candles.append(self._next())
         return self._candles[at]
@@ -153,16 +153,25 @@ def read_tapes(files: Iterable[Path], tick_of: dict[str, Decimal] | None = None)
     """Tapes by symbol, the symbol being in the file's name. Raises TapeError."""
     rows: dict[str, list[tuple[int, str]]] = {}
     for path in files:
-        named = _SYMBOL.search(path.name)
-        if named is None:
-            raise TapeError(f"{path.name}: the name holds no symbol such as BTCUSDT.")
-        rows.setdefault(named[1], []).extend(_rows(path))
+        rows.setdefault(symbol_of(path), []).extend(_rows(path))
     tapes = {}
     for symbol, found in rows.items():
         found.sort()
         _check(symbol, found)
         tapes[symbol] = FileTape(found, (tick_of or {}).get(symbol, Decimal("0.00000001")))
     return tapes
+
+
+def symbol_of(path: Path) -> str:
+    """Raises TapeError."""
+    named = _SYMBOL.search(path.name)
+    if named is None:
+        raise TapeError(f"{path.name}: the name holds no symbol such as BTCUSDT.")
+    return named[1]
+
+
+def in_milliseconds(stamp: int) -> int:
+    return stamp // 1000 if stamp >= _MICROSECONDS_FROM else stamp
 
 
 def _rows(path: Path) -> list[tuple[int, str]]:
@@ -178,8 +187,7 @@ def _rows(path: Path) -> list[tuple[int, str]]:
         first, _, rest = line.partition(",")
         if not first.isdigit() or rest.count(",") < 4:
             raise TapeError(f"{path.name}, line {number}: not a candle.")
-        open_ms = int(first) // 1000 if int(first) >= _MICROSECONDS_FROM else int(first)
-        rows.append((open_ms, line))
+        rows.append((in_milliseconds(int(first)), line))
     if not rows:
         raise TapeError(f"{path.name}: holds no candles.")
     return rows
@@ -199,7 +207,8 @@ def _on_grid(value: str | float, tick: Decimal) -> Decimal:
     return (Decimal(value) / tick).quantize(Decimal(1)) * tick
 
 
-def _flat(open_ms: int, price: Decimal) -> Candle:
+def flat(open_ms: int, price: Decimal) -> Candle:
+    """A minute without a trade."""
     zero = Decimal(0)
     return Candle(
         open_ms=open_ms, open=price, high=price, low=price, close=price,
