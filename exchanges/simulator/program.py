@@ -49,7 +49,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def build(plan: Plan, process_s: Callable[[], float]) -> Face:
     """The face on its engine, with the one key of the plan. Raises TapeError."""
     ticks = {symbol: instrument_of(symbol).tick for symbol in MAJORS}
-    trades = read_trade_tapes([path for path in plan.tapes if is_trade_file(path)])
+    trades = read_trade_tapes([path for path in plan.tapes if is_trade_file(path)], ticks)
     candles = read_tapes([path for path in plan.tapes if not is_trade_file(path)], ticks)
     # Where both are given, orders are matched against the candles: they cover what the trades' file leaves out.
     tapes: dict[str, Tape] = {**trades, **candles}

@@ -23,6 +23,7 @@ from typing import Protocol
 import msgspec
 
 MINUTE_MS = 60_000
+SMALLEST_TICK = Decimal("0.00000001")
 QUARTER_MS = 15_000
 QUARTERS = 4
 _MICROSECONDS_FROM = 10**14
@@ -100,10 +101,10 @@ class FileTape:
         is_archive = len(cells) >= 11
         return Candle(
             open_ms=self._opens[at],
-            open=_on_grid(cells[1], self._tick),
-            high=_on_grid(cells[2], self._tick),
-            low=_on_grid(cells[3], self._tick),
-            close=_on_grid(cells[4], self._tick),
+            open=on_grid(cells[1], self._tick),
+            high=on_grid(cells[2], self._tick),
+            low=on_grid(cells[3], self._tick),
+            close=on_grid(cells[4], self._tick),
             volume=volume,
             taker_volume=Decimal(cells[9]) if is_archive else volume * _HALF,
             trades=int(float(cells[8])) if is_archive else 1,
@@ -139,10 +140,10 @@ class WalkTape:
         volume = Decimal(f"{draw.uniform(20, 400) * 1000 / opened:.3f}")
         return Candle(
             open_ms=self.first_ms + len(self._candles) * MINUTE_MS,
-            open=_on_grid(opened, self._tick),
-            high=_on_grid(high, self._tick),
-            low=_on_grid(low, self._tick),
-            close=_on_grid(closed, self._tick),
+            open=on_grid(opened, self._tick),
+            high=on_grid(high, self._tick),
+            low=on_grid(low, self._tick),
+            close=on_grid(closed, self._tick),
             volume=volume,
             taker_volume=(volume * Decimal(f"{draw.uniform(0.3, 0.7):.4f}")).quantize(Decimal("0.001")),
             trades=draw.randrange(50, 2000),
@@ -158,7 +159,7 @@ def read_tapes(files: Iterable[Path], tick_of: dict[str, Decimal] | None = None)
     for symbol, found in rows.items():
         found.sort()
         _check(symbol, found)
-        tapes[symbol] = FileTape(found, (tick_of or {}).get(symbol, Decimal("0.00000001")))
+        tapes[symbol] = FileTape(found, (tick_of or {}).get(symbol, SMALLEST_TICK))
     return tapes
 
 
@@ -203,7 +204,8 @@ def _check(symbol: str, rows: list[tuple[int, str]]) -> None:
         raise TapeError(f"{symbol}: the tape is not of one-minute candles.")
 
 
-def _on_grid(value: str | float, tick: Decimal) -> Decimal:
+def on_grid(value: str | float, tick: Decimal) -> Decimal:
+    """The nearest price of the grid."""
     return (Decimal(value) / tick).quantize(Decimal(1)) * tick
 
 

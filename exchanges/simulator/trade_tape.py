@@ -9,13 +9,22 @@ from __future__ import annotations
 import gzip
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
 from exchanges.simulator.market import PublicTrade
-from exchanges.simulator.tape import MINUTE_MS, Candle, TapeError, flat, in_milliseconds, symbol_of
+from exchanges.simulator.tape import (
+    MINUTE_MS,
+    SMALLEST_TICK,
+    Candle,
+    TapeError,
+    flat,
+    in_milliseconds,
+    on_grid,
+    symbol_of,
+)
 
 _BY_HEADER = {
     "id": ("agg_trade_id", "id"),
@@ -35,9 +44,10 @@ def is_trade_file(path: Path) -> bool:
 
 
 class TradeTape:
-    """Implements `tape.Tape` and `market.TradeSource`."""
+    """Implements `tape.Tape` and `market.TradeSource`. Candles are put on the grid, trades told as they were."""
 
-    def __init__(self) -> None:
+    def __init__(self, tick: Decimal) -> None:
+        self._tick = tick
         self._ids = array("q")
         self._times = array("q")
         self._prices: list[str] = []
@@ -104,9 +114,9 @@ class TradeTape:
     def _candle(self, open_ms: int) -> Candle:
         first, end = bisect_left(self._times, open_ms), bisect_left(self._times, open_ms + MINUTE_MS)
         if first == end:
-            return flat(open_ms, Decimal(self._prices[max(first - 1, 0)]))
+            return flat(open_ms, on_grid(self._prices[max(first - 1, 0)], self._tick))
         trades = self._slice(first, end)
-        prices = [trade.price for trade in trades]
+        prices = [on_grid(self._prices[at], self._tick) for at in range(first, end)]
         return Candle(
             open_ms=open_ms,
             open=prices[0],
@@ -119,11 +129,12 @@ class TradeTape:
         )
 
 
-def read_trade_tapes(files: Iterable[Path]) -> dict[str, TradeTape]:
+def read_trade_tapes(files: Iterable[Path], tick_of: Mapping[str, Decimal]) -> dict[str, TradeTape]:
     """Tapes by symbol; a symbol's files in the order of their names. Raises TapeError."""
     tapes: dict[str, TradeTape] = {}
     for path in sorted(files, key=lambda path: path.name):
-        tapes.setdefault(symbol_of(path), TradeTape()).read(path)
+        symbol = symbol_of(path)
+        tapes.setdefault(symbol, TradeTape(tick_of.get(symbol, SMALLEST_TICK))).read(path)
     return tapes
 
 

@@ -45,7 +45,7 @@ def test_every_form_of_the_archive_is_the_same_tape(tmp_path: Path, text: str, z
     path = tmp_path / "BTCUSDT-aggTrades-2025.csv"
     path.write_bytes(gzip.compress(text.encode()) if zipped else text.encode())
     assert is_trade_file(path)
-    tape = read_trade_tapes([path])["BTCUSDT"]
+    tape = read_trade_tapes([path], {"BTCUSDT": D("0.1")})["BTCUSDT"]
     assert (tape.first_ms, tape.last_ms) == (START, START + 120_000)
     candle = tape.candle(START)
     assert (candle.open, candle.high, candle.low, candle.close) == (100, 103, 99, 99)
@@ -60,7 +60,7 @@ def test_every_form_of_the_archive_is_the_same_tape(tmp_path: Path, text: str, z
 def test_a_market_tells_real_trades_by_time_and_id_and_none_before_they_happened(tmp_path: Path) -> None:
     path = tmp_path / "BTCUSDT-trades.csv"
     path.write_text(named())
-    tapes = read_trade_tapes([path])
+    tapes = read_trade_tapes([path], {"BTCUSDT": D("0.1")})
     market = Market({"BTCUSDT": instrument_of("BTCUSDT")}, {**tapes}, tapes)
     assert [t.trade_id for t in market.public_trades("BTCUSDT", START + 11, START + 60_000)] == [9]
     assert [t.trade_id for t in market.public_trades_from("BTCUSDT", 8, 2, START + 200_000)] == [8, 9]
@@ -81,4 +81,4 @@ def test_what_is_no_trade_tape_is_refused_in_a_sentence(tmp_path: Path, text: st
     path = tmp_path / "BTCUSDT-trades.csv"
     path.write_text(text)
     with pytest.raises(TapeError, match=sentence):
-        read_trade_tapes([path])
+        read_trade_tapes([path], {"BTCUSDT": D("0.1")})
