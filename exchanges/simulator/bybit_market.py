@@ -118,8 +118,12 @@ class BybitMarket:
     def recent_trades(self, call: Call) -> dict[str, Any]:
         """Newest first."""
         symbol, now, limit = self._symbol(call), self._engine.now_ms, call.limit(500, 1000)
-        since = now - (limit // 2 + 1) * QUARTER_MS
-        trades = self._engine.market.public_trades(symbol, since, now)[::-1][:limit]
+        span, market = QUARTER_MS, self._engine.market
+        trades = market.public_trades(symbol, now - span, now)
+        while len(trades) < limit and span < _DAY_MS:
+            span *= 2
+            trades = market.public_trades(symbol, now - span, now)
+        trades = trades[::-1][:limit]
         return self._listed(call, [_trade(symbol, trade) for trade in trades])
 
     def funding_history(self, call: Call) -> dict[str, Any]:

@@ -53,9 +53,7 @@ class PublicStreams:
         now = self._engine.now_ms
         for stream in self._streams.values():
             since, stream.at_ms = stream.at_ms, now
-            if not stream.sockets or since // QUARTER_MS == now // QUARTER_MS:
-                continue
-            if since > now:  # time was set back
+            if not stream.sockets or since > now:  # nobody hears it, or time was set back
                 continue
             for told in self._due(stream, since, now):
                 frame = text_frame(_encode(told))
@@ -128,10 +126,12 @@ class PublicStreams:
     # -- what is due
 
     def _due(self, stream: _Stream, since: int, now: int) -> list[dict[str, Any]]:
-        if stream.kind == "kline":
-            return self._klines(stream, since, now)
         if stream.kind == "publicTrade":
             return self._trades(stream, since, now)
+        if since // QUARTER_MS == now // QUARTER_MS:  # no price moves within one
+            return []
+        if stream.kind == "kline":
+            return self._klines(stream, since, now)
         kind = "snapshot" if stream.is_spot else "delta"
         return [self._ticker(stream, now, kind)]
 
@@ -149,7 +149,7 @@ class PublicStreams:
         return told
 
     def _trades(self, stream: _Stream, since: int, now: int) -> list[dict[str, Any]]:
-        """A message a quarter of a minute, as they happened."""
+        """A message a millisecond that had any, as they happened."""
         first = max(since + 1, now - _BEHIND_MAX * QUARTER_MS)
         by_time: dict[int, list[dict[str, Any]]] = {}
         for trade in self._engine.market.public_trades(stream.symbol, first, now):
