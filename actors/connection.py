@@ -295,6 +295,8 @@ class Connection(Behaviour):
     def _prepared(self, answer: Prepared | PrepareFailed) -> None:
         """Nothing of the order has left yet: what failed here was not placed."""
         if isinstance(answer, Prepared):
+            if self._live is not None:
+                self._live.venue.prepared(answer.order.symbol)
             self._ask_permission(answer.order)
             return
         error = answer.error

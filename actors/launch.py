@@ -177,9 +177,7 @@ def _service(
     more: list[ChildSpec] = []
     if vault is not None:
         access = live_access(settings, store, vault, clock, budgets)
-        # A process that records has its accounts' venues from the recorder, and those are paper.
-        if settings.runner_record_dir is None:
-            more.append(key_keeper(keys_of(store, vault, venue_addresses(settings)), access.ring))
+        more.append(key_keeper(keys_of(store, vault, venue_addresses(settings)), access.ring))
         parts = msgspec.structs.replace(parts, venues=access.venues_over, read_connection=access.read)
     stand_ins = [address.rest for address in venue_addresses(settings).values()]
     return Service(

@@ -25,66 +25,72 @@ from exchanges.base import (
     VenuePosition,
 )
 
+Wanted = tuple[int, str, str]
+"""Leverage, margin mode, position mode."""
+
 
 class LiveVenue:
     """What a `Connection` asks of any venue, over a LiveExchange; candles are none of its business."""
 
     def __init__(self, exchange: LiveExchange) -> None:
         self.exchange = exchange
-        self._configured: dict[str, tuple[int, str, str]] = {}
+        # One entry a symbol of the account.
+        self._wanted: dict[str, Wanted] = {}
+        self._configured: dict[str, Wanted] = {}
 
     def preparation(self, order: Order, settings: RunSettings) -> Coroutine[Any, Any, None] | None:
         """What has to be set at the venue before `order`; None: nothing, as nearly always."""
         wanted = (order.leverage, settings.margin_mode, settings.position_mode)
-        if order.leg is not Leg.ENTRY or self._configured.get(order.symbol) == wanted:
+        symbol = order.symbol
+        if order.leg is not Leg.ENTRY or self._configured.get(symbol) == wanted:
             return None
-        return self._configure(order.symbol, wanted)
-
-    async def _configure(self, symbol: str, wanted: tuple[int, str, str]) -> None:
-        leverage, margin_mode, position_mode = wanted
         self._configured.pop(symbol, None)
-        await self.exchange.configure(
+        self._wanted[symbol] = wanted
+        return self.exchange.configure(
             symbol,
-            leverage=leverage,
-            margin_mode=MarginMode(margin_mode),
-            position_mode=PositionMode(position_mode),
+            leverage=order.leverage,
+            margin_mode=MarginMode(settings.margin_mode),
+            position_mode=PositionMode(settings.position_mode),
         )
-        self._configured[symbol] = wanted
+
+    def prepared(self, symbol: str) -> None:
+        """The venue has taken what was last wanted of it."""
+        self._configured[symbol] = self._wanted[symbol]
 
     def forget_settings(self) -> None:
         """They may have been changed at the venue by somebody else."""
         self._configured.clear()
 
-    async def place(self, order: Order) -> OrderReport:
-        return await self.exchange.place(order)
+    def place(self, order: Order) -> Coroutine[Any, Any, OrderReport]:
+        return self.exchange.place(order)
 
-    async def cancel(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport | None:
-        return await self.exchange.cancel(symbol, client_order_id)
+    def cancel(self, symbol: str, client_order_id: ClientOrderId) -> Coroutine[Any, Any, OrderReport | None]:
+        return self.exchange.cancel(symbol, client_order_id)
 
-    async def find(self, symbol: str, client_order_id: ClientOrderId) -> OrderReport | None:
-        return await self.exchange.find(symbol, client_order_id)
+    def find(self, symbol: str, client_order_id: ClientOrderId) -> Coroutine[Any, Any, OrderReport | None]:
+        return self.exchange.find(symbol, client_order_id)
 
-    async def open_orders(self, symbol: str) -> list[OrderReport]:
-        return await self.exchange.open_orders(symbol)
+    def open_orders(self, symbol: str) -> Coroutine[Any, Any, list[OrderReport]]:
+        return self.exchange.open_orders(symbol)
 
-    async def executions(self, symbol: str, since: datetime) -> list[Execution]:
-        return await self.exchange.executions(symbol, since)
+    def executions(self, symbol: str, since: datetime) -> Coroutine[Any, Any, list[Execution]]:
+        return self.exchange.executions(symbol, since)
 
-    async def positions(self) -> list[VenuePosition]:
-        return await self.exchange.positions()
+    def positions(self) -> Coroutine[Any, Any, list[VenuePosition]]:
+        return self.exchange.positions()
 
-    async def balance(self) -> Balance:
-        return await self.exchange.balance()
+    def balance(self) -> Coroutine[Any, Any, Balance]:
+        return self.exchange.balance()
 
-    async def configure(
+    def configure(
         self, symbol: str, *, leverage: int, margin_mode: MarginMode, position_mode: PositionMode
-    ) -> None:
-        await self.exchange.configure(
+    ) -> Coroutine[Any, Any, None]:
+        return self.exchange.configure(
             symbol, leverage=leverage, margin_mode=margin_mode, position_mode=position_mode
         )
 
-    async def rules(self, symbol: str) -> SymbolRules:
-        return await self.exchange.rules(symbol)
+    def rules(self, symbol: str) -> Coroutine[Any, Any, SymbolRules]:
+        return self.exchange.rules(symbol)
 
     def apply_candle(self, symbol: str, candle: Candle, timeframe: Timeframe) -> None:
         """The venue sees the market by itself."""

@@ -9,6 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from actors import messages, venue_calls
+from actors.live.news import Connected, RulesRead, VenueLook
 from actors.recording.canonical import same, text
 from actors.recording.difference import Difference, first_leaf, named_in
 from actors.recording.entries import (
@@ -40,6 +41,7 @@ from actors.runtime.ref import ShellRef
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.system import ActorSystem
 from actors.system import BACKOFF, Parts, specs
+from core.protection import Protection
 from exchanges.base import Execution, OrderReport
 from schema.memory import MemoryStore
 from schema.snapshot import load_snapshot
@@ -73,6 +75,12 @@ class ClockStandIn(Behaviour):
 
     def receive(self, message: object) -> None:
         """Nobody tells it anything."""
+
+
+_OUTCOMES: dict[str, type] = {
+    each.__name__: each for each in (OrderReport, Connected, RulesRead, VenueLook, Protection)
+}
+"""What coroutines answer, by the name it was recorded under."""
 
 
 class Day:
@@ -226,8 +234,8 @@ class Day:
         match entry.type:
             case None:
                 return None
-            case "OrderReport":
-                return msgspec.json.decode(bytes(entry.result), type=OrderReport)
+            case kind if kind in _OUTCOMES:
+                return msgspec.json.decode(bytes(entry.result), type=_OUTCOMES[kind])
             case "list":
                 return msgspec.json.decode(bytes(entry.result), type=list[Execution])
             case "CandleColumns":

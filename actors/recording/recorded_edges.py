@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, TypeVar, cast
 
 from actors.feed import Feed
+from actors.live.venue import LiveVenue
 from actors.recording.failures import failure_of
 from actors.recording.tape import Call, Tape
 from actors.venue_calls import MakeVenue, NewsHeard, PaperVenue, VenueState
@@ -18,7 +19,7 @@ from core.market import Market, Series
 from core.order import Order
 from core.quiet import Quiet
 from core.timeframe import Timeframe
-from exchanges.base import FundingPaid, News
+from exchanges.base import FundingPaid, LiveExchange, News
 from exchanges.feeds.base import FundingRate
 from exchanges.paper.book import Opening
 from schema.store import Store
@@ -188,6 +189,36 @@ class RecordedVenue:
             self._call = None
 
 
+class RecordedExchange:
+    """A venue beyond the process. What a turn sends it or reads of it is noted; what coroutines ask is not."""
+
+    def __init__(self, inner: LiveExchange, tape: Tape) -> None:
+        self._inner = inner
+        self._tape = tape
+
+    def venue_now(self) -> datetime:
+        return self._read("venue_now", self._inner.venue_now)
+
+    @property
+    def is_streaming(self) -> bool:
+        return self._read("is_streaming", lambda: self._inner.is_streaming)
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+
+        def send(*args: Any, **kwargs: Any) -> Any:
+            turn = self._tape.turn
+            if turn is not None:
+                turn.calls.append(Call(name, [*args, *kwargs.values()]))
+            return method(*args, **kwargs)
+
+        return send
+
+    def _read(self, name: str, read: Callable[[], T]) -> T:
+        turn = self._tape.turn
+        return read() if turn is None else noted(self._tape, turn.calls, Call(name, []), read)
+
+
 def recorded_venues(make: MakeVenue, tape: Tape, tell: Callable[[str, object], None]) -> MakeVenue:
     """`tell`: a message to the actor of that name, from outside."""
 
@@ -198,8 +229,11 @@ def recorded_venues(make: MakeVenue, tape: Tape, tell: Callable[[str, object], N
         actor = turn.actor
         venue = RecordedVenue(tape, on_news, lambda: tell(actor, NewsHeard()))
         with tape.beyond():
-            venue.inner = make(state, venue.heard)
+            made = make(state, venue.heard)
         tape.before[actor] = venue.hand_over
+        if isinstance(made, LiveVenue):
+            return LiveVenue(cast(LiveExchange, RecordedExchange(made.exchange, tape)))
+        venue.inner = made
         return cast(PaperVenue, venue)
 
     return recorded

@@ -23,8 +23,8 @@ from core.clock import Clock
 
 T = TypeVar("T")
 
-NOT_RECORDED = frozenset({"clock"})
-"""Keeps market time, which is recorded as it was read; its supervision is."""
+NOT_RECORDED = frozenset({"clock", "keys"})
+"""Keep market time, which is recorded as it was read, and keys, of which nothing is; their supervision is."""
 
 
 class RecordedShell(Shell):

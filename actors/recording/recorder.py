@@ -63,7 +63,7 @@ class Recorder:
             parts,
             store=recorded_store(parts.store, self._tape),
             feed=RecordedFeed(parts.feed, self._tape),
-            venues=lambda make: recorded_venues(make, self._tape, partial(self.tell, system)),
+            venues=lambda make: recorded_venues(parts.venues(make), self._tape, partial(self.tell, system)),
             on_nodes=partial(self._saw, parts),
         )
 

@@ -9,12 +9,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol, cast, get_type_hints
+from typing import Any, Protocol, TypeVar, cast, get_type_hints
 
 import msgspec
 from msgspec.structs import replace
 
 from actors.feed import Feed
+from actors.live.venue import LiveVenue
 from actors.recording.canonical import same, text
 from actors.recording.entries import CallEntry, Header
 from actors.recording.failures import error_of, failure_of
@@ -27,10 +28,10 @@ from core.market import Market, Series
 from core.order import Order
 from core.quiet import Quiet
 from core.timeframe import Timeframe
-from exchanges.base import FundingPaid, News
+from exchanges.base import FundingPaid, LiveExchange, News
 from exchanges.feeds.base import FundingRate
 from schema.memory import MemoryStore
-from schema.records import Claim, Node, RunsRead, RunStart, RunState, TickRow
+from schema.records import AccountKind, Claim, Node, RunsRead, RunStart, RunState, TickRow
 from schema.store import Store
 
 
@@ -40,6 +41,7 @@ class Differs(Protocol):
         ...
 
 
+T = TypeVar("T")
 NOTHING = CallEntry(name="")
 
 
@@ -298,6 +300,31 @@ class ReplayedVenue:
             self.on_news(news)
 
 
+class ReplayedExchange:
+    """A venue beyond the process, in a replay."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def venue_now(self) -> datetime:
+        return self._read("venue_now", datetime)
+
+    @property
+    def is_streaming(self) -> bool:
+        return self._read("is_streaming", bool)
+
+    def __getattr__(self, name: str) -> Any:
+        def send(*args: Any, **kwargs: Any) -> Any:
+            self._calls.made(name, [*args, *kwargs.values()])
+            return _recorded_elsewhere()
+
+        return send
+
+    def _read(self, name: str, type_: type[T]) -> T:
+        entry = self._calls.made(name, []) or NOTHING
+        return msgspec.json.decode(bytes(entry.result), type=type_)
+
+
 class ReplayedVenues:
     """One venue for each account, made when its connection starts."""
 
@@ -309,4 +336,6 @@ class ReplayedVenues:
 
     def make(self, state: VenueState, on_news: Callable[[News], None]) -> PaperVenue:
         venue = self.of[self.actor] = ReplayedVenue(self._calls, on_news)
+        if state.account.kind is AccountKind.CONNECTION:
+            return LiveVenue(cast(LiveExchange, ReplayedExchange(self._calls)))
         return cast(PaperVenue, venue)

@@ -16,6 +16,7 @@ from actors.recording.recorder import Recorder
 from actors.runtime.process_time import process_s
 from actors.service import Service
 from actors.system import Options, Parts
+from actors.venue_calls import MakeVenue
 from core.definition import StrategyDefinition
 from core.ids import AccountId, NodeId, RunId, StrategyId, UserId
 from core.risk import RiskLimits
@@ -80,6 +81,7 @@ class DemoDay:
         *,
         outage: int = 3,
         before: Callable[[DemoDay], None] | None = None,
+        venues: Callable[[MakeVenue], MakeVenue] = lambda paper: paper,
     ) -> None:
         """`outage`: orders Bob's venue fails at; `before`: what other processes have done to the rows by then."""
         self.store = store
@@ -97,7 +99,7 @@ class DemoDay:
             node=NodeId("node"), version="1", worker="node", lease_s=30.0, poll_s=1.0, safety_s=1.0
         )
         self.service = Service(
-            parts=Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options),
+            parts=Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options, venues=venues),
             clock=MarketClock(store.clock(), process_s),
             notifier=MemoryNotifier(),
             sink=self._sink,
