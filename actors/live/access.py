@@ -11,10 +11,24 @@ from core.connection import Environment, Venue
 from core.errors import RunnerError
 from core.ids import AccountId
 from exchanges.base import News
-from exchanges.credentials import Unseal
+from exchanges.credentials import Credentials, Unseal
+from exchanges.errors import AuthFailed
 from exchanges.venues import Venues
 from schema.connections import ConnectionStore
 from schema.records import AccountKind
+from schema.vault import VaultError
+
+
+def _or_refused(unseal: Unseal) -> Unseal:
+    """Keys that are gone or do not open are refused before a byte leaves: nothing about it is unknown (I18)."""
+
+    def opened() -> Credentials:
+        try:
+            return unseal()
+        except VaultError as error:
+            raise AuthFailed(str(error)) from None
+
+    return opened
 
 
 class LiveAccess:
@@ -28,7 +42,7 @@ class LiveAccess:
         """What `make` needs of a connection's rows. Blocks; raises StoreUnavailable."""
         connection = self._connections.get(account_id)
         if connection is not None:
-            self._ways[account_id] = (connection.environment, self.ring.hold(account_id))
+            self._ways[account_id] = (connection.environment, _or_refused(self.ring.hold(account_id)))
 
     def venues_over(self, paper: MakeVenue) -> MakeVenue:
         """Paper accounts as before, connections at their venues."""

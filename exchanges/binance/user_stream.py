@@ -34,7 +34,7 @@ from exchanges.binance.private import (
 from exchanges.binance.settings import Settings
 from exchanges.binance.wire import ListenKey
 from exchanges.errors import ErrorKind, ExchangeError, Unreachable
-from exchanges.stream import StreamRules, VenuePings
+from exchanges.stream import StreamRules, WePing
 from exchanges.web_socket import OnMessage, Sender
 
 KEEP_EVERY_S: Final = 1800.0
@@ -43,8 +43,8 @@ RESTART_S: Final = 5.0
 MAX_WAITING: Final = 10_000
 OVERLAP: Final = timedelta(seconds=5)
 """How far before the last sign of life a gap begins: what was on its way then may be lost as well."""
-RULES: Final = StreamRules(ping=VenuePings(idle_timeout_s=420.0), max_age_s=23.5 * 3600.0)
-"""The venue pings every three minutes and closes after a day."""
+RULES: Final = StreamRules(ping=WePing(every_s=30.0, within_s=10.0), max_age_s=23.5 * 3600.0)
+"""The venue pings every three minutes, which is long to be deaf without knowing; it closes after a day."""
 _EXPIRED: Final = frozenset({ErrorClass.STREAM_EXPIRED})
 _log: Final = logging.getLogger("exchanges.binance")
 
