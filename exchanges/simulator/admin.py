@@ -3,7 +3,8 @@
 PUT    /simulator/clock    {"at": ms, "rate": x, "ceiling": ms|null}; GET the same and "now"
 PUT    /simulator/keys     {"key", "secret", "account", "balance", "withdraw", "ip_bound", "trade", "hedge",
                             "fees": {"maker", "taker", "asset", "asset_price"}}; GET the keys without secrets
-PUT    /simulator/price    {"symbol", "price"|null}      the price jumps there and stays; null: the tape again
+PUT    /simulator/price    {"symbol", "price"|null}      the price jumps there and stays; null: the tape again;
+                            with "jump": false it goes there past all that lies between
 PUT    /simulator/mark     {"symbol", "offset"}          mark = last + offset
 PUT    /simulator/funding  {"symbol", "rates": [[ms, "rate"], ...]}
 PUT    /simulator/liquidity {"symbol", "quantity"|null}  what one price can fill
@@ -58,6 +59,7 @@ class _Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Amount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     symbol: str
     price: Decimal | None = None
+    jump: bool = True
     offset: Decimal = Decimal(0)
     quantity: Decimal | None = None
     rates: list[tuple[int, Decimal]] = []
@@ -163,7 +165,7 @@ class Admin:
 
     def _set_price(self, request: HttpRequest) -> dict[str, Any]:
         wanted = msgspec.json.decode(request.body, type=_Amount)
-        self._engine.set_price(wanted.symbol, wanted.price)
+        self._engine.set_price(wanted.symbol, wanted.price, is_jump=wanted.jump)
         return self._price(wanted.symbol)
 
     def _set_mark(self, request: HttpRequest) -> dict[str, Any]:

@@ -267,12 +267,13 @@ class Engine:
         instrument = self._venue.instrument(position.symbol)
         return account.liquidation_price(position, instrument, self._venue.marks)
 
-    def set_price(self, symbol: str, price: Decimal | None) -> None:
-        """The price jumps there and stays, until None gives it back to the tape."""
+    def set_price(self, symbol: str, price: Decimal | None, *, is_jump: bool = True) -> None:
+        """The price jumps there, or goes there past all that lies between, and stays until None gives it back to
+        the tape."""
         self.advance()
         self.market.set_price(symbol, price)
         present = self.market.price(symbol, self.now_ms)
-        self._matching.move(symbol, present, is_jump=True)
+        self._matching.move(symbol, present, is_jump=is_jump)
 
     def set_mark_offset(self, symbol: str, offset: Decimal) -> None:
         self.market.set_mark_offset(symbol, offset)

@@ -96,16 +96,16 @@ class Orders:
     def fill_resting(self, order: Order, price: Decimal) -> None:
         """The price came to a resting order."""
         account = self._venue.accounts[order.account]
-        quantity = self._fillable(order.request.symbol, order.remaining)
-        if order.request.reduce_only:
-            quantity = min(
-                quantity,
-                account.closable(order.request.symbol, order.request.position_side, order.request.side),
-            )
-        if not quantity:
-            self.end(order, OrderStatus.EXPIRED, Reason.REDUCE_ONLY)
-            return
-        self.fill(order, price, quantity, is_maker=True)
+        request = order.request
+        quantity = self._fillable(request.symbol, order.remaining)
+        if request.reduce_only:
+            closable = account.closable(request.symbol, request.position_side, request.side)
+            if not closable:
+                self.end(order, OrderStatus.EXPIRED, Reason.REDUCE_ONLY)
+                return
+            quantity = min(quantity, closable)
+        if quantity:
+            self.fill(order, price, quantity, is_maker=True)
 
     def force_close(
         self,

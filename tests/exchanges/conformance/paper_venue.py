@@ -18,6 +18,7 @@ from exchanges.paper.adapter import PaperExchange
 from exchanges.paper.book import Opening
 from exchanges.paper.terms import Terms
 from tests.exchanges.conformance.books import Books
+from tests.exchanges.conformance.traits import PAPER
 from tests.exchanges.conformance.venue import BANKROLL, RULES, START, SYMBOL
 
 T = TypeVar("T")
@@ -68,6 +69,7 @@ class HandPrices:
 class PaperVenue:
     def __init__(self, terms: Terms | None = None) -> None:
         self.terms = terms or Terms()
+        self.traits = PAPER
         self.clock = HandClock(START)
         self.prices = HandPrices()
         self.books = Books(BANKROLL)
@@ -118,6 +120,9 @@ class PaperVenue:
         self.exchange.restore(
             balance=self.books.balance, holdings=self._holdings(), open_orders=self._open_orders()
         )
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
     def _heard(self, news: News) -> None:
         self.news.append(news)

@@ -100,7 +100,7 @@ def test_i17_a_second_look_at_the_venue_finds_nothing_new(venue: Venue) -> None:
 
 def test_i17_a_restart_keeps_positions_orders_and_protection(venue: Venue) -> None:
     venue.place(order(venue, stop_loss=Decimal(950), leverage=3))
-    resting = order(venue, attempt=2, kind=OrderKind.LIMIT, price=Decimal(960))
+    resting = order(venue, attempt=2, kind=OrderKind.LIMIT, price=Decimal(960), leverage=3)
     venue.place(resting)
     held = venue.run(venue.exchange.positions())
     balance = venue.run(venue.exchange.balance())

@@ -14,6 +14,7 @@ from core.order import Leg, Order, OrderKind
 from core.position import OrderSide
 from exchanges.base import Exchange, OrderReport
 from tests.exchanges.conformance.books import Books
+from tests.exchanges.conformance.traits import Traits
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ class Venue(Protocol):
     """A venue whose market stands until the test moves it, in one-minute candles from START on."""
 
     books: Books
+    traits: Traits
 
     @property
     def exchange(self) -> Exchange: ...
@@ -63,6 +65,8 @@ class Venue(Protocol):
     def restart(self) -> None:
         """A new adapter, rebuilt from what the books hold."""
         ...
+
+    def close(self) -> None: ...
 
 
 def order(venue: Venue, **changes: Any) -> Order:

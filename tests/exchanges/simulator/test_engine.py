@@ -380,3 +380,24 @@ def test_the_journal_counts_a_conditional_order_once_however_it_moves() -> None:
     for price in ("61000", "62000", "60000"):
         fixed(world, price)
     assert journal.created == {"x": 1}
+
+
+def test_without_liquidity_a_resting_order_goes_on_resting_when_the_price_comes() -> None:
+    world = World()
+    fixed(world, "60000")
+    order = world.engine.place(world.account, world.order("buy", "0.010", "59900"))
+    world.engine.liquidity["BTCUSDT"] = D(0)
+    fixed(world, "59800")
+    assert (order.status, order.filled) == (OrderStatus.NEW, D(0))
+
+
+@pytest.mark.parametrize(("is_jump", "price"), [(True, "58000"), (False, "59000")])
+def test_a_price_set_by_hand_jumps_or_goes_past_all_that_lies_between(is_jump: bool, price: str) -> None:
+    world = World()
+    fixed(world, "60000")
+    world.engine.place(world.account, world.order("buy", "0.010"))
+    stop = world.conditional("stop", "sell", trigger_price=D(59000), close_position=True)
+    world.engine.place_conditional(world.account, stop)
+    world.engine.set_price("BTCUSDT", D(58000), is_jump=is_jump)
+    assert world.account.trades[-1].price == D(price)
+    assert world.engine.last["BTCUSDT"] == D(58000)
