@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Final
 
 from core.clock import Clock
 from core.errors import RunnerError
 from core.ids import ClientOrderId, parse_client_order_id
 from core.market import SymbolRules
-from core.order import Order, OrderKind, OrderStatus
+from core.order import Order, OrderStatus
 from core.protection import Protection
 from exchanges.base import (
     Balance,
@@ -49,6 +48,7 @@ from exchanges.errors import (
     Unreachable,
 )
 from exchanges.following import Following
+from exchanges.sendable import signed_at
 from exchanges.wire import Send
 
 WS_URL: Final = "wss://fstream.binance.com"
@@ -135,10 +135,11 @@ class BinanceExchange:
         if order.client_order_id in self._sent:
             return await self._placed_before(order)
         what = f"order {order.client_order_id}"
+        sign_at = signed_at(order)
         call = requests.place_order(
             symbol=order.symbol,
             side=order.side,
-            quantity=_sendable(order),
+            quantity=order.quantity,
             price=order.price,
             reduce_only=order.reduce_only,
             position_side=position_side(order, hedge=await self._hedge(what)),
@@ -151,7 +152,7 @@ class BinanceExchange:
                 _checked_order,
                 what,
                 doing=Doing.PLACING,
-                sign_at=order.sign_ts,
+                sign_at=sign_at,
                 timeout_s=ORDER_TIMEOUT_S,
             )
         except (NotPlaced, Rejected) as error:
@@ -303,18 +304,6 @@ class BinanceExchange:
         what = f"order {client_order_id}"
         row = await self._line.attempt(call, _checked_order, what, allowed=NOT_FOUND)
         return None if isinstance(row, Verdict) else row
-
-
-def _sendable(order: Order) -> Decimal:
-    """The quantity, of an order that can be put into words."""
-    priced = order.price is not None and order.price.is_finite() and order.price > 0
-    if priced is not (order.kind is OrderKind.LIMIT):
-        raise Rejected(Refusal.PRICE, f"A {order.kind} order cannot carry the price {order.price}.")
-    if order.sign_ts is None:
-        raise Rejected(Refusal.MALFORMED, f"Order {order.client_order_id} was committed without its sign_ts.")
-    if not order.quantity.is_finite() or order.quantity <= 0:
-        raise Rejected(Refusal.MIN_QUANTITY, f"Order {order.client_order_id} is for {order.quantity}.")
-    return order.quantity
 
 
 def _checked_order(body: bytes) -> OrderRow:

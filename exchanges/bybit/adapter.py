@@ -63,6 +63,7 @@ from exchanges.errors import (
     Unreachable,
 )
 from exchanges.following import Following
+from exchanges.sendable import signed_at
 from exchanges.wire import Request, Send
 
 TOLD_S: Final = 3600.0
@@ -152,12 +153,12 @@ class BybitExchange:
         self._following.end()
 
     async def place(self, order: Order) -> OrderReport:
-        client_id = order.client_order_id
-        if order.sign_ts is None:
-            raise Rejected(Refusal.MALFORMED, f"Order {client_id} carries no time to sign.")
+        client_id, sign_at = order.client_order_id, signed_at(order)
+        if self._was_told(client_id):
+            return await self._placed_before(order)
         request = await self._order_request(order)
         try:
-            result = await self._calls.place(request, order.sign_ts)
+            result = await self._calls.place(request, sign_at)
             self._learn(client_id)
             ack = read(result, _ACK)
         except Unreadable as error:
@@ -322,6 +323,14 @@ class BybitExchange:
             hedge_side=hedge_side,
             attached=attached,
         )
+
+    async def _placed_before(self, order: Order) -> OrderReport:
+        try:
+            found = await self.find(order.symbol, order.client_order_id)
+        except ExchangeError as error:
+            raise OutcomeUnknown(ErrorKind.DUPLICATE_ID, str(error)) from None
+        assert found is not None  # it has been told of
+        return found
 
     async def _rules_before(self, order: Order) -> SymbolRules:
         try:

@@ -20,7 +20,7 @@ import msgspec
 
 from core.connection import Environment
 from core.connection import Venue as VenueName
-from core.order import Leg, Order
+from core.order import Leg, Order, OrderKind, OrderStatus
 from core.position import OrderSide
 from core.protection import protection_of
 from core.redact import Secret
@@ -35,7 +35,7 @@ from exchanges.base import (
     StreamGap,
 )
 from exchanges.credentials import Credentials
-from exchanges.errors import ErrorKind, OutcomeUnknown
+from exchanges.errors import ErrorKind, OutcomeUnknown, Unreachable
 from exchanges.simulator import model
 from exchanges.simulator.account import Account
 from exchanges.simulator.clock import VenueClock
@@ -55,6 +55,7 @@ from tests.exchanges.conformance.venue import BANKROLL, RULES, START, SYMBOL
 T = TypeVar("T")
 
 ENDLESS = 1e6
+_UNDER_WAY = (OrderStatus.SUBMITTED, OrderStatus.PARTIAL)
 OTHER_SYMBOL, FEE_SYMBOL = "ETHUSDT", "BNBUSDT"
 PRICES = {SYMBOL: Decimal(1000), OTHER_SYMBOL: Decimal(100), FEE_SYMBOL: Decimal(500)}
 
@@ -153,15 +154,19 @@ class SimulatedVenue:
         except OutcomeUnknown as error:
             if error.kind is not ErrorKind.DUPLICATE_ID:
                 raise
-            found = self.run(self.exchange.find(order.symbol, order.client_order_id))
-            assert found is not None
-            report = found
+            report = self.found(order)
+        if self.traits.acknowledges and report.status is OrderStatus.SUBMITTED:
+            report = self.found(order)
         self.books.told(report)
         position = self.books.position(order.symbol)
         wanted = self.books.protections.get(order.symbol)
         if order.leg is Leg.ENTRY and wanted is not None and not position.is_flat:
             self.run(self.exchange.protect(order.symbol, protection_of(order, position.entry_price)))
         return report
+
+    def found(self, order: Order) -> OrderReport:
+        """The order as the venue lists it, once it does; a market order once it has ended."""
+        return self.run(self._found(order))
 
     def opens(self, price: float, volume: float = ENDLESS) -> None:
         self.set_price(price)
@@ -233,8 +238,8 @@ class SimulatedVenue:
         )
 
     def catch_up(self) -> None:
-        """Books what the venue lists."""
-        for execution in self.run(self.exchange.executions(SYMBOL, START)):
+        """Books what the venue lists, once it lists all."""
+        for execution in self.run(self._listed()):
             self.books.told(execution)
 
     def foreign(self, side: OrderSide, quantity: str, **changes: Any) -> model.Order:
@@ -294,6 +299,26 @@ class SimulatedVenue:
         while not so():
             assert time.monotonic() < end, self.news
             await asyncio.sleep(0.005)
+
+    async def _found(self, order: Order) -> OrderReport:
+        end = time.monotonic() + 5.0
+        while True:
+            assert time.monotonic() < end, order
+            with contextlib.suppress(Unreachable):
+                report = await self.exchange.find(order.symbol, order.client_order_id)
+                if report is not None and (order.kind is OrderKind.LIMIT or report.status not in _UNDER_WAY):
+                    return report
+            await asyncio.sleep(0.02)
+
+    async def _listed(self) -> list[Execution]:
+        end = time.monotonic() + 5.0
+        done = sum(trade.symbol == SYMBOL for trade in self.account.trades)
+        while True:
+            listed = await self.exchange.executions(SYMBOL, START)
+            if len(listed) >= done:
+                return listed
+            assert time.monotonic() < end, listed
+            await asyncio.sleep(0.02)
 
     async def _control(self, method: str, name: str, content: bytes) -> Any:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)

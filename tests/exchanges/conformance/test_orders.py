@@ -69,7 +69,7 @@ def test_a_limit_order_fills_at_its_limit_or_better(venue: Venue) -> None:
     assert venue.books.position(SYMBOL).quantity == sent.quantity
 
 
-def test_volume_that_does_not_suffice_fills_partly_and_the_rest_expires(venue: Venue) -> None:
+def test_volume_that_does_not_suffice_fills_partly_and_the_rest_ends(venue: Venue) -> None:
     venue.opens(1000.0, volume=0.04)
     report = venue.place(order(venue))
     assert report.status is OrderStatus.EXPIRED
@@ -77,7 +77,7 @@ def test_volume_that_does_not_suffice_fills_partly_and_the_rest_expires(venue: V
     assert sum(e.fill.quantity for e in report.executions) == report.filled_quantity
 
 
-def test_no_volume_expires_unfilled(venue: Venue) -> None:
+def test_an_order_without_volume_ends_unfilled(venue: Venue) -> None:
     venue.opens(1000.0, volume=0.0)
     report = venue.place(order(venue))
     assert (report.status, report.filled_quantity, report.executions) == (OrderStatus.EXPIRED, Decimal(0), ())
@@ -120,7 +120,7 @@ def test_i15_filters_and_limits_refuse_by_name_and_nothing_is_executed(
 ) -> None:
     with pytest.raises(Rejected) as raised:
         venue.place(order(venue, **changes))
-    assert raised.value.refusal is refusal
+    assert raised.value.refusal is venue.traits.refusals.get(refusal, refusal)
     assert raised.value.counts
     assert venue.run(venue.exchange.positions()) == []
 
@@ -147,7 +147,7 @@ def test_i15_reduce_only_never_increases_and_never_flips(venue: Venue) -> None:
     assert venue.run(venue.exchange.positions()) == []
 
 
-def test_i15_a_resting_reduce_only_order_expires_once_there_is_nothing_to_reduce(venue: Venue) -> None:
+def test_i15_a_resting_reduce_only_order_ends_once_there_is_nothing_to_reduce(venue: Venue) -> None:
     venue.place(order(venue, stop_loss=Decimal(950)))
     resting = order(venue, leg=Leg.EXIT, side=OrderSide.SELL, kind=OrderKind.LIMIT, price=Decimal(1100))
     venue.place(resting)
@@ -155,7 +155,7 @@ def test_i15_a_resting_reduce_only_order_expires_once_there_is_nothing_to_reduce
     venue.trades(945, 1200, 945, 1200)
     report = venue.run(venue.exchange.find(SYMBOL, resting.client_order_id))
     assert report is not None
-    assert (report.status, report.filled_quantity) == (OrderStatus.EXPIRED, Decimal(0))
+    assert (report.status, report.filled_quantity) == (venue.traits.idle_end, Decimal(0))
     assert venue.books.position(SYMBOL).is_flat
 
 
@@ -174,7 +174,7 @@ def test_i15_a_resting_reduce_only_order_fills_at_most_what_is_open(venue: Venue
         venue.trades(1000, 1020, 1000, 1020)
     report = venue.run(venue.exchange.find(SYMBOL, resting.client_order_id))
     assert report is not None
-    assert (report.status, report.filled_quantity) == (OrderStatus.EXPIRED, Decimal("0.1"))
+    assert (report.status, report.filled_quantity) == (venue.traits.idle_end, Decimal("0.1"))
     assert venue.books.position(SYMBOL).is_flat
 
 
