@@ -102,7 +102,7 @@ def position_row(engine: Engine, account: Account, position: Position) -> dict[s
         "riskLimitValue": text(instrument.tiers[0].cap),
         "symbol": symbol,
         "side": "" if not quantity else "Buy" if quantity > 0 else "Sell",
-        "size": text(abs(quantity)),
+        "size": text(abs(quantity)) if quantity else "0",
         "avgPrice": entry,
         "entryPrice": entry,
         "positionValue": money(abs(position.cost)),

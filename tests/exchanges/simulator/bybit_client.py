@@ -36,6 +36,7 @@ class BybitClient:
 
     def __init__(self, venue: RunningVenue) -> None:
         self.venue = venue
+        self.account = venue.key.removeprefix("key-")
 
     def call(
         self, method: str, path: str, params: dict[str, Any], headers: dict[str, str] | None = None

@@ -37,3 +37,11 @@ def bybit(bybit_program: RunningVenue, request: pytest.FixtureRequest) -> Runnin
     bybit_program.set_price("BTCUSDT", "60000")
     bybit_program.set_price("ETHUSDT", "2500")
     return bybit_program
+
+
+@pytest.fixture
+def bybit_timed() -> Iterator[RunningVenue]:
+    """One whose clock a test may set: clients that go by their own cannot share it."""
+    with running("bybit", "--seed", "3", "--at", "2026-03-02T07:50:00Z") as venue:
+        venue.set_price("BTCUSDT", "60000")
+        yield venue
