@@ -94,10 +94,11 @@ async def serve(
     gc.set_threshold(50_000, 20, 1000)
     server = Server(build(plan, process_s), plan.journal)
     bound = await server.start(host, port)
-    announce(bound)
     task = asyncio.ensure_future(server.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
+    # Whoever reads the announcement may end it at once, also where the shell had it ignore interrupts.
+    announce(bound)
     with contextlib.suppress(asyncio.CancelledError):
         await task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -17,15 +18,25 @@ BINANCE = ["simulator", "--venue", "binance"]
 
 def test_it_says_how_to_point_the_runner_at_it_and_ends_cleanly_by_interrupt() -> None:
     command = [sys.executable, "-m", "bin.commands", *BINANCE, "--port", "0"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as in a shell's background
+    )
     assert process.stdout is not None
     lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if "Ctrl-C" in line:
-            break
-    process.send_signal(2)
-    _, complaints = process.communicate(timeout=10)
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=10)
+    finally:
+        process.kill()
     text = "".join(lines)
     assert "export BINANCE_BASE_URL=http://127.0.0.1:" in text
     assert "export BINANCE_WS_URL=ws://127.0.0.1:" in text
