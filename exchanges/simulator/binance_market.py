@@ -170,7 +170,7 @@ class BinanceMarket:
 
     def ticker_price(self, call: Call) -> Any:
         symbol = call.params.get("symbol")
-        if symbol in _OTHER_PRICES:
+        if symbol in _OTHER_PRICES and symbol not in self._market.instruments:
             return {"symbol": symbol, "price": _OTHER_PRICES[symbol], "time": self._engine.now_ms}
         symbols = [self._symbol(call)] if symbol is not None else list(self._market.instruments)
         found = [

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 from collections.abc import Callable
 
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
+
+# At DEBUG it would hold clients' logins.
+_SILENT = logging.getLogger("exchanges.simulator.web_socket")
+_SILENT.setLevel(logging.CRITICAL + 1)
 
 UNSENT_BYTES_MAX = 32 * 1024 * 1024
 GOING_AWAY = 1001
@@ -20,7 +25,7 @@ class Socket:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._protocol = ServerProtocol()
+        self._protocol = ServerProtocol(logger=_SILENT)
         self._text = bytearray()
         self.is_open = False
         self.on_text: Callable[[bytes], None] = lambda text: None

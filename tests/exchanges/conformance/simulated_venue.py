@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -289,6 +289,14 @@ class SimulatedVenue:
         """Lets adapter and venue go on until it is so."""
         self.run(self._until(so, within_s))
 
+    def eventually(self, ask: Callable[[], Awaitable[Any]], within_s: float = 5.0) -> Any:
+        """The first answer that is not empty: some venues list a little later what they have done."""
+        end = time.monotonic() + within_s
+        while not (answer := self.run(_awaited(ask))):
+            assert time.monotonic() < end
+            self.run(asyncio.sleep(0.02))
+        return answer
+
     def told(self) -> list[Execution]:
         """Executions heard as news, by trade once, in the order they came."""
         found = {news.trade_id: news for news in self.news if isinstance(news, Execution)}
@@ -353,3 +361,7 @@ class SimulatedVenue:
     def _offer(self, volume: float) -> None:
         quantity = None if volume >= ENDLESS / 2 else f"{volume:.3f}"
         self.control("PUT", "liquidity", {"symbol": SYMBOL, "quantity": quantity})
+
+
+async def _awaited(ask: Callable[[], Awaitable[Any]]) -> Any:
+    return await ask()
