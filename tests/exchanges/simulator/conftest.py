@@ -39,9 +39,17 @@ def bybit(bybit_program: RunningVenue, request: pytest.FixtureRequest) -> Runnin
     return bybit_program
 
 
-@pytest.fixture
-def bybit_timed() -> Iterator[RunningVenue]:
-    """One whose clock a test may set: clients that go by their own cannot share it."""
+@pytest.fixture(scope="session")
+def bybit_timed_program() -> Iterator[RunningVenue]:
     with running("bybit", "--seed", "3", "--at", "2026-03-02T07:50:00Z") as venue:
-        venue.set_price("BTCUSDT", "60000")
         yield venue
+
+
+@pytest.fixture
+def bybit_timed(bybit_timed_program: RunningVenue, request: pytest.FixtureRequest) -> RunningVenue:
+    """One whose clock a test may set or stop: clients that go by their own cannot share it."""
+    bybit_timed_program.control("PUT", "clock", {"rate": 1})
+    bybit_timed_program.control("PUT", "limits", {"weight": 600, "orders_10s": 100, "orders_1m": 0})
+    bybit_timed_program.fresh_account(request.node.name)
+    bybit_timed_program.set_price("BTCUSDT", "60000")
+    return bybit_timed_program

@@ -119,8 +119,9 @@ def test_a_resting_order_is_told_when_it_comes_and_when_it_is_cancelled(
 def test_a_stop_is_told_under_one_id_from_untriggered_to_filled(
     client: BybitClient, private: ClientConnection
 ) -> None:
-    client.placed()
     ask(private, "subscribe", "order.linear", "execution.linear")
+    client.placed()
+    assert {hear(private)["topic"] for _ in range(2)} == {"order.linear", "execution.linear"}
     client.post(
         "/v5/position/trading-stop", tpslMode="Full", positionIdx=0, stopLoss="59000", takeProfit="61000"
     )
@@ -167,6 +168,8 @@ def test_sockets_can_be_cut_and_events_doubled_or_lost(
     assert hear(private)["data"] == hear(private)["data"]
     client.venue.control("POST", "faults", {"kind": "streams", "lose": 1.0})
     client.placed()
+    with pytest.raises(TimeoutError):
+        private.recv(timeout=0.2)
     client.venue.control("DELETE", "faults")
     client.venue.control("POST", "faults", {"kind": "drop_sockets", "private_only": True})
     with pytest.raises(ConnectionClosed):
