@@ -153,6 +153,13 @@ def apply_funding(position: Position, amount: Decimal) -> Applied:
     )
 
 
+def carry_funding(flat: Position, amount: Decimal) -> Applied:
+    """Funding of a position that has closed since, as venues settle and tell it a little later: it goes into the next
+    round trip, as the one it belongs to has been booked."""
+    carried = msgspec.structs.replace(flat, funding=flat.funding + amount)
+    return Applied(position=carried, realised=amount)
+
+
 def is_plausible(amount: Decimal) -> bool:
     """Whether an amount of USDT can be true: finite, and less than all the money there is."""
     return amount.is_finite() and abs(amount) < _MOST

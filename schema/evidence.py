@@ -135,7 +135,8 @@ RECOUNTED: Mapping[str, str] = {
         SELECT p.run_id FROM positions p
           LEFT JOIN (SELECT run_id, sum(realised) AS realised FROM fills GROUP BY 1) f ON f.run_id = p.run_id
           LEFT JOIN (SELECT run_id, sum(pnl) AS pnl FROM trades GROUP BY 1) t ON t.run_id = p.run_id
-         WHERE p.quantity = 0 AND round(coalesce(f.realised, 0), 6) <> round(coalesce(t.pnl, 0), 6)""",
+         WHERE p.quantity = 0
+           AND round(coalesce(f.realised, 0), 6) <> round(coalesce(t.pnl, 0) + p.funding, 6)""",
     # Losses and pauses in the order they were committed: one operation's rows share their transaction (xmin), and in
     # it a pause that has run out ends before the trade counts.
     "I7: a streak is the losses in a row since a win or an expired pause": """

@@ -22,6 +22,7 @@ from core.position import (
     RoundTrip,
     apply_fill,
     apply_funding,
+    carry_funding,
     is_plausible,
 )
 from core.protection import protection_of
@@ -109,7 +110,10 @@ def observe_fill(tx: Tx, op: ObserveFill) -> FillSettled | OpRefused:
 
 
 def observe_funding(tx: Tx, op: ObserveFunding) -> FillSettled | OpRefused:
-    """FILL δ on its day, into the round trip and the account (decision 23); a flat position takes none."""
+    """FILL δ on its day, into the round trip and the account (decision 23).
+
+    A position that has closed since `at` takes it into its next round trip; one that was flat by then takes none.
+    """
     run = tx.lock_run(op.run_id)
     if run is None or run.account_id != op.account_id:
         raise RunnerError(f"funding {op.funding_id}: run {op.run_id} does not trade on this account")
@@ -118,15 +122,19 @@ def observe_funding(tx: Tx, op: ObserveFunding) -> FillSettled | OpRefused:
     held = tx.position(op.run_id)
     if held is None:
         raise RunnerError(f"funding {op.funding_id}: run {op.run_id} never had a position")
-    if held.position.is_flat or tx.fill_known(op.account_id, op.symbol, funding_key(op)):
+    not_held = held.position.is_flat and held.updated_at < op.at
+    if not_held or tx.fill_known(op.account_id, op.symbol, funding_key(op)):
         return _settled(held, account, order=None, duplicate=True)
     if not is_plausible(op.amount) or op.at > user.now + FUTURE_TOLERANCE:
         sentence = f"funding {op.funding_id} of {op.amount} at {op.at.isoformat()} cannot be"
         payload = plain(source="venue", detail=sentence)
         tx.append_event(user_id=run.user_id, run_id=run.id, type="error", at=user.now, payload=payload)
         return OpRefused(sentence=sentence, impossible=True)
-    applied = apply_funding(held.position, op.amount)
-    after = replace(held, position=applied.position, updated_at=user.now)
+    book = carry_funding if held.position.is_flat else apply_funding
+    applied = book(held.position, op.amount)
+    # A flat one keeps its time: it says until when something was held.
+    at = held.updated_at if held.position.is_flat else user.now
+    after = replace(held, position=applied.position, updated_at=at)
     account = _book(tx, _funding_row(op, held), account, held, after)
     _charge(user, applied, executed_at=op.at)
     payload = plain(symbol=op.symbol, funding_id=op.funding_id, amount=op.amount, paid_at=op.at)

@@ -433,13 +433,38 @@ def test_funding_is_booked_once_on_its_day_and_into_the_round_trip(world: World)
     assert (closed.round_trip.pnl, closed.round_trip.funding) == (Decimal("-1.5"), Decimal("-2.5"))
 
 
-def test_funding_on_a_flat_position_is_nothing(world: World) -> None:
+def test_funding_of_a_time_when_nothing_was_held_is_nothing(world: World) -> None:
     run = world.run()
     world.trade(run, "1")
-    world.settle(funding(run, "-2.5"))
+    closed = world.now
+    world.next_slot()
+    world.settle(funding(run, "-2.5", at=closed + MINUTE / 2))
     assert run.account_id is not None
     assert len(world.store.equity(run.account_id)) == 1
     assert isinstance(world.settle(funding(world.run("bob"), "-1")), OpRefused)
+
+
+def test_funding_told_after_the_position_has_closed_is_booked_on_its_day_and_into_the_next_trade(
+    world: World,
+) -> None:
+    """Venues settle at a slot's boundary, where strategies exit, and tell of it a little later."""
+    run = world.run()
+    world.store.set_limits(run.user_id, NO_COOLDOWN)
+    world.trade(run, "1")
+    late = funding(run, "-0.4", at=world.now)
+    told = [world.settle(late) for _ in range(2)]
+    assert [isinstance(each, FillSettled) and each.duplicate for each in told] == [False, True]
+    assert run.account_id is not None
+    account = world.store.account(run.account_id)
+    assert account is not None
+    assert account.balance == Decimal("10000.6")
+    assert world.store.risk(run.user_id).state.day(world.now).pnl == Decimal("0.6")
+    state = world.store.run_state(run.id)
+    assert state is not None
+    assert state.position.is_flat
+    closed = world.trade(run, "2")
+    assert closed.round_trip is not None
+    assert (closed.round_trip.funding, closed.round_trip.pnl) == (Decimal("-0.4"), Decimal("1.6"))
 
 
 @pytest.mark.parametrize(
