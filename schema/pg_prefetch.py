@@ -95,6 +95,8 @@ class Wanted:
 
     def _note_fill(self, op: ObserveFill) -> None:
         self._add_booking(op.account_id, op.symbol, op.fill.trade_id, op.fill.executed_at)
+        if op.run_id is not None:
+            self.run_ids.add(op.run_id)
         if op.client_order_id is not None:
             self.order_ids.add(op.client_order_id)
             return
@@ -140,7 +142,7 @@ class Wanted:
             case ObserveOrder() | EndLeg():
                 return self.owners.get(op.client_order_id, NOBODY)
             case ObserveFill():
-                return self.owners.get(op.client_order_id or op.run_id, NOBODY)
+                return self.owners.get(op.client_order_id, self.owners.get(op.run_id, NOBODY))
             case ObserveFunding() | ObservePosition() | ObserveProtection():
                 return self.owners.get(op.run_id, NOBODY)
             case _:

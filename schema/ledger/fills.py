@@ -50,6 +50,7 @@ _EXIT_REASONS = {Leg.EXIT: "signal", Leg.ENTRY: "signal"}
 
 def observe_fill(tx: Tx, op: ObserveFill) -> FillSettled | OpRefused:
     """Locks in their order, repeats recognised before any arithmetic, every rule before any row."""
+    op = _without_row(tx, op)
     peeked = _peek(tx, op)
     account = _lock_account(tx, op.account_id)
     days = [risk_day(op.fill.executed_at)]
@@ -146,6 +147,14 @@ def observe_funding(tx: Tx, op: ObserveFunding) -> FillSettled | OpRefused:
 def exit_reason(leg: Leg) -> str:
     """Why a trade ended, told from the leg whose fill ended it."""
     return _EXIT_REASONS.get(leg, leg.value)
+
+
+def _without_row(tx: Tx, op: ObserveFill) -> ObserveFill:
+    """An id that looks like ours and has no row, as after a restore from a backup, is somebody else's order to us:
+    what it closed of our position is adopted, what it opened shows as drift and keeps entries away."""
+    if op.client_order_id is None or op.run_id is None or tx.peek_order(op.client_order_id) is not None:
+        return op
+    return replace(op, client_order_id=None, venue_leg=Leg.MANUAL)
 
 
 def _peek(tx: Tx, op: ObserveFill) -> Order:

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from core.errors import Reason
+from core.ids import ClientOrderId
 from core.order import Leg
 from core.position import Fill, OrderSide
 from core.risk import RiskLimits
@@ -152,6 +153,37 @@ def test_a_foreign_trade_that_opens_or_adds_is_never_ours(world: World) -> None:
     state = world.store.run_state(run.id)
     assert state is not None
     assert state.position.quantity == 1
+
+
+def test_an_order_without_a_row_is_somebody_elses(world: World) -> None:
+    """As after a restore from a backup: what it closed is booked, what it opened is not ours."""
+    run = world.run()
+    assert run.account_id is not None
+    world.held(run, quantity="1", price="100")
+    lost = ClientOrderId("lost-with-the-backup")
+    for number, side in enumerate((OrderSide.BUY, OrderSide.SELL)):
+        fill = Fill(
+            trade_id=f"t{number}",
+            side=side,
+            quantity=Decimal(1),
+            price=Decimal(103),
+            commission=Decimal(0),
+            executed_at=world.now,
+        )
+        op = ObserveFill(
+            account_id=run.account_id,
+            symbol=run.strategy.symbol,
+            fill=fill,
+            client_order_id=lost,
+            run_id=run.id,
+        )
+        settled = world.settle(op)
+        assert isinstance(settled, OpRefused if side is OrderSide.BUY else FillSettled), settled
+    state = world.store.run_state(run.id)
+    assert state is not None
+    assert state.position.is_flat
+    [trade] = world.store.trades(run_id=run.id)
+    assert (trade.pnl, trade.exit_reason) == (3, "manual")
 
 
 def test_a_live_order_is_signed_by_the_venues_clock(world: World) -> None:
