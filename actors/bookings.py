@@ -8,6 +8,7 @@ from actors.messages import Record, run_name
 from actors.runtime.behaviour import Context
 from core.ids import AccountId, RunId, UserId
 from core.order import Acknowledged, Canceled, Expired, NotPlaced, Order, OrderEvent, OrderStatus, Rejected
+from exchanges import errors as exchange_errors
 from exchanges.base import Execution, FundingPaid, OrderNews, OrderReport
 from schema.ops import LedgerOp, ObserveFill, ObserveFunding, ObserveOrder
 
@@ -84,3 +85,10 @@ class Bookings:
         op = ObserveOrder(client_order_id=order.client_order_id, event=event, no_further_attempt=not again)
         record = Record(user_id=order.user_id, op=op, reply_to=run_name(order.run_id), failure=failure)
         self._ctx.tell("risk_ledger", record)
+
+
+def counted_failure(error: exchange_errors.ExchangeError) -> str | None:
+    """The failure that counts against the run, if it does; an exit that a stop forestalled is none."""
+    if isinstance(error, exchange_errors.Rejected) and error.refusal is exchange_errors.Refusal.REDUCE_ONLY:
+        return None
+    return error.kind.value if error.counts else None

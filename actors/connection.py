@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from actors.bookings import Bookings
+from actors.bookings import Bookings, counted_failure
 from actors.followed import Followed
 from actors.live.account import LiveAccount, LiveParts
 from actors.live.news import LiveNews, LookSettled, Prepared, PrepareFailed
@@ -361,9 +361,9 @@ class Connection(Behaviour):
             case venue_errors.NotPlaced():
                 if self._live is not None:
                     self._live.never_placed(order)
-                self._bookings.observe(order, NotPlaced(error.kind.value), failure=_failure(error))
+                self._bookings.observe(order, NotPlaced(error.kind.value), failure=counted_failure(error))
             case venue_errors.Rejected():
-                self._bookings.observe(order, Rejected(error.refusal.value), failure=_failure(error))
+                self._bookings.observe(order, Rejected(error.refusal.value), failure=counted_failure(error))
                 if error.refusal is venue_errors.Refusal.REDUCE_ONLY:
                     self._holds_less()
             case _:
@@ -493,10 +493,3 @@ class Connection(Behaviour):
         self._fates.take(ask.orders)
         barrier = Barrier(user_id=ask.run.user_id, reply_to=run_name(ask.run.id), answer=Reconciled())
         self.ctx.tell("risk_ledger", barrier)
-
-
-def _failure(error: venue_errors.ExchangeError) -> str | None:
-    """The failure that counts against the run, if it does; an exit that a stop forestalled is none."""
-    if isinstance(error, venue_errors.Rejected) and error.refusal is venue_errors.Refusal.REDUCE_ONLY:
-        return None
-    return error.kind.value if error.counts else None
