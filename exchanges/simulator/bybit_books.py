@@ -27,6 +27,7 @@ from exchanges.simulator.bybit_words import (
 )
 from exchanges.simulator.engine import Engine
 from exchanges.simulator.model import (
+    QUOTE,
     ZERO,
     AccountChanged,
     Conditional,
@@ -43,7 +44,7 @@ KEPT_MAX = 100_000
 
 
 class Executed(msgspec.Struct, frozen=True, kw_only=True):
-    """`serial` counts up; `created_s`: process time, for look-ups that lag."""
+    """`serial` counts up; `created_s`: process time, for look-ups that lag; `cash`: the wallet after it."""
 
     serial: int
     order_uid: str
@@ -53,6 +54,7 @@ class Executed(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     created_s: float
     row: dict[str, Any]
+    cash: Decimal
 
 
 class Closed(msgspec.Struct, kw_only=True):
@@ -155,6 +157,7 @@ class Books:
                 at_ms=trade.at_ms,
                 created_s=trade.created_s,
                 row=execution_row(trade, order, conditional, self._engine.marks[trade.symbol]),
+                cash=self._engine.account(trade.account).wallet[QUOTE],
             ),
         )
         self._close(trade, order, uid)
@@ -180,6 +183,7 @@ class Books:
                 at_ms=event.at_ms,
                 created_s=self._engine.clock.process_s(),
                 row=row,
+                cash=self._engine.account(event.account).wallet[QUOTE],
             ),
         )
 

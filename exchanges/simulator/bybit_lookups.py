@@ -1,11 +1,12 @@
-"""Look-ups of the Bybit face: open orders, order history, executions; newest first, with cursors and windows.
+"""Look-ups of the Bybit face: open orders, order history, executions, changes of the wallet.
 
-What was acknowledged is shown `ACK_S` later, the venue being asynchronous.
+The newest first, with cursors and windows. What was acknowledged is shown `ACK_S` later, the venue being asynchronous.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
@@ -16,12 +17,14 @@ from exchanges.simulator.bybit_codes import VenueError, wrong
 from exchanges.simulator.bybit_routes import Routes, reading
 from exchanges.simulator.bybit_words import (
     CATEGORY,
+    FUNDING,
     conditional_row,
     cursor,
     cursor_number,
     number_of,
     order_row,
     order_uid,
+    text,
 )
 from exchanges.simulator.engine import Engine
 from exchanges.simulator.model import ZERO, Conditional, Order, TriggerStatus
@@ -42,6 +45,7 @@ def routes(engine: Engine, books: Books) -> Routes:
         ("GET", "/v5/order/realtime"): reading(lookups.realtime, "realtime"),
         ("GET", "/v5/order/history"): reading(lookups.history, "history"),
         ("GET", "/v5/execution/list"): reading(lookups.executions, "execution"),
+        ("GET", "/v5/account/transaction-log"): reading(lookups.transactions, "transaction-log"),
     }
 
 
@@ -90,6 +94,35 @@ def window(call: Call, now_ms: int) -> tuple[int, int]:
     return since, until
 
 
+def transaction_row(executed: Executed) -> dict[str, Any]:
+    row, is_funding = executed.row, executed.exec_type == FUNDING
+    fee = Decimal(row["execFee"])
+    earned = -fee if is_funding else Decimal(row["execPnl"])
+    return {
+        "id": row["execId"],
+        "type": "SETTLEMENT" if is_funding else "TRADE",
+        "transSubType": "",
+        "category": CATEGORY,
+        "symbol": executed.symbol,
+        "side": row["side"],
+        "orderId": row["orderId"],
+        "orderLinkId": row["orderLinkId"],
+        "tradeId": row["execId"],
+        "tradePrice": row["execPrice"],
+        "qty": row["execQty"],
+        "currency": row["feeCurrency"],
+        "funding": text(earned) if is_funding else "",
+        "fee": "0" if is_funding else row["execFee"],
+        "feeRate": row["feeRate"],
+        "cashFlow": "0" if is_funding else text(earned),
+        "change": text(earned if is_funding else earned - fee),
+        "cashBalance": text(executed.cash),
+        "transactionTime": row["execTime"],
+        "bonusChange": "",
+        "extraFees": "",
+    }
+
+
 class BybitLookups:
     def __init__(self, engine: Engine, books: Books) -> None:
         self._engine = engine
@@ -129,6 +162,18 @@ class BybitLookups:
             if self._matches(call, each) and self._is_shown(each.created_s)
         ]
         return page(found, call, call.limit(50, _EXECUTIONS_MAX), lambda each: each.row)
+
+    def transactions(self, call: Call) -> dict[str, Any]:
+        """Changes of the wallet: trades and, as settlements, funding."""
+        kind, (since, until) = call.optional("type"), window(call, self._engine.now_ms)
+        found = [
+            (each.serial, each)
+            for each in self._books.executions[call.account.name]
+            if since <= each.at_ms <= until
+            and self._is_shown(each.created_s)
+            and kind in (None, "SETTLEMENT" if each.exec_type == FUNDING else "TRADE")
+        ]
+        return page(found, call, call.limit(20, _ORDERS_MAX), transaction_row)
 
     # -- orders
 

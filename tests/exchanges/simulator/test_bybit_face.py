@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -42,7 +43,9 @@ def test_the_signature_covers_exactly_the_bytes_and_the_key_must_be_known(client
     assert balance(client, **{"X-BAPI-API-KEY": "unknown"}) == (200, 10003)
     assert client.venue.http.get(WALLET).status_code == 401
     body = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Market", "qty": "0.01"}
-    signed = client.call("POST", "/v5/order/create", body).request
+    answered = client.call("POST", "/v5/order/create", body)
+    assert answered.json()["retCode"] == 0
+    signed = answered.request
     respaced = json.dumps(body, indent=1).encode()
     headers = {name: value for name, value in signed.headers.items() if name.startswith("x-bapi-")}
     reply = client.venue.http.post("/v5/order/create", content=respaced, headers=headers)
@@ -55,6 +58,13 @@ def test_the_time_must_lie_in_the_window_and_not_ahead(client: BybitClient) -> N
         assert balance(client, **{"X-BAPI-TIMESTAMP": str(stamp)}) == (200, 10002)
     late = {"X-BAPI-TIMESTAMP": str(now - 7000), "X-BAPI-RECV-WINDOW": "20000"}
     assert balance(client, **late) == (200, 0)
+
+
+def test_at_rate_sixty_the_window_is_sixty_times_longer(timed: BybitClient) -> None:
+    timed.venue.control("PUT", "clock", {"rate": 60})
+    for late_s, code in ((200, 0), (400, 10002)):
+        stamp = timed.venue.now() - late_s * 1000
+        assert balance(timed, **{"X-BAPI-TIMESTAMP": str(stamp)}) == (200, code)
 
 
 def test_a_key_that_may_not_trade_reads_only(client: BybitClient) -> None:
@@ -394,6 +404,19 @@ def test_closed_pnl_is_net_of_the_fees_of_opening_and_closing(client: BybitClien
         ("0.03", "-1.83"),
         ("0.02", "18.79"),
     ]
+
+
+def test_changes_of_the_wallet_add_up_funding_among_them(timed: BybitClient) -> None:
+    before = timed.venue.now()
+    timed.placed(qty="0.1")
+    funding = (before // (8 * 3_600_000) + 1) * 8 * 3_600_000
+    timed.venue.control("PUT", "clock", {"at": funding + 1000})
+    timed.placed(side="Sell", qty="0.1")
+    rows = timed.rows("/v5/account/transaction-log", accountType="UNIFIED", startTime=before)
+    assert [row["type"] for row in rows] == ["TRADE", "SETTLEMENT", "TRADE"]
+    assert (rows[1]["funding"], rows[1]["transactionTime"]) == ("-0.60000000", str(funding))
+    assert Decimal(rows[0]["cashBalance"]) == 10_000 + sum(Decimal(row["change"]) for row in rows)
+    assert timed.rows("/v5/account/transaction-log", type="SETTLEMENT") == [rows[1]]
 
 
 @pytest.mark.parametrize(
