@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ from exchanges.wire import Answer
 MAX_PAUSE_S: Final = 600.0
 MAX_BAN: Final = timedelta(days=3)
 """The longest ban Binance speaks of."""
+_CLOSE_ENOUGH: Final = timedelta(seconds=5)
 SHORT_BODY: Final = 512
 """A refusal is short; longer bodies are not searched for one."""
 _UNTIL: Final = re.compile(rb"until (\d{13})\b")
@@ -89,7 +91,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def said(limits: Limits, answer: Answer, now: datetime) -> Said:
-    """`now`: the venue's time, for bans."""
+    """`now`: by our clock, which bans are kept by."""
     headers, status = answer.headers, answer.status
     account = host = banned = None
     if status == 429:
@@ -120,12 +122,28 @@ def _pause_s(limits: Limits, answer: Answer) -> float:
 
 
 def _banned_until(limits: Limits, answer: Answer, now: datetime) -> datetime:
-    """As the text names it, else after Retry-After, else after the venue's usual time; three days at most."""
+    """As the text names it, else after Retry-After, else after the venue's usual time; three days at most.
+
+    The text's time is the venue's: what our clock is off by, as the answer's date shows, is taken off. A ban that
+    seems to be over as it is told lasts the usual time.
+    """
     named = _UNTIL.search(answer.body[:SHORT_BODY])
-    if named:
-        return min(from_ms(int(named[1])), now + MAX_BAN)
-    after = _count(answer.headers.get("retry-after"))
-    return min(now + timedelta(seconds=limits.ban_s if after is None else after), now + MAX_BAN)
+    until = None if named is None else from_ms(int(named[1])) - _ahead(answer, now)
+    if until is None:
+        after = _count(answer.headers.get("retry-after"))
+        until = now + timedelta(seconds=limits.ban_s if after is None else after)
+    elif until <= now:
+        until = now + timedelta(seconds=limits.ban_s)
+    return min(until, now + MAX_BAN)
+
+
+def _ahead(answer: Answer, now: datetime) -> timedelta:
+    """By how much the venue's clock, which tells whole seconds, is ahead of ours; nothing where it says none."""
+    try:
+        ahead = parsedate_to_datetime(answer.headers["date"]) - now
+    except (KeyError, ValueError, TypeError):
+        return timedelta(0)
+    return ahead if abs(ahead) > _CLOSE_ENOUGH else timedelta(0)
 
 
 def _count(text: str | None) -> int | None:

@@ -6,6 +6,8 @@ budget, then the call itself. Documents: derivatives/usds-margined-futures gener
 
 from __future__ import annotations
 
+from email.utils import formatdate
+
 import msgspec
 
 from exchanges.simulator import (
@@ -153,7 +155,10 @@ class BinanceFace:
         until = self.limits.banned_until_ms
         reply = _error_reply(418, -1003, BANNED.format(until=until))
         left_ms = (until - now_ms) / max(self.engine.clock.rate, 1e-9)
-        reply.headers = (("retry-after", str(max(1, -int(-left_ms // 1000)))),)
+        reply.headers = (
+            ("retry-after", str(max(1, -int(-left_ms // 1000)))),
+            ("date", formatdate(now_ms / 1000, usegmt=True)),
+        )
         return reply
 
 

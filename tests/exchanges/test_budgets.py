@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from hypothesis import given
@@ -254,6 +255,31 @@ BAN_MS = to_ms(NOW + timedelta(minutes=7))
             BINANCE,
             answered(418, b'{"msg":"banned until 9999999999999"}'),
             Said(orders=(None, None), banned_until=NOW + timedelta(days=3)),
+        ),
+        (
+            BINANCE,
+            answered(418, b"banned until %d." % BAN_MS, date=format_datetime(NOW + timedelta(minutes=5))),
+            Said(orders=(None, None), banned_until=NOW + timedelta(minutes=2)),
+        ),
+        (
+            BINANCE,
+            answered(418, b"banned until %d." % BAN_MS, date=format_datetime(NOW - timedelta(hours=1))),
+            Said(orders=(None, None), banned_until=NOW + timedelta(minutes=67)),
+        ),
+        (
+            BINANCE,
+            answered(418, b"banned until %d." % BAN_MS, date=format_datetime(NOW + timedelta(seconds=2))),
+            Said(orders=(None, None), banned_until=NOW + timedelta(minutes=7)),
+        ),
+        (
+            BINANCE,
+            answered(418, b"banned until %d." % BAN_MS, date="yesterday"),
+            Said(orders=(None, None), banned_until=NOW + timedelta(minutes=7)),
+        ),
+        (
+            BINANCE,
+            answered(418, b"banned until %d." % to_ms(NOW - timedelta(minutes=1))),
+            Said(orders=(None, None), banned_until=NOW + timedelta(minutes=2)),
         ),
         (
             BINANCE,

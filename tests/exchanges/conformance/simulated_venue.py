@@ -127,7 +127,8 @@ class SimulatedVenue:
         self._port = port
         given = given_address(f"http://127.0.0.1:{port}", None)
         assert given is not None
-        self._venues = Venues(clock=self.clock, given={name: given})
+        self._given = {name: given}
+        self._venues = Venues(clock=self.clock, given=self._given)
         self.allow("main")
         self.account: Account = self.engine.account("main")
         self.exchange = self.open()
@@ -190,6 +191,12 @@ class SimulatedVenue:
         self.exchange = self.open()
         self.run(self.exchange.connect())
 
+    def new_process(self) -> None:
+        """Nothing is remembered of budgets, pauses, bans and orders sent."""
+        self.run(self._venues.close())
+        self._venues = Venues(clock=self.clock, given=self._given)
+        self.restart()
+
     def close(self) -> None:
         self.run(self._close())
         self.loop.close()
@@ -226,6 +233,11 @@ class SimulatedVenue:
     def time_is(self, at: datetime) -> None:
         """Venue time goes there and stands."""
         self.control("PUT", "clock", {"at": to_ms(at), "ceiling": to_ms(at)})
+
+    def wait(self, seconds: float) -> None:
+        """Venue time passes, and with it the windows of all budgets."""
+        self.slot += timedelta(seconds=seconds)
+        self.time_is(self.slot)
 
     def configure(self, symbol: str = SYMBOL, *, leverage: int = 1, mode: str = "one_way") -> None:
         self.run(
