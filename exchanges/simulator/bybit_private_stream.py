@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from exchanges.simulator.account import Account
 from exchanges.simulator.bybit_account import wallet_row
 from exchanges.simulator.bybit_books import Books
 from exchanges.simulator.bybit_call import is_signature
@@ -23,7 +26,6 @@ from exchanges.simulator.model import (
     OrderChanged,
     OrderKind,
     OrderStatus,
-    Position,
     PositionSide,
     TimeInForce,
     TriggerStatus,
@@ -31,20 +33,20 @@ from exchanges.simulator.model import (
 from exchanges.simulator.stream_faults import StreamTrouble
 from exchanges.simulator.web_socket import Socket, text_frame
 
-SILENT_MS = 10 * 60 * 1000
+SILENT_S = 10 * 60.0
 WAITING_MAX = 100_000
 _TOPICS = ("order", "execution", "position")
 _CATEGORISED = frozenset(f"{topic}.linear" for topic in _TOPICS)
 _UNCATEGORISED = frozenset(_TOPICS)
 _encode = msgspec.json.Encoder().encode
-_Told = tuple[str, dict[str, Any]]
+_Told = tuple[str, Callable[[], dict[str, Any]]]
 
 
 class _Listener(msgspec.Struct, kw_only=True, eq=False):
-    """One socket; no account before it has logged in. `heard_ms`: when its client last said anything."""
+    """One socket; no account before it has logged in. `heard_s`: process time its client last said anything."""
 
     socket: Socket
-    heard_ms: int
+    heard_s: float
     account: str | None = None
     topics: set[str] = msgspec.field(default_factory=set)
 
@@ -71,20 +73,19 @@ class PrivateStreams:
     # -- sockets
 
     def open(self, socket: Socket) -> None:
-        listener = _Listener(socket=socket, heard_ms=self._engine.now_ms)
+        listener = _Listener(socket=socket, heard_s=self._engine.clock.process_s())
         self._listeners[id(socket)] = listener
         socket.on_text = lambda text: self._command(listener, text)
         socket.on_lost = lambda: self._forget(socket)
 
     def pulse(self) -> None:
-        """What is due goes out; who has been silent for too long, of the client's time, is cut off."""
-        now_s, now_ms = self._engine.clock.process_s(), self._engine.now_ms
+        """What is due goes out; who has been silent for too long is cut off, however fast the venue's time ran."""
+        now_s = self._engine.clock.process_s()
         waiting = self._waiting
         while waiting and waiting[0].due_s <= now_s:
             self._send(waiting.popleft())
-        longest = self._engine.clock.wire_ms(SILENT_MS)
         for listener in list(self._listeners.values()):
-            if now_ms - listener.heard_ms > longest:
+            if now_s - listener.heard_s > SILENT_S:
                 listener.socket.close()
 
     def drop(self) -> None:
@@ -94,7 +95,7 @@ class PrivateStreams:
     # -- commands
 
     def _command(self, listener: _Listener, text: bytes) -> None:
-        listener.heard_ms = self._engine.now_ms
+        listener.heard_s = self._engine.clock.process_s()
         command = command_of(text)
         if command is None:
             self._say(listener, answer(None, False, "Invalid request"))
@@ -147,13 +148,21 @@ class PrivateStreams:
     # -- events
 
     def _hear(self, event: Event) -> None:
-        """Worded and encoded now: the objects in it go on changing."""
-        if not self._listeners:
+        """Worded and encoded now, for topics somebody hears: the objects in it go on changing."""
+        heard = {
+            topic
+            for listener in self._listeners.values()
+            if listener.account == event.account
+            for topic in listener.topics
+        }
+        if not heard:
             return
-        for topic, row in self._words(event):
+        for topic, worded in self._words(event):
+            names = [name for name in (topic, f"{topic}.linear") if name in heard]
+            if not names:
+                continue
             self._made += 1
-            body = {"id": f"sim-{self._made}", "creationTime": event.at_ms, "data": [row]}
-            names = (topic,) if topic == "wallet" else (topic, f"{topic}.linear")
+            body = {"id": f"sim-{self._made}", "creationTime": event.at_ms, "data": [worded()]}
             frames = tuple((name, text_frame(_encode({"topic": name, **body}))) for name in names)
             due_s = self._engine.clock.process_s() + ACK_S
             self._waiting.append(_Waiting(due_s=due_s, account=event.account, frames=frames))
@@ -161,38 +170,37 @@ class PrivateStreams:
     def _words(self, event: Event) -> list[_Told]:
         account = self._engine.account(event.account)
         match event:
-            case OrderChanged():
+            case OrderChanged(order=order, trade=trade):
                 told: list[_Told] = []
-                if event.trade is not None:
-                    told.append(("execution", self._books.executions[account.name][-1].row))
-                if event.trade is not None or not _is_passing(event.order):
-                    closed = self._books.closed[account.name]
-                    row = self._rows.row(event.order)
-                    pnl = closed.get(row["orderId"])
-                    told.insert(
-                        0, ("order", row | {"closedPnl": "0" if pnl is None else pnl.row()["closedPnl"]})
-                    )
+                if trade is not None or not _is_passing(order):
+                    told.append(("order", lambda: self._order(order)))
+                if trade is not None:
+                    told.append(("execution", lambda: self._executed(account)))
                 return told
-            case AccountChanged():
-                told = [("wallet", wallet_row(self._engine, account))]
-                if event.position is not None:
-                    told.append(("position", self._position(event.position)))
+            case AccountChanged(position=position):
+                told = [("wallet", lambda: wallet_row(self._engine, account))]
+                if position is not None:
+                    told.append(("position", partial(position_row, self._engine, account, position)))
                 if event.cause == "funding":
-                    told.append(("execution", self._books.executions[account.name][-1].row))
+                    told.append(("execution", lambda: self._executed(account)))
                 return told
-            case ConditionalChanged():
-                conditional = event.conditional
-                has_become = conditional.order_id is not None
-                if conditional.status is TriggerStatus.FINISHED and has_become:
-                    return []
-                return [("order", self._rows.row(conditional))]
+            case ConditionalChanged(conditional=conditional):
+                if conditional.status is TriggerStatus.FINISHED and conditional.order_id is not None:
+                    return []  # told as the order it became
+                return [("order", lambda: self._rows.row(conditional))]
             case LeverageChanged():
                 sides = (PositionSide.LONG, PositionSide.SHORT) if account.hedge else (PositionSide.BOTH,)
-                return [("position", self._position(account.position(event.symbol, side))) for side in sides]
+                held = (account.position(event.symbol, side) for side in sides)
+                return [("position", partial(position_row, self._engine, account, each)) for each in held]
 
-    def _position(self, position: Position) -> dict[str, Any]:
-        account = self._engine.account(position.account)
-        return position_row(self._engine, account, position)
+    def _order(self, order: Order) -> dict[str, Any]:
+        row = self._rows.row(order)
+        closed = self._books.closed[order.account].get(row["orderId"])
+        return row | {"closedPnl": "0" if closed is None else closed.row()["closedPnl"]}
+
+    def _executed(self, account: Account) -> dict[str, Any]:
+        """What has just been executed."""
+        return self._books.executions[account.name][-1].row
 
     def _send(self, waiting: _Waiting) -> None:
         for number, listener in list(self._listeners.items()):

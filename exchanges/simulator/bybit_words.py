@@ -78,7 +78,7 @@ EXEC_TYPES = {Origin.LIQUIDATION: "BustTrade", Origin.ADL: "AdlTrade", Origin.SE
 FUNDING = "Funding"
 _PLACES = Decimal("0.00000001")
 _MARKET_GUARD = Decimal("0.05")
-_ORDER_ID, _EXEC_ID = "5cf9859839a7459e", "0ab1bdf74219438b"
+_ORDER_ID = "5cf9859839a7459e"
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CURSOR = re.compile(r"page_token(?:=|%3D)([0-9]{1,40})")
 
@@ -99,7 +99,8 @@ def optional(amount: Decimal | None) -> str:
 
 def uid(number: int) -> str:
     """An engine's id of an order as the venue writes ids."""
-    return _grouped(f"{_ORDER_ID}{number:016x}")
+    digits = f"{_ORDER_ID}{number:016x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def number_of(order_id: str) -> int | None:
@@ -108,10 +109,6 @@ def number_of(order_id: str) -> int | None:
     if not _ID.fullmatch(order_id) or not digits.startswith(_ORDER_ID):
         return None
     return int(digits[len(_ORDER_ID) :], 16)
-
-
-def exec_id(number: int) -> str:
-    return _grouped(f"{_EXEC_ID}{number:016x}")
 
 
 def order_uid(order: Order) -> str:
@@ -248,7 +245,7 @@ def conditional_row(conditional: Conditional, quantity: Decimal) -> dict[str, An
 def execution_row(
     trade: Trade, order: Order, conditional: Conditional | None, mark: Decimal
 ) -> dict[str, Any]:
-    """A fill as it happens: what is left is as of now."""
+    """A fill as it happens: what is left is as of now. Its id is the one of the ledger, so that books compare."""
     value = trade.price * trade.quantity
     made_by, stop = made(order, conditional)
     return {
@@ -263,7 +260,7 @@ def execution_row(
         "orderPrice": optional(order.request.price) or money(trade.price),
         "orderQty": text(order.quantity),
         "leavesQty": text(order.remaining),
-        "execId": exec_id(trade.trade_id),
+        "execId": str(trade.trade_id),
         "execPrice": text(trade.price),
         "execQty": text(trade.quantity),
         "execValue": money(value),
@@ -297,7 +294,7 @@ def funding_row(
         "orderPrice": "0",
         "orderQty": "0",
         "leavesQty": "0",
-        "execId": exec_id(serial),
+        "execId": str(serial),
         "execPrice": text(mark),
         "execQty": text(abs(quantity)),
         "execValue": money(abs(quantity) * mark),
@@ -389,7 +386,3 @@ def _guard_price(order: Order) -> str:
         return ""
     price = order.average_price * (1 + order.request.side.sign * _MARKET_GUARD)
     return f"{price:.1f}"
-
-
-def _grouped(digits: str) -> str:
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from decimal import Decimal
@@ -11,9 +12,13 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from exchanges.simulator.bybit_face import MANNERS, BybitFace
+from exchanges.simulator.http_server import HttpRequest
+from exchanges.simulator.web_socket import Socket
 from tests.exchanges.simulator.bybit_client import BybitClient, sign
 from tests.exchanges.simulator.running import RunningVenue
 from tests.exchanges.simulator.test_bybit_face import LIMIT
+from tests.exchanges.simulator.worlds import World
 
 WAIT_S = 5.0
 MINUTE_MS = 60_000
@@ -146,17 +151,55 @@ def test_only_the_accounts_own_events_are_told(bybit: RunningVenue, private: Cli
         private.recv(timeout=0.2)
 
 
-def test_a_private_connection_that_says_nothing_ends_after_ten_minutes(bybit_timed: RunningVenue) -> None:
-    with connect(f"{bybit_timed.ws}/v5/private") as silent, connect(f"{bybit_timed.ws}/v5/private") as alive:
-        start = bybit_timed.now()
-        bybit_timed.control("PUT", "clock", {"at": start + 9 * MINUTE_MS})
-        alive.send('{"op":"ping"}')
-        assert hear(alive)["op"] == "pong"
-        bybit_timed.control("PUT", "clock", {"at": start + 11 * MINUTE_MS})
-        with pytest.raises(ConnectionClosed):
-            silent.recv(timeout=WAIT_S)
-        alive.send('{"op":"ping"}')
-        assert hear(alive)["op"] == "pong"
+HANDSHAKE = (
+    b"GET /v5/private HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+class Wire(asyncio.Transport):
+    """Where a socket's bytes go; closed when the venue ends the connection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None: ...
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def opened(face: BybitFace) -> tuple[Wire, Socket]:
+    wire = Wire()
+    socket = Socket(wire)
+    socket.receive(HANDSHAKE)
+    request = HttpRequest(method="GET", path="/v5/private", query="", headers={}, body=b"")
+    assert face.open_socket(request, socket)
+    return wire, socket
+
+
+def test_a_private_connection_that_says_nothing_ends_after_ten_minutes_of_its_own_time() -> None:
+    world = World(manners=MANNERS)
+    face = BybitFace(world.engine)
+    (silent, _), (alive, speaks) = opened(face), opened(face)
+    for minutes in (5, 4):
+        world.go(minutes * 60)
+        face.pulse()
+        speaks.on_text(b'{"op":"ping"}')
+    world.clock.set(at_ms=world.clock.now_ms() + 60 * MINUTE_MS, rate=None, ceiling_ms=None)
+    world.go(50)
+    face.pulse()
+    assert not silent.closed  # an hour of the venue's is none of the client's
+    world.go(20)
+    face.pulse()
+    assert (silent.closed, alive.closed) == (True, False)
 
 
 def test_sockets_can_be_cut_and_events_doubled_or_lost(
