@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -10,10 +11,13 @@ from core.candles import CandleColumns
 from core.market import Market, Series, SymbolRules
 from core.timeframe import Timeframe, from_ms
 from exchanges.feeds.base import CandleSource, FundingRate, NoCandles
-from exchanges.feeds.binance_public import BinancePublic
+from exchanges.feeds.live_candles import LiveCandles
 from exchanges.paper.book import Opening
+from exchanges.paper.prices import PriceSource
 from exchanges.symbol_rules import plain_rules, shipped_rules
 
+_FINEST = Timeframe.M1
+"""Of every venue's live candles."""
 MAX_HOLE_CANDLES = 60
 """How far behind an order the first candle may open, in finest candles; beyond it there is no price."""
 
@@ -25,7 +29,9 @@ class Feed(Protocol):
     def origin(self) -> str: ...
 
     @property
-    def venue(self) -> str: ...
+    def venues(self) -> tuple[str, ...]:
+        """Whose candles there are. The first one's stand wherever no venue is named, as by a paper account."""
+        ...
 
     @property
     def holds_future(self) -> bool: ...
@@ -44,9 +50,18 @@ class Feed(Protocol):
 
     def funding(self, symbol: str) -> tuple[FundingRate, ...]: ...
 
-    async def opening(self, symbol: str, at: datetime, timeout_s: float) -> Opening | None:
-        """The first trade of the finest candle that opens at or after `at` (`exchanges.paper.prices`)."""
+    def prices(self, venue: str) -> PriceSource:
+        """What market orders meet on that venue's finest candles."""
         ...
+
+    async def follow(self) -> None:
+        """Hears what the venues tell by themselves, until cancelled. A feed that is only asked ends at once."""
+        ...
+
+
+def venue_of(feed: Feed, name: str) -> str:
+    """The venue whose candles an account follows that names this one."""
+    return name if name in feed.venues else feed.venues[0]
 
 
 class HeldFeed:
@@ -60,7 +75,7 @@ class HeldFeed:
         self._span = span
         self._finest: dict[str, Timeframe] = {}
         self.origin = source.origin
-        self.venue = source.venue
+        self.venues = (source.venue,)
 
     def symbols(self) -> tuple[str, ...]:
         return self.source.symbols()
@@ -88,6 +103,12 @@ class HeldFeed:
     def funding(self, symbol: str) -> tuple[FundingRate, ...]:
         return self.source.funding(symbol)
 
+    def prices(self, venue: str) -> PriceSource:
+        return self
+
+    async def follow(self) -> None:
+        """Nothing comes by itself."""
+
     async def opening(self, symbol: str, at: datetime, timeout_s: float) -> Opening | None:
         timeframe = self.finest(symbol)
         reach = at + timeframe.delta * MAX_HOLE_CANDLES
@@ -99,15 +120,16 @@ class HeldFeed:
 
 
 class LiveFeed:
-    """The venue's public candles, as they close."""
+    """The venues' public candles, as they close."""
 
     holds_future = False
 
-    def __init__(self, venue: BinancePublic, symbols: tuple[str, ...]) -> None:
-        self._venue = venue
+    def __init__(self, venues: Sequence[LiveCandles], symbols: tuple[str, ...]) -> None:
+        """The first venue's candles are those of paper accounts that name none."""
+        self._held = {venue.venue: venue for venue in venues}
         self._symbols = symbols
-        self.origin = venue.origin
-        self.venue = venue.venue
+        self.origin = f"{' and '.join(venue.name for venue in venues)} public candles"
+        self.venues = tuple(self._held)
 
     def symbols(self) -> tuple[str, ...]:
         return self._symbols
@@ -116,16 +138,32 @@ class LiveFeed:
         return Market.PERP
 
     def finest(self, symbol: str) -> Timeframe:
-        return Timeframe.M1
+        return _FINEST
 
     async def candles(self, series: Series, start: datetime, end: datetime) -> CandleColumns:
-        return await self._venue.candles(series.symbol, series.timeframe, start, end)
+        venue = self._held.get(series.venue)
+        if venue is None:
+            raise NoCandles(f"There are no candles of {series.venue}; there are of {', '.join(self.venues)}.")
+        return await venue.candles(series.symbol, series.timeframe, start, end)
 
     def funding(self, symbol: str) -> tuple[FundingRate, ...]:
         return ()
 
+    def prices(self, venue: str) -> PriceSource:
+        return _LivePrices(self._held[venue])
+
+    async def follow(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for venue in self._held.values():
+                group.create_task(venue.follow())
+
+
+class _LivePrices:
+    def __init__(self, venue: LiveCandles) -> None:
+        self._venue = venue
+
     async def opening(self, symbol: str, at: datetime, timeout_s: float) -> Opening | None:
-        found = await self._venue.opening(symbol, self.finest(symbol), at, timeout_s)
+        found = await self._venue.opening(symbol, _FINEST, at, timeout_s)
         if found is None:
             return None
         return Opening(at=from_ms(found.open_time_ms), price=found.open, volume=found.volume)

@@ -30,10 +30,9 @@ from core.config import Settings
 from core.connection import Venue
 from core.errors import RunnerError
 from core.ids import NodeId
-from exchanges.feeds.binance_public import BASE_URL, BinancePublic
 from exchanges.feeds.looped import MAX_ROUNDS
 from exchanges.stand_in import StandIns
-from exchanges.venues import Address, Venues, given_address
+from exchanges.venues import Address, Venues, given_address, live_candles
 from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 from schema.notify import PgNotifier
@@ -86,7 +85,7 @@ def forget_dead_nodes(store: PgStore) -> None:
 def live_service(
     settings: Settings, store: PgStore, dsn: str, sink: Sink, vault: Vault | None = None
 ) -> Service:
-    """A production process on the venue's public candles. Refuses a demo's database (decision 2).
+    """A production process on the venues' public candles. Refuses a demo's database (decision 2).
 
     `vault` opens the keys of connections; without it only paper is traded.
     """
@@ -94,8 +93,8 @@ def live_service(
         raise RunnerError(
             "This database holds a demo; plain serve needs one of its own (or use serve --demo)."
         )
-    venue = BinancePublic(settings.binance_base_url or BASE_URL)
-    feed = LiveFeed(venue, settings.symbol_whitelist)
+    candles = live_candles(venue_addresses(settings), clock=MarketClock(store.clock(), process_s))
+    feed = LiveFeed(candles, settings.symbol_whitelist)
     return _service(settings, store, dsn, feed, sink, vault=vault)
 
 

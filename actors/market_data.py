@@ -12,7 +12,7 @@ from datetime import datetime
 
 import msgspec
 
-from actors.feed import Feed
+from actors.feed import Feed, venue_of
 from actors.journal import JournalBuffer
 from actors.messages import CandleClosed, CandlesTold, SeriesAdvanced, Subscribe, ToldAll, Unwatch, Watch
 from actors.runtime.behaviour import Behaviour, Context
@@ -25,6 +25,8 @@ from core.timeframe import candle_deadline, from_ms
 from schema.records import CandleRow
 
 FETCH_TIMEOUT_S = 20.0
+FOREVER_S = 10 * 365 * 86_400.0
+FOLLOW_AGAIN_S = 5.0
 POLL_AGAIN_S = 0.5
 SPARE_CANDLES = 1_000
 """Candles a live window keeps beyond the longest lookback asked for."""
@@ -61,6 +63,16 @@ class FetchFailed(msgspec.Struct, frozen=True, kw_only=True):
 class FetchAgain(msgspec.Struct, frozen=True):
     series: Series
     until: datetime | None
+
+
+class FollowEnded(msgspec.Struct, frozen=True):
+    """The feed no longer hears what venues tell by themselves; without an error it never does."""
+
+    error: Exception | None
+
+
+class FollowAgain(msgspec.Struct, frozen=True):
+    """The wait after the feed failed is over."""
 
 
 class CatchUp(msgspec.Struct, frozen=True):
@@ -110,6 +122,8 @@ class MarketData(Behaviour):
 
     def started(self) -> None:
         """After a restart: what was asked for before is loaded anew."""
+        if not self._feed.holds_future:
+            self._follow()
         for series in self._lookback:
             self._fetch(series, None)
 
@@ -131,6 +145,8 @@ class MarketData(Behaviour):
                 self._fetch_failed(message)
             case FetchAgain():
                 self._fetch(message.series, message.until)
+            case FollowEnded() | FollowAgain():
+                self._follow_on(message)
             case CatchUp():
                 self._tell_watchers(message.series)
                 self._arm()
@@ -148,16 +164,16 @@ class MarketData(Behaviour):
 
     # -- watchers -------------------------------------------------------------------------------
 
-    def _finest(self, symbol: str) -> Series:
+    def _finest(self, venue: str, symbol: str) -> Series:
         return Series(
-            venue=self._feed.venue,
+            venue=venue_of(self._feed, venue),
             market=self._feed.market(symbol),
             symbol=symbol,
             timeframe=self._feed.finest(symbol),
         )
 
     def _watch(self, watch: Watch) -> None:
-        series = self._finest(watch.symbol)
+        series = self._finest(watch.venue, watch.symbol)
         told = Told(watch.since, watch.quiet if self._preload else None, watch.due)
         self._told.setdefault(series, {})[watch.watcher] = told
         behind = (self.ctx.clock.now() - watch.since) // series.timeframe.delta + 2
@@ -166,7 +182,7 @@ class MarketData(Behaviour):
         self._arm()
 
     def _unwatch(self, unwatch: Unwatch) -> None:
-        series = self._finest(unwatch.symbol)
+        series = self._finest(unwatch.venue, unwatch.symbol)
         watchers = self._told.get(series, {})
         watchers.pop(unwatch.watcher, None)
         if not watchers:
@@ -176,7 +192,7 @@ class MarketData(Behaviour):
         if self._preload and ask.until > self.ctx.clock.now():
             self.ctx.at(ask.until, ask)
             return
-        series = self._finest(ask.symbol)
+        series = self._finest(ask.venue, ask.symbol)
         self._tell_watchers(series)
         told = self._told.get(series, {}).get(ask.watcher)
         if told is not None:
@@ -259,6 +275,17 @@ class MarketData(Behaviour):
                 if series.timeframe.is_slot(close_time) and series not in self._loading:
                     self._fetch(series, close_time)
         self._arm()
+
+    # -- what comes by itself -------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        self.ctx.run(self._feed.follow(), lambda _: FollowEnded(None), FollowEnded, timeout_s=FOREVER_S)
+
+    def _follow_on(self, news: FollowEnded | FollowAgain) -> None:
+        if isinstance(news, FollowAgain):
+            self._follow()
+        elif news.error is not None:
+            self.ctx.after(FOLLOW_AGAIN_S, FollowAgain())
 
     # -- fetching -------------------------------------------------------------------------------
 

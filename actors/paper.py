@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from actors.feed import Feed
+from actors.feed import Feed, venue_of
 from actors.venue_calls import MakeVenue, VenueState
 from core.clock import Clock
 from core.market import SymbolRules
@@ -34,7 +34,7 @@ def paper_venues(
                 max_leverage=account.max_leverage,
             ),
             rules=rules,
-            prices=feed,
+            prices=feed.prices(venue_of(feed, account.venue)),
             clock=clock,
             sleep=sleep,
             on_news=on_news,

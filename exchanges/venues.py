@@ -21,9 +21,15 @@ from exchanges import limits
 from exchanges.base import Listener, LiveExchange
 from exchanges.binance.adapter import BinanceExchange
 from exchanges.binance.instruments import Instruments
+from exchanges.binance.market_feed import BinanceCandles
 from exchanges.budgets import SharedBudget
 from exchanges.bybit.adapter import BybitExchange
+from exchanges.bybit.market_feed import BybitCandles
 from exchanges.credentials import KeyRights, Unseal
+from exchanges.feeds.binance_public import BinancePublic
+from exchanges.feeds.bybit_public import BybitPublic
+from exchanges.feeds.candle_streams import CandleStreams
+from exchanges.feeds.live_candles import LiveCandles
 from exchanges.http import HttpPool
 from exchanges.stream import Stream
 from exchanges.venue_host import VenueHost
@@ -65,6 +71,15 @@ def given_address(rest: str | None, ws: str | None) -> Address | None:
     if rest is None:
         return None
     return Address(rest=rest, ws=ws or rest.replace("http", "ws", 1), rights=rest)
+
+
+def live_candles(given: Mapping[Venue, Address], *, clock: Clock) -> tuple[LiveCandles, ...]:
+    """The candles of every venue, from its streams and over REST; market data of test networks are nobody's."""
+    binance, bybit = (address(venue, Environment.LIVE, given) for venue in (Venue.BINANCE, Venue.BYBIT))
+    return (
+        LiveCandles(BinancePublic(binance.rest), CandleStreams(BinanceCandles(binance.ws), clock=clock)),
+        LiveCandles(BybitPublic(bybit.rest), CandleStreams(BybitCandles(bybit.ws), clock=clock)),
+    )
 
 
 class Venues:

@@ -15,7 +15,7 @@ from core.timeframe import Timeframe
 from exchanges.feeds.base import FundingRate
 from schema.snapshot import Snapshot
 
-FORMAT = 2
+FORMAT = 3
 NOTHING = msgspec.Raw(b"null")
 
 
@@ -129,7 +129,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     options: Options
     origin: str
-    venue: str
+    venues: tuple[str, ...]
     holds_future: bool
     markets: Mapping[str, Market]
     finest: Mapping[str, Timeframe]

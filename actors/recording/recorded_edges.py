@@ -21,7 +21,7 @@ from core.quiet import Quiet
 from core.timeframe import Timeframe
 from exchanges.base import FundingPaid, LiveExchange, News
 from exchanges.feeds.base import FundingRate
-from exchanges.paper.book import Opening
+from exchanges.paper.prices import PriceSource
 from schema.store import Store
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ class RecordedFeed:
         self._inner = inner
         self._tape = tape
         self.origin = inner.origin
-        self.venue = inner.venue
+        self.venues = inner.venues
         self.holds_future = inner.holds_future
 
     def symbols(self) -> tuple[str, ...]:
@@ -111,8 +111,11 @@ class RecordedFeed:
             turn.calls.append(Call("candles", [series, start, end]))
         return self._inner.candles(series, start, end)
 
-    async def opening(self, symbol: str, at: datetime, timeout_s: float) -> Opening | None:
-        return await self._inner.opening(symbol, at, timeout_s)
+    def prices(self, venue: str) -> PriceSource:
+        return self._inner.prices(venue)
+
+    async def follow(self) -> None:
+        await self._inner.follow()
 
 
 class RecordedVenue:

@@ -111,7 +111,7 @@ def _header(parts: Parts, at: datetime, snapshot: Snapshot) -> Header:
         at=at,
         options=parts.options,
         origin=feed.origin,
-        venue=feed.venue,
+        venues=feed.venues,
         holds_future=feed.holds_future,
         markets={symbol: feed.market(symbol) for symbol in symbols},
         finest={symbol: timeframe for symbol in symbols if (timeframe := _finest(feed, symbol)) is not None},

@@ -230,7 +230,7 @@ class ReplayedFeed:
         self._header = header
         self._calls = calls
         self.origin = header.origin
-        self.venue = header.venue
+        self.venues = header.venues
         self.holds_future = header.holds_future
 
     def symbols(self) -> tuple[str, ...]:
@@ -249,7 +249,7 @@ class ReplayedFeed:
         self._calls.made("candles", [series, start, end])
         return _recorded_elsewhere()
 
-    def opening(self, symbol: str, at: datetime, timeout_s: float) -> Any:
+    def follow(self) -> Any:
         return _recorded_elsewhere()
 
 

@@ -15,6 +15,7 @@ from core.timeframe import Timeframe, from_ms, to_ms
 from exchanges.errors import ErrorKind, Unreachable
 from exchanges.feeds.base import FundingRate
 from exchanges.paper.book import Opening
+from exchanges.paper.prices import PriceSource
 
 REPEATS = 3
 FUNDING_RATE = Decimal("0.0001")
@@ -25,7 +26,7 @@ class SimulatedFeed:
 
     holds_future = False
     origin = "simulated"
-    venue = VENUE
+    venues = (VENUE,)
 
     def __init__(
         self,
@@ -74,6 +75,12 @@ class SimulatedFeed:
 
     def funding(self, symbol: str) -> tuple[FundingRate, ...]:
         return self._funding
+
+    def prices(self, venue: str) -> PriceSource:
+        return self
+
+    async def follow(self) -> None:
+        """Nothing comes by itself."""
 
     async def opening(self, symbol: str, at: datetime, timeout_s: float) -> Opening | None:
         """The first candle from `at` on; nobody waits for one that opens later than `timeout_s` from now."""

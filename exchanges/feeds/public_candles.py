@@ -31,6 +31,11 @@ _RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
 Sleep = Callable[[float], Awaitable[None]]
 
 
+def base_of(timeframe: Timeframe) -> Timeframe:
+    """The timeframe whose candles the venues have: itself, or what it is built from."""
+    return _BUILT_FROM.get(timeframe, timeframe)
+
+
 class FeedError(RunnerError):
     """The venue's public data could not be had; a market-data failure, never counted against a run."""
 
@@ -85,7 +90,7 @@ class PublicCandles(ABC):
 
         What is closed goes by the venue's clock. Raises FeedError, also for candles that cannot be.
         """
-        base = _BUILT_FROM.get(timeframe, timeframe)
+        base = base_of(timeframe)
         now_ms = to_ms(await self.server_time())
         last_open_ms = min(to_ms(end), now_ms) - base.ms
         parts: list[CandleColumns] = []
@@ -110,7 +115,7 @@ class PublicCandles(ABC):
 
         Asked for every `OPENING_POLL_S` until it is there; None when it is not within `timeout_s`.
         """
-        base = _BUILT_FROM.get(timeframe, timeframe)
+        base = base_of(timeframe)
         for _ in range(max(1, int(timeout_s / OPENING_POLL_S))):
             try:
                 columns = await self._newest(symbol, base, 2)

@@ -29,13 +29,16 @@ class Venue:
 
     holds_future = False
     origin = "scripted"
-    venue = "paper"
+    venues = ("paper",)
 
     def __init__(self, clock: VirtualClock, missing: datetime, times: int) -> None:
         self._clock = clock
         self._missing_ms = to_ms(missing - STEP)
         self._times = times
         self.loads = 0
+
+    async def follow(self) -> None:
+        """Nothing comes by itself."""
 
     async def candles(self, series: Series, start: datetime, end: datetime) -> CandleColumns:
         start_ms, end_ms = to_ms(start), to_ms(min(end, self._clock.now()))

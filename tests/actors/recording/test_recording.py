@@ -60,7 +60,7 @@ def without_header(folder: Path) -> None:
 def with_another_format(folder: Path) -> None:
     path = folder / "header.json.gz"
     path.write_bytes(
-        gzip.compress(gzip.decompress(path.read_bytes()).replace(b'"format":2', b'"format":99', 1))
+        gzip.compress(gzip.decompress(path.read_bytes()).replace(b'"format":3', b'"format":99', 1))
     )
 
 
@@ -73,7 +73,7 @@ def with_another_format(folder: Path) -> None:
         (with_a_digit_changed, "is damaged"),
         (with_a_byte_flipped, "is damaged|has no end"),
         (without_header, "is no recording"),
-        (with_another_format, "has format 99; this program reads 2"),
+        (with_another_format, "has format 99; this program reads 3"),
     ],
 )
 def test_a_damaged_recording_is_refused_with_a_sentence(

@@ -30,7 +30,7 @@ def header() -> Header:
         at=START,
         options=Options(node=NodeId("node"), version="1", worker="node"),
         origin="none",
-        venue="binance",
+        venues=("binance",),
         holds_future=True,
         markets={},
         finest={},
