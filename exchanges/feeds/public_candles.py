@@ -94,7 +94,8 @@ class PublicCandles(ABC):
         now_ms = to_ms(await self.server_time())
         last_open_ms = min(to_ms(end), now_ms) - base.ms
         parts: list[CandleColumns] = []
-        next_ms: int | None = to_ms(timeframe.floor(start)) if timeframe is not base else to_ms(start)
+        # On the grid, or what opens between the last row of one page and the first of the next is missed.
+        next_ms: int | None = to_ms(timeframe.floor(start))
         for _ in range(MAX_PAGES):
             if next_ms is None or next_ms > last_open_ms:
                 break

@@ -52,6 +52,12 @@ def without_takers(columns: CandleColumns) -> np.ndarray[Any, Any]:
     return columns.data[:-1]
 
 
+def test_a_range_that_begins_within_a_candle_misses_none_between_its_pages(venue: BybitVenue) -> None:
+    start, end = START + 1300 * MINUTE + timedelta(seconds=30), START + 3400 * MINUTE
+    fetched = ask(venue, lambda source: source.candles("BTCUSDT", Timeframe.M1, start, end))
+    assert np.array_equal(without_takers(fetched), without_takers(CANDLES.part(1301, 3400)))
+
+
 def test_a_range_is_fetched_in_pages_oldest_first_and_complete(venue: BybitVenue) -> None:
     start, end = START + 1300 * MINUTE, START + 3400 * MINUTE
     fetched = ask(venue, lambda source: source.candles("BTCUSDT", Timeframe.M1, start, end))

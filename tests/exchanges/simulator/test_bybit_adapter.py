@@ -19,6 +19,7 @@ from core.order import Leg, Order, OrderKind, OrderStatus
 from core.position import OrderSide
 from core.protection import Protection
 from core.redact import Secret
+from core.timeframe import Timeframe, to_ms
 from exchanges.base import (
     Execution,
     FundingPaid,
@@ -32,6 +33,7 @@ from exchanges.base import (
 )
 from exchanges.credentials import Credentials
 from exchanges.errors import AuthFailed, NotPlaced, OutcomeUnknown, Refusal, Rejected, Unreachable
+from exchanges.feeds.bybit_public import BybitPublic
 from exchanges.venues import Address, Venues
 from tests.exchanges.simulator.running import RunningVenue, running
 
@@ -415,6 +417,27 @@ def test_a_liquidation_is_told_as_one(bybit: RunningVenue, at_desk: Any) -> None
         assert await desk.exchange.positions() == []
 
     at_desk(act)
+
+
+def test_the_public_candle_feed_reads_several_pages_of_closed_candles(bybit: RunningVenue) -> None:
+    end = datetime.fromtimestamp(bybit.now() / 1000, UTC)
+    start = end - timedelta(hours=40)
+
+    async def act() -> None:
+        feed = BybitPublic(bybit.base)
+        try:
+            columns = await feed.candles("ETHUSDT", Timeframe.M1, start, end)
+            opens = Timeframe.M1.floor(end)
+            forming = await feed.opening("ETHUSDT", Timeframe.M1, opens, 5.0)
+        finally:
+            await feed.aclose()
+        assert 2398 <= len(columns) <= 2400
+        assert set(columns.open_time[1:] - columns.open_time[:-1]) == {60_000}
+        assert columns.open_time[-1] <= to_ms(end) - 60_000
+        assert forming is not None
+        assert forming.open_time_ms >= to_ms(opens)
+
+    asyncio.run(act())
 
 
 def test_funding_is_told_with_the_amount_the_wallet_lost_and_streamed_once() -> None:
