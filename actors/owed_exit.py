@@ -48,11 +48,15 @@ class Released(msgspec.Struct, frozen=True):
 
 
 def ended_short(order: Order, position: Position) -> bool:
-    """Whether `order` was an attempt to close `position` that has ended without closing it."""
+    """Whether `order` was an attempt to close `position` that has ended without closing it.
+
+    An exit of a slot before the position was opened closed another one, and is told again by every look back.
+    """
     return (
         order.leg is Leg.EXIT
         and order.is_terminal
-        and not position.is_flat
+        and position.opened_at is not None
+        and order.slot >= position.opened_at
         and order.side is closing_side(position)
     )
 

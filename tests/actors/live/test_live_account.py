@@ -155,6 +155,20 @@ def test_i3_a_fill_told_to_nobody_is_found_by_the_next_look(seed: int | None) ->
     assert (trade.quantity, trade.exit_reason) == (held.position.size, "stop_loss")
 
 
+@SEEDS
+def test_i3_an_exit_of_an_earlier_position_told_again_closes_nothing(seed: int | None) -> None:
+    """The first look of a new process asks a day back: each exit of that day comes once more, long since filled."""
+    world = LiveWorld("dud------", seed=seed)
+    run = world.live_run()
+    world.to_slot(2, plus_s=20)
+    legs = world.legs(run)
+    assert world.position(run).quantity < 0
+    world.begin()
+    world.to_slot(5, plus_s=40)
+    assert world.legs(run) == legs
+    assert world.position(run).quantity < 0
+
+
 def test_i17_a_second_look_tells_nothing() -> None:
     world = LiveWorld("u---------")
     world.live_run(stop_loss_pct=Decimal(5))
