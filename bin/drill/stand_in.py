@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from bin.drill.node import KEPT
 from bin.environment import ROOT
 from core.connection import Venue
 from core.errors import RunnerError
+from core.timeframe import to_ms
 
 TIMEOUT_S: Final = 20.0
 STOP_TIMEOUT_S: Final = 10.0
@@ -63,6 +65,11 @@ class StandIn:
 
     def open_account(self, name: str, *, key: str, secret: str, balance: Decimal) -> None:
         self.ask("PUT", "keys", {"key": key, "secret": secret, "account": name, "balance": str(balance)})
+
+    def set_funding(self, symbol: str, rates: Mapping[datetime, Decimal]) -> None:
+        """What longs pay shorts of a position's value, at these times."""
+        told = [[to_ms(at), str(rate)] for at, rate in rates.items()]
+        self.ask("PUT", "funding", {"symbol": symbol, "rates": told})
 
     def accounts(self) -> Mapping[str, Any]:
         """Its books: `exchanges/simulator/ledger.py`."""

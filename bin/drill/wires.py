@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
@@ -42,6 +43,8 @@ from schema.pg import PgStore
 WARM_UP: Final = timedelta(hours=8)
 LEASE_S: Final = 10.0
 LOOK_S: Final = 0.5
+SETTLED_EVERY: Final = timedelta(hours=8)
+FUNDING_RATE: Final = Decimal("0.0001")
 UP_TIMEOUT_S: Final = 60.0
 SETTLE_TIMEOUT_S: Final = 90.0
 STOP_TIMEOUT_S: Final = 30.0
@@ -180,6 +183,9 @@ class _Held:
         _say(f"Creating {self._plan.users} users on {' and '.join(sorted(self._venues))} …")
         vault = vault_of(load_settings(environ=self._settings))
         assert vault is not None
+        for venue in self._venues.values():
+            for symbol in self._demo.stage.symbols:
+                venue.set_funding(symbol, _funding(self._demo))
         with _store(self._dsn) as store:
             store.mark_demo(start=self._demo.stage.start, rate=self._plan.speed)
             store.set_clock(ceiling=self._demo.stage.start)  # no time passes before somebody is there to tick
@@ -248,6 +254,13 @@ class _Held:
         if broken:
             _say(f"BROKEN: {text}: {broken[0]}")
             self._broken.setdefault(text, []).extend(broken[:20])
+
+
+def _funding(demo: Demo) -> dict[datetime, Decimal]:
+    """Every eight hours of what is played, paid by the longs and by the shorts in turn."""
+    start, end = demo.stage.span
+    times = [start + SETTLED_EVERY * number for number in range((end - start) // SETTLED_EVERY + 1)]
+    return {at: FUNDING_RATE * (-1) ** number for number, at in enumerate(times)}
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def with_a_position(store: MemoryStore, demo: Demo) -> MemoryStore:
                 symbol=run.strategy.symbol,
                 fill=fill,
                 run_id=run.id,
-                venue_leg=Leg.MANUAL,
+                venue_leg=Leg.TAKE_PROFIT,
             )
         ]
     )
