@@ -59,7 +59,9 @@ ALWAYS: Mapping[str, str] = {
          WHERE r.status <> (SELECT e.payload ->> 'status' FROM strategy_events e
                              WHERE e.run_id = r.id AND e.type = 'run.status' ORDER BY seq DESC LIMIT 1)""",
     "a position is the sum of its fills": """
-        SELECT p.run_id FROM positions p LEFT JOIN fills f ON f.run_id = p.run_id GROUP BY p.run_id
+        SELECT p.run_id FROM positions p
+          LEFT JOIN fills f ON f.run_id = p.run_id AND f.client_order_id IS NOT NULL  -- the rest is funding
+         GROUP BY p.run_id
         HAVING p.quantity <> coalesce(sum(CASE f.side WHEN 'buy' THEN f.quantity ELSE -f.quantity END), 0)""",
     "an order's filled quantity is the sum of its fills": """
         SELECT o.client_order_id FROM orders o LEFT JOIN fills f ON f.client_order_id = o.client_order_id
