@@ -92,6 +92,11 @@ class Service:
         """Where the candles come from, as it is shown."""
         return self._parts.feed.origin
 
+    @property
+    def venues(self) -> tuple[str, ...]:
+        """Whose candles they are."""
+        return self._parts.feed.venues
+
     # -- life -----------------------------------------------------------------------------------
 
     def start(self) -> None:

@@ -178,6 +178,11 @@ class Runner(Protocol):
 
     def market_now(self) -> datetime: ...
 
+    @property
+    def venues(self) -> tuple[str, ...]:
+        """Whose candles there are, at least one."""
+        ...
+
     def ready(self) -> dict[str, bool]:
         """What must be up to serve, by name; returns at once."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final, TypeVar
 from uuid import UUID
@@ -19,7 +19,7 @@ from core.symbols import parse_symbol
 from core.timeframe import Timeframe
 from facade.bridge import Account, AccountKind, Store
 from facade.decoding import within
-from facade.errors import not_found
+from facade.errors import bad_field, not_found
 from facade.schemas import CreateStrategy
 
 T = TypeVar("T")
@@ -43,11 +43,18 @@ class Creation(msgspec.Struct, frozen=True, kw_only=True):
     connection_id: AccountId | None
 
 
-def plan(body: CreateStrategy, owner: UserId, new_id: Callable[[], UUID]) -> Creation:
-    """The checked request. Raises ApiError or RunnerError with the field or the sentence."""
+def plan(
+    body: CreateStrategy, owner: UserId, new_id: Callable[[], UUID], *, venues: Sequence[str]
+) -> Creation:
+    """The checked request. Raises ApiError or RunnerError with the field or the sentence.
+
+    `venues`: whose candles there are.
+    """
     chosen = template(body.strategy_template)
     symbol = parse_symbol(body.symbol)
     timeframe = Timeframe.parse(body.timeframe)
+    if body.venue is not None and body.venue not in venues:
+        raise bad_field("venue", f"must be one whose candles there are: {', '.join(venues)}")
     definition = StrategyDefinition(
         id=StrategyId(new_id()),
         owner_id=owner,
@@ -56,6 +63,7 @@ def plan(body: CreateStrategy, owner: UserId, new_id: Callable[[], UUID]) -> Cre
         parameters=strategy_parameters(chosen, body.strategy_params),
         symbol=symbol,
         timeframe=timeframe,
+        venue=body.venue or venues[0],
         visibility=body.visibility,
         description=body.description,
     )
@@ -100,6 +108,7 @@ def _account(store: Store, creation: Creation, new_id: Callable[[], UUID]) -> tu
         id=AccountId(new_id()),
         user_id=owner,
         name=f"Paper, {creation.strategy.name}"[:120],
+        venue=creation.strategy.venue,  # its orders meet the prices the strategy decides on
         bankroll=bankroll,
         balance=bankroll,
         max_leverage=125,

@@ -60,6 +60,10 @@ class LiveRunner:
     def settle(self, op: LedgerOp, timeout_s: float) -> LedgerResult:
         return self._service.settle(_user_of(op), op, timeout_s)
 
+    @property
+    def venues(self) -> tuple[str, ...]:
+        return self._service.venues
+
     def market_now(self) -> datetime:
         return self._service.market_now()
 

@@ -86,6 +86,8 @@ class CreateStrategy(Body, frozen=True, kw_only=True):
 
     symbol: Annotated[str, Meta(max_length=32)]
     timeframe: Annotated[str, Meta(max_length=8)]
+    venue: Annotated[str, Meta(max_length=32)] | None = None
+    """Whose candles it decides on; none: the first there are."""
     strategy_template: Annotated[str, Meta(max_length=64)] = "rsi_oversold_overbought"
     strategy_params: Parameters = {}
     name: Name | None = None
@@ -286,6 +288,7 @@ class StrategyShown(Shown, frozen=True, kw_only=True):
     type: str
     template: str
     params: Mapping[str, Any]
+    venue: str
     symbol: str
     timeframe: Timeframe
     version: int

@@ -123,6 +123,7 @@ def strategy_shown(
         type=definition.kind.value,
         template=definition.template,
         params=definition.parameters,
+        venue=definition.venue,
         symbol=definition.symbol,
         timeframe=definition.timeframe,
         version=definition.version,

@@ -41,7 +41,8 @@ async def list_strategies(call: Call) -> StrategiesAnswer:
 
 
 async def create(call: Call) -> CreatedAnswer:
-    creation = plan(await decode_either_case(call.request, CreateStrategy), call.user_id, uuid4)
+    body = await decode_either_case(call.request, CreateStrategy)
+    creation = plan(body, call.user_id, uuid4, venues=call.services.runner.venues)
     created = await call.bridge.ask(lambda store: carry_out(store, creation, uuid4))
     call.services.runner.rows_changed()
     now = call.services.runner.market_now()

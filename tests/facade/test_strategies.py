@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from starlette.testclient import TestClient
@@ -64,6 +65,19 @@ def test_the_flat_body_makes_strategy_draft_run_and_paper_portfolio(
     assert runner.hints == 1
 
 
+def test_a_strategy_names_whose_candles_it_decides_on_and_its_paper_account_follows_them(
+    client: TestClient, store: PgStore
+) -> None:
+    for given, venue in (({}, "binance"), ({"venue": "bybit"}, "bybit")):
+        created = client.post("/api/strategies", json={**FLAT, **given}, headers=ALICE).json()
+        assert created["strategy"]["venue"] == venue
+        run = store.run(RunId(UUID(created["run"]["id"])))
+        portfolio = store.account(AccountId(UUID(created["run"]["accountId"])))
+        assert run is not None
+        assert portfolio is not None
+        assert run.strategy.venue == portfolio.venue == venue
+
+
 def test_go_live_protects_a_position_unless_told_otherwise(client: TestClient) -> None:
     run = go_live(client, "alice")["run"]
     assert (run["takeProfitPct"], run["stopLossPct"]) == ("3", "1.5")
@@ -85,6 +99,7 @@ def test_a_strategy_alone_has_no_run(client: TestClient) -> None:
     [
         ({"symbol": "BTC-USDT"}, "BTC-USDT"),
         ({"timeframe": "7m"}, "7m"),
+        ({"venue": "kraken"}, "venue"),
         ({"strategy_template": "magic"}, "magic"),
         ({"strategy_params": {"rsi_period": 1_000_000}}, "rsi_period"),
         ({"strategy_params": {"nope": 1}}, "nope"),

@@ -109,6 +109,8 @@ class SmallRunner:
             raise TimeoutError
         return self.store.settle([op])[0]
 
+    venues = ("binance", "bybit")
+
     def market_now(self) -> datetime:
         return self.now
 
