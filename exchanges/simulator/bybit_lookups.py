@@ -144,17 +144,17 @@ class BybitLookups:
         return self._listed(call, found)
 
     def history(self, call: Call) -> dict[str, Any]:
-        """Orders that ended; without a fill for a day."""
+        """Orders that ended; without a fill for a day. The window holds for one asked for by its id as well."""
         _check_category(call)
-        if "orderId" in call.params or "orderLinkId" in call.params:
-            return self._one(call, self._is_kept)
         since, until = window(call, self._engine.now_ms)
+        if "orderId" in call.params or "orderLinkId" in call.params:
+            return self._one(call, lambda found: since <= found.created_ms <= until and self._is_kept(found))
         every: list[Found] = [*call.account.ended, *_never_orders(call.account)]
         ended = [each for each in every if since <= each.created_ms <= until and self._is_kept(each)]
         return self._listed(call, ended)
 
     def executions(self, call: Call) -> dict[str, Any]:
-        """Trades, liquidations and funding; of one order all of them, else of a week."""
+        """Trades, liquidations and funding, of one order as well: within the window."""
         _check_category(call)
         found = [
             (each.serial, each)
@@ -206,10 +206,12 @@ class BybitLookups:
 
     def _recent(self, account: Account) -> list[Found]:
         orders = islice(reversed(account.ended), CLOSED_SHOWN)
-        return [*orders, *islice(_never_orders(account, newest_first=True), CLOSED_SHOWN)]
+        conditionals = islice(reversed(account.conditionals_ended), CLOSED_SHOWN)
+        return [*orders, *(c for c in conditionals if c.order_id is None)]
 
     def _is_recent(self, account: Account, found: Found) -> bool:
-        return any(each is found for each in self._recent(account))
+        ended = account.ended if isinstance(found, Order) else account.conditionals_ended
+        return any(each is found for each in islice(reversed(ended), CLOSED_SHOWN))
 
     def _is_kept(self, found: Found) -> bool:
         if _is_open(found):
@@ -225,12 +227,12 @@ class BybitLookups:
 
     def _candidates(self, call: Call) -> Iterable[Executed]:
         """Of an order, or of the account from the newest until the window's start."""
-        account = call.account
+        account, (since, until) = call.account, window(call, self._engine.now_ms)
         if call.optional("orderId") is not None or call.optional("orderLinkId") is not None:
             found = find(call, self._books)
             named = order_uid(found) if isinstance(found, Order) else call.optional("orderId") or ""
-            return self._books.of_order(account.name, named)
-        since, until = window(call, self._engine.now_ms)
+            own = self._books.of_order(account.name, named)
+            return [each for each in own if since <= each.at_ms <= until]
         told = []
         for each in reversed(self._books.executions[account.name]):
             if each.at_ms < since:
@@ -249,10 +251,9 @@ def _check_category(call: Call) -> None:
         raise wrong("category")
 
 
-def _never_orders(account: Account, *, newest_first: bool = False) -> Iterable[Conditional]:
+def _never_orders(account: Account) -> Iterable[Conditional]:
     """Conditional orders that ended without becoming an order."""
-    ended = account.conditionals_ended
-    return (c for c in (reversed(ended) if newest_first else ended) if c.order_id is None)
+    return (c for c in account.conditionals_ended if c.order_id is None)
 
 
 def _became(account: Account, conditional: Conditional) -> Order | None:

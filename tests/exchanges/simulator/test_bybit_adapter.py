@@ -440,6 +440,21 @@ def test_the_public_candle_feed_reads_several_pages_of_closed_candles(bybit: Run
     asyncio.run(act())
 
 
+def test_an_order_of_last_week_is_found_with_its_execution() -> None:
+    with running("bybit", "--seed", "3", "--at", "2026-03-02T12:00:00Z") as venue:
+        venue.set_price(SYMBOL, "60000")
+
+        async def act() -> None:
+            async with desk_at(venue, "main") as desk:
+                entry = desk.order()
+                report = await desk.filled(entry)
+                venue.control("PUT", "clock", {"at": venue.now() + 9 * 24 * 3_600_000})
+                await desk.exchange.connect()
+                assert await desk.exchange.find(SYMBOL, entry.client_order_id) == report
+
+        asyncio.run(act())
+
+
 def test_funding_is_told_with_the_amount_the_wallet_lost_and_streamed_once() -> None:
     before = datetime(2026, 3, 2, 7, 59, 50, tzinfo=UTC)
     with running("bybit", "--seed", "3", "--at", before.isoformat()) as venue:

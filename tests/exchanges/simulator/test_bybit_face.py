@@ -263,6 +263,12 @@ def test_orders_without_a_fill_leave_the_history_after_a_day(timed: BybitClient)
     since = {"startTime": later - 60_000}
     assert timed.rows("/v5/execution/list", **since, execType="Trade") == []
     assert timed.rows("/v5/execution/list", orderLinkId="filled")[0]["execQty"] == "0.01"
+    timed.venue.control("PUT", "clock", {"at": later + 7 * DAY_MS})
+    named = {"symbol": "BTCUSDT", "orderLinkId": "filled"}
+    own_week = {"startTime": int(filled["createdTime"])}
+    for path in ("/v5/order/history", "/v5/execution/list"):
+        assert timed.rows(path, **named) == []  # by default of the last seven days
+        assert len(timed.rows(path, **named, **own_week)) == 1
 
 
 def test_conditional_orders_are_ten_a_symbol(client: BybitClient) -> None:
