@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 import pytest
 
+from tests.exchanges.simulator.bybit_desk import Desk, desk_at
 from tests.exchanges.simulator.running import RunningVenue, running
 
 
@@ -53,3 +56,17 @@ def bybit_timed(bybit_timed_program: RunningVenue, request: pytest.FixtureReques
     bybit_timed_program.fresh_account(request.node.name)
     bybit_timed_program.set_price("BTCUSDT", "60000")
     return bybit_timed_program
+
+
+@pytest.fixture
+def at_desk(bybit: RunningVenue, request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Runs what a test does at the desk of its account."""
+
+    def run(act: Callable[[Desk], Coroutine[Any, Any, None]], **more: Any) -> None:
+        async def seated() -> None:
+            async with desk_at(bybit, request.node.name, **more) as desk:
+                await act(desk)
+
+        asyncio.run(seated())
+
+    return run

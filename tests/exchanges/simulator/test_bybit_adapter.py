@@ -3,156 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import NAMESPACE_DNS, UUID, uuid5
 
 import pytest
 
-from core.connection import Environment, Venue
-from core.ids import AccountId, OrderKey, RunId, UserId, client_order_id
-from core.order import Leg, Order, OrderKind, OrderStatus
-from core.position import OrderSide
+from core.order import Leg, OrderKind, OrderStatus
 from core.protection import Protection
-from core.redact import Secret
 from core.timeframe import Timeframe, to_ms
 from exchanges.base import (
     Execution,
     FundingPaid,
-    LiveExchange,
     MarginMode,
-    News,
     OrderNews,
-    OrderReport,
     PositionMode,
     StreamGap,
 )
-from exchanges.credentials import Credentials
-from exchanges.errors import AuthFailed, NotPlaced, OutcomeUnknown, Refusal, Rejected, Unreachable
+from exchanges.errors import (
+    AuthFailed,
+    NotPlaced,
+    Refusal,
+    Rejected,
+)
 from exchanges.feeds.bybit_public import BybitPublic
-from exchanges.venues import Address, Venues
+from tests.exchanges.simulator.bybit_desk import LONG_AGO, SYMBOL, WAIT_S, Desk, desk_at
 from tests.exchanges.simulator.running import RunningVenue, running
-
-SYMBOL = "BTCUSDT"
-WAIT_S = 5.0
-LONG_AGO = timedelta(hours=1)
-
-
-class WallClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-
-class Desk:
-    """One account's adapter, what it told, and the venue's own books."""
-
-    def __init__(self, venue: RunningVenue, exchange: LiveExchange, news: list[News], account: str) -> None:
-        self.venue = venue
-        self.exchange = exchange
-        self.news = news
-        self._account = account
-        self._run_id = RunId(uuid5(NAMESPACE_DNS, account))  # the venue's journal knows the ids of all tests
-        self._attempts = 0
-
-    def order(self, leg: Leg = Leg.ENTRY, **changes: Any) -> Order:
-        """An entry of 0.1 BTC at market, or what `changes` make of it."""
-        self._attempts += 1
-        now = self.exchange.venue_now()
-        slot = now.replace(second=0, microsecond=0)
-        key = OrderKey(run_id=self._run_id, slot=slot, leg=leg.value, attempt=self._attempts)
-        fields: dict[str, Any] = {
-            "client_order_id": client_order_id(key),
-            "run_id": self._run_id,
-            "user_id": UserId("u"),
-            "account_id": AccountId(UUID(int=1)),
-            "symbol": SYMBOL,
-            "slot": slot,
-            "leg": leg,
-            "attempt": self._attempts,
-            "side": OrderSide.BUY if leg is Leg.ENTRY else OrderSide.SELL,
-            "kind": OrderKind.MARKET,
-            "quantity": Decimal("0.1"),
-            "reference_price": Decimal(60_000),
-            "reduce_only": leg is not Leg.ENTRY,
-            "sign_ts": now,
-        }
-        return Order(**(fields | changes))
-
-    async def filled(self, order: Order) -> OrderReport:
-        """Placed, and looked up until the venue shows its fill."""
-        await self.exchange.place(order)
-        return await self.find(order, lambda report: report.status is OrderStatus.FILLED)
-
-    async def find(
-        self, order: Order, is_right: Callable[[OrderReport], bool] = lambda report: True
-    ) -> OrderReport:
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                with suppress(Unreachable):  # the venue does not list yet what it has acknowledged
-                    report = await self.exchange.find(order.symbol, order.client_order_id)
-                    if report is not None and is_right(report):
-                        return report
-
-    async def executions(self, count: int) -> list[Execution]:
-        """The account's, once there are as many."""
-        since = self.exchange.venue_now() - LONG_AGO
-        async with asyncio.timeout(WAIT_S):
-            while len(found := await self.exchange.executions(SYMBOL, since)) < count:
-                pass
-        return found
-
-    async def told(self, kind: type[News], is_right: Callable[[Any], bool] = lambda news: True) -> Any:
-        """The first news of that kind; waits for it."""
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                for news in self.news:
-                    if isinstance(news, kind) and is_right(news):
-                        return news
-                await asyncio.sleep(0.01)
-
-    def ledger(self) -> dict[str, Any]:
-        return self.venue.ledger(self._account)
-
-
-@asynccontextmanager
-async def desk_at(venue: RunningVenue, account: str, secret: str | None = None) -> AsyncIterator[Desk]:
-    news: list[News] = []
-    venues = Venues(clock=WallClock(), given={Venue.BYBIT: Address(rest=venue.base, ws=venue.ws)})
-    exchange = venues.open(
-        Venue.BYBIT,
-        Environment.LIVE,
-        tenant="t",
-        account="a",
-        unseal=lambda: Credentials(key=Secret(venue.key), secret=Secret(secret or venue.secret)),
-        on_news=news.append,
-    )
-    await exchange.connect()
-    try:
-        yield Desk(venue, exchange, news, account)
-    finally:
-        await exchange.close()
-        await venues.close()
-
-
-@pytest.fixture
-def at_desk(bybit: RunningVenue, request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Runs what a test does at the desk of its account."""
-
-    def run(act: Callable[[Desk], Coroutine[Any, Any, None]], **more: Any) -> None:
-        async def seated() -> None:
-            async with desk_at(bybit, request.node.name, **more) as desk:
-                await act(desk)
-
-        asyncio.run(seated())
-
-    return run
 
 
 def test_balance_rules_and_rights_are_read(at_desk: Any) -> None:
@@ -348,41 +224,6 @@ def test_the_private_stream_tells_executions_before_their_orders_news(at_desk: A
             assert closed.fill.quantity == Decimal("0.1")
         finally:
             following.cancel()
-
-    at_desk(act)
-
-
-def test_the_private_stream_comes_back_after_it_was_cut_and_tells_a_gap(
-    bybit: RunningVenue, at_desk: Any
-) -> None:
-    async def act(desk: Desk) -> None:
-        following = asyncio.create_task(desk.exchange.follow())
-        try:
-            await desk.told(StreamGap)
-            bybit.control("POST", "faults", {"kind": "drop_sockets", "private_only": True})
-            gap = await desk.told(StreamGap, lambda news: news.since is not None)
-            assert gap.since <= desk.exchange.venue_now()
-        finally:
-            following.cancel()
-
-    at_desk(act)
-
-
-def test_an_order_without_an_answer_is_unknown_and_then_found_once(bybit: RunningVenue, at_desk: Any) -> None:
-    """I3: what was sent once is found by its id, and there is one of it."""
-    cut = {"kind": "drop_after", "method": "POST", "path": "/v5/order/create"}
-
-    async def act(desk: Desk) -> None:
-        bybit.control("POST", "faults", cut)
-        entry = desk.order()
-        with pytest.raises(OutcomeUnknown):
-            await desk.exchange.place(entry)
-        report = await desk.find(entry)
-        assert report.filled_quantity == Decimal("0.1")
-        assert bybit.control("GET", "journal")["created"][entry.client_order_id] == 1
-        with pytest.raises(OutcomeUnknown):
-            await desk.exchange.place(entry)
-        assert bybit.control("GET", "journal")["created"][entry.client_order_id] == 1
 
     at_desk(act)
 
