@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchanges.simulator.bybit_desk import Desk, desk_at
+from tests.exchanges.simulator.desk import Desk, desk_at
 from tests.exchanges.simulator.running import RunningVenue, running
 
 

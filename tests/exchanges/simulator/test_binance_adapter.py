@@ -19,8 +19,8 @@ from exchanges.base import Execution, MarginMode, News, OrderNews, PositionMode,
 from exchanges.credentials import Credentials
 from exchanges.errors import AuthFailed, NotPlaced, OutcomeUnknown, Refusal, Rejected
 from exchanges.venues import Address, Venues
+from tests.exchanges.simulator.desk import SYMBOL, Desk, WallClock
 from tests.exchanges.simulator.running import RunningVenue
-from tests.exchanges.simulator.test_bybit_adapter import SYMBOL, Desk, WallClock
 
 D = Decimal
 ORDERS = {"method": "POST", "path": "/fapi/v1/order"}

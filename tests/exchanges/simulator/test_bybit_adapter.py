@@ -27,7 +27,7 @@ from exchanges.errors import (
     Rejected,
 )
 from exchanges.feeds.bybit_public import BybitPublic
-from tests.exchanges.simulator.bybit_desk import LONG_AGO, SYMBOL, WAIT_S, Desk, desk_at
+from tests.exchanges.simulator.desk import LONG_AGO, SYMBOL, WAIT_S, Desk, desk_at
 from tests.exchanges.simulator.running import RunningVenue, running
 
 

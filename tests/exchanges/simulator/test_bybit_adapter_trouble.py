@@ -24,7 +24,7 @@ from exchanges.errors import (
     RateLimited,
     Rejected,
 )
-from tests.exchanges.simulator.bybit_desk import SYMBOL, Desk
+from tests.exchanges.simulator.desk import SYMBOL, Desk
 from tests.exchanges.simulator.running import RunningVenue
 
 
