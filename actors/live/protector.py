@@ -31,7 +31,10 @@ NOTHING = Protection()
 
 
 class Guarded(msgspec.Struct, kw_only=True):
-    """One symbol of the account. `bare_since_s`: since when it has wanted a stop it has not (process time)."""
+    """One symbol of the account. `bare_since_s`: since when it has wanted a stop it has not (process time).
+
+    `outdated`: what is being asked for may be of a smaller position than there is by now.
+    """
 
     run_id: RunId
     user_id: UserId
@@ -42,6 +45,7 @@ class Guarded(msgspec.Struct, kw_only=True):
     bare_since: datetime | None = None
     attempts: int = 0
     asking: bool = False
+    outdated: bool = False
     closing: bool = False
 
 
@@ -72,9 +76,12 @@ class Protector:
                 run_id=news.run_id, user_id=news.user_id, position=news.position
             )
         reopened = guarded.position.side is not news.position.side
+        grew = (
+            news.position.size > guarded.position.size
+        )  # where a stop is of a quantity, it is of too small a one
         guarded.run_id, guarded.user_id, guarded.position = news.run_id, news.user_id, news.position
         wanted = NOTHING if news.position.is_flat else news.wanted
-        if wanted == guarded.wanted and not reopened and guarded.standing is not None:
+        if wanted == guarded.wanted and not reopened and not grew and guarded.standing is not None:
             return
         guarded.wanted, guarded.standing, guarded.attempts = wanted, None, 0
         if reopened:
@@ -92,6 +99,8 @@ class Protector:
             standing.take_profit,
         )
         if lost:  # cancelled or changed by somebody else, or expired
+            guarded.standing = standing
+            self._tell(symbol, guarded)
             guarded.standing, guarded.attempts = None, 0
             self._bare(guarded)
             self._ask(symbol, guarded)
@@ -118,8 +127,9 @@ class Protector:
 
     def _ask(self, symbol: str, guarded: Guarded) -> None:
         if guarded.asking:
+            guarded.outdated = True
             return  # its answer is for what was wanted then, and has the new wish asked for
-        guarded.asking = True
+        guarded.asking, guarded.outdated = True, False
         wanted = guarded.wanted
         self._ctx.run(
             self._exchange.protect(symbol, wanted),
@@ -130,7 +140,7 @@ class Protector:
 
     def _stands(self, guarded: Guarded, news: ProtectionStands) -> None:
         guarded.asking = False
-        if news.wanted != guarded.wanted:
+        if news.wanted != guarded.wanted or guarded.outdated:
             self._ask(news.symbol, guarded)
             return
         if guarded.wanted.stop_loss is not None and news.standing.stop_loss is None:

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from actors.messages import SubmitOrder
 from core.candles import Candle
 from core.order import Leg
+from core.position import Fill, OrderSide
 from core.protection import Protection
 from core.run import RunStatus
-from exchanges.base import FundingPaid
+from exchanges.base import Execution, FundingPaid
 from exchanges.errors import (
     ErrorKind,
     ExchangeError,
@@ -23,7 +24,7 @@ from exchanges.errors import (
     Rejected,
     Unreachable,
 )
-from tests.actors.candles import SYMBOL
+from tests.actors.candles import SYMBOL, scripted
 from tests.actors.live.world import AHEAD, LiveWorld
 
 SEEDS = pytest.mark.parametrize("seed", [None, 1, 2])
@@ -129,14 +130,45 @@ def test_a_repair_waits_for_the_kill_switch_and_goes_on_after_it() -> None:
     assert world.position(run).is_flat
 
 
-def test_a_stop_somebody_cancelled_is_placed_again() -> None:
+def test_a_stop_somebody_cancelled_is_placed_again_and_both_are_told() -> None:
     world = LiveWorld("u---------")
-    world.live_run(stop_loss_pct=Decimal(5))
+    run = world.live_run(stop_loss_pct=Decimal(5))
     world.to_slot(0, plus_s=5)
     world.venue.engine.protect(SYMBOL, UNPROTECTED)
     world.wait(150)
     [position] = world.venue.engine.holdings()
     assert position.stop_loss is not None
+    _, lost, again = world.events(run, "protection")
+    assert "stop_loss" not in lost.payload
+    assert Decimal(again.payload["stop_loss"]) == position.stop_loss
+    assert 0 < again.payload["unprotected_s"] < 1.0
+    assert standing(world)[0] == position.stop_loss
+
+
+@SEEDS
+@pytest.mark.parametrize("while_asking", [True, False])
+def test_a_stop_follows_a_position_that_grew_at_its_own_price(seed: int | None, while_asking: bool) -> None:
+    """At a venue whose stops are of a quantity the old one would leave what came later without."""
+    columns = scripted("u---------", volume=0.5)
+    world = LiveWorld("", columns=columns, seed=seed)
+    run = world.live_run(stop_loss_pct=Decimal(5))
+    world.to_slot(0, plus_s=0.12 if while_asking else 5)
+    [entry] = world.orders(run)
+    assert entry.filled_quantity == Decimal("0.5")
+    asked = len(world.venue.asked("protect"))
+    assert entry.average_price is not None
+    late = Fill(
+        trade_id="late",
+        side=OrderSide.BUY,
+        quantity=Decimal("0.2"),
+        price=entry.average_price,
+        commission=Decimal(0),
+        executed_at=world.clock.now(),
+    )
+    world.venue.tell(Execution(symbol=SYMBOL, fill=late, client_order_id=entry.client_order_id))
+    world.wait(5)
+    assert world.position(run).quantity == Decimal("0.7")
+    assert len(world.venue.asked("protect")) == asked + 1
 
 
 @SEEDS

@@ -24,7 +24,7 @@ from core.order import Leg, Order, OrderKind, OrderStatus
 from core.position import OrderSide
 from core.protection import protection_of
 from core.redact import Secret
-from core.timeframe import Timeframe, from_ms, to_ms
+from core.timeframe import Timeframe, to_ms
 from exchanges.base import (
     Execution,
     LiveExchange,
@@ -44,11 +44,12 @@ from exchanges.simulator.face import Face
 from exchanges.simulator.instruments import instrument_of
 from exchanges.simulator.market import Market
 from exchanges.simulator.server import Server
-from exchanges.simulator.tape import Candle, Tape
+from exchanges.simulator.tape import Tape
 from exchanges.simulator.venue import Manners
 from exchanges.venues import Venues, given_address
 from tests.canaries import KEYS, SECRETS, scan
 from tests.exchanges.conformance.books import Books
+from tests.exchanges.conformance.hand_market import FlatTape, MarketClock, stopped_clock
 from tests.exchanges.conformance.traits import Traits
 from tests.exchanges.conformance.venue import BANKROLL, RULES, START, SYMBOL
 
@@ -60,55 +61,22 @@ OTHER_SYMBOL, FEE_SYMBOL = "ETHUSDT", "BNBUSDT"
 PRICES = {SYMBOL: Decimal(1000), OTHER_SYMBOL: Decimal(100), FEE_SYMBOL: Decimal(500)}
 
 
-class FlatTape:
-    """A price that stands."""
-
-    first_ms = to_ms(START - timedelta(days=1))
-    last_ms = None
-
-    def __init__(self, price: Decimal) -> None:
-        self._price = price
-
-    def candle(self, open_ms: int) -> Candle:
-        price, nothing = self._price, Decimal(0)
-        return Candle(
-            open_ms=open_ms,
-            open=price,
-            high=price,
-            low=price,
-            close=price,
-            volume=nothing,
-            taker_volume=nothing,
-            trades=0,
-        )
-
-
-class MarketClock:
-    """The runner's: market time is the venue's, out of step by `wrong`."""
-
-    def __init__(self, venue: VenueClock) -> None:
-        self._venue = venue
-        self.wrong = timedelta(0)
-
-    def now(self) -> datetime:
-        return from_ms(self._venue.now_ms()) + self.wrong
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def seconds_until(self, when: datetime) -> float:
-        return max(0.0, (when - self.now()).total_seconds())
-
-
 class SimulatedVenue:
     """`account` is the venue's own book of what `exchange` trades; `news` is all the adapter has told by itself."""
 
     def __init__(
-        self, name: VenueName, make_face: Callable[[Engine], Face], manners: Manners, traits: Traits
+        self,
+        name: VenueName,
+        make_face: Callable[[Engine], Face],
+        manners: Manners,
+        traits: Traits,
+        *,
+        venue_clock: VenueClock | None = None,
     ) -> None:
         self.name = name
         self.traits = traits
-        self.venue_clock = VenueClock(time.monotonic, at_ms=to_ms(START), ceiling_ms=to_ms(START))
+        self.venue_clock = venue_clock or stopped_clock()
+        self.loop = asyncio.new_event_loop()
         instruments = {symbol: instrument_of(symbol) for symbol in PRICES}
         instruments[SYMBOL] = msgspec.structs.replace(instruments[SYMBOL], quantity_min=RULES.min_quantity)
         tapes: dict[str, Tape] = {symbol: FlatTape(price) for symbol, price in PRICES.items()}
@@ -121,14 +89,12 @@ class SimulatedVenue:
         self.slot = START
         self._foreign = count(1)
         self._following: asyncio.Task[None] | None = None
-        self.loop = asyncio.new_event_loop()
-        port = self.run(self.server.start("127.0.0.1", 0))
-        self._serving = self.loop.create_task(self.server.run())
-        self._port = port
-        given = given_address(f"http://127.0.0.1:{port}", None)
+        self._port = self.run(self.server.start("127.0.0.1", 0))
+        self._serving = self.do(lambda: asyncio.ensure_future(self.server.run()))
+        given = given_address(f"http://127.0.0.1:{self._port}", None)
         assert given is not None
-        self._given = {name: given}
-        self._venues = Venues(clock=self.clock, given=self._given)
+        self.given = {name: given}
+        self._venues = Venues(clock=self.clock, given=self.given)
         self.allow("main")
         self.account: Account = self.engine.account("main")
         self.exchange = self.open()
@@ -139,11 +105,18 @@ class SimulatedVenue:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Fails where an error's traceback tells a secret (I13)."""
         try:
-            return self.loop.run_until_complete(asyncio.wait_for(coroutine, 60.0))
+            return self.on_loop(asyncio.wait_for(coroutine, 60.0))
         except Exception as error:
             traces = scan("a traceback", "".join(traceback.format_exception(error)))
             assert not traces, traces
             raise
+
+    def on_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(coroutine)
+
+    def do(self, what: Callable[[], T]) -> T:
+        """On the venue's loop, where nothing else goes on meanwhile."""
+        return self.run(_called(what))
 
     def place(self, order: Order) -> OrderReport:
         """As the runner does: settings before an entry, protection after it, an id known already is looked up."""
@@ -194,7 +167,7 @@ class SimulatedVenue:
     def new_process(self) -> None:
         """Nothing is remembered of budgets, pauses, bans and orders sent."""
         self.run(self._venues.close())
-        self._venues = Venues(clock=self.clock, given=self._given)
+        self._venues = Venues(clock=self.clock, given=self.given)
         self.restart()
 
     def close(self) -> None:
@@ -256,7 +229,6 @@ class SimulatedVenue:
 
     def foreign(self, side: OrderSide, quantity: str, **changes: Any) -> model.Order:
         """Somebody else's order on the same account, as by hand on the venue's page."""
-        self.engine.advance()
         fields: dict[str, Any] = {"symbol": SYMBOL, "kind": model.OrderKind.MARKET, **changes}
         request = model.OrderRequest(
             side=model.Side(side.value),
@@ -264,18 +236,23 @@ class SimulatedVenue:
             client_id=f"web_{next(self._foreign)}",
             **fields,
         )
-        return self.engine.place(self.account, request)
+
+        def placed() -> model.Order:
+            self.engine.advance()
+            return self.engine.place(self.account, request)
+
+        return self.do(placed)
 
     def stands(self) -> dict[str, Decimal | None]:
         """Conditional orders the venue has waiting in SYMBOL: price by kind. Two of one kind fail the test."""
-        waiting = self.engine.open_conditionals(self.account, SYMBOL)
+        waiting = self.do(lambda: self.engine.open_conditionals(self.account, SYMBOL))
         found = {one.request.kind.value: one.request.trigger_price for one in waiting}
         assert len(found) == len(waiting), waiting
         return found
 
     def held(self) -> Decimal:
         """What the account holds in SYMBOL as the venue has it, both sides of a hedge together."""
-        held = [p.quantity for p in self.account.open_positions() if p.symbol == SYMBOL]
+        held = self.do(lambda: [p.quantity for p in self.account.open_positions() if p.symbol == SYMBOL])
         return sum(held, Decimal(0))
 
     def created(self, client_order_id: str) -> int:
@@ -294,7 +271,7 @@ class SimulatedVenue:
 
     def stream(self) -> None:
         """News by stream from here on."""
-        self._following = self.loop.create_task(self.exchange.follow())
+        self._following = self.do(lambda: asyncio.ensure_future(self.exchange.follow()))
         self.until(lambda: self.exchange.is_streaming and StreamGap(since=None) in self.news)
 
     def until(self, so: Callable[[], bool], within_s: float = 10.0) -> None:
@@ -373,6 +350,10 @@ class SimulatedVenue:
     def _offer(self, volume: float) -> None:
         quantity = None if volume >= ENDLESS / 2 else f"{volume:.3f}"
         self.control("PUT", "liquidity", {"symbol": SYMBOL, "quantity": quantity})
+
+
+async def _called(what: Callable[[], T]) -> T:
+    return what()
 
 
 async def _awaited(ask: Callable[[], Awaitable[Any]]) -> Any:

@@ -238,6 +238,16 @@ def test_protection_covers_what_was_added_later(live: SimulatedVenue) -> None:
     assert live.held() == 0
 
 
+def test_a_stop_is_told_as_standing_only_where_it_stands_for_all(live: SimulatedVenue) -> None:
+    enter(live)
+    protect(live, GUARDED)
+    enter(live, attempt=2)
+    told = position(live)
+    assert (told.stop_loss is None) is (told.take_profit is None)
+    live.trades(1000, 1000, 940, 940)
+    assert (live.held() == 0) is (told.stop_loss is not None)
+
+
 def test_nothing_is_left_standing_once_it_is_flat(live: SimulatedVenue) -> None:
     enter(live, stop_loss=D(950), take_profit=D(1100))
     enter(live, leg=Leg.EXIT, side=OrderSide.SELL)
