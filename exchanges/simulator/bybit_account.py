@@ -183,6 +183,7 @@ def _coin_row(
         "locked": "0",
         "spotHedgingQty": "0",
         "borrowAmount": "0",
+        "availableToBorrow": "",
         "availableToWithdraw": "",
         "accruedInterest": "0",
         "totalOrderIM": money(account.reserved if is_quote else ZERO),

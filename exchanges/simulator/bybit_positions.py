@@ -84,7 +84,10 @@ def routes(engine: Engine, books: Books) -> Routes:
     }
 
 
-def position_row(engine: Engine, account: Account, position: Position) -> dict[str, Any]:
+def position_row(
+    engine: Engine, account: Account, position: Position, *, entry_name: str = "avgPrice"
+) -> dict[str, Any]:
+    """`entry_name`: the stream has another name for the entry price than the list."""
     symbol, quantity = position.symbol, position.quantity
     mark = engine.marks[symbol]
     instrument = engine.market.instruments[symbol]
@@ -92,6 +95,8 @@ def position_row(engine: Engine, account: Account, position: Position) -> dict[s
     stop, target = stops[TriggerKind.STOP], stops[TriggerKind.TAKE_PROFIT]
     trail = stops[TriggerKind.TRAILING]
     entry = money(position.entry_price) if quantity else "0"
+    margin = money(account.position_margin(position, mark))
+    maintenance = money(instrument.maintenance(abs(quantity) * mark))
     is_isolated = account.is_isolated(symbol)
     bust = (position.cost - position.margin) / quantity if quantity and is_isolated else None
     liquidation = engine.liquidation_price(account, position)
@@ -103,8 +108,8 @@ def position_row(engine: Engine, account: Account, position: Position) -> dict[s
         "symbol": symbol,
         "side": "" if not quantity else "Buy" if quantity > 0 else "Sell",
         "size": text(abs(quantity)) if quantity else "0",
-        "avgPrice": entry,
-        "entryPrice": entry,
+        entry_name: entry,
+        "breakEvenPrice": "",
         "positionValue": money(abs(position.cost)),
         "tradeMode": 0,
         "positionStatus": "Normal",
@@ -115,8 +120,10 @@ def position_row(engine: Engine, account: Account, position: Position) -> dict[s
         "markPrice": text(mark),
         "liqPrice": "" if liquidation is None else money(liquidation),
         "bustPrice": "" if bust is None else money(max(bust, ZERO)),
-        "positionIM": money(account.position_margin(position, mark)),
-        "positionMM": money(instrument.maintenance(abs(quantity) * mark)),
+        "positionIM": margin,
+        "positionIMByMp": margin,
+        "positionMM": maintenance,
+        "positionMMByMp": maintenance,
         "tpslMode": "Full",
         "takeProfit": "" if target is None else optional(target.request.trigger_price),
         "stopLoss": "" if stop is None else optional(stop.request.trigger_price),

@@ -26,6 +26,7 @@ from exchanges.simulator.model import (
     OrderChanged,
     OrderKind,
     OrderStatus,
+    Position,
     PositionSide,
     TimeInForce,
     TriggerStatus,
@@ -180,7 +181,7 @@ class PrivateStreams:
             case AccountChanged(position=position):
                 told = [("wallet", lambda: wallet_row(self._engine, account))]
                 if position is not None:
-                    told.append(("position", partial(position_row, self._engine, account, position)))
+                    told.append(("position", partial(self._position, account, position)))
                 if event.cause == "funding":
                     told.append(("execution", lambda: self._executed(account)))
                 return told
@@ -191,12 +192,15 @@ class PrivateStreams:
             case LeverageChanged():
                 sides = (PositionSide.LONG, PositionSide.SHORT) if account.hedge else (PositionSide.BOTH,)
                 held = (account.position(event.symbol, side) for side in sides)
-                return [("position", partial(position_row, self._engine, account, each)) for each in held]
+                return [("position", partial(self._position, account, each)) for each in held]
 
     def _order(self, order: Order) -> dict[str, Any]:
         row = self._rows.row(order)
         closed = self._books.closed[order.account].get(row["orderId"])
         return row | {"closedPnl": "0" if closed is None else closed.row()["closedPnl"]}
+
+    def _position(self, account: Account, position: Position) -> dict[str, Any]:
+        return position_row(self._engine, account, position, entry_name="entryPrice")
 
     def _executed(self, account: Account) -> dict[str, Any]:
         """What has just been executed."""

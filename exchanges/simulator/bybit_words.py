@@ -334,6 +334,11 @@ _UNUSED = {
     "smpGroup": 0,
     "smpOrderId": "",
     "feeCurrency": "",
+    "slippageToleranceType": "UNKNOWN",
+    "slippageTolerance": "",
+    "extraFees": "",
+    "rpiTakerAccess": False,
+    "rpiMatchedQty": "0",
 }
 _UNUSED_OF_EXECUTIONS = {
     "tradeIv": "",
