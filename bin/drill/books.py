@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -10,7 +10,6 @@ from typing import Any, Final
 import msgspec
 
 from bin.drill.traders import Trader
-from core.connection import Venue
 from core.ids import AccountId
 
 CENT: Final = Decimal("0.01")
@@ -84,20 +83,11 @@ def _signed(position: Mapping[str, Any]) -> Decimal:
     return -quantity if position["side"] == "short" and quantity > 0 else quantity
 
 
-def _of_bybit(trade_id: str) -> str:
-    """A simulated execution's id is hexadecimal, in groups; its last sixteen digits are the engine's number."""
-    return str(int(trade_id.replace("-", "")[-16:], 16))
-
-
-_NUMBER: Final[Mapping[Venue, Callable[[str], str]]] = {Venue.BINANCE: str, Venue.BYBIT: _of_bybit}
-
-
 def by_account(
     rows: Mapping[str, Iterable[tuple[Any, ...]]], traders: Iterable[Trader]
 ) -> dict[AccountId, OurBooks]:
     """From `schema.evidence.books`."""
     traders = list(traders)
-    numbers = {trader.account_id: _NUMBER[trader.venue] for trader in traders}
     fills: dict[AccountId, dict[str, Any]] = {trader.account_id: {} for trader in traders}
     realised: dict[AccountId, dict[date, Decimal]] = {account_id: {} for account_id in fills}
     funding = dict.fromkeys(fills, ZERO)
@@ -109,7 +99,7 @@ def by_account(
         if trade_id.startswith("funding:"):
             funding[account_id] += made
         else:
-            fills[account_id][numbers[account_id](trade_id)] = (client_id, side, quantity, price, commission)
+            fills[account_id][trade_id] = (client_id, side, quantity, price, commission)
     held: dict[AccountId, Decimal] = dict(rows["positions"])
     risk: dict[str, dict[date, Decimal]] = {}
     for user_id, day, made in rows["risk"]:
