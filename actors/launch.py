@@ -127,15 +127,16 @@ def demo_service(
     round_: int,
     on_data_end: Callable[[], None],
     vault: Vault | None = None,
+    around: Callable[[Parts], Parts] = lambda parts: parts,
 ) -> Service:
-    """A demo process, for one round of its candles.
+    """A demo process, for one round of its candles. `around` wraps what its actors are given.
 
     Connections trade only at addresses the settings give, which stand in for the venues: never at a venue itself.
     """
     feed = HeldFeed(demo.source, (demo.source.start, demo.source.start_of(MAX_ROUNDS)))
     if not venue_addresses(settings):
         vault = None
-    return _service(settings, store, dsn, feed, sink, demo.end_of(round_), on_data_end, vault)
+    return _service(settings, store, dsn, feed, sink, demo.end_of(round_), on_data_end, vault, around)
 
 
 def is_older(version: str, minimum: str) -> bool:
@@ -156,6 +157,7 @@ def _service(
     data_end: datetime | None = None,
     on_data_end: Callable[[], None] | None = None,
     vault: Vault | None = None,
+    around: Callable[[Parts], Parts] = lambda parts: parts,
 ) -> Service:
     worker = settings.worker_id or "runner"
     clock = MarketClock(store.clock(), process_s)
@@ -180,7 +182,7 @@ def _service(
         parts = msgspec.structs.replace(parts, venues=access.venues_over, read_connection=access.read)
     stand_ins = [address.rest for address in venue_addresses(settings).values()]
     return Service(
-        parts=parts,
+        parts=around(parts),
         clock=clock,
         notifier=PgNotifier(dsn),
         sink=sink,

@@ -32,6 +32,7 @@ from actors.launch import (
     venue_addresses,
 )
 from actors.service import Service
+from actors.system import Parts
 from core.config import Settings
 from core.errors import RunnerError
 from core.redact import Secret
@@ -56,6 +57,8 @@ class ServeRequest(msgspec.Struct, frozen=True, kw_only=True):
     data: Path | None
     speed: float
     once: bool
+    around: Callable[[Parts], Parts] = lambda parts: parts
+    """What a drill has a demo's parts wrapped in."""
 
 
 def run(settings: Settings, request: ServeRequest) -> None:
@@ -207,6 +210,7 @@ class DemoPlay:
             round_=round_,
             on_data_end=lambda: self._over.put(round_),
             vault=self._vault,
+            around=self._request.around,
         )
         service.start()
         service.on_failure(self._ending.fail)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -253,6 +254,27 @@ _BOOKS: Mapping[str, str] = {
     "positions": "SELECT account_id, sum(quantity) FROM positions GROUP BY 1",
     "risk": "SELECT user_id, day, realized_pnl_usdt FROM risk_days",
 }
+
+
+class OrderRow(NamedTuple):
+    """An order of a live run, as far as a venue knows it too."""
+
+    client_order_id: str
+    account_id: UUID
+    run_id: UUID
+    leg: str
+    status: str
+    filled: Decimal
+
+
+def live_orders(connection: Connection) -> list[OrderRow]:
+    """Of runs that trade at a venue, those the venue made by itself left out."""
+    rows = connection.execute(
+        """SELECT client_order_id, account_id, run_id, leg, status, filled_quantity FROM orders
+            WHERE leg IN ('entry', 'exit', 'flatten', 'repair')
+              AND run_id IN (SELECT id FROM strategy_runs WHERE trading_mode = 'live')"""
+    ).fetchall()
+    return [OrderRow(*row) for row in rows]
 
 
 def counts(connection: Connection, query: str) -> dict[str, int]:

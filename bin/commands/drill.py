@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bin.drill.gaps import Blow, Gap
 from core.connection import Venue
 
 
@@ -19,6 +20,7 @@ def register(app: typer.Typer) -> None:
 
     drill.command()(kill)
     drill.command()(wires)
+    drill.command()(crash)
     app.add_typer(drill, name="drill", no_args_is_help=True)
 
 
@@ -124,5 +126,57 @@ def wires(
         write_json(report)
     else:
         show_wires(report)
+    if not report.held:
+        raise typer.Exit(1)
+
+
+def crash(
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="How often each blow, differently drawn.")] = 1,
+    venue: Annotated[
+        list[Venue] | None, typer.Option(help="A venue to trade at; may be given twice. Without: both.")
+    ] = None,
+    gap: Annotated[
+        list[Gap] | None, typer.Option(help="A gap to strike in; may be repeated. Without: all.")
+    ] = None,
+    blow: Annotated[
+        list[Blow] | None, typer.Option(help="A blow to deal; may be repeated. Without: all three.")
+    ] = None,
+    users: Annotated[int, typer.Option(min=2, max=50, help="Users at each venue, each with a run.")] = 6,
+    speed: Annotated[float, typer.Option(min=1, max=240, help="Market seconds per second.")] = 60.0,
+    lease: Annotated[float, typer.Option(min=5, max=120, help="RUNNER_LEASE_SEC of the processes.")] = 5.0,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Strike a process in every gap of an order's life, and let the venue's own books decide.
+
+    A `serve --demo` process that trades at simulated venues strikes itself between two effects of an order's life:
+    with SIGKILL or SIGTERM, after which it is started again, or with SIGSTOP for longer than its lease while another
+    process has its runs, after which it goes on. Then time stands, and the venue's journal and ledger are held
+    against the rows: no order made twice or sent again, none lost, none without its outcome, no position without
+    its stop.
+
+    Exit code 0: every cell held. 1: one did not; the table says which, and what was found.
+
+        bin/runner drill crash                                          every gap and blow, both venues
+        bin/runner drill crash --venue binance --gap on-wire --blow kill --seeds 5
+    """
+    from bin.drill.crash import Plan, drill
+    from bin.drill.crash_table import show
+
+    plan = Plan(
+        seeds=tuple(range(1, seeds + 1)),
+        venues=tuple(venue or Venue),
+        gaps=tuple(gap or Gap),
+        blows=tuple(blow or Blow),
+        users=users,
+        speed=speed,
+        lease_s=lease,
+    )
+    report = drill(plan)
+    if json:
+        from bin.commands.output import write_json
+
+        write_json(report)
+    else:
+        show(report)
     if not report.held:
         raise typer.Exit(1)

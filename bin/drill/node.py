@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bin.environment import ROOT
@@ -15,6 +16,8 @@ KEPT = ("PATH", "HOME", "LANG", "RUNNER_PG_BIN")
 
 NOBODY = "http://127.0.0.1:9"
 """A venue that cannot be reached: the demo then plays generated candles."""
+
+SERVE = ("bin.commands", "serve", "--demo", "--port", "0")
 
 REAP_TIMEOUT_S = 10.0
 
@@ -35,7 +38,13 @@ class Node:
     """A place for one process at a time. Its name, by which runs find their home, may outlive a process or not."""
 
     def __init__(
-        self, place: int, folder: Path, settings: dict[str, str], speed: float, data: Path | None = None
+        self,
+        place: int,
+        folder: Path,
+        settings: dict[str, str],
+        speed: float,
+        data: Path | None = None,
+        program: Sequence[str] = SERVE,
     ) -> None:
         self.name = f"node-{place}"
         self.frozen = False
@@ -45,11 +54,16 @@ class Node:
         self._settings = settings
         self._speed = speed
         self._data = data
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def log(self) -> Path:
         return self._folder / f"node-{self._place}.log"
+
+    @property
+    def started(self) -> bool:
+        return self._process is not None
 
     @property
     def ended(self) -> int | None:
@@ -62,7 +76,7 @@ class Node:
         if renamed:
             self.name = f"node-{self._place}-{self._life}"
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-        serve = [sys.executable, "-P", "-m", "bin.commands", "serve", "--demo", "--port", "0"]
+        serve = [sys.executable, "-P", "-m", *self._program]
         if self._data is not None:
             serve += ["--data", str(self._data)]
         with self.log.open("ab") as log:

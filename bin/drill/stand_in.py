@@ -11,18 +11,16 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
-from urllib.error import HTTPError
-from urllib.request import ProxyHandler, Request, build_opener
 
 import msgspec
 
+from bin.drill.ask import ask
 from bin.drill.node import KEPT
 from bin.environment import ROOT
 from core.connection import Venue
 from core.errors import RunnerError
 from core.timeframe import to_ms
 
-TIMEOUT_S: Final = 20.0
 STOP_TIMEOUT_S: Final = 10.0
 
 
@@ -48,7 +46,6 @@ class StandIn:
             )
         self.settings = self._announced()
         self.base_url = next(url for name, url in self.settings.items() if name.endswith("_BASE_URL"))
-        self._open = build_opener(ProxyHandler({})).open  # the caller's proxies are for the world outside
 
     def _announced(self) -> dict[str, str]:
         """The settings that point the runner at it."""
@@ -82,15 +79,7 @@ class StandIn:
         return found
 
     def ask(self, method: str, what: str, body: object = None) -> Any:
-        url = f"{self.base_url}/simulator/{what}"
-        data = None if body is None else msgspec.json.encode(body)
-        request = Request(url, data=data, method=method, headers={"Content-Type": "application/json"})  # noqa: S310
-        try:
-            with self._open(request, timeout=TIMEOUT_S) as answer:
-                return msgspec.json.decode(answer.read())
-        except HTTPError as error:
-            said = error.read(300).decode(errors="replace")
-            raise RunnerError(f"The simulator of {self.venue} answered {error.code}: {said}") from error
+        return ask(self.base_url, method, what, body)
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)

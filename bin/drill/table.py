@@ -12,7 +12,7 @@ from bin.drill.wires import WiresReport
 
 
 def show(report: Report) -> None:
-    _show_statements(report.statements)
+    show_statements(report.statements)
     console = output()
     blows = ", ".join(f"{count} {kind}" for kind, count in report.blows.items())
     ticks = ", ".join(f"{count:,} {kind}" for kind, count in report.ticks.items())
@@ -31,7 +31,7 @@ def show(report: Report) -> None:
 
 
 def show_wires(report: WiresReport) -> None:
-    _show_statements(report.statements)
+    show_statements(report.statements)
     output().print(
         f"\n{report.seconds:.0f} s for {report.market_hours:g} market hours, {report.users} users at"
         f" {' and '.join(report.venues)}: {report.orders:,} orders, {report.fills:,} fills,"
@@ -39,7 +39,7 @@ def show_wires(report: WiresReport) -> None:
     )
 
 
-def _show_statements(statements: Sequence[Statement]) -> None:
+def show_statements(statements: Sequence[Statement]) -> None:
     console = output()
     table = Table("Statement", "Checked", "Held", box=None, padding=(0, 2, 0, 0))
     for statement in statements:

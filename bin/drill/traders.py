@@ -47,10 +47,15 @@ class Trader(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_traders(
-    store: PgStore, vault: Vault, demo: Demo, venues: Mapping[Venue, StandIn], users: int
+    store: PgStore,
+    vault: Vault,
+    demo: Demo,
+    venues: Mapping[Venue, StandIn],
+    users: int,
+    timeframes: Sequence[Timeframe],
 ) -> list[Trader]:
     """One after the other on each venue and symbol, with stops and targets of different widths."""
-    strategies = _strategies(demo)
+    strategies = _strategies(demo, timeframes)
     for strategy in strategies:
         store.create_strategy(strategy)
     names: Sequence[Venue] = sorted(venues)
@@ -62,7 +67,7 @@ def make_traders(
     ]
 
 
-def _strategies(demo: Demo) -> list[StrategyDefinition]:
+def _strategies(demo: Demo, timeframes: Sequence[Timeframe]) -> list[StrategyDefinition]:
     return [
         StrategyDefinition(
             id=StrategyId(_id("strategy", f"{number}/{symbol}")),
@@ -71,7 +76,7 @@ def _strategies(demo: Demo) -> list[StrategyDefinition]:
             template=template,
             parameters=parameters,
             symbol=symbol,
-            timeframe=Timeframe.M5 if number % 2 else Timeframe.M1,
+            timeframe=timeframes[number % len(timeframes)],
             venue=demo.source.venue,
             market=demo.source.market(symbol).value,
         )

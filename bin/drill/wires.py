@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,31 +14,20 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.demo import Demo, demo_of
-from actors.demo_source import demo_source
-from actors.launch import open_demo
+from actors.demo import Demo
 from bin.drill.books import Compared, by_account, compare
 from bin.drill.node import Node, settings_of
 from bin.drill.report import Statement
+from bin.drill.stage import CANDLES, make_rows, make_tapes, master_keys, set_rate
 from bin.drill.stand_in import StandIn
-from bin.drill.traders import Trader, make_traders
-from bin.serving import vault_of
+from bin.drill.traders import Trader
 from core.connection import Venue
 from core.errors import RunnerError
 from core.ids import ClientOrderId, parse_client_order_id
-from core.market import Market, Series
-from core.risk import RiskLimits
-from core.timeframe import Timeframe
-from exchanges.feeds.archive import store_columns
-from exchanges.feeds.files import FolderCandles
-from facade.settings_file import load_settings
 from schema import evidence
 from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
-from schema.notify import PgNotifier
-from schema.pg import PgStore
 
-WARM_UP: Final = timedelta(hours=8)
 LEASE_S: Final = 10.0
 LOOK_S: Final = 0.5
 SETTLED_EVERY: Final = timedelta(hours=8)
@@ -48,7 +35,6 @@ FUNDING_RATE: Final = Decimal("0.0001")
 UP_TIMEOUT_S: Final = 60.0
 SETTLE_TIMEOUT_S: Final = 90.0
 STOP_TIMEOUT_S: Final = 30.0
-SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
 TOLD_EVERY: Final = timedelta(hours=2)
 
 _COUNTS: Final = """
@@ -87,7 +73,7 @@ def drill(plan: Plan) -> WiresReport:
     with tempfile.TemporaryDirectory(prefix="runner-wires-") as made, ExitStack() as stack:
         folder = Path(made)
         folder.chmod(0o755)  # the database server may run as another user
-        demo, tapes = _tape(plan, folder)
+        demo, tapes = make_tapes(plan.data, timedelta(hours=plan.hours), folder)
         server = stack.enter_context(EmbeddedPostgres(folder / "postgres"))
         migrate(server.owner_dsn)
         at = demo.stage.start.isoformat()
@@ -98,33 +84,6 @@ def drill(plan: Plan) -> WiresReport:
         return _Held(plan, server.service_dsn, folder, demo, venues).held()
 
 
-def _tape(plan: Plan, folder: Path) -> tuple[Demo, list[Path]]:
-    """Candles for demo and venues alike: the warm-up and the hours to trade, of recorded or generated ones."""
-    settings = load_settings(
-        environ=settings_of("", folder, LEASE_S) | {"SYMBOL_WHITELIST": ",".join(SYMBOLS)}
-    )
-    source = demo_source(plan.data, folder, settings).candles
-    symbols = [symbol for symbol in SYMBOLS if symbol in source.symbols()]
-    start = max(_start(source, symbol) for symbol in symbols)
-    end = start + WARM_UP + max(timedelta(hours=plan.hours), timedelta(days=1)) + timedelta(hours=2)
-    candles = folder / "candles"
-    tapes = []
-    for symbol in symbols:
-        series = Series(venue="binance", market=Market.PERP, symbol=symbol, timeframe=Timeframe.M1)
-        columns = source.candles(symbol, Timeframe.M1, start, end)
-        tapes.append(store_columns(columns, series, candles).path)
-    return demo_of(FolderCandles(candles)), tapes
-
-
-def _start(source: Any, symbol: str) -> datetime:
-    coverage = source.coverage(symbol, Timeframe.M1)
-    if coverage is None:
-        raise RunnerError(f"There are no one-minute candles of {symbol}.")
-    return Timeframe.D1.floor(max(coverage.stretches, key=lambda s: s.end - s.start).start) + timedelta(
-        days=1
-    )
-
-
 class _Held:
     def __init__(self, plan: Plan, dsn: str, folder: Path, demo: Demo, venues: dict[Venue, StandIn]) -> None:
         self._plan = plan
@@ -133,7 +92,7 @@ class _Held:
         self._demo = demo
         self._venues = venues
         self._settings = settings_of(dsn, folder, LEASE_S) | {
-            "RUNNER_MASTER_KEYS": f"drill:{base64.b64encode(os.urandom(32)).decode()}",
+            "RUNNER_MASTER_KEYS": master_keys(),
             "RUNNER_GRACE_SEC": "5",
         }
         for venue in venues.values():
@@ -145,7 +104,7 @@ class _Held:
         traders = self._seed()
         began_s = monotonic()
         nodes = [
-            Node(place + 1, self._folder, self._settings, self._plan.speed, data=self._folder / "candles")
+            Node(place + 1, self._folder, self._settings, self._plan.speed, data=self._folder / CANDLES)
             for place in range(self._plan.processes)
         ]
         with evidence.witness(self._dsn) as connection:
@@ -181,16 +140,12 @@ class _Held:
 
     def _seed(self) -> list[Trader]:
         _say(f"Creating {self._plan.users} users on {' and '.join(sorted(self._venues))} …")
-        vault = vault_of(load_settings(environ=self._settings))
-        assert vault is not None
         for venue in self._venues.values():
             for symbol in self._demo.stage.symbols:
                 venue.set_funding(symbol, _funding(self._demo))
-        with _store(self._dsn) as store:
-            store.mark_demo(start=self._demo.stage.start, rate=self._plan.speed)
-            store.set_clock(ceiling=self._demo.stage.start)  # no time passes before somebody is there to tick
-            open_demo(store, self._demo, speed=self._plan.speed)
-            return make_traders(store, vault, self._demo, self._venues, self._plan.users)
+        return make_rows(
+            self._dsn, self._settings, self._demo, self._venues, self._plan.users, speed=self._plan.speed
+        )
 
     def _play(self, connection: evidence.Connection, nodes: Sequence[Node], end: datetime) -> None:
         told = now = evidence.market_now(connection)
@@ -208,11 +163,7 @@ class _Held:
     def _stand_still(self, connection: evidence.Connection) -> None:
         """Market time stands; what is under way ends."""
         _say("Market time stands; waiting for what is under way")
-        with _store(self._dsn) as store:
-            store.set_clock(rate=0.0, ceiling=store.clock().ceiling)
-        notifier = PgNotifier(self._dsn)
-        notifier.notify("clock", "")
-        notifier.close()
+        set_rate(self._dsn, 0.0)
         deadline_s = monotonic() + SETTLE_TIMEOUT_S
         while evidence.broken(connection, evidence.SETTLED, evidence.GAPS) and monotonic() < deadline_s:
             sleep(1.0)
@@ -241,10 +192,10 @@ class _Held:
             }
             twice = [f"{venue}: {client_id} made {n}" for client_id, n in created.items() if n > 1]
             self._statement(ONCE, *twice, times=len(created))
-        for text, rows in evidence.broken(
+        for text, found in evidence.broken(
             connection, evidence.ALWAYS, evidence.SETTLED, evidence.GAPS, evidence.RECOUNTED
         ).items():
-            self._statement(text, *rows)
+            self._statement(text, *found)
         for text in (*evidence.ALWAYS, *evidence.SETTLED, *evidence.GAPS, *evidence.RECOUNTED):
             self._checked[text] = self._checked.get(text, 0) + 1
         return compared
@@ -261,15 +212,6 @@ def _funding(demo: Demo) -> dict[datetime, Decimal]:
     start, end = demo.stage.span
     times = [start + SETTLED_EVERY * number for number in range((end - start) // SETTLED_EVERY + 1)]
     return {at: FUNDING_RATE * (-1) ** number for number, at in enumerate(times)}
-
-
-@contextmanager
-def _store(dsn: str) -> Iterator[PgStore]:
-    store = PgStore(dsn, default_limits=RiskLimits(), worker="drill")
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 def _tail(log: Path) -> str:
