@@ -75,13 +75,16 @@ class Closer:
         store, run_id, owner, ttl_s = self._store, guarded.run_id, self._owner, self._lease_s
         self._ctx.call(
             lambda: store.acquire(run_id, owner=owner, ttl_s=ttl_s),
-            lambda fence: CloseLease(symbol, fence),
-            lambda _: CloseLease(symbol, None),
+            lambda fence: CloseLease(symbol, run_id, fence),
+            lambda _: CloseLease(symbol, run_id, None),
         )
         self._ctx.after(TRY_EVERY_S, CloseDue(symbol))
 
     def leased(self, lease: CloseLease, guarded: Guarded | None) -> None:
-        if lease.fence is None or guarded is None:
+        if lease.fence is None:
+            return
+        if guarded is None or guarded.run_id != lease.run_id:  # closed meanwhile
+            self._release(lease.run_id, lease.fence)
             return
         rules = self._knowledge.rules(self._account_id, lease.symbol)
         quantity = Decimal(0) if rules is None else rules.quantity(guarded.position.size)

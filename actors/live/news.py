@@ -144,6 +144,7 @@ class CloseLease(LiveNews, frozen=True):
     """Answer to asking for the run's lease; None while a tick holds it."""
 
     symbol: str
+    run_id: RunId
     fence: int | None
 
 
