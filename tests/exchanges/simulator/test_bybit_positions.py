@@ -50,7 +50,8 @@ def test_stops_are_kept_by_omission_cleared_by_nought_and_changed_only_if_differ
     assert client.post(STOP, **FULL, stopLoss="0")["retCode"] == 34040
     held = client.position()
     assert (held["stopLoss"], held["takeProfit"], held["trailingStop"]) == ("", "61000", "500")
-    rows = client.rows("/v5/order/realtime", symbol="BTCUSDT", orderFilter="StopOrder")
+    stops = {"symbol": "BTCUSDT", "orderFilter": "StopOrder"}
+    rows = eventually(lambda: client.rows("/v5/order/realtime", **stops), lambda rows: len(rows) == 2)
     assert sorted(row["stopOrderType"] for row in rows) == ["TakeProfit", "TrailingStop"]
     assert {row["orderLinkId"] for row in rows} == {""}
 
