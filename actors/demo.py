@@ -137,13 +137,17 @@ def start_over(store: Store, demo: Demo, round_: int, *, now: datetime) -> None:
 
 
 def _close_round(store: Store, demo: Demo, last: datetime) -> None:
+    """What stands at a venue, if only a stand-in, is for the venue to say: its runs are stopped and left so."""
+    runs = store.runs(statuses=[status for status in RunStatus if status is not RunStatus.ARCHIVED])
+    live = {run.id for run in runs if run.trading_mode is TradingMode.LIVE}
     for held in store.open_positions():
-        if not held.position.is_flat:
+        if not held.position.is_flat and held.run_id not in live:
             store.settle([_closing_fill(demo, held, last)])
-    for run in store.runs(statuses=[status for status in RunStatus if status is not RunStatus.ARCHIVED]):
+    for run in runs:
         if run.status is RunStatus.ACTIVE:
             store.command(run.id, RunCommand.STOP, by="demo", reason="the candles start over")
-        store.command(run.id, RunCommand.ARCHIVE, by="demo", reason="the candles start over")
+        if run.id not in live:
+            store.command(run.id, RunCommand.ARCHIVE, by="demo", reason="the candles start over")
 
 
 def _closing_fill(demo: Demo, held: OpenPosition, at: datetime) -> ObserveFill:

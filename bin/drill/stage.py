@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,6 @@ from facade.settings_file import load_settings
 from schema.notify import PgNotifier
 from schema.pg import PgStore
 
-WARM_UP: Final = timedelta(hours=8)
 SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
 CANDLES: Final = "candles"
 """The folder of the candles, below the drill's own."""
@@ -40,7 +40,8 @@ def make_tapes(data: Path | None, length: timedelta, folder: Path) -> tuple[Demo
     source = demo_source(data, folder, settings).candles
     symbols = [symbol for symbol in SYMBOLS if symbol in source.symbols()]
     start = max(_start(source, symbol) for symbol in symbols)
-    end = start + WARM_UP + max(length, timedelta(days=1)) + timedelta(hours=2)
+    # A demo plays whole days, the first quarter of them (six days at most) as its warm-up.
+    end = start + timedelta(days=ceil(length / timedelta(days=1) * 4 / 3 + 0.25))
     candles = folder / CANDLES
     tapes = []
     for symbol in symbols:

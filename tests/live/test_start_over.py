@@ -6,17 +6,20 @@ from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from actors.demo import Demo, demo_of, seed, start_over
 from actors.runtime.deterministic import VirtualClock
+from core.ids import AccountId, RunId, UserId
 from core.order import Leg
 from core.position import Fill, OrderSide
 from core.risk import RiskLimits
-from core.run import RunStatus
+from core.run import Run, RunCommand, RunStatus, TradingMode
 from schema.memory import MemoryStore
 from schema.ops import ObserveFill
+from schema.records import Account, AccountKind
 from tests.live.candle_folder import START, generated_source
 
 
@@ -59,11 +62,8 @@ def rows(store: MemoryStore) -> tuple[Any, ...]:
     return (*runs, Counter(event.run_id for event in store.events(limit=1_000)))
 
 
-def with_a_position(store: MemoryStore, demo: Demo) -> MemoryStore:
-    """At the end of round 0, one run holding something."""
-    seed(store, demo.source, demo.stage)
-    store.set_clock(at=demo.end_of(0), ceiling=demo.end_of(0))
-    run = next(run for run in store.runs() if run.account_id is not None)
+def held_by(run: Run, demo: Demo) -> ObserveFill:
+    """A fill that leaves the run with a position, a minute before the end of round 0."""
     assert run.account_id is not None
     fill = Fill(
         trade_id="held",
@@ -73,17 +73,21 @@ def with_a_position(store: MemoryStore, demo: Demo) -> MemoryStore:
         commission=Decimal(0),
         executed_at=demo.end_of(0) - timedelta(minutes=1),
     )
-    store.settle(
-        [
-            ObserveFill(
-                account_id=run.account_id,
-                symbol=run.strategy.symbol,
-                fill=fill,
-                run_id=run.id,
-                venue_leg=Leg.TAKE_PROFIT,
-            )
-        ]
+    return ObserveFill(
+        account_id=run.account_id,
+        symbol=run.strategy.symbol,
+        fill=fill,
+        run_id=run.id,
+        venue_leg=Leg.TAKE_PROFIT,
     )
+
+
+def with_a_position(store: MemoryStore, demo: Demo) -> MemoryStore:
+    """At the end of round 0, one run holding something."""
+    seed(store, demo.source, demo.stage)
+    store.set_clock(at=demo.end_of(0), ceiling=demo.end_of(0))
+    run = next(run for run in store.runs() if run.account_id is not None)
+    store.settle([held_by(run, demo)])
     assert [held.position.is_flat for held in store.open_positions()] == [False]
     return store
 
@@ -133,3 +137,33 @@ def test_a_second_process_that_starts_over_later_changes_nothing(demo: Demo) -> 
     assert {run.status for run in store.runs()} == {RunStatus.ACTIVE, RunStatus.ARCHIVED}
     assert now_of(store) == demo.start_of(1)
     assert store.open_positions() == []
+
+
+def test_what_stands_at_a_venue_is_not_booked_out_when_the_candles_start_over(demo: Demo) -> None:
+    """A stand-in has books of its own: a fill made up here would be in ours alone."""
+    store = new_store(demo)
+    seed(store, demo.source, demo.stage)
+    store.set_clock(at=demo.end_of(0), ceiling=demo.end_of(0))
+    account = Account(
+        id=AccountId(UUID(int=1)),
+        user_id=UserId("eve"),
+        name="stand-in",
+        kind=AccountKind.CONNECTION,
+        venue="binance",
+    )
+    store.create_account(account)
+    run = Run(
+        id=RunId(UUID(int=2)),
+        user_id=account.user_id,
+        strategy=store.runs()[0].strategy,
+        account_id=account.id,
+        trading_mode=TradingMode.LIVE,
+    )
+    store.create_run(run)
+    store.command(run.id, RunCommand.START, by="eve")
+    store.settle([held_by(run, demo)])
+    start_over(store, demo, 1, now=demo.end_of(0))
+    assert [held.run_id for held in store.open_positions()] == [run.id]
+    left = store.run(run.id)
+    assert left is not None
+    assert left.status is RunStatus.STOPPED
