@@ -46,7 +46,8 @@ ORDER_TIMEOUT_S: Final = 6.0
 READ_TIMEOUT_S: Final = 4.0
 MAX_PAGES: Final = 200
 MAX_SAID: Final = 200
-_HEX: Final = re.compile(r"[0-9A-Fa-f]{24,}")
+# Signatures and secrets, which are longer than any word; what the venue may quote of the key is known and taken out.
+_SECRET_LIKE: Final = re.compile(r"[0-9A-Fa-f]{24,}|[A-Za-z0-9+/_-]{32,}")
 _ENVELOPE: Final = msgspec.json.Decoder(Envelope)
 _TIME: Final = msgspec.json.Decoder(ServerTime)
 _RESULT: Final = msgspec.json.Decoder(msgspec.Raw)
@@ -236,5 +237,5 @@ def _opened(answer: Answer) -> tuple[int | None, str, msgspec.Raw]:
 
 def _said(found: Verdict, status: int) -> str:
     """The venue's own words, shortened, without anything that could be a signature."""
-    text = _HEX.sub(MASK, " ".join(found.text.split()))[:MAX_SAID]
+    text = _SECRET_LIKE.sub(MASK, " ".join(found.text.split()))[:MAX_SAID]
     return f"{status if found.code is None else found.code}: {text or 'no reason given'}"

@@ -5,16 +5,11 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
-import traceback
-from collections.abc import Iterator
 from uuid import UUID
 
 import msgspec
 import psycopg
 import pytest
-import structlog
-from psycopg import sql
-from starlette.testclient import TestClient
 
 from actors.key_ring import KeyRing
 from actors.keys import Keys
@@ -28,48 +23,13 @@ from exchanges.errors import ErrorKind
 from schema.pg import PgStore
 from schema.vault import VaultError
 from tests.canaries import KEYS, SECRETS, scan_all
-from tests.facade.world import SmallRunner, as_user, client_of, make_settings
+from tests.facade.life import Life, structured_logs
+from tests.facade.world import SmallRunner, client_of, make_settings
 from tests.schema.conftest import Database
 from tests.schema.test_vault import master, vault_of
 from tests.venue_keys import VenueKeys
 
-ANN = as_user("ann")
-
-
-@pytest.fixture
-def structured_logs() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
-
-
-class Life:
-    """Everything that is said on the way, with where it was said."""
-
-    def __init__(self, http: TestClient) -> None:
-        self.http = http
-        self.said: list[tuple[str, str]] = []
-
-    def ask(self, method: str, path: str, expected: int, **body: object) -> dict[str, object]:
-        answer = self.http.request(method, f"/api/connections{path}", headers=ANN, **body)  # type: ignore[arg-type]
-        assert answer.status_code == expected, answer.text
-        self.said.append((f"{method} {path}", f"{answer.headers}\n{answer.text}"))
-        told: dict[str, object] = answer.json()
-        return told
-
-    def note_dump(self, dsn: str) -> None:
-        """All rows of all tables as text."""
-        tables = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 2"
-        with psycopg.connect(dsn) as connection:
-            for names in connection.execute(tables).fetchall():
-                copying = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT").format(sql.Identifier(*names))
-                with connection.cursor().copy(copying) as rows:
-                    text = b"".join(rows).decode()
-                self.said.append((f"table {names[1]}", text))
-
-    def note_error(self, error: BaseException) -> None:
-        """As a careless log would write it, with the variables of each frame of the program."""
-        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
-        self.said.append((type(error).__name__, "".join(shown.format())))
+__all__ = ["structured_logs"]
 
 
 class Careless(VenueKeys):

@@ -129,7 +129,7 @@ class SimulatedVenue:
             if error.kind is not ErrorKind.DUPLICATE_ID:
                 raise
             report = self.found(order)
-        if self.traits.acknowledges and report.status is OrderStatus.SUBMITTED:
+        if self.traits.acknowledges and (report.status is OrderStatus.SUBMITTED or not _is_whole(report)):
             report = self.found(order)
         self.books.told(report)
         position = self.books.position(order.symbol)
@@ -303,7 +303,8 @@ class SimulatedVenue:
             assert time.monotonic() < end, order
             with contextlib.suppress(Unreachable):
                 report = await self.exchange.find(order.symbol, order.client_order_id)
-                if report is not None and (order.kind is OrderKind.LIMIT or report.status not in _UNDER_WAY):
+                ended = report is not None and report.status not in _UNDER_WAY
+                if report is not None and (ended or order.kind is OrderKind.LIMIT) and _is_whole(report):
                     return report
             await asyncio.sleep(0.02)
 
@@ -350,6 +351,12 @@ class SimulatedVenue:
     def _offer(self, volume: float) -> None:
         quantity = None if volume >= ENDLESS / 2 else f"{volume:.3f}"
         self.control("PUT", "liquidity", {"symbol": SYMBOL, "quantity": quantity})
+
+
+def _is_whole(report: OrderReport) -> bool:
+    """Whether all that was executed is listed."""
+    listed = sum((execution.fill.quantity for execution in report.executions), Decimal(0))
+    return listed == report.filled_quantity
 
 
 async def _called(what: Callable[[], T]) -> T:

@@ -22,6 +22,7 @@ from exchanges.errors import (
     Rejected,
     Unreachable,
 )
+from tests.canaries import KEYS, SECRETS, scan
 from tests.exchanges.conformance.simulated_venue import SimulatedVenue
 from tests.exchanges.conformance.venue import START, SYMBOL, order
 
@@ -201,3 +202,17 @@ def test_i15_an_exit_sent_anew_after_one_of_unknown_outcome_opens_nothing(live: 
         live.run(live.exchange.place(order(live, leg=Leg.EXIT, side=OrderSide.SELL, attempt=2)))
     assert raised.value.refusal is Refusal.REDUCE_ONLY
     assert live.held() == 0
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 429, 500, 503])
+def test_i13_no_error_repeats_what_the_venue_quotes_of_the_keys(live: SimulatedVenue, status: int) -> None:
+    """`live.run` looks for traces of them in every traceback."""
+    live.configure()
+    quoted = f"no key {KEYS[0]}, nor secret {SECRETS[0]}"
+    for body in (f'{{"code":-2015,"msg":"{quoted}"}}', f'{{"retCode":10005,"retMsg":"{quoted}"}}', quoted):
+        live.fault("instead", status=status, body=body, times=2)
+        with pytest.raises(ExchangeError) as raised:
+            live.run(live.exchange.place(order(live)))
+        assert not scan("the error", f"{raised.value!r} {raised.value.args}")
+        live.control("DELETE", "faults")
+        live.new_process()
