@@ -1,15 +1,19 @@
-"""The candle windows: a hole that the venue can fill later is filled, and asked about only so often."""
+"""The candle windows: holes are filled, candles handed on as they come, accounts told those of their own venue."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
+from actors.feed import Feed
 from actors.journal import JournalBuffer
-from actors.market_data import MAX_REFILLS, MarketData
-from actors.messages import Subscribe
-from actors.runtime.behaviour import Behaviour
+from actors.market_data import FOLLOW_AGAIN_S, MAX_REFILLS, MarketData
+from actors.messages import CandleClosed, SeriesAdvanced, Subscribe, Watch
+from actors.runtime.behaviour import Behaviour, Context
 from actors.runtime.deterministic import VirtualClock
 from actors.runtime.spec import ChildSpec, Intensity, Supervision
 from actors.runtime.system import ActorSystem
@@ -58,24 +62,44 @@ class Venue:
         return any(candle.open_time_ms == self._missing_ms for candle in columns)
 
 
-class Deaf(Behaviour):
-    def receive(self, message: object) -> None: ...
+class Notes(Behaviour):
+    """Notes what it is told, and when."""
+
+    def __init__(self, ctx: Context, told: list[tuple[datetime, object]]) -> None:
+        super().__init__(ctx)
+        self._told = told
+
+    def receive(self, message: object) -> None:
+        self._told.append((self.ctx.clock.now(), message))
+
+
+class World:
+    def __init__(self, clock: VirtualClock, system: ActorSystem, feed: Feed) -> None:
+        self.system = system
+        self.windows = Windows()
+        self.told: dict[str, list[tuple[datetime, object]]] = {
+            name: [] for name in ("evaluator", "scheduler", "account")
+        }
+        specs = [
+            ChildSpec(id=name, factory=lambda ctx, told=told: Notes(ctx, told))  # type: ignore[misc]
+            for name, told in self.told.items()
+        ]
+        market_data = ChildSpec(
+            id="market_data",
+            factory=lambda ctx: MarketData(ctx, feed=feed, windows=self.windows, journal=JournalBuffer()),
+        )
+        system.start([*specs, market_data], Supervision(intensity=Intensity(max_restarts=1, window_s=60.0)))
+
+    def tell(self, message: object) -> None:
+        self.system.ref("market_data").tell(message)
 
 
 def started(missing: datetime, times: int) -> tuple[ActorSystem, Venue, Windows]:
-    clock, windows = VirtualClock(START + STEP / 2), Windows()
+    clock = VirtualClock(START + STEP / 2)
     venue, system = Venue(clock, missing, times), ActorSystem.deterministic(clock)
-    specs = [
-        ChildSpec(id="evaluator", factory=Deaf),
-        ChildSpec(id="scheduler", factory=Deaf),
-        ChildSpec(
-            id="market_data",
-            factory=lambda ctx: MarketData(ctx, feed=venue, windows=windows, journal=JournalBuffer()),  # type: ignore[arg-type]
-        ),
-    ]
-    system.start(specs, Supervision(intensity=Intensity(max_restarts=1, window_s=60.0)))
-    system.ref("market_data").tell(Subscribe(series=SERIES, lookback=20))
-    return system, venue, windows
+    world = World(clock, system, cast(Feed, venue))
+    world.tell(Subscribe(series=SERIES, lookback=20))
+    return system, venue, world.windows
 
 
 def run_to(system: ActorSystem, when: datetime) -> None:
@@ -104,3 +128,84 @@ def test_a_hole_that_stays_is_asked_about_so_often_and_no_more() -> None:
     run_to(system, START + STEP * 15)
     assert isinstance(windows.view(SERIES, START + STEP * 15, 20, 20), Gap)
     assert venue.loads == 1 + MAX_REFILLS
+
+
+class Telling:
+    """A feed of two venues whose closing candle comes `after_s` its close: whoever asks for it before has to wait.
+
+    `failures`: so often following it ends with an error; then it goes on.
+    """
+
+    holds_future = False
+    origin = "scripted"
+    venues = ("binance", "bybit")
+
+    def __init__(self, clock: VirtualClock, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self.after_s = 0.0
+        self.failures = 0
+        self.followed: list[datetime] = []
+        self.asked: list[Series] = []
+
+    def market(self, symbol: str) -> Market:
+        return Market.PERP
+
+    def finest(self, symbol: str) -> Timeframe:
+        return Timeframe.M1
+
+    async def candles(self, series: Series, start: datetime, end: datetime) -> CandleColumns:
+        self.asked.append(series)
+        if end - start <= STEP:
+            await self._sleep(self._clock.seconds_until(end + timedelta(seconds=self.after_s)))
+        return COLUMNS.between(to_ms(start), to_ms(end) - Timeframe.M1.ms + 1)
+
+    async def follow(self) -> None:
+        self.followed.append(self._clock.now())
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError
+
+
+def telling(*, failures: int = 0) -> tuple[Telling, World]:
+    clock = VirtualClock(START + STEP / 2)
+    system = ActorSystem.deterministic(clock)
+    feed = Telling(clock, system.effects.sleep)
+    feed.failures = failures
+    return feed, World(clock, system, cast(Feed, feed))
+
+
+def test_a_candle_is_handed_on_in_the_moment_the_feed_tells_it() -> None:
+    feed, world = telling()
+    series = replace(SERIES, venue="bybit")
+    world.tell(Subscribe(series=series, lookback=20))
+    run_to(world.system, START + STEP - timedelta(seconds=1))
+    for name in ("evaluator", "scheduler"):
+        world.told[name].clear()
+    feed.after_s = 0.137
+    run_to(world.system, START + STEP * 1.5)
+    expected = SeriesAdvanced(series=series, close_time=START + STEP)
+    at = START + STEP + timedelta(seconds=0.137)
+    assert world.told["evaluator"] == world.told["scheduler"] == [(at, expected)]
+
+
+@pytest.mark.parametrize(
+    ("named", "followed"), [("bybit", "bybit"), ("paper", "binance"), ("binance", "binance")]
+)
+def test_an_account_is_told_the_candles_of_the_venue_it_names_or_of_the_first(
+    named: str, followed: str
+) -> None:
+    feed, world = telling()
+    world.tell(Watch(venue=named, symbol=SYMBOL, watcher="account", since=START))
+    run_to(world.system, START + STEP * 2)
+    assert {series.venue for series in feed.asked} == {followed}
+    closes = [message.close_time for _, message in world.told["account"] if isinstance(message, CandleClosed)]
+    assert closes == [START + STEP, START + STEP * 2]
+
+
+def test_a_feed_that_fails_is_followed_again_and_one_that_ends_is_not() -> None:
+    feed, world = telling(failures=2)
+    run_to(world.system, START + STEP * 2)
+    pause = timedelta(seconds=FOLLOW_AGAIN_S)
+    first = feed.followed[0]
+    assert feed.followed == [first, first + pause, first + pause * 2]

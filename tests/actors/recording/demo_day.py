@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
-from actors.feed import HeldFeed, rules_of
+from actors.feed import Feed, HeldFeed, rules_of
 from actors.market_clock import MarketClock
 from actors.messages import Gone, run_name
 from actors.recording.recorder import Recorder
@@ -17,6 +17,7 @@ from actors.runtime.process_time import process_s
 from actors.service import Service
 from actors.system import Options, Parts
 from actors.venue_calls import MakeVenue
+from core.clock import Clock
 from core.definition import StrategyDefinition
 from core.ids import AccountId, NodeId, RunId, StrategyId, UserId
 from core.risk import RiskLimits
@@ -82,6 +83,7 @@ class DemoDay:
         outage: int = 3,
         before: Callable[[DemoDay], None] | None = None,
         venues: Callable[[MakeVenue], MakeVenue] = lambda paper: paper,
+        make_feed: Callable[[CandleSource, tuple[datetime, datetime], Clock], Feed] | None = None,
     ) -> None:
         """`outage`: orders Bob's venue fails at; `before`: what other processes have done to the rows by then."""
         self.store = store
@@ -94,13 +96,14 @@ class DemoDay:
         if before is not None:
             before(self)
         store.set_clock(rate=RATE, ceiling=START)
-        feed = HeldFeed(self.source, (START, START + timedelta(minutes=len(PATH))))
+        span, clock = (START, START + timedelta(minutes=len(PATH))), MarketClock(store.clock(), process_s)
+        feed = HeldFeed(self.source, span) if make_feed is None else make_feed(self.source, span, clock)
         options = Options(
             node=NodeId("node"), version="1", worker="node", lease_s=30.0, poll_s=1.0, safety_s=1.0
         )
         self.service = Service(
             parts=Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options, venues=venues),
-            clock=MarketClock(store.clock(), process_s),
+            clock=clock,
             notifier=MemoryNotifier(),
             sink=self._sink,
             recorder=self._recorder,

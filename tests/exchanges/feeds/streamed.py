@@ -33,12 +33,16 @@ def candle(number: int, timeframe: Timeframe = Timeframe.M1, *, price: float | N
 
 
 class Rest(PublicCandles):
-    """Answers with every candle that has closed by `clock`, but for those it is said to lack."""
+    """Answers with every candle that has closed by `clock`, but for those it is said to lack.
+
+    `dearer`: by how much its candles are above those of `candle`.
+    """
 
     venue, origin, name, page = "test", "test", "Test", 1_000
 
-    def __init__(self, clock: LoopClock) -> None:
+    def __init__(self, clock: LoopClock, *, dearer: float = 0.0) -> None:
         super().__init__("http://127.0.0.1:1", sleep=clock.sleep)
+        self._dearer = dearer
         self._clock = clock
         self.asked = 0
         self.lacks: set[int] = set()
@@ -52,11 +56,15 @@ class Rest(PublicCandles):
         self.asked += 1
         first, last = candle(0, timeframe).open_time_ms, min(last_ms, start_ms + (count - 1) * timeframe.ms)
         numbers = [(at - first) // timeframe.ms for at in range(start_ms, last + 1, timeframe.ms)]
-        there = [candle(number, timeframe) for number in numbers if number not in self.lacks]
+        there = [self._candle(number, timeframe) for number in numbers if number not in self.lacks]
         return CandleColumns.of(there) if there else empty()
 
     async def _newest(self, symbol: str, timeframe: Timeframe, count: int) -> CandleColumns:
-        raise NotImplementedError
+        newest = (to_ms(self._clock.now()) - OPEN_MS) // timeframe.ms
+        return CandleColumns.of(self._candle(newest + 1 - back, timeframe) for back in range(count, 0, -1))
+
+    def _candle(self, number: int, timeframe: Timeframe) -> Candle:
+        return candle(number, timeframe, price=100.0 + number + self._dearer)
 
     def _next_ms(self, part: CandleColumns, timeframe: Timeframe, start_ms: int) -> int | None:
         return None

@@ -1,0 +1,88 @@
+"""Candles and prices come from the venue that is named, and from no other."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+import pytest
+
+from actors.feed import LiveFeed
+from actors.paper import paper_venues
+from actors.venue_calls import VenueState
+from core.ids import AccountId, ClientOrderId, RunId, UserId
+from core.market import Market, Series
+from core.order import Leg, Order, OrderKind
+from core.position import OrderSide
+from core.timeframe import Timeframe
+from exchanges.binance.market_feed import BinanceCandles
+from exchanges.feeds.base import NoCandles
+from exchanges.feeds.candle_streams import CandleStreams
+from exchanges.feeds.live_candles import LiveCandles
+from schema.records import Account
+from tests.actors.candles import rules
+from tests.exchanges.feeds.streamed import STEP, SYMBOL, Rest
+from tests.fakes.loop_clock import START, LoopClock
+
+DEARER: Final = 1_000.0
+ACCOUNT: Final = AccountId(UUID(int=1))
+
+
+class First(Rest):
+    venue, name = "binance", "Binance"
+
+
+class Second(Rest):
+    venue, name = "bybit", "Bybit"
+
+
+def live_feed(clock: LoopClock) -> LiveFeed:
+    """Of two venues, the second one dearer; nobody follows their streams."""
+    rests = First(clock), Second(clock, dearer=DEARER)
+    streams = CandleStreams(BinanceCandles("ws://127.0.0.1:1"), clock=clock, sleep=clock.sleep)
+    return LiveFeed([LiveCandles(rest, streams) for rest in rests], (SYMBOL,))
+
+
+def test_a_series_is_its_venues_own_and_one_of_another_venue_is_refused_by_name() -> None:
+    feed = live_feed(LoopClock())
+
+    def closes(venue: str) -> list[float]:
+        series = Series(venue=venue, market=Market.PERP, symbol=SYMBOL, timeframe=Timeframe.M1)
+        return list(asyncio.run(feed.candles(series, START - STEP * 2, START)).close)
+
+    assert closes("binance") == [108.0, 109.0]
+    assert closes("bybit") == [108.0 + DEARER, 109.0 + DEARER]
+    with pytest.raises(NoCandles, match="no candles of kraken; there are of binance, bybit"):
+        closes("kraken")
+    assert feed.origin == "Binance and Bybit public candles"
+
+
+@pytest.mark.parametrize(
+    ("venue", "price"), [("bybit", 110.0 + DEARER), ("binance", 110.0), ("paper", 110.0)]
+)
+def test_a_paper_order_meets_the_price_of_the_venue_its_account_names_or_of_the_first(
+    venue: str, price: float
+) -> None:
+    clock = LoopClock()
+    make = paper_venues(feed=live_feed(clock), rules=rules([SYMBOL]), clock=clock, sleep=clock.sleep)
+    account = Account(id=ACCOUNT, user_id=UserId("ann"), name="paper", venue=venue)
+    exchange = make(VenueState(account=account, positions=(), open_orders=()), lambda news: None)
+    order = Order(
+        client_order_id=ClientOrderId("r1-1-e-1"),
+        run_id=RunId(UUID(int=2)),
+        user_id=account.user_id,
+        account_id=ACCOUNT,
+        symbol=SYMBOL,
+        slot=START,
+        leg=Leg.ENTRY,
+        attempt=1,
+        side=OrderSide.BUY,
+        kind=OrderKind.MARKET,
+        quantity=Decimal("0.1"),
+        reference_price=Decimal(100),
+        reduce_only=False,
+    )
+    [execution] = asyncio.run(exchange.place(order)).executions
+    assert execution.fill.price == pytest.approx(Decimal(price), rel=Decimal("0.01"))
