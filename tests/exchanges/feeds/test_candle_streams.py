@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 
 import pytest
+from msgspec.structs import replace
 
 from core.timeframe import Timeframe
 from exchanges.binance.market_feed import BinanceCandles
@@ -19,7 +20,7 @@ from exchanges.feeds.candle_streams import (
     TOPICS_PER_CONNECTION,
 )
 from exchanges.feeds.live_candles import ASK_AGAIN_S, PATIENCE_S
-from tests.exchanges.feeds.streamed import SYMBOL, Streamed, candle, streamed
+from tests.exchanges.feeds.streamed import SYMBOL, Streamed, binance_kline, bybit_kline, candle, streamed
 from tests.fakes.loop_clock import until
 
 both = pytest.mark.parametrize("venue", ["binance", "bybit"])
@@ -171,7 +172,7 @@ def test_at_a_rollover_both_connections_are_heard_and_a_candle_both_tell_counts_
 
 def test_what_cannot_be_is_not_kept_and_the_stream_goes_on() -> None:
     async def case(it: Streamed) -> None:
-        await it.tell(candle(10, price=-1.0))
+        await it.tell(replace(candle(10), low=200.0))
         await it.venue.tell('{"e":"kline","k":{"x":true}}')
         await it.tell(candle(11))
         it.clock.move(120.0)
@@ -241,6 +242,16 @@ def test_binance_is_asked_on_its_routed_address() -> None:
     assert [len(message["params"]) for message in messages] == [100, 100, 1]
     assert len({message["id"] for message in messages}) == 3
     assert list(dialect.subscriptions([])) == []
+
+
+def test_a_candle_is_final_however_the_venue_lays_out_its_message() -> None:
+    for dialect, text in (
+        (BinanceCandles("wss://a"), binance_kline),
+        (BybitCandles("wss://a"), bybit_kline),
+    ):
+        for final in (True, False):
+            message = text(candle(1), final=final).replace(":", ": ").encode()
+            assert len(dialect.closed(message)) == final
 
 
 def test_bybit_is_asked_on_its_linear_stream() -> None:
