@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from actors.feed import Feed, venue_of
-from actors.venue_calls import MakeVenue, VenueState
+from actors.venue_calls import MakeVenue, PaperVenue, VenueState
 from core.clock import Clock
+from core.errors import RunnerError
 from core.market import SymbolRules
 from core.order import OrderStatus
 from exchanges.base import Listener
 from exchanges.paper.account import Holding
 from exchanges.paper.adapter import PaperExchange
 from exchanges.paper.terms import Terms
-from schema.records import OpenPosition
+from schema.records import AccountKind, OpenPosition
 
 _RESTING = frozenset({OrderStatus.SUBMITTED, OrderStatus.PARTIAL})
 
@@ -47,6 +48,17 @@ def paper_venues(
             open_orders=[order for order in state.open_orders if order.status in _RESTING],
         )
         return exchange
+
+    return make
+
+
+def only_paper(paper: MakeVenue) -> MakeVenue:
+    """For a process without a way to venues: a connection's orders are never filled on paper in its stead (I18)."""
+
+    def make(state: VenueState, on_news: Listener) -> PaperVenue:
+        if state.account.kind is AccountKind.CONNECTION:
+            raise RunnerError(f"This process has no way to {state.account.venue}: it trades on paper alone.")
+        return paper(state, on_news)
 
     return make
 

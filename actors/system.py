@@ -18,7 +18,7 @@ from actors.journal import FLUSH_AFTER_S, Journal, JournalBuffer
 from actors.live.account import LiveParts
 from actors.live.known import RuleBook, VenueKnowledge
 from actors.market_data import MarketData
-from actors.paper import paper_venues
+from actors.paper import only_paper, paper_venues
 from actors.risk_ledger import RiskLedger
 from actors.runs import RunsSupervisor
 from actors.runtime.behaviour import Behaviour, Context
@@ -79,7 +79,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """Told which processes beat, whenever this one has looked."""
     on_loaded: Callable[[int], None] = lambda runs: None
     """Told that so many more runs have their actors' state, once nobody waits for it."""
-    venues: Callable[[MakeVenue], MakeVenue] = lambda paper: paper
+    venues: Callable[[MakeVenue], MakeVenue] = only_paper
     """Makes the venues of all accounts; given what makes the paper ones."""
     read_connection: Callable[[AccountId], None] = lambda account_id: None
     """Reads what a connection's venue is made from, ahead of it; blocks."""

@@ -97,13 +97,15 @@ def run(settings: Settings, request: ServeRequest) -> None:
             stack.callback(playing.stop)
             runner = playing.runner
             secret = Secret(load_or_create(Path(settings.runner_data_dir), "jwt_secret"))
+        # A demo never speaks to a venue itself, so it takes no keys of one either.
+        out_of_reach = demo is not None and not venue_addresses(settings)
         app = build_app(
             runner,
             settings,
             demo_secret=secret,
             pages=page_routes(runner, store.reads),
             error_log=log_error,
-            keys=None if vault is None else keys_of(store, vault, venue_addresses(settings)),
+            keys=None if vault is None or out_of_reach else keys_of(store, vault, venue_addresses(settings)),
         )
         _say(f"Candles: {runner.origin}.")
         _say(f"Open {address} — stop with Ctrl-C.")

@@ -134,7 +134,8 @@ def _keys(call: Call) -> Keys:
     if call.services.keys is None:
         raise ApiError(
             503,
-            "There are no connections here without RUNNER_MASTER_KEYS.",
+            "There are no connections here: RUNNER_MASTER_KEYS is not set, or this is a demo without stand-ins "
+            "for venues.",
             code="CONNECTIONS_NOT_CONFIGURED",
         )
     return call.services.keys

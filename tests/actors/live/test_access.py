@@ -11,6 +11,7 @@ import pytest
 from actors.key_ring import KeyRing
 from actors.live.access import LiveAccess
 from actors.live.venue import LiveVenue
+from actors.paper import only_paper
 from actors.runtime.deterministic import VirtualClock
 from actors.venue_calls import VenueState
 from core.connection import Environment, Venue
@@ -61,3 +62,16 @@ def test_i18_keys_that_are_gone_are_a_refusal_and_not_an_unknown_outcome() -> No
 def test_an_account_whose_rows_were_not_read_has_no_venue() -> None:
     with pytest.raises(RunnerError):
         access().venues_over(cast(Any, None))(STATE, lambda news: None)
+
+
+def test_i18_a_process_without_a_way_to_venues_fills_no_connections_order_on_paper() -> None:
+    def paper(state: VenueState, on_news: object) -> Any:
+        return state.account.name
+
+    make = only_paper(cast(Any, paper))
+    portfolio = VenueState(
+        account=Account(id=ACCOUNT.id, user_id=ACCOUNT.user_id, name="paper"), positions=(), open_orders=()
+    )
+    assert make(portfolio, lambda news: None) == cast(Any, "paper")
+    with pytest.raises(RunnerError):
+        make(STATE, lambda news: None)
