@@ -104,7 +104,8 @@ class Service:
         store = self._parts.store
         self._interpreter.begin()
         if self._recorder is not None:
-            self._parts = self._recorder.begin(self.system, self._parts, self._clock)
+            beside = ("clock", *(spec.id for spec in self._more))
+            self._parts = self._recorder.begin(self.system, self._parts, self._clock, beside)
         keeper = ChildSpec(
             id="clock",
             factory=lambda ctx: ClockKeeper(

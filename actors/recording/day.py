@@ -70,8 +70,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     difference: Difference | None = None
 
 
-class ClockStandIn(Behaviour):
-    """In place of the actor that keeps market time: in a replay time is read from the recording."""
+class StandIn(Behaviour):
+    """In place of an actor of which nothing is recorded: market time is read from the recording, keys are nobody's."""
 
     def receive(self, message: object) -> None:
         """Nobody tells it anything."""
@@ -137,9 +137,9 @@ class Day:
             options=header.options,
             venues=lambda _: self._venues.make,
         )
-        keeper = ChildSpec(id="clock", factory=ClockStandIn, backoff=BACKOFF)
+        beside = [ChildSpec(id=name, factory=StandIn, backoff=BACKOFF) for name in header.beside]
         supervision = Supervision(intensity=Intensity(max_restarts=5, window_s=60.0))
-        self._root = system.begin([*specs(system, parts), keeper], supervision)
+        self._root = system.begin([*specs(system, parts), *beside], supervision)
         return system
 
     # -- entries --------------------------------------------------------------------------------

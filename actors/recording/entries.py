@@ -136,3 +136,5 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     funding: Mapping[str, tuple[FundingRate, ...]]
     rules: Mapping[str, SymbolRules]
     snapshot: Snapshot
+    beside: tuple[str, ...]
+    """Actors of the process of which only supervision is recorded, as they started after the others."""

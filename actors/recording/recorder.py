@@ -43,12 +43,15 @@ class Recorder:
         self._header: Header
         self._store: Store
 
-    def begin(self, system: ActorSystem, parts: Parts, clock: Clock) -> Parts:
-        """The parts to start the actors with. Raises RunnerError where nothing can be recorded."""
+    def begin(self, system: ActorSystem, parts: Parts, clock: Clock, beside: Sequence[str]) -> Parts:
+        """The parts to start the actors with. Raises RunnerError where nothing can be recorded.
+
+        `beside`: the actors that start after those of `actors.system`, in order.
+        """
         self._store = parts.store
         self._tape = Tape(clock, self._ended_early)
         snapshot = read_snapshot(parts.store, self._limits, clock.monotonic)
-        self._header = _header(parts, clock.now(), snapshot)
+        self._header = _header(parts, clock.now(), snapshot, beside)
         folder = self._directory / f"{clock.now():%Y%m%dT%H%M%S}-{parts.options.worker}"
         try:
             make_room(self._directory)
@@ -103,7 +106,7 @@ class Recorder:
         self._sink("recording_ended_early", {"directory": str(self._directory), "why": why})
 
 
-def _header(parts: Parts, at: datetime, snapshot: Snapshot) -> Header:
+def _header(parts: Parts, at: datetime, snapshot: Snapshot, beside: Sequence[str]) -> Header:
     feed: Feed = parts.feed
     symbols = feed.symbols()
     return Header(
@@ -118,6 +121,7 @@ def _header(parts: Parts, at: datetime, snapshot: Snapshot) -> Header:
         funding={symbol: feed.funding(symbol) for symbol in symbols},
         rules=parts.rules,
         snapshot=snapshot,
+        beside=tuple(beside),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +14,7 @@ from actors.market_clock import MarketClock
 from actors.messages import Gone, run_name
 from actors.recording.recorder import Recorder
 from actors.runtime.process_time import process_s
+from actors.runtime.spec import ChildSpec
 from actors.service import Service
 from actors.system import Options, Parts
 from actors.venue_calls import MakeVenue
@@ -83,6 +84,7 @@ class DemoDay:
         outage: int = 3,
         before: Callable[[DemoDay], None] | None = None,
         venues: Callable[[MakeVenue], MakeVenue] = lambda paper: paper,
+        more: Sequence[ChildSpec] = (),
         make_feed: Callable[[CandleSource, tuple[datetime, datetime], Clock], Feed] | None = None,
     ) -> None:
         """`outage`: orders Bob's venue fails at; `before`: what other processes have done to the rows by then."""
@@ -107,6 +109,7 @@ class DemoDay:
             notifier=MemoryNotifier(),
             sink=self._sink,
             recorder=self._recorder,
+            more=more,
         )
 
     def _sink(self, action: str, fields: Mapping[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""A day on candles that come by themselves, sometimes late or not at all, replays like one on candles that are held."""
+"""A day of a plain process replays like a demo's: candles come by themselves or not at all, and it keeps keys."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from actors.market_data import FetchFailed, FollowEnded
 from actors.recording.day import Day
 from actors.recording.entries import TurnEntry
 from actors.recording.recording import Recording, find_recording
+from actors.runtime.behaviour import Behaviour
+from actors.runtime.spec import ChildSpec
 from bin.commands.replay_words import words
 from core.candles import CandleColumns
 from core.clock import Clock
@@ -41,8 +43,17 @@ class TellingFeed(HeldFeed):
         raise FeedError("the stream has ended")
 
 
+class Keeper(Behaviour):
+    """Keeps keys, of which nothing is recorded."""
+
+    def receive(self, message: object) -> None:
+        """Nobody tells it anything."""
+
+
 def test_what_a_live_feed_tells_is_recorded_and_the_day_replays_identically(tmp_path: Path) -> None:
-    day = DemoDay(WitnessedStore(WallClock(), LIMITS), tmp_path, make_feed=TellingFeed)
+    keeper = ChildSpec(id="keys", factory=Keeper)
+    store = WitnessedStore(WallClock(), LIMITS)
+    day = DemoDay(store, tmp_path, make_feed=TellingFeed, more=[keeper])
     day.let_run(7)
     folder = find_recording(tmp_path)
     told = {entry.type for entry in Recording(folder).entries() if isinstance(entry, TurnEntry)}

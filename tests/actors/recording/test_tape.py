@@ -37,6 +37,7 @@ def header() -> Header:
         funding={},
         rules={},
         snapshot=read_snapshot(MemoryStore(WallClock(), RiskLimits()), RiskLimits(), lambda: 0.0),
+        beside=(),
     )
 
 
