@@ -134,6 +134,20 @@ def test_what_the_venue_closes_is_booked_as_its_doing_and_leaves_no_orphan(
     world.until(lambda: agrees(world))
 
 
+def test_i4_an_entry_whose_answer_was_lost_is_adopted_and_never_sent_again(world: WireWorld) -> None:
+    world.venue.fault("drop_after", method="POST", path=world.venue.traits.order_path)
+    world.enter()
+    [entry] = world.orders(world.run_id)
+    assert entry.status is OrderStatus.FILLED
+    assert agrees(world)
+    sent = [
+        each
+        for each in world.venue.server.journal.since(0)
+        if each.method == "POST" and each.client_id == entry.client_order_id
+    ]
+    assert [each.created[:1] for each in sent] == [[entry.client_order_id]]
+
+
 def test_a_commission_in_another_asset_is_booked_at_its_price(world: WireWorld) -> None:
     world.venue.allow("bnb", fees={"asset": "BNB", "asset_price": "500"})
     world.venue.account = world.venue.engine.account("bnb")
@@ -166,7 +180,7 @@ def test_nothing_enters_a_symbol_somebody_else_holds(world: WireWorld) -> None:
 
 @pytest.mark.parametrize("venue", ["binance", "bybit"])
 def test_what_stands_after_a_flip_is_for_the_position_there_is(venue: str) -> None:
-    world = WireWorld(venue, "ud" + "-" * 300)
+    world = WireWorld(venue, "ud" + "-" * 300, lead_s=20.0)
     try:
         world.begin()
         world.until(lambda: world.quantity() < 0 and world.standing_stop() == D(1050))

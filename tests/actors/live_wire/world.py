@@ -44,8 +44,8 @@ T = TypeVar("T")
 
 RATE = 20.0
 """Market seconds a second: a one-minute candle closes every three."""
-LEAD_S = 16.0
-"""Market time from the beginning to the first slot."""
+LEAD_S = 10.0
+"""Market time from the beginning to the first slot; who misses it enters at the next."""
 PLACES = {"binance": BINANCE, "bybit": BYBIT}
 
 
@@ -68,9 +68,11 @@ class ThreadedVenue(SimulatedVenue):
 class WireWorld(World):
     """One live run with a stop of 5 % and a target of 10 %, long from the first slot on for `path`."""
 
-    def __init__(self, venue: str, path: str = "u" * 6 + "-" * 300, **settings: Any) -> None:
+    def __init__(
+        self, venue: str, path: str = "u" * 6 + "-" * 300, *, lead_s: float = LEAD_S, **settings: Any
+    ) -> None:
         super().__init__(path)
-        at_ms = to_ms(START + self.timeframe.delta) - int(LEAD_S * 1000)
+        at_ms = to_ms(START + self.timeframe.delta) - int(lead_s * 1000)
         clock = VenueClock(time.monotonic, at_ms=at_ms, rate=RATE)
         self.venue = ThreadedVenue(*PLACES[venue], venue_clock=clock)
         self.venue.set_price(1000.0)

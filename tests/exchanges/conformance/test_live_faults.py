@@ -75,7 +75,7 @@ def test_i4_an_outcome_nobody_knows_is_looked_up_and_never_sent_again(
 
 def test_an_order_that_was_reported_is_never_absent_while_look_ups_lag(live: SimulatedVenue) -> None:
     live.configure()
-    live.fault("lookup_lag", seconds=0.6)
+    live.fault("lookup_lag", seconds=60)
     sent = order(live, kind=OrderKind.LIMIT, price=D(900))
     live.run(live.exchange.place(sent))
 
