@@ -123,6 +123,8 @@ def test_a_stop_that_fires_while_the_stream_is_away_is_found_and_booked_once(wor
 def test_what_the_venue_closes_is_booked_as_its_doing_and_leaves_no_orphan(
     world: WireWorld, origin: str
 ) -> None:
+    """And once, though the venue tells everything twice."""
+    world.venue.fault("streams", duplicate=1.0)
     world.enter()
     if origin == "liquidation":
         for each in list(world.venue.account.conditionals.values()):
@@ -131,6 +133,21 @@ def test_what_the_venue_closes_is_booked_as_its_doing_and_leaves_no_orphan(
     else:
         world.venue.control("POST", "close", {"account": "main", "symbol": SYMBOL, "origin": origin})
     assert closed(world).exit_reason == "liquidation"
+    world.until(lambda: agrees(world))
+    told_of = [payload["trade_id"] for payload in payloads(world, "order_fill")]
+    assert len(told_of) == len(set(told_of))
+    assert {"entry", "liquidation"} <= {payload["leg"] for payload in payloads(world, "order_fill")}
+
+
+def test_a_stop_whose_level_is_passed_before_it_stands_closes_the_position_at_once(world: WireWorld) -> None:
+    """Where the stop comes with the entry it fires instead."""
+    world.venue.fault("hold", method="POST", path=world.venue.traits.stop_path, seconds=0.4)
+    world.begin()
+    world.until(lambda: world.quantity() > 0)
+    entered = world.quantity()
+    world.venue.set_price(940.0)
+    trade = closed(world)
+    assert (trade.quantity, trade.exit_reason in ("repair", "stop_loss")) == (entered, True)
     world.until(lambda: agrees(world))
 
 
