@@ -13,7 +13,7 @@ import msgspec
 
 from bin.drill.crash_checks import LOST, ONCE, RE_SENT, STOPS, UNSETTLED
 from bin.drill.crash_world import LOOK_S, CrashWorld, Victim, WorldPlan, crash_world, say
-from bin.drill.gaps import Armed, Blow, Gap, Struck, struck_file, write
+from bin.drill.gaps import Armed, Blow, Gap, Struck, arm, struck_within
 from bin.drill.report import Statement
 from core.connection import Venue
 from core.order import Leg
@@ -144,8 +144,6 @@ class Crash:
         )
 
     def _struck(self, cell: Cell, victim: Victim, rng: random.Random) -> Struck | None:
-        told = struck_file(victim.gap_file)
-        told.unlink(missing_ok=True)
         armed = Armed(
             gap=cell.gap,
             blow=cell.blow,
@@ -155,14 +153,8 @@ class Crash:
             simulator=self._world.venues[cell.venue].base_url,
             late=rng.random() < 0.5,
         )
-        write(victim.gap_file, armed)
-        deadline_s = monotonic() + REACH_TIMEOUT_S
-        while not told.exists():
-            if monotonic() > deadline_s:
-                victim.gap_file.unlink(missing_ok=True)
-                return None
-            sleep(LOOK_S / 4)
-        return msgspec.json.decode(told.read_bytes(), type=Struck)
+        arm(victim.gap_file, armed)
+        return struck_within(victim.gap_file, REACH_TIMEOUT_S)
 
     def _back(
         self, blow: Blow, victim: Victim, struck: Struck, rng: random.Random

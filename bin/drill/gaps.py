@@ -19,6 +19,7 @@ GAP_FILE: Final = "RUNNER_DRILL_GAP"
 """The environment variable that names the file by which a process is armed."""
 BLOW_LANDS_S: Final = 0.2
 """How long whoever deals the blow waits for it: no further step is taken before the signal has had its effect."""
+LOOK_S: Final = 0.02
 
 
 class Gap(StrEnum):
@@ -104,7 +105,7 @@ class Gaps:
 
     def strike(self, armed: Armed, what: str) -> None:
         struck = Struck(gap=armed.gap, what=what, at_s=time.monotonic())
-        write(struck_file(self._file), struck)
+        _write(_struck_file(self._file), struck)
         self._file.unlink(missing_ok=True)
         os.kill(os.getpid(), armed.blow.number)
         time.sleep(BLOW_LANDS_S)
@@ -135,11 +136,28 @@ class Gaps:
         return armed if armed.gap is gap and of_this_leg and not armed.runs.isdisjoint(runs) else None
 
 
-def struck_file(armed: Path) -> Path:
+def arm(file: Path, armed: Armed) -> None:
+    """From outside: the process whose file this is strikes itself from now on."""
+    _struck_file(file).unlink(missing_ok=True)
+    _write(file, armed)
+
+
+def struck_within(file: Path, timeout_s: float) -> Struck | None:
+    """From outside: the blow, once it was dealt; None, and the process is disarmed, when it was not in time."""
+    told, deadline_s = _struck_file(file), time.monotonic() + timeout_s
+    while not told.exists():
+        if time.monotonic() > deadline_s:
+            file.unlink(missing_ok=True)
+            return None
+        time.sleep(LOOK_S)
+    return msgspec.json.decode(told.read_bytes(), type=Struck)
+
+
+def _struck_file(armed: Path) -> Path:
     return armed.with_suffix(".struck")
 
 
-def write(file: Path, told: msgspec.Struct) -> None:
+def _write(file: Path, told: msgspec.Struct) -> None:
     """Whole or not at all."""
     draft = file.with_suffix(f"{file.suffix}.new")
     draft.write_bytes(msgspec.json.encode(told))
