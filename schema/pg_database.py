@@ -47,6 +47,10 @@ _SESSION = (
     b"SET statement_timeout = '10s'",
     b"SET TIME ZONE 'UTC'",
 )
+_BOUNDED_SINCE = 170_000
+_BOUND = b"SET transaction_timeout = '10s'"
+"""Ends a transaction whose process stands still. The time-out of idle ones does not always: psycopg sends Flush behind
+the last Sync of a pipeline, and with that the server forgets that the session idles."""
 _RETRIED = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.DeadlockDetected,
@@ -217,4 +221,6 @@ def _configure(connection: Connection) -> None:
     connection.autocommit = True
     for statement in _SESSION:
         connection.execute(statement)
+    if connection.info.server_version >= _BOUNDED_SINCE:
+        connection.execute(_BOUND)
     connection.autocommit = False

@@ -106,6 +106,7 @@ class Gaps:
     def strike(self, armed: Armed, what: str) -> None:
         struck = Struck(gap=armed.gap, what=what, at_s=time.monotonic())
         _write(_struck_file(self._file), struck)
+        self._armed_with = b""
         self._file.unlink(missing_ok=True)
         os.kill(os.getpid(), armed.blow.number)
         time.sleep(BLOW_LANDS_S)
@@ -127,6 +128,7 @@ class Gaps:
         try:
             told = self._file.read_bytes()
         except FileNotFoundError:
+            self._armed_with = b""
             return None
         with self._lock:
             if told != self._armed_with:
