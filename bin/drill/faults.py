@@ -45,12 +45,14 @@ _TIMED_OUT = '{"retCode":10000,"retMsg":"Server Timeout","result":{},"retExtInfo
 
 AWAY: Final = "accepted, then the venue is away"
 LISTED_LATE: Final = "accepted, never answered, listed 20 s later"
+UNTOLD: Final = "accepted, never answered, and the stream tells nothing"
 EVERYWHERE: Final[Mapping[str, Mapping[str, Any]]] = {
     "accepted, never answered": {"kind": "silent"},
     "accepted, connection closed": {"kind": "drop_after"},
     "never arrived, connection closed": {"kind": "drop_before"},
     "accepted, answer cut off": {"kind": "truncate", "bytes": 5},
     "accepted, 502": {"kind": "afterwards", "status": 502, "body": "<html>Bad Gateway</html>"},
+    UNTOLD: {"kind": "silent"},
     LISTED_LATE: {"kind": "silent"},
     AWAY: {"kind": "silent"},
 }
@@ -155,6 +157,8 @@ class Faults:
         world, stand_in = self._world, self._world.venues[venue]
         if name == LISTED_LATE:
             stand_in.ask("POST", "faults", {"kind": "lookup_lag", "seconds": 20})
+        if name in (UNTOLD, LISTED_LATE):
+            stand_in.ask("POST", "faults", {"kind": "streams", "lose": 1.0})
         stand_in.ask("POST", "faults", {**fault, "method": "POST", "path": ORDER_PATH[venue]})
         orders = self._await_struck(venue)
         since_s = monotonic()

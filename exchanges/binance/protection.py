@@ -24,6 +24,8 @@ from exchanges.binance.parse import Trigger, TriggerStatus, held_quantity, posit
 from exchanges.binance.wire import AlgoCanceled, AlgoRow, PositionRow, read
 from exchanges.errors import OutcomeUnknown, Refusal, Rejected, Unreachable
 
+_LISTED_WITHIN_S: Final = 60.0
+"""What was placed so short a time ago may not be listed yet, process seconds: only its id tells whether it stands."""
 _LOOKS: Final = 3
 _LOOK_AGAIN_S: Final = 1.0
 _WORKS: Final = frozenset(
@@ -52,12 +54,36 @@ class Protector:
         self._time = time
         self._sleep = sleep
         self._serial = 0
+        self._placed: dict[str, tuple[Trigger, float]] = {}
+        """Not seen in a list since then, by id; as many as are placed within `_LISTED_WITHIN_S`."""
 
     async def standing(self, symbol: str) -> list[Trigger]:
         """Conditional orders of this service that stand in `symbol`."""
         call = requests.list_open_triggers(symbol)
         rows = await self._line.ask(call, _triggers, f"conditional orders in {symbol}")
-        return [one for one in rows if one.leg is not None and one.stands]
+        listed = [one for one in rows if one.leg is not None and one.stands]
+        return [*listed, *await self._not_listed_yet(symbol, {one.client_algo_id for one in listed})]
+
+    async def _not_listed_yet(self, symbol: str, listed: set[str]) -> list[Trigger]:
+        """What was placed just now and is in no list: unless its id tells of its end it stands."""
+        now_s = self._time.monotonic()
+        for client_id, (_, placed_s) in list(self._placed.items()):
+            if client_id in listed or now_s - placed_s > _LISTED_WITHIN_S:
+                del self._placed[client_id]
+        standing = []
+        for client_id, (placed, _) in list(self._placed.items()):
+            if placed.symbol != symbol:
+                continue
+            call = requests.get_trigger(client_algo_id=client_id)
+            found = await self._line.attempt(
+                call, _trigger, f"the {placed.leg} of {symbol}", allowed=NOT_FOUND
+            )
+            one = placed if isinstance(found, Verdict) else found
+            if one.stands:
+                standing.append(one)
+            else:
+                self._placed.pop(client_id, None)
+        return standing
 
     async def protect(self, symbol: str, wanted: Protection, rules: SymbolRules) -> Protection:
         """What stands afterwards: `wanted` on the grid. Raises ExchangeError; then it is to be asked again."""
@@ -120,6 +146,7 @@ class Protector:
             placed = looked_up
         if placed.status not in _WORKS:
             raise Rejected(Refusal.OTHER, f"Binance took {what} and ended it as {placed.status}.")
+        self._placed[client_id] = (placed, self._time.monotonic())
 
     async def _looked_up(self, client_id: str, what: str) -> Trigger | None:
         """A conditional order of unknown outcome, once it can be seen; never sent again."""
@@ -140,6 +167,7 @@ class Protector:
             call = requests.cancel_trigger(client_algo_id=one.client_algo_id)
             what = f"the cancel of the {one.leg} of {one.symbol}"
             await self._line.attempt(call, form(AlgoCanceled), what, doing=Doing.CHANGING, allowed=NOT_FOUND)
+            self._placed.pop(one.client_algo_id, None)
 
     async def _held(self, symbol: str) -> _Held | None:
         rows = await self._line.ask(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -16,6 +17,8 @@ from exchanges.wire import Answer, NoAnswer
 from tests.exchanges.binance.kit import ALGO, SYMBOL, Kit
 from tests.exchanges.binance.test_codes import answer
 
+LISTED = "/fapi/v1/openAlgoOrders"
+NOT_FOUND = answer(400, {"code": -2013, "msg": "Order does not exist."})
 LOST = NoAnswer("read timed out", timed_out=True, sent=True)
 BOTH = Protection(stop_loss=Decimal(900), take_profit=Decimal(1100))
 
@@ -142,6 +145,33 @@ def test_a_stop_that_is_not_to_be_seen_is_an_error_and_asked_for_again_by_the_ca
         protect(kit)
     assert protect(kit) == BOTH
     assert len(standing(kit)) == 2
+
+
+def test_what_was_just_placed_stands_although_look_ups_lag_behind(kit: Kit) -> None:
+    protect(kit)
+    kit.venue.fail("GET", LISTED, answer(200, []))
+    for _ in BOTH.__struct_fields__:
+        kit.venue.fail("GET", ALGO, NOT_FOUND)
+    assert protect(kit) == BOTH
+    assert len(steps(kit)) == 2
+    kit.venue.fail("GET", LISTED, answer(200, []))  # the look-up by id has caught up, the list has not
+    assert protect(kit) == BOTH
+    assert len(steps(kit)) == 2
+
+
+def test_what_was_just_placed_and_cancelled_by_somebody_is_placed_again(kit: Kit) -> None:
+    protect(kit)
+    kit.venue.algos[0]["algoStatus"] = "CANCELED"
+    assert protect(kit) == BOTH
+    assert steps(kit) == ["STOP_MARKET", "TAKE_PROFIT_MARKET", "STOP_MARKET"]
+
+
+def test_what_was_placed_long_ago_and_is_not_listed_does_not_stand(kit: Kit) -> None:
+    protect(kit)
+    kit.clock.at += timedelta(minutes=2)
+    kit.venue.fail("GET", LISTED, answer(200, []))
+    protect(kit)
+    assert len(steps(kit)) == 4
 
 
 def test_a_stop_that_is_gone_before_its_cancel_is_as_good_as_cancelled(kit: Kit) -> None:
