@@ -157,7 +157,7 @@ class Faults:
         world, stand_in = self._world, self._world.venues[venue]
         if name == LISTED_LATE:
             stand_in.ask("POST", "faults", {"kind": "lookup_lag", "seconds": 20})
-        if name in (UNTOLD, LISTED_LATE):
+        if name in (UNTOLD, LISTED_LATE, AWAY):
             stand_in.ask("POST", "faults", {"kind": "streams", "lose": 1.0})
         stand_in.ask("POST", "faults", {**fault, "method": "POST", "path": ORDER_PATH[venue]})
         orders = self._await_struck(venue)
