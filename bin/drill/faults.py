@@ -38,8 +38,8 @@ SILENT: Final = "I8: no order is sent later than 1 s after the kill switch commi
 SECOND: Final = "I17: a second reconciliation tells nothing"
 
 _UNKNOWN = '{"code":-1000,"msg":"Unknown error, please check your request or try again later."}'
-_BUSY = '{"code":-1000,"msg":"Service Unavailable."}'
-_INTERNAL = '{"code":-1000,"msg":"Internal error; unable to process your request. Please try again."}'
+_BUSY = '{"code":-1,"msg":"Service Unavailable."}'
+_INTERNAL = '{"code":-1,"msg":"Internal error; unable to process your request. Please try again."}'
 _SERVER = '{"retCode":10016,"retMsg":"Server error.","result":{},"retExtInfo":{},"time":0}'
 _TIMED_OUT = '{"retCode":10000,"retMsg":"Server Timeout","result":{},"retExtInfo":{},"time":0}'
 
