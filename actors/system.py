@@ -166,6 +166,7 @@ def live_parts(parts: Parts) -> LiveParts:
         knowledge=parts.knowledge,
         worker=parts.options.worker,
         lease_s=parts.options.lease_s,
+        check_s=parts.options.poll_s,
         read=parts.read_connection,
     )
 

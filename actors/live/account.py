@@ -1,7 +1,7 @@
 """A live account beside its Connection's orders: the way to the venue, protection, and reconciliation.
 
 The venue is truth for fills and positions, the rows for what was decided. A look compares both: at the start, after
-every gap of the stream and every steal, and every `LOOK_EVERY_S`; while no stream tells news, every `POLL_S`. It books
+every gap of the stream and every steal, and every two minutes; while no stream tells news, every `POLL_S`. It books
 what was executed or paid unheard, has the fate of open orders looked up, and notes by how much the venue holds
 something else (drift), which is never fought. Told twice, it changes nothing (I17). Part of a Connection, in its turns.
 """
@@ -18,6 +18,7 @@ from actors.live.closer import Closer
 from actors.live.known import VenueKnowledge
 from actors.live.look import LOOK_TIMEOUT_S, look
 from actors.live.news import (
+    CheckDue,
     CloseDue,
     CloseLease,
     ConnectAgain,
@@ -55,7 +56,8 @@ from schema.ops import IntentCommitted, IntentRefused, LedgerResult, ObserveBala
 from schema.records import Account, OpenPosition
 from schema.store import Store
 
-LOOK_EVERY_S = 120.0
+LOOK_EVERY = 12
+"""Checks from one look to the next: two minutes live."""
 POLL_S = 5.0
 """While the private stream is away."""
 AGAIN_S = 2.0
@@ -73,12 +75,14 @@ RETRY = Backoff(min_s=0.5, max_s=30.0)
 class LiveParts(msgspec.Struct, frozen=True, kw_only=True):
     """What all live accounts of the process share; `worker` and `lease_s` as for a tick.
 
-    `read`: an account's own rows, before its venue is made; it blocks.
+    `check_s`: how often an account sees to itself while its stream is open. `read`: an account's own rows, before its
+    venue is made; it blocks.
     """
 
     knowledge: VenueKnowledge
     worker: str
     lease_s: float
+    check_s: float
     read: Callable[[AccountId], None] = lambda account_id: None
 
 
@@ -109,6 +113,7 @@ class LiveAccount:
         self._exchange = exchange = venue.exchange
         self._store = store
         self._knowledge = knowledge = parts.knowledge
+        self._check_s = parts.check_s
         self._orders_of: dict[RunId, Trailing] = {}
         self._on_its_way: set[ClientOrderId] = set()
         self._symbols = set(symbols)
@@ -143,7 +148,9 @@ class LiveAccount:
         match news:
             case Connected() | ConnectFailed() | ConnectAgain() | FollowEnded() | FollowAgain() | RulesRead():
                 self._on_the_way(news)
-            case LookDue() | OwnRows() | VenueLook() | LookFailed() | LookSettled() | RowsAfter():
+            case (
+                CheckDue() | LookDue() | OwnRows() | VenueLook() | LookFailed() | LookSettled() | RowsAfter()
+            ):
                 self._look_goes_on(news)
             case PositionSettled():
                 self._heard[news.symbol] = self._heard.get(news.symbol, 0) + 1
@@ -244,7 +251,7 @@ class LiveAccount:
         self._knowledge.learn_clock(self._account_id, news.venue_now - news.at)
         self._read_rules(tuple(sorted(self._symbols)))
         self._follow()
-        self._ctx.after(POLL_S, LookDue(), every=POLL_S)
+        self._check_again()
         self._start_look()
 
     def _follow(self) -> None:
@@ -261,11 +268,14 @@ class LiveAccount:
     # -- a look ---------------------------------------------------------------------------------
 
     def _look_goes_on(
-        self, news: LookDue | OwnRows | VenueLook | LookFailed | LookSettled | RowsAfter
+        self, news: CheckDue | LookDue | OwnRows | VenueLook | LookFailed | LookSettled | RowsAfter
     ) -> None:
         match news:
+            case CheckDue():
+                self._check()
             case LookDue():
-                self._due()
+                if not self._looking:
+                    self._start_look()
             case OwnRows():
                 self._rows_read(news)
             case VenueLook():
@@ -277,7 +287,13 @@ class LiveAccount:
             case RowsAfter():
                 self._compare(news.positions)
 
-    def _due(self) -> None:
+    def _check_again(self) -> None:
+        """One timer a check, as most accounts are quiet most of the time."""
+        wait_s = self._check_s if self._exchange.is_streaming else min(POLL_S, self._check_s)
+        self._ctx.after(wait_s, CheckDue())
+
+    def _check(self) -> None:
+        self._check_again()
         self._knowledge.learn_clock(self._account_id, self._exchange.venue_now() - self._ctx.clock.now())
         unread = [s for s in sorted(self._symbols) if self._knowledge.rules(self._account_id, s) is None]
         if unread:
@@ -285,7 +301,7 @@ class LiveAccount:
         if self._looking:
             return
         quiet_s = self._ctx.clock.monotonic() - self._looked_at_s
-        if quiet_s >= LOOK_EVERY_S or not self._exchange.is_streaming:
+        if quiet_s >= LOOK_EVERY * self._check_s or not self._exchange.is_streaming:
             self._start_look()
 
     def _start_look(self) -> None:
@@ -399,7 +415,6 @@ class LiveAccount:
         if self._look_again:
             self._start_look()
         elif again_s is not None:
-            self._looked_at_s = self._ctx.clock.monotonic() - LOOK_EVERY_S
             self._ctx.after(again_s, LookDue())
 
 

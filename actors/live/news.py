@@ -66,6 +66,10 @@ class PrepareFailed(LiveNews, frozen=True):
 # -- looking at the venue -----------------------------------------------------------------------
 
 
+class CheckDue(LiveNews, frozen=True):
+    """Time to see whether a look is due, and how the venue's clock goes."""
+
+
 class LookDue(LiveNews, frozen=True):
     """Time to compare rows and venue."""
 
