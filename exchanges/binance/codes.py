@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import Final
 
 import msgspec
 
 from core.errors import ImpossibleVenueData
 from exchanges.binance.wire import WIRE_ERRORS, ErrorBody, time_of
+from exchanges.error_class import ErrorClass
 from exchanges.errors import (
     AuthFailed,
     Banned,
@@ -37,34 +38,6 @@ _TEXT_SHOWN: Final = 200
 _BANNED_UNTIL: Final = re.compile(r"banned until (\d{12,14})\b", re.IGNORECASE)
 # Keys and signatures are longer runs of letters and digits than any word; a venue might quote one.
 _SECRET_LIKE: Final = re.compile(r"[A-Za-z0-9+/_-]{32,}")
-
-
-class ErrorClass(StrEnum):
-    """The classes of the error tables."""
-
-    OK_ALREADY = "ok_already"
-    RETRY_BACKOFF = "retry_backoff"
-    RATE_LIMIT = "rate_limit"
-    IP_BAN = "ip_ban"
-    CLOCK_SKEW = "clock_skew"
-    AUTH_PERMANENT = "auth_permanent"
-    UNKNOWN_STATUS = "unknown_status"
-    DUPLICATE_CLIENT_ID = "duplicate_client_id"
-    ORDER_NOT_FOUND = "order_not_found"
-    INSUFFICIENT_MARGIN = "insufficient_margin"
-    FILTER_VIOLATION = "filter_violation"
-    RISK_LIMIT = "risk_limit"
-    REDUCE_ONLY_REJECTED = "reduce_only_rejected"
-    REDUCE_ONLY_MODE = "reduce_only_mode"
-    POSITION_MODE_MISMATCH = "position_mode_mismatch"
-    CONFIG_BLOCKED = "config_blocked"
-    WOULD_TRIGGER = "would_trigger"
-    WRONG_ENDPOINT = "wrong_endpoint"
-    ORDER_REJECTED = "order_rejected"
-    SYMBOL_UNAVAILABLE = "symbol_unavailable"
-    ACCOUNT_RESTRICTED = "account_restricted"
-    BAD_REQUEST = "bad_request"
-    STREAM_EXPIRED = "stream_expired"
 
 
 _C = ErrorClass

@@ -10,11 +10,12 @@ from typing import Final, TypeVar
 from core.clock import Clock
 from core.errors import ImpossibleVenueData, RunnerError
 from core.timeframe import to_ms
-from exchanges.binance.codes import Doing, ErrorClass, Verdict, classify, failure
+from exchanges.binance.codes import Doing, Verdict, classify, failure
 from exchanges.binance.public import get_server_time
 from exchanges.binance.signing import Access, Call, keyed_request, public_request, signed_request
 from exchanges.binance.wire import ServerTime, Unreadable, read, time_of
 from exchanges.credentials import Unseal
+from exchanges.error_class import ErrorClass
 from exchanges.errors import (
     AuthFailed,
     ClockSkew,

@@ -8,10 +8,11 @@ from core.order import Order
 from core.position import OrderSide, Side
 from exchanges.base import MarginMode, PositionMode
 from exchanges.binance import requests
-from exchanges.binance.codes import Doing, ErrorClass
+from exchanges.binance.codes import Doing
 from exchanges.binance.line import Line, form
 from exchanges.binance.signing import Call
 from exchanges.binance.wire import AccountConfig, Done, LeverageSet, SymbolConfig
+from exchanges.error_class import ErrorClass
 from exchanges.errors import OutcomeUnknown, Refusal, Rejected, Unreachable
 
 _ALREADY: Final = frozenset({ErrorClass.OK_ALREADY})

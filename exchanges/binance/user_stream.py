@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from core.errors import RunnerError
 from exchanges.base import Listener, OrderNews, StreamGap
 from exchanges.binance import requests
-from exchanges.binance.codes import Doing, ErrorClass, Verdict
+from exchanges.binance.codes import Doing, Verdict
 from exchanges.binance.fills import Fills
 from exchanges.binance.line import Line, VenueTime, form
 from exchanges.binance.parse import Origin
@@ -33,6 +33,7 @@ from exchanges.binance.private import (
 )
 from exchanges.binance.settings import Settings
 from exchanges.binance.wire import ListenKey
+from exchanges.error_class import ErrorClass
 from exchanges.errors import ErrorKind, ExchangeError, Unreachable
 from exchanges.stream import StreamRules, WePing
 from exchanges.web_socket import OnMessage, Sender

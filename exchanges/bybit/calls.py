@@ -19,12 +19,13 @@ import msgspec
 from core.clock import Clock
 from core.redact import MASK
 from core.timeframe import to_ms
-from exchanges.bybit.codes import ErrorClass, Verdict, verdict
+from exchanges.bybit.codes import Verdict, verdict
 from exchanges.bybit.public import server_time
 from exchanges.bybit.signing import signed
 from exchanges.bybit.usage import banned_until, retry_after_s
 from exchanges.bybit.wire import Envelope, Page, ServerTime, Unreadable, read
 from exchanges.credentials import Unseal
+from exchanges.error_class import ErrorClass
 from exchanges.errors import (
     AuthFailed,
     Banned,

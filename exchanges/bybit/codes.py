@@ -6,37 +6,12 @@ HTTP status where the body says nothing known; the text only between the meaning
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final
 
 import msgspec
 
+from exchanges.error_class import ErrorClass
 from exchanges.errors import Refusal
-
-
-class ErrorClass(StrEnum):
-    OK_ALREADY = "ok_already"
-    RETRY_BACKOFF = "retry_backoff"
-    RATE_LIMIT = "rate_limit"
-    IP_BAN = "ip_ban"
-    CLOCK_SKEW = "clock_skew"
-    AUTH_PERMANENT = "auth_permanent"
-    UNKNOWN_STATUS = "unknown_status"
-    DUPLICATE_CLIENT_ID = "duplicate_client_id"
-    ORDER_NOT_FOUND = "order_not_found"
-    INSUFFICIENT_MARGIN = "insufficient_margin"
-    FILTER_VIOLATION = "filter_violation"
-    RISK_LIMIT = "risk_limit"
-    REDUCE_ONLY_REJECTED = "reduce_only_rejected"
-    REDUCE_ONLY_MODE = "reduce_only_mode"
-    POSITION_MODE_MISMATCH = "position_mode_mismatch"
-    CONFIG_BLOCKED = "config_blocked"
-    WOULD_TRIGGER = "would_trigger"
-    ORDER_REJECTED = "order_rejected"
-    SYMBOL_UNAVAILABLE = "symbol_unavailable"
-    ACCOUNT_RESTRICTED = "account_restricted"
-    BAD_REQUEST = "bad_request"
-
 
 C = ErrorClass
 

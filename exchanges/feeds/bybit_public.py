@@ -14,9 +14,10 @@ import msgspec
 
 from core.candles import CandleColumns
 from core.timeframe import Timeframe, from_ms
-from exchanges.bybit.codes import ErrorClass, verdict
+from exchanges.bybit.codes import verdict
 from exchanges.bybit.public import MAX_KLINES, candle_columns, klines, server_time
 from exchanges.bybit.wire import Envelope, ServerTime, Unreadable, read
+from exchanges.error_class import ErrorClass
 from exchanges.feeds.public_candles import MAX_RETRIES, FeedError, PublicCandles, Sleep, Unusable
 from exchanges.wire import Request
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchanges.binance.codes import CODES, Doing, ErrorClass, classify, failure
+from exchanges.binance.codes import CODES, Doing, classify, failure
+from exchanges.error_class import ErrorClass
 from exchanges.errors import (
     AuthFailed,
     Banned,

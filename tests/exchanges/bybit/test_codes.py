@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchanges.bybit.codes import CLASS_OF, STREAM_CLASS_OF, ErrorClass, reject_class, verdict
+from exchanges.bybit.codes import CLASS_OF, STREAM_CLASS_OF, reject_class, verdict
+from exchanges.error_class import ErrorClass
 from exchanges.errors import Refusal
 from tests.exchanges.fixtures import payload_file
 
