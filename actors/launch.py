@@ -37,6 +37,7 @@ from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 from schema.notify import PgNotifier
 from schema.pg import PgStore
+from schema.records import Platform
 from schema.store import LIVE_NODE_S
 from schema.vault import Vault
 
@@ -139,6 +140,15 @@ def demo_service(
     return _service(settings, store, dsn, feed, sink, demo.end_of(round_), on_data_end, vault, around)
 
 
+def _too_old(platform: Platform, sink: Sink) -> bool:
+    """Such a process serves reads and trades nothing (invariants §7); looked at once, as it starts."""
+    minimum = platform.minimum_version
+    if minimum is None or not is_older(VERSION, minimum):
+        return False
+    sink("too_old", {"version": VERSION, "minimum_version": minimum, "detail": "it trades nothing"})
+    return True
+
+
 def is_older(version: str, minimum: str) -> bool:
     """Whether `version` comes before `minimum`; both dotted whole numbers, others count as 0."""
     return _numbers(version) < _numbers(minimum)
@@ -171,7 +181,7 @@ def _service(
         poll_s=min(POLL_S, settings.runner_lease_sec / 6),
         # Together with a poll this is less than a lease: a dead process's runs have a new home before theirs end.
         node_live_s=min(LIVE_NODE_S, settings.runner_lease_sec * 0.7),
-        enabled=settings.enable_strategy_runner,
+        enabled=settings.enable_strategy_runner and not _too_old(store.platform(), sink),
     )
     parts = Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options)
     budgets = SharedVenueBudgets(store.venue_budgets, ThreadPoolExecutor(1, thread_name_prefix="budgets"))
