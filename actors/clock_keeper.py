@@ -28,7 +28,6 @@ HOLD_POLL_S = 0.02
 RETRY_S = 0.5
 TELL_TIMEOUT_S = 5.0
 STEP = Timeframe.M1
-MAX_SPEED = 3_600.0
 
 
 class ClockChanged(Message, frozen=True, kw_only=True):

@@ -40,6 +40,8 @@ SECRET_FIELDS: Final = frozenset(
 )
 """Names of fields whose value is never shown. Whole names, not parts of names or values: `key_hint` stays."""
 _CREDENTIALS: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@]+@", re.IGNORECASE)
+# Keys and signatures are longer runs of letters and digits than any word; hexadecimal ones are told sooner.
+_SECRET_LIKE: Final = re.compile(r"[0-9A-Fa-f]{24,}|[A-Za-z0-9+/_-]{32,}")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -105,6 +107,11 @@ def redact(value: object, *, depth: int = MAX_DEPTH) -> object:
     if isinstance(value, list | tuple | set | frozenset):
         return [redact(item, depth=depth - 1) for item in value]
     return value
+
+
+def without_secrets(text: str) -> str:
+    """Somebody else's words, such as a venue's about a request, with whatever may be a key or a signature masked."""
+    return _SECRET_LIKE.sub(MASK, text)
 
 
 def is_secret_field(name: str) -> bool:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 
 import typer
 
 from bin.drill.gaps import Blow, Gap
 from core.connection import Venue
+
+
+class Judged(Protocol):
+    """A drill's report."""
+
+    @property
+    def held(self) -> bool: ...
+
+
+R = TypeVar("R", bound=Judged)
 
 
 def register(app: typer.Typer) -> None:
@@ -74,14 +85,7 @@ def kill(
         seed=seed,
     )
     report = drill(plan, database)
-    if json:
-        from bin.commands.output import write_json
-
-        write_json(report)
-    else:
-        show(report)
-    if not report.held:
-        raise typer.Exit(1)
+    _end(report, show, json=json)
 
 
 def wires(
@@ -121,14 +125,7 @@ def wires(
         data=data,
     )
     report = drill(plan)
-    if json:
-        from bin.commands.output import write_json
-
-        write_json(report)
-    else:
-        show_wires(report)
-    if not report.held:
-        raise typer.Exit(1)
+    _end(report, show_wires, json=json)
 
 
 def crash(
@@ -173,14 +170,7 @@ def crash(
         lease_s=lease,
     )
     report = drill(plan)
-    if json:
-        from bin.commands.output import write_json
-
-        write_json(report)
-    else:
-        show(report)
-    if not report.held:
-        raise typer.Exit(1)
+    _end(report, show, json=json)
 
 
 def faults(
@@ -210,6 +200,11 @@ def faults(
         venues=tuple(venue or Venue), users=users, speed=speed, lease_s=5.0, switches=switches, seed=seed
     )
     report = drill(plan)
+    _end(report, show, json=json)
+
+
+def _end(report: R, show: Callable[[R], None], *, json: bool) -> None:
+    """The report as it was asked for; exit code 1 where a statement was broken."""
     if json:
         from bin.commands.output import write_json
 

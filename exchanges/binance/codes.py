@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from core.errors import ImpossibleVenueData
+from core.redact import without_secrets
 from exchanges.binance.wire import WIRE_ERRORS, ErrorBody, time_of
 from exchanges.error_class import ErrorClass
 from exchanges.errors import (
@@ -36,8 +37,6 @@ BACK_OFF_S: Final = 5.0
 MAX_BACK_OFF_S: Final = 3600.0
 _TEXT_SHOWN: Final = 200
 _BANNED_UNTIL: Final = re.compile(r"banned until (\d{12,14})\b", re.IGNORECASE)
-# Keys and signatures are longer runs of letters and digits than any word; a venue might quote one.
-_SECRET_LIKE: Final = re.compile(r"[A-Za-z0-9+/_-]{32,}")
 
 
 _C = ErrorClass
@@ -246,4 +245,4 @@ def _banned_until(text: str) -> datetime | None:
 
 
 def _shown(text: str) -> str:
-    return _SECRET_LIKE.sub("***", " ".join(text.split()))[:_TEXT_SHOWN].rstrip(".")
+    return without_secrets(" ".join(text.split()))[:_TEXT_SHOWN].rstrip(".")

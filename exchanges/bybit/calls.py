@@ -8,7 +8,6 @@ No sentence holds a key, a signature, or a text in which the venue may have echo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import Enum
@@ -17,7 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from core.clock import Clock
-from core.redact import MASK
+from core.redact import MASK, without_secrets
 from core.timeframe import to_ms
 from exchanges.bybit.codes import Verdict, verdict
 from exchanges.bybit.public import server_time
@@ -47,8 +46,6 @@ ORDER_TIMEOUT_S: Final = 6.0
 READ_TIMEOUT_S: Final = 4.0
 MAX_PAGES: Final = 200
 MAX_SAID: Final = 200
-# Signatures and secrets, which are longer than any word; what the venue may quote of the key is known and taken out.
-_SECRET_LIKE: Final = re.compile(r"[0-9A-Fa-f]{24,}|[A-Za-z0-9+/_-]{32,}")
 _ENVELOPE: Final = msgspec.json.Decoder(Envelope)
 _TIME: Final = msgspec.json.Decoder(ServerTime)
 _RESULT: Final = msgspec.json.Decoder(msgspec.Raw)
@@ -238,5 +235,5 @@ def _opened(answer: Answer) -> tuple[int | None, str, msgspec.Raw]:
 
 def _said(found: Verdict, status: int) -> str:
     """The venue's own words, shortened, without anything that could be a signature."""
-    text = _SECRET_LIKE.sub(MASK, " ".join(found.text.split()))[:MAX_SAID]
+    text = without_secrets(" ".join(found.text.split()))[:MAX_SAID]
     return f"{status if found.code is None else found.code}: {text or 'no reason given'}"

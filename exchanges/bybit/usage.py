@@ -1,4 +1,4 @@
-"""How much of its budget an account has left, and how long a refusal by budget lasts. Pure.
+"""How long a refusal by budget lasts. Pure.
 
 Source: Bybit v5 API documentation, "Rate Limit Rules": per account and second in headers; per address 600 requests
 in 5 seconds, then 403 and a pause of ten minutes.
@@ -11,31 +11,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-import msgspec
-
 from core.timeframe import from_ms, to_ms
 
 BAN: Final = timedelta(minutes=10)
 DEFAULT_RETRY_S: Final = 5.0
 MAX_RETRY_S: Final = 60.0
 _UNTIL: Final = re.compile(r"until (\d{13})\b")
-
-
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests of this kind the account may send per window, those left, and when the window ends."""
-
-    limit: int
-    left: int
-    reset_at_ms: int | None
-
-
-def usage(headers: Mapping[str, str]) -> Usage | None:
-    """What the headers say; None where they do not."""
-    limit, left = _number(headers.get("x-bapi-limit")), _number(headers.get("x-bapi-limit-status"))
-    if limit is None or left is None:
-        return None
-    reset = _number(headers.get("x-bapi-limit-reset-timestamp"))
-    return Usage(limit=limit, left=left, reset_at_ms=reset)
 
 
 def retry_after_s(headers: Mapping[str, str], venue_now: datetime) -> float:

@@ -1,4 +1,4 @@
-"""What Bybit's headers say of an account's budget, and how long a refusal lasts."""
+"""How long a refusal of Bybit's lasts, as its headers and texts say."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from core.timeframe import to_ms
-from exchanges.bybit.usage import BAN, Usage, banned_until, retry_after_s, usage
+from exchanges.bybit.usage import BAN, banned_until, retry_after_s
 from tests.fakes.loop_clock import START
 
 START_MS = to_ms(START)
@@ -16,21 +16,6 @@ START_MS = to_ms(START)
 def headers(limit: str = "10", left: str = "9", reset: str = "") -> dict[str, str]:
     told = {"x-bapi-limit": limit, "x-bapi-limit-status": left}
     return told | ({"x-bapi-limit-reset-timestamp": reset} if reset else {})
-
-
-@pytest.mark.parametrize(
-    ("told", "expected"),
-    [
-        (headers(), Usage(limit=10, left=9, reset_at_ms=None)),
-        (headers(reset=str(START_MS)), Usage(limit=10, left=9, reset_at_ms=START_MS)),
-        ({}, None),
-        (headers(limit="many"), None),
-        (headers(left="-1"), None),
-        (headers(left="9" * 400), None),
-    ],
-)
-def test_the_headers_say_what_is_left(told: dict[str, str], expected: Usage | None) -> None:
-    assert usage(told) == expected
 
 
 @pytest.mark.parametrize(
