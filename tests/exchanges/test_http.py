@@ -8,12 +8,10 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import httpx
 import pytest
 
 from core.errors import RunnerError
 from exchanges.http import HttpPool, PoolRules
-from exchanges.transport import VenueTransport
 from exchanges.wire import Answer, Cost, NoAnswer, Request
 from tests.exchanges.certificate import localhost_contexts
 from tests.exchanges.raw_host import Act, RawHost, Seen, answering, ok, reset, say, silence
@@ -308,26 +306,3 @@ def test_over_tls_only_a_host_that_proves_its_name_is_spoken_to(tmp_path: Path) 
             assert len(host.seen) == 2
 
     asyncio.run(asyncio.wait_for(run(), 20))
-
-
-def test_httpx_speaks_through_it() -> None:
-    async def test(host: RawHost, pool: HttpPool) -> None:
-        async with httpx.AsyncClient(
-            base_url=host.url, transport=VenueTransport(pool), timeout=0.1
-        ) as client:
-            host.acts = [say(ok(b'{"a":1}', headers="X-A: b\r\n"))]
-            answer = await client.post("/p", params={"q": "a b"}, json={"x": 1})
-            assert (answer.status_code, answer.json(), answer.headers["x-a"]) == (200, {"a": 1}, "b")
-            assert host.seen[0].line == "POST /p?q=a+b HTTP/1.1"
-            assert host.seen[0].body == b'{"x":1}'
-            assert host.seen[0].headers.lower().count("content-length") == 1
-            host.acts = [silence]
-            with pytest.raises(httpx.ReadTimeout):
-                await client.get("/p")
-            host.acts = [reset]
-            with pytest.raises(httpx.ReadError):
-                await client.post("/p")
-            with pytest.raises(httpx.UnsupportedProtocol):
-                await client.get("http://elsewhere.invalid/")
-
-    with_host(test)
