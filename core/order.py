@@ -86,7 +86,7 @@ class OrderKind(StrEnum):
 
 
 class Leg(StrEnum):
-    """What an order is for. The last four are the venue's own doing, adopted when seen."""
+    """What an order is for. The last six are the venue's own doing, adopted when seen."""
 
     EXIT = "exit"
     ENTRY = "entry"
@@ -95,10 +95,12 @@ class Leg(StrEnum):
     TAKE_PROFIT = "take_profit"
     STOP_LOSS = "stop_loss"
     LIQUIDATION = "liquidation"
+    ADL = "adl"
+    SETTLEMENT = "settlement"
     MANUAL = "manual"
 
 
-VENUE_LEGS = frozenset({Leg.TAKE_PROFIT, Leg.STOP_LOSS, Leg.LIQUIDATION, Leg.MANUAL})
+VENUE_LEGS = frozenset({Leg.TAKE_PROFIT, Leg.STOP_LOSS, Leg.LIQUIDATION, Leg.ADL, Leg.SETTLEMENT, Leg.MANUAL})
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):

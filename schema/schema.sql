@@ -165,7 +165,7 @@ CREATE TABLE orders (
     CONSTRAINT orders_filled_quantity_check CHECK ((filled_quantity >= (0)::numeric)),
     CONSTRAINT orders_filled_value_check CHECK (((filled_value >= (0)::numeric) AND (filled_value < 'Infinity'::numeric))),
     CONSTRAINT orders_kind_check CHECK ((kind = ANY (ARRAY['market'::text, 'limit'::text]))),
-    CONSTRAINT orders_leg_check CHECK ((leg = ANY (ARRAY['exit'::text, 'entry'::text, 'flatten'::text, 'repair'::text, 'take_profit'::text, 'stop_loss'::text, 'liquidation'::text, 'manual'::text]))),
+    CONSTRAINT orders_leg_check CHECK ((leg = ANY (ARRAY['exit'::text, 'entry'::text, 'flatten'::text, 'repair'::text, 'take_profit'::text, 'stop_loss'::text, 'liquidation'::text, 'adl'::text, 'settlement'::text, 'manual'::text]))),
     CONSTRAINT orders_leverage_check CHECK ((leverage >= 1)),
     CONSTRAINT orders_limit_has_price CHECK (((kind <> 'limit'::text) OR (price IS NOT NULL))),
     CONSTRAINT orders_only_entries_reserve CHECK (((NOT reserved) OR (leg = 'entry'::text))),

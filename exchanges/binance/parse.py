@@ -30,8 +30,12 @@ from exchanges.binance.wire import (
 )
 
 USDT: Final = "USDT"
-_VENUE_MADE: Final = ("autoclose-", "adl_autoclose", "settlement_autoclose-")
-"""How the ids of orders begin that the venue makes itself: liquidation, ADL, settlement."""
+_VENUE_MADE: Final = {
+    "autoclose-": Leg.LIQUIDATION,
+    "adl_autoclose": Leg.ADL,
+    "settlement_autoclose-": Leg.SETTLEMENT,
+}
+"""How the ids of orders begin that the venue makes itself."""
 
 _STATUS: Final = {
     "NEW": OrderStatus.SUBMITTED,
@@ -121,8 +125,10 @@ def origin_of(client_id: str) -> Origin:
     leg = protection_leg(client_id)
     if leg is not None:
         return Origin(venue_leg=Leg(leg))
-    # ADL and settlement close a position as a liquidation does: without anybody's wish.
-    return Origin(venue_leg=Leg.LIQUIDATION) if client_id.startswith(_VENUE_MADE) else MANUAL
+    for beginning, made in _VENUE_MADE.items():
+        if client_id.startswith(beginning):
+            return Origin(venue_leg=made)
+    return MANUAL
 
 
 def order_report(row: OrderRow, executions: tuple[Execution, ...] = ()) -> OrderReport:

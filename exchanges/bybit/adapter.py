@@ -2,7 +2,6 @@
 
 Orders are acknowledged first and executed after: each is looked up once within its call. Stop and target belong to
 the position at this venue: they are attached to the entry and corrected by `protect`, and have no client ids.
-Liquidation, ADL, settlement and delivery are all told as `Leg.LIQUIDATION`.
 """
 
 from __future__ import annotations

@@ -60,9 +60,20 @@ _ASKED: Final = frozenset({"CancelByUser", "CancelByAdmin"})
 _UNSAID: Final = frozenset({"", "UNKNOWN", "EC_NoError"})
 
 FUNDING: Final = "Funding"
-_ENDED_BY_VENUE: Final = frozenset({"BustTrade", "AdlTrade", "Settle", "Delivery"})
-_MADE_BY_VENUE: Final = frozenset({"Liq", "TakeOverPassThrough", "AdlPassThrough", "Settle", "MmRateClose"})
-_FILLS: Final = _ENDED_BY_VENUE | {"Trade", "BlockTrade", "MovePosition", "FutureSpread", "", None}
+_ENDED_BY_VENUE: Final = {
+    "BustTrade": Leg.LIQUIDATION,
+    "AdlTrade": Leg.ADL,
+    "Settle": Leg.SETTLEMENT,
+    "Delivery": Leg.SETTLEMENT,
+}
+_MADE_BY_VENUE: Final = {
+    "Liq": Leg.LIQUIDATION,
+    "TakeOverPassThrough": Leg.LIQUIDATION,
+    "MmRateClose": Leg.LIQUIDATION,
+    "AdlPassThrough": Leg.ADL,
+    "Settle": Leg.SETTLEMENT,
+}
+_FILLS: Final = _ENDED_BY_VENUE.keys() | {"Trade", "BlockTrade", "MovePosition", "FutureSpread", "", None}
 _LINEAR: Final = frozenset({"linear", "", None})
 _STOPS: Final = frozenset({"StopLoss", "PartialStopLoss", "TrailingStop"})
 _TARGETS: Final = frozenset({"TakeProfit", "PartialTakeProfit", "TrailingProfit"})
@@ -316,13 +327,13 @@ def key_rights(info: KeyInfo) -> KeyRights:
 
 
 def _venue_leg(row: ExecutionRow) -> Leg | None:
-    """The leg of an order nobody placed; None: somebody did. ADL and settlement are booked as liquidations."""
-    if row.exec_type in _ENDED_BY_VENUE:
-        return Leg.LIQUIDATION
+    """The leg of an order nobody placed; None: somebody did."""
+    if (ended := _ENDED_BY_VENUE.get(row.exec_type or "")) is not None:
+        return ended
     made = (row.create_type or "").removeprefix("CreateBy").replace("_", "")
     stop = row.stop_order_type or ""
     if made in _MADE_BY_VENUE:
-        return Leg.LIQUIDATION
+        return _MADE_BY_VENUE[made]
     if made in _STOPS or stop in _STOPS:
         return Leg.STOP_LOSS
     if made in _TARGETS or stop in _TARGETS:

@@ -78,8 +78,10 @@ export const milliseconds = (value) => (value === null ? NONE : value < 10_000 ?
 /** Milliseconds with a sign: how long after its slot something was asked for; early claims come before it. */
 export const lateness = (ms) => `${ms < 0 ? MINUS : "+"}${whole(Math.abs(ms))} ms`;
 
+const NAMES = { adl: "auto-deleveraging" };
+
 /** A code like `daily_loss` in words. */
-export const words = (code) => String(code).replaceAll("_", " ");
+export const words = (code) => NAMES[code] ?? String(code).replaceAll("_", " ");
 
 /** A portfolio by its owner and what is traded on it; portfolios themselves are often named alike. */
 export const accountName = ({ name, userId, runs }) => `${userId} · ${runs.length > 0 ? runs.join(", ") : name}`;

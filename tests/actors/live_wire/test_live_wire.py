@@ -119,7 +119,7 @@ def test_a_stop_that_fires_while_the_stream_is_away_is_found_and_booked_once(wor
     world.until(lambda: agrees(world))
 
 
-@pytest.mark.parametrize("origin", ["adl", "liquidation"])
+@pytest.mark.parametrize("origin", ["adl", "settlement", "liquidation"])
 def test_what_the_venue_closes_is_booked_as_its_doing_and_leaves_no_orphan(
     world: WireWorld, origin: str
 ) -> None:
@@ -132,11 +132,11 @@ def test_what_the_venue_closes_is_booked_as_its_doing_and_leaves_no_orphan(
         world.venue.set_price(400.0)
     else:
         world.venue.control("POST", "close", {"account": "main", "symbol": SYMBOL, "origin": origin})
-    assert closed(world).exit_reason == "liquidation"
+    assert closed(world).exit_reason == origin
     world.until(lambda: agrees(world))
     told_of = [payload["trade_id"] for payload in payloads(world, "order_fill")]
     assert len(told_of) == len(set(told_of))
-    assert {"entry", "liquidation"} <= {payload["leg"] for payload in payloads(world, "order_fill")}
+    assert {"entry", origin} <= {payload["leg"] for payload in payloads(world, "order_fill")}
 
 
 def test_a_stop_whose_level_is_passed_before_it_stands_closes_the_position_at_once(world: WireWorld) -> None:

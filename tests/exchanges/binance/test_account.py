@@ -44,7 +44,7 @@ def test_executions_name_our_order_or_what_the_venue_or_somebody_did(kit: Kit) -
         told = kit.run(exchange.executions(SYMBOL, START))
         assert [one.client_order_id for one in told] == [report.client_order_id, *[None] * 5]
         assert [one.venue_leg for one in told] == [
-            None, Leg.STOP_LOSS, Leg.LIQUIDATION, Leg.LIQUIDATION, Leg.LIQUIDATION, Leg.MANUAL,
+            None, Leg.STOP_LOSS, Leg.LIQUIDATION, Leg.ADL, Leg.SETTLEMENT, Leg.MANUAL,
         ]  # fmt: skip
 
 

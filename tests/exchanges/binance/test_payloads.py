@@ -204,8 +204,8 @@ def test_protection_is_what_stands_of_ours_and_closes_all(changes: dict[str, Any
     ("client_id", "leg"),
     [
         ("autoclose-1234567890", Leg.LIQUIDATION),
-        ("adl_autoclose_12345", Leg.LIQUIDATION),
-        ("settlement_autoclose-1", Leg.LIQUIDATION),
+        ("adl_autoclose_12345", Leg.ADL),
+        ("settlement_autoclose-1", Leg.SETTLEMENT),
         ("web_abc", Leg.MANUAL),
         ("", Leg.MANUAL),
         (protection_id("stop_loss", ms(1_790_000_000_000), 1), Leg.STOP_LOSS),

@@ -70,7 +70,9 @@ TELLS: dict[str, list[Heard]] = {
     "order_update_new": [],
     "order_update_trade": [_MANUAL_TRADE],
     "order_update_trade_partial": [_MANUAL_TRADE],
-    "order_update_adl": [traded(8887001, _LIQUIDATED, "12346001", _BUY, "0.005", "42000", "0.105")],
+    "order_update_adl": [
+        traded(8887001, Origin(venue_leg=Leg.ADL), "12346001", _BUY, "0.005", "42000", "0.105")
+    ],
     "order_update_calculated": [
         traded(8886999, _LIQUIDATED, "12345999", _SELL, "0.014", "9910.12", "0.06937084")
     ],

@@ -293,7 +293,7 @@ def test_a_position_the_venue_closes_is_told_as_its_doing(live: SimulatedVenue, 
     enter(live)
     live.control("POST", "close", {"account": "main", "symbol": SYMBOL, "origin": origin})
     told = last_told(live)
-    assert (told.client_order_id, told.venue_leg) == (None, Leg.LIQUIDATION)
+    assert (told.client_order_id, told.venue_leg) == (None, Leg(origin))
     assert live.run(live.exchange.balance()).balance == live.books.balance
 
 

@@ -89,7 +89,7 @@ def test_what_the_venue_closes_is_told_with_its_leg(live: SimulatedVenue, origin
     else:
         live.control("POST", "close", {"account": "main", "symbol": SYMBOL, "origin": origin})
     live.until(lambda: len(live.told()) == 2)
-    assert (live.told()[-1].client_order_id, live.told()[-1].venue_leg) == (None, Leg.LIQUIDATION)
+    assert (live.told()[-1].client_order_id, live.told()[-1].venue_leg) == (None, Leg(origin))
     assert live.books.position(SYMBOL).is_flat
 
 

@@ -100,7 +100,7 @@ def test_a_fired_stop_and_venue_made_closes_are_told_as_what_they_are(binance: R
             await desk.exchange.place(desk.order())
             account = binance.key.removeprefix("key-")
             await control(desk, "POST", "close", {"account": account, "symbol": SYMBOL, "origin": "adl"})
-            closed = await desk.told(Execution, lambda news: news.venue_leg is Leg.LIQUIDATION)
+            closed = await desk.told(Execution, lambda news: news.venue_leg is Leg.ADL)
             assert closed.fill.trade_id == str(desk.ledger()["trades"][-1]["trade_id"])
             since = desk.exchange.venue_now() - timedelta(hours=1)
             told = {e.trade_id for e in await desk.exchange.executions(SYMBOL, since)}

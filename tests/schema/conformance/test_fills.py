@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from core.ids import ClientOrderId
 from core.order import (
+    VENUE_LEGS,
     Acknowledged,
     Canceled,
     Executed,
@@ -107,7 +108,7 @@ def test_a_round_trip_is_booked_with_its_reason_and_frees_the_margin(world: Worl
     assert world.store.open_positions() == []
 
 
-@pytest.mark.parametrize("leg", [Leg.TAKE_PROFIT, Leg.STOP_LOSS, Leg.LIQUIDATION, Leg.MANUAL])
+@pytest.mark.parametrize("leg", sorted(VENUE_LEGS))
 def test_what_the_venue_did_is_adopted_once_as_an_order_of_its_own(world: World, leg: Leg) -> None:
     run = world.run()
     world.held(run, stop_loss=Decimal(95))

@@ -286,7 +286,7 @@ def test_i7_a_late_fill_touches_its_own_day(world: World) -> None:
     assert world.store.risk(run.user_id).blocked is None
 
 
-@pytest.mark.parametrize("leg", [Leg.LIQUIDATION, Leg.MANUAL, Leg.STOP_LOSS])
+@pytest.mark.parametrize("leg", [Leg.LIQUIDATION, Leg.ADL, Leg.SETTLEMENT, Leg.MANUAL, Leg.STOP_LOSS])
 def test_i7_what_the_venue_closed_counts(world: World, leg: Leg) -> None:
     from schema.ops import FillSettled, ObserveFill
 
