@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 import time
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -16,8 +15,8 @@ from starlette.responses import Response
 from core.config import Settings
 from core.redact import Secret
 from facade.auth import Principal, TokenVerifier, unauthorized
-from facade.errors import ApiError
-from facade.limits import FailedAttempts
+from facade.errors import ApiError, too_many
+from facade.limits import FAILURES_PER_WINDOW, Attempts
 from facade.tokens import issue
 
 SESSION_COOKIE: Final = "runner_session"
@@ -83,13 +82,13 @@ class Gatekeeper:
         verifier: TokenVerifier,
         *,
         demo: DemoSession | None = None,
-        failures: FailedAttempts | None = None,
+        failures: Attempts | None = None,
     ) -> None:
         self._runner_cron_secret = settings.runner_cron_secret
         self._bearer_secret = settings.cron_secret or settings.admin_api_key
         self._verifier = verifier
         self._demo = demo
-        self._failures = failures or FailedAttempts()
+        self._failures = failures or Attempts(FAILURES_PER_WINDOW)
 
     async def admit(self, connection: HTTPConnection, access: Access) -> Principal | None:
         """The caller; None where nobody in particular is asking (open paths, a cron secret)."""
@@ -136,16 +135,12 @@ class Gatekeeper:
 
     def _fail(self, connection: HTTPConnection) -> None:
         self._refuse_over_limit(connection)
-        self._failures.failed(_caller(connection))
+        self._failures.tried(_caller(connection))
 
     def _refuse_over_limit(self, connection: HTTPConnection) -> None:
         wait_s = self._failures.retry_after_s(_caller(connection))
         if wait_s > 0:
-            raise ApiError(
-                429,
-                "Too many failed attempts to authenticate.",
-                headers={"Retry-After": str(math.ceil(wait_s))},
-            )
+            raise too_many("Too many failed attempts to authenticate.", wait_s)
 
 
 def is_local(connection: HTTPConnection) -> bool:

@@ -21,6 +21,7 @@ from facade.bridge import Bridge, Keys, Runner, Waits
 from facade.endpoint import ErrorLog, Services, error_response
 from facade.errors import ApiError
 from facade.event_stream import EventHub
+from facade.limits import Attempts
 from facade.middleware import REQUEST_ID_HEADER, AccessLog, EveryRequest
 from facade.routes import connections, demo, events, health, runner, runs, strategies
 
@@ -36,6 +37,7 @@ def build_app(
     error_log: ErrorLog | None = None,
     waits: Waits | None = None,
     keys: Keys | None = None,
+    key_checks: Attempts | None = None,
 ) -> Starlette:
     """`demo_secret`: the generated one; tokens signed with it count, and the demo's page may log in.
 
@@ -55,6 +57,7 @@ def build_app(
         demo=session,
         error_log=error_log or _to_nobody,
         keys=keys,
+        key_checks=key_checks,
     )
     app = Starlette(
         routes=[

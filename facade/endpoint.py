@@ -17,6 +17,7 @@ from facade.auth import Principal
 from facade.bridge import Bridge, Keys, Runner
 from facade.errors import UNFORESEEN, ApiError, api_error
 from facade.event_stream import EventHub
+from facade.limits import KEY_CHECKS_PER_WINDOW, Attempts
 
 ErrorLog = Callable[[Mapping[str, object], BaseException], None]
 JSON: Final = "application/json"
@@ -43,6 +44,7 @@ class Services:
         demo: DemoSession | None,
         error_log: ErrorLog,
         keys: Keys | None = None,
+        key_checks: Attempts | None = None,
     ) -> None:
         self.settings = settings
         self.bridge = bridge
@@ -51,6 +53,7 @@ class Services:
         self.demo = demo
         self.error_log = error_log
         self.keys = keys
+        self.key_checks = key_checks or Attempts(KEY_CHECKS_PER_WINDOW)
 
     @property
     def runner(self) -> Runner:

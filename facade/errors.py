@@ -9,6 +9,7 @@ ApiError
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -81,6 +82,10 @@ class ApiError(Exception):
 
     def body(self, request_id: str) -> ErrorBody:
         return ErrorBody(error=self.sentence, code=self.code, request_id=request_id, details=self.details)
+
+
+def too_many(sentence: str, wait_s: float) -> ApiError:
+    return ApiError(429, sentence, headers={"Retry-After": str(math.ceil(wait_s))})
 
 
 def not_found() -> ApiError:

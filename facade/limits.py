@@ -1,4 +1,4 @@
-"""Failed authentication per caller: a sliding count by socket address, which no forwarding header changes."""
+"""How often a caller may try something: a sliding count for each name, with a bound on the names."""
 
 from __future__ import annotations
 
@@ -8,28 +8,32 @@ from collections.abc import Callable
 from typing import Final
 
 FAILURES_PER_WINDOW: Final = 30
+"""Failed authentications of one socket address, which no forwarding header changes."""
+KEY_CHECKS_PER_WINDOW: Final = 10
+"""Questions about keys that one user may have put to venues: each costs weight that all tenants share."""
 WINDOW_S: Final = 60.0
 MAX_CALLERS: Final = 10_000
-"""Callers remembered; beyond it the one that failed longest ago is forgotten."""
+"""Callers remembered; beyond it the one that tried longest ago is forgotten."""
 
 
-class FailedAttempts:
-    """Who may still guess, and when whoever may not may again."""
+class Attempts:
+    """Who may still try, and when whoever may not may again."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, most: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
         self._monotonic = monotonic
-        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
+        self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def failed(self, caller: str) -> None:
-        times = self._failures.setdefault(caller, deque(maxlen=FAILURES_PER_WINDOW))
+    def tried(self, caller: str) -> None:
+        times = self._times.setdefault(caller, deque(maxlen=self._most))
         times.append(self._monotonic())
-        self._failures.move_to_end(caller)
-        if len(self._failures) > MAX_CALLERS:
-            self._failures.popitem(last=False)
+        self._times.move_to_end(caller)
+        if len(self._times) > MAX_CALLERS:
+            self._times.popitem(last=False)
 
     def retry_after_s(self, caller: str) -> float:
         """Seconds until this caller may try again; 0 when it may now."""
-        times = self._failures.get(caller)
-        if times is None or len(times) < FAILURES_PER_WINDOW:
+        times = self._times.get(caller)
+        if times is None or len(times) < self._most:
             return 0.0
         return max(0.0, times[0] + WINDOW_S - self._monotonic())

@@ -14,7 +14,7 @@ from facade.access import Access
 from facade.bridge import STORE_TIMEOUT_S, Connection, Keys, NewConnection, OpenedKeys, Owner
 from facade.decoding import Query, decode, path_uuid
 from facade.endpoint import Answer, Call, route
-from facade.errors import ApiError, bad_field, not_found
+from facade.errors import ApiError, bad_field, not_found, too_many
 from facade.schemas import (
     AddConnection,
     ConnectionAnswer,
@@ -46,6 +46,7 @@ async def add(call: Call) -> ConnectionAnswer:
     if leverage > most:
         raise bad_field("maxLeverage", f"must be at most {most}")
     opened = OpenedKeys(key=body.api_key, secret=body.api_secret)
+    _check_key(call)
     rights = await keys.examine(body.venue, body.environment, opened)
     new = NewConnection(name=body.name, venue=body.venue, environment=body.environment, max_leverage=leverage)
     owner = Owner(user_id=call.user_id, account_id=AccountId(uuid4()))
@@ -77,6 +78,7 @@ async def remove(call: Call) -> Answer:
 async def test(call: Call) -> ConnectionTestAnswer:
     await decode(call.request, Nothing)
     keys, connection = _keys(call), await _own(call)
+    _check_key(call)
     tested = await keys.test(connection)
     after = await call.bridge.call(lambda: keys.settle(connection, tested), timeout_s=STORE_TIMEOUT_S)
     if after is None:
@@ -99,6 +101,7 @@ async def rotate(call: Call) -> ConnectionAnswer:
     body = await decode(call.request, RotateKeys)
     keys, own = _keys(call), await _own(call)
     opened = OpenedKeys(key=body.api_key, secret=body.api_secret)
+    _check_key(call)
     rights = await keys.examine(own.venue, own.environment, opened)
     owner = Owner(user_id=own.user_id, account_id=own.id)
     return await _shown(call, lambda: keys.replace(owner, opened, rights))
@@ -139,6 +142,15 @@ def _keys(call: Call) -> Keys:
             code="CONNECTIONS_NOT_CONFIGURED",
         )
     return call.services.keys
+
+
+def _check_key(call: Call) -> None:
+    """Counts one question to a venue; 429 for a user who has asked too many."""
+    checks, user_id = call.services.key_checks, call.user_id
+    wait_s = checks.retry_after_s(user_id)
+    if wait_s > 0:
+        raise too_many("Too many keys were checked at venues within a minute.", wait_s)
+    checks.tried(user_id)
 
 
 async def _own(call: Call) -> Connection:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from facade.access import SESSION_COOKIE
-from facade.limits import FAILURES_PER_WINDOW, MAX_CALLERS, WINDOW_S, FailedAttempts
+from facade.limits import FAILURES_PER_WINDOW, MAX_CALLERS, WINDOW_S, Attempts
 from facade.routes import demo, events, health, runner, runs, strategies
 from tests.facade.world import ADMIN, SmallRunner, as_user, bearer, client_of, make_settings, token_of
 
@@ -181,13 +181,13 @@ def test_who_guesses_is_stopped_and_forwarding_headers_do_not_help() -> None:
 
 def test_attempts_are_forgotten_after_a_while_and_callers_are_bounded() -> None:
     now_s = 0.0
-    attempts = FailedAttempts(lambda: now_s)
+    attempts = Attempts(FAILURES_PER_WINDOW, lambda: now_s)
     for _ in range(FAILURES_PER_WINDOW):
-        attempts.failed("a")
+        attempts.tried("a")
     assert attempts.retry_after_s("a") == WINDOW_S
     assert attempts.retry_after_s("b") == 0
     now_s = WINDOW_S
     assert attempts.retry_after_s("a") == 0
     for n in range(MAX_CALLERS + 1):
-        attempts.failed(f"caller {n}")
+        attempts.tried(f"caller {n}")
     assert attempts.retry_after_s("a") == 0

@@ -13,6 +13,7 @@ from actors.keys import Keys
 from core.ids import AccountId, UserId
 from core.run import RunCommand, RunStatus
 from exchanges.errors import ErrorKind
+from facade.limits import KEY_CHECKS_PER_WINDOW, WINDOW_S, Attempts
 from schema.pg import PgStore
 from schema.records import Account, AccountKind
 from tests.facade.world import SmallRunner, as_user, client_of, go_live
@@ -261,3 +262,32 @@ def test_without_master_keys_there_are_no_connections(runner: SmallRunner) -> No
     with client_of(runner) as plain:
         answer = plain.get("/api/connections", headers=ANN)
     assert (answer.status_code, answer.json()["code"]) == (503, "CONNECTIONS_NOT_CONFIGURED")
+
+
+def test_a_user_has_only_so_many_keys_checked_at_venues_a_minute(
+    runner: SmallRunner, store: PgStore, venue: VenueKeys
+) -> None:
+    """However they are asked about: added, rotated or tested. Others are not touched by it, and it passes."""
+    now_s = 0.0
+    checks = Attempts(KEY_CHECKS_PER_WINDOW, lambda: now_s)
+    with client_of(runner, keys=Keys(store, store.connections, VAULT, venue), key_checks=checks) as http:
+        path = f"/api/connections/{added(http)['id']}"
+        rotated = http.post(f"{path}/rotate", json={"apiKey": KEY, "apiSecret": SECRET}, headers=ANN)
+        assert rotated.status_code == 200
+        now_s = 20.0
+        tests = [http.post(f"{path}/test", headers=ANN).status_code for _ in range(KEY_CHECKS_PER_WINDOW - 2)]
+        assert set(tests) == {200}
+        asked = len(venue.asked)
+        refused = [
+            http.post(f"{path}/test", headers=ANN),
+            http.post("/api/connections", json=BODY, headers=ANN),
+            http.post(f"{path}/rotate", json={"apiKey": KEY, "apiSecret": SECRET}, headers=ANN),
+        ]
+        assert [(each.status_code, each.json()["code"]) for each in refused] == [
+            (429, "TOO_MANY_REQUESTS")
+        ] * 3
+        assert {each.headers["Retry-After"] for each in refused} == {"40"}
+        assert len(venue.asked) == asked
+        assert http.post("/api/connections", json=BODY, headers=BOB).status_code == 201
+        now_s = WINDOW_S
+        assert http.post(f"{path}/test", headers=ANN).status_code == 200
