@@ -20,6 +20,7 @@ from core.key_rights import KeyRights
 from core.redact import redact
 from exchanges.credentials import Unseal
 from exchanges.errors import ErrorKind
+from facade.limits import Attempts
 from schema.pg import PgStore
 from schema.vault import VaultError
 from tests.canaries import KEYS, SECRETS, scan_all
@@ -68,6 +69,7 @@ def test_i13_a_connections_whole_life_at_debug_leaves_no_trace_of_its_keys(
         keys=Keys(store, store.connections, vault, venue),
         error_log=log_error,
         access_log=access.append,
+        key_checks=Attempts(100),  # a whole life of keys within seconds
     ) as http:
         life = Life(http)
         _come(life, venue)
