@@ -20,7 +20,7 @@ from core.timeframe import Timeframe
 from facade.bridge import Account, AccountKind, Store
 from facade.decoding import within
 from facade.errors import bad_field, not_found
-from facade.schemas import CreateStrategy
+from facade.schemas.strategies import CreateStrategy
 
 T = TypeVar("T")
 

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
+from uuid import UUID
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from core.config import Settings
 from core.ids import UserId
 from facade.access import Access, DemoSession, Gatekeeper
 from facade.auth import Principal
 from facade.bridge import Bridge, Keys, Runner
-from facade.errors import UNFORESEEN, ApiError, api_error
+from facade.decoding import decode, decode_either_case, decode_query, read_body
+from facade.errors import UNFORESEEN, ApiError, api_error, not_found
 from facade.event_stream import EventHub
 from facade.limits import KEY_CHECKS_PER_WINDOW, Attempts
+from facade.operation import OperationRoute, operation_of
+from facade.schemas.form import Answer, Asked
 
 ErrorLog = Callable[[Mapping[str, object], BaseException], None]
 JSON: Final = "application/json"
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="string")
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What every answer to a request has; `request_id` is filled in on the way out."""
-
-    ok: bool = True
-    request_id: str = ""
 
 
 class Services:
@@ -78,6 +75,13 @@ class Call:
     def user_id(self) -> UserId:
         return self.principal.user_id
 
+    def path_id(self, name: str = "id") -> UUID:
+        """The id in the path; what is no id names nothing of anybody's: 404."""
+        try:
+            return UUID(self.request.path_params[name])
+        except ValueError as error:
+            raise not_found() from error
+
     @property
     def bridge(self) -> Bridge:
         return self.services.bridge
@@ -87,7 +91,8 @@ class Call:
         return self.services.settings
 
 
-Handler = Callable[[Call], Awaitable[Answer | Response]]
+Handler = Callable[..., Awaitable[Answer | Response]]
+"""`async def handler(call, body?, query?)`; see facade/operation.py."""
 
 
 def route(
@@ -98,8 +103,25 @@ def route(
     *,
     status: int = 200,
     needs_runner: bool = False,
-) -> Route:
-    """`needs_runner`: 503 RUNNER_DISABLED while ENABLE_STRATEGY_RUNNER is false."""
+    either_case: bool = False,
+    produces: str = JSON,
+    reads_nothing: bool = False,
+) -> OperationRoute:
+    """`needs_runner`: 503 RUNNER_DISABLED while ENABLE_STRATEGY_RUNNER is false. `either_case`: the body's fields may
+    be in snake_case as well. `reads_nothing`: whatever body and query come are passed over, as schedulers, load
+    balancers and links send some of their own making.
+    """
+    operation = operation_of(
+        method,
+        path,
+        handler,
+        access,
+        status=status,
+        needs_runner=needs_runner,
+        produces=produces,
+        reads_nothing=reads_nothing,
+    )
+    takes = inspect.signature(handler).parameters
 
     async def endpoint(request: Request) -> Response:
         services: Services = request.app.state.services
@@ -107,12 +129,20 @@ def route(
             principal = await services.gatekeeper.admit(request, access)
             if needs_runner:
                 require_runner(services)
-            answer = await handler(Call(request, services, principal))
+            given: dict[str, object] = {}
+            if reads_nothing:
+                await read_body(request)
+            else:
+                given["query"] = decode_query(request, operation.query or Asked)
+            if operation.body is not None:
+                given["body"] = await (decode_either_case if either_case else decode)(request, operation.body)
+            wanted = {name: value for name, value in given.items() if name in takes}
+            answer = await handler(Call(request, services, principal), **wanted)
         except Exception as error:  # the one place where errors become answers
             return error_response(request, error)
         return answer if isinstance(answer, Response) else encode(request, answer, status)
 
-    return Route(path, endpoint, methods=[method], name=f"{method} {path}")
+    return OperationRoute(operation, endpoint)
 
 
 def require_runner(services: Services) -> None:

@@ -21,15 +21,9 @@ from facade.bridge import (
     TickRow,
 )
 from facade.cursor import cursor_text
-from facade.schemas import (
-    CandlesShown,
-    LagShown,
-    NodeShown,
-    StatusAnswer,
-    StrategiesAnswer,
-    StrategyAnswer,
-    TickRunsAnswer,
-)
+from facade.schemas.form import LagShown
+from facade.schemas.runner import CandlesShown, NodeShown, StatusAnswer, TickRunsAnswer
+from facade.schemas.strategies import StrategiesAnswer, StrategyAnswer
 from facade.views import actor_counts, event_shown, next_slot, run_shown, strategy_shown, tick_shown
 
 

@@ -12,10 +12,9 @@ import msgspec
 from core.ids import AccountId, RunId, UserId
 from core.run import Direction, ExecutionMode, Run, RunStatus, TradingMode
 from core.timeframe import Timeframe
-from facade.endpoint import Answer
 from facade.price_chart import MarketView, closed, series_of
 from facade.risk_words import why_blocked
-from facade.schemas import LagShown, Shown
+from facade.schemas.form import Answer, LagShown, Shown
 from facade.views import next_slot
 from schema.pg_reads import AccountCurve, Overview, RunSummary
 from schema.records import OpenPosition, Platform, RiskView, TickRow

@@ -12,8 +12,7 @@ from core.ids import RunId
 from core.market import Market, Series
 from core.run import Run
 from core.timeframe import Timeframe
-from facade.endpoint import Answer
-from facade.schemas import Shown
+from facade.schemas.form import Answer, Shown
 from schema.records import OpenPosition, Trade
 
 CANDLES_SHOWN: Final = 300

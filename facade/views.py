@@ -14,16 +14,9 @@ from core.risk import risk_day
 from core.run import Run, ticks
 from core.schedule import Schedule
 from facade.bridge import ActorNode, Event, LostTrigger, RiskView, TickRow
-from facade.schemas import (
-    ActorCounts,
-    EventShown,
-    LostTriggerShown,
-    RiskAnswer,
-    RunShown,
-    StrategyShown,
-    TickAnswer,
-    TickShown,
-)
+from facade.schemas.runner import ActorCounts, LostTriggerShown, RiskAnswer, TickAnswer, TickShown
+from facade.schemas.runs import EventShown, RunShown
+from facade.schemas.strategies import StrategyShown
 
 _TICK_NAMESPACE: Final = UUID("5c8f9d1e-6f0b-5d1c-9c0e-3b1f7a2d4e60")
 

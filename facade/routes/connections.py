@@ -6,41 +6,39 @@ from collections.abc import Callable
 from typing import Final
 from uuid import uuid4
 
-from starlette.routing import Route
-
 from core.ids import AccountId
 from core.key_rights import SENTENCES, problem_of, warning_of
 from facade.access import Access
 from facade.bridge import STORE_TIMEOUT_S, Connection, Keys, NewConnection, OpenedKeys, Owner
-from facade.decoding import Query, decode, path_uuid
-from facade.endpoint import Answer, Call, route
+from facade.endpoint import Call, route
 from facade.errors import ApiError, bad_field, not_found, too_many
-from facade.schemas import (
+from facade.operation import OperationRoute
+from facade.schemas.connections import (
     AddConnection,
     ConnectionAnswer,
     ConnectionsAnswer,
     ConnectionShown,
     ConnectionTestAnswer,
-    Nothing,
     NoticeShown,
     RenameConnection,
     RightsShown,
     RotateKeys,
-    SetKillSwitch,
 )
+from facade.schemas.form import Answer, SetKillSwitch
 
 _DEFAULT_LEVERAGE: Final = 10
 
 
 async def list_connections(call: Call) -> ConnectionsAnswer:
-    Query(call.request).done()
+    """The caller's connections."""
     keys, user_id = _keys(call), call.user_id
     found = await call.bridge.call(lambda: keys.connections.of_user(user_id), timeout_s=STORE_TIMEOUT_S)
     return ConnectionsAnswer(connections=tuple(connection_shown(each) for each in found))
 
 
-async def add(call: Call) -> ConnectionAnswer:
-    keys, body = _keys(call), await decode(call.request, AddConnection)
+async def add(call: Call, body: AddConnection) -> ConnectionAnswer:
+    """Keep a key after it was tested at its venue; one that may withdraw is refused."""
+    keys = _keys(call)
     most = call.settings.max_leverage
     leverage = min(most, _DEFAULT_LEVERAGE) if body.max_leverage is None else body.max_leverage
     if leverage > most:
@@ -55,17 +53,20 @@ async def add(call: Call) -> ConnectionAnswer:
 
 
 async def show(call: Call) -> ConnectionAnswer:
+    """One connection, without its key."""
     return ConnectionAnswer(connection=connection_shown(await _own(call)))
 
 
-async def rename(call: Call) -> ConnectionAnswer:
-    body, keys, user_id = await decode(call.request, RenameConnection), _keys(call), call.user_id
-    account_id = AccountId(path_uuid(call.request))
+async def rename(call: Call, body: RenameConnection) -> ConnectionAnswer:
+    """Give a connection another name."""
+    keys, user_id = _keys(call), call.user_id
+    account_id = AccountId(call.path_id())
     return await _shown(call, lambda: keys.connections.rename(user_id, account_id, body.name))
 
 
 async def remove(call: Call) -> Answer:
-    keys, user_id, account_id = _keys(call), call.user_id, AccountId(path_uuid(call.request))
+    """Forget a connection and its key; refused while runs use it."""
+    keys, user_id, account_id = _keys(call), call.user_id, AccountId(call.path_id())
     removed = await call.bridge.call(
         lambda: keys.connections.remove(user_id, account_id), timeout_s=STORE_TIMEOUT_S
     )
@@ -76,7 +77,7 @@ async def remove(call: Call) -> Answer:
 
 
 async def test(call: Call) -> ConnectionTestAnswer:
-    await decode(call.request, Nothing)
+    """Ask the venue what the key may do."""
     keys, connection = _keys(call), await _own(call)
     _check_key(call)
     tested = await keys.test(connection)
@@ -87,8 +88,8 @@ async def test(call: Call) -> ConnectionTestAnswer:
     return ConnectionTestAnswer(result=tested.result, connection=connection_shown(after))
 
 
-async def set_kill_switch(call: Call) -> ConnectionAnswer:
-    body = await decode(call.request, SetKillSwitch)
+async def set_kill_switch(call: Call, body: SetKillSwitch) -> ConnectionAnswer:
+    """Stop or allow all orders of one connection."""
     keys, own = _keys(call), await _own(call)
     await call.bridge.ask(
         lambda store: store.set_kill_switch(on=body.on, reason=body.reason, account_id=own.id)
@@ -97,8 +98,8 @@ async def set_kill_switch(call: Call) -> ConnectionAnswer:
     return await _shown(call, lambda: keys.connections.one(own.user_id, own.id))
 
 
-async def rotate(call: Call) -> ConnectionAnswer:
-    body = await decode(call.request, RotateKeys)
+async def rotate(call: Call, body: RotateKeys) -> ConnectionAnswer:
+    """Replace the key by another of the same account."""
     keys, own = _keys(call), await _own(call)
     opened = OpenedKeys(key=body.api_key, secret=body.api_secret)
     _check_key(call)
@@ -155,7 +156,7 @@ def _check_key(call: Call) -> None:
 
 async def _own(call: Call) -> Connection:
     """The caller's connection in the path; 404 for anything else (I12)."""
-    keys, user_id, account_id = _keys(call), call.user_id, AccountId(path_uuid(call.request))
+    keys, user_id, account_id = _keys(call), call.user_id, AccountId(call.path_id())
     found = await call.bridge.call(
         lambda: keys.connections.one(user_id, account_id), timeout_s=STORE_TIMEOUT_S
     )
@@ -172,7 +173,7 @@ async def _shown(call: Call, change: Callable[[], Connection | None]) -> Connect
     return ConnectionAnswer(connection=connection_shown(after))
 
 
-ROUTES: list[Route] = [
+ROUTES: list[OperationRoute] = [
     route("GET", "/api/connections", list_connections, Access.USER),
     route("POST", "/api/connections", add, Access.USER, status=201),
     route("GET", "/api/connections/{id}", show, Access.USER),

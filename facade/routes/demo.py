@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from starlette.responses import Response
-from starlette.routing import Route
 
 from facade.access import Access
 from facade.bridge import STORE_TIMEOUT_S, DemoClock
-from facade.decoding import decode
-from facade.endpoint import Answer, Call, encode, route
+from facade.endpoint import Call, encode, route
 from facade.errors import not_found
-from facade.schemas import DemoTimeAnswer, Nothing, SetDemoClock
+from facade.operation import OperationRoute
+from facade.schemas.demo import DemoTimeAnswer, SetDemoClock
+from facade.schemas.form import Answer
 
 
 async def log_in(call: Call) -> Response:
-    await decode(call.request, Nothing)
+    """Log the demo's page in by a cookie, on this machine only."""
     if call.services.demo is None:
         raise not_found()
     response = encode(call.request, Answer())
@@ -23,12 +23,13 @@ async def log_in(call: Call) -> Response:
 
 
 async def read_clock(call: Call) -> DemoTimeAnswer:
+    """Market time of the demo and its speed."""
     clock = _clock(call)
     return DemoTimeAnswer(clock=await call.bridge.call(clock.time, timeout_s=STORE_TIMEOUT_S))
 
 
-async def set_clock(call: Call) -> DemoTimeAnswer:
-    body = await decode(call.request, SetDemoClock)
+async def set_clock(call: Call, body: SetDemoClock) -> DemoTimeAnswer:
+    """Pause the demo, or change its speed."""
     clock = _clock(call)
     time = await call.bridge.call(
         lambda: clock.set(speed=body.speed, paused=body.paused), timeout_s=STORE_TIMEOUT_S
@@ -43,7 +44,7 @@ def _clock(call: Call) -> DemoClock:
     return clock
 
 
-ROUTES: list[Route] = [
+ROUTES: list[OperationRoute] = [
     route("POST", "/api/demo/login", log_in, Access.ANYONE),
     route("GET", "/api/demo/clock", read_clock, Access.ADMIN),
     route("POST", "/api/demo/clock", set_clock, Access.ADMIN),

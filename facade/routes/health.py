@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from starlette.responses import Response
-from starlette.routing import Route
 
 from facade.access import Access
-from facade.endpoint import Answer, Call, encode, route
-from facade.schemas import ReadyAnswer
+from facade.endpoint import Call, encode, route
+from facade.operation import OperationRoute
+from facade.schemas.form import Answer
+from facade.schemas.runner import ReadyAnswer
 
 
 async def alive(call: Call) -> Answer:
+    """Whether the process answers at all."""
     return Answer()
 
 
@@ -21,7 +23,7 @@ async def ready(call: Call) -> Response:
     return encode(call.request, answer, 200 if answer.ok else 503)
 
 
-ROUTES: list[Route] = [
-    route("GET", "/healthz", alive, Access.ANYONE),
-    route("GET", "/readyz", ready, Access.ANYONE),
+ROUTES: list[OperationRoute] = [
+    route("GET", "/healthz", alive, Access.ANYONE, reads_nothing=True),
+    route("GET", "/readyz", ready, Access.ANYONE, reads_nothing=True),
 ]

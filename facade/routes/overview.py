@@ -6,16 +6,15 @@ import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
-
-from starlette.routing import Route
+from uuid import UUID
 
 from core.ids import RunId
 from facade.access import Access
 from facade.bridge import STORE_TIMEOUT_S, Event, Store
-from facade.decoding import Query
-from facade.endpoint import Answer, Call, route
-from facade.errors import bad_field, not_found
+from facade.endpoint import Call, route
+from facade.errors import not_found
 from facade.event_stream import StreamedEvent
+from facade.operation import OperationRoute
 from facade.overview import (
     EQUITY_POINTS,
     TRADES_SHOWN,
@@ -26,6 +25,7 @@ from facade.overview import (
     overview_answer,
 )
 from facade.price_chart import ChartAnswer, MarketView, chart_answer
+from facade.schemas.form import Answer, Asked
 
 FRESH_S: Final = 0.4
 """For how long an answer serves everybody who asks: however many pages are open, the rows are read once."""
@@ -37,6 +37,10 @@ class RecentEvents(Answer, frozen=True, kw_only=True):
 
     events: tuple[StreamedEvent, ...]
     last_id: int
+
+
+class ChartAsked(Asked, frozen=True, kw_only=True):
+    run_id: UUID
 
 
 class OverviewRoutes:
@@ -52,7 +56,7 @@ class OverviewRoutes:
         self._read_at_s = float("-inf")
         self._reading = asyncio.Lock()
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[OperationRoute]:
         return [
             route("GET", "/api/overview", self.overview, Access.ADMIN),
             route("GET", "/api/overview/chart", self.chart, Access.ADMIN),
@@ -60,20 +64,16 @@ class OverviewRoutes:
         ]
 
     async def overview(self, call: Call) -> OverviewAnswer:
-        Query(call.request).done()
+        """All that the operator's page shows."""
         async with self._reading:
             if self._last is None or self._monotonic() - self._read_at_s >= FRESH_S:
                 self._last = await self._read(call)
                 self._read_at_s = self._monotonic()
             return self._last
 
-    async def chart(self, call: Call) -> ChartAnswer:
-        query = Query(call.request)
-        given = query.uuid("runId")
-        query.done()
-        if given is None:
-            raise bad_field("runId", "must name a run")
-        run_id, market, now = RunId(given), self._market, call.services.runner.market_now()
+    async def chart(self, call: Call, query: ChartAsked) -> ChartAnswer:
+        """Candles of a run's series, its trades and open position."""
+        run_id, market, now = RunId(query.run_id), self._market, call.services.runner.market_now()
 
         def read(store: Store) -> ChartAnswer:
             run = store.run(run_id)
@@ -87,7 +87,7 @@ class OverviewRoutes:
         return await call.bridge.ask(read)
 
     async def events(self, call: Call) -> RecentEvents:
-        Query(call.request).done()
+        """The newest events of everybody."""
         newest = await call.bridge.ask(lambda store: store.events(newest=True, limit=EVENTS_SHOWN))
         return RecentEvents(
             events=tuple(_streamed(event) for event in newest), last_id=newest[-1].id if newest else 0

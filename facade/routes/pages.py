@@ -39,7 +39,7 @@ class Files(StaticFiles):
 def page_routes(market: MarketView, reads: OverviewReads) -> list[BaseRoute]:
     """The page at `/`, its files and its data; for `build_app(pages=…)`."""
     return [
-        route("GET", "/", show, Access.ANYONE),
+        route("GET", "/", show, Access.ANYONE, produces="text/html", reads_nothing=True),
         Route("/favicon.ico", favicon, methods=["GET"]),
         Mount("/static", Files(directory=STATIC), name="static"),
         *OverviewRoutes(market, reads).routes(),

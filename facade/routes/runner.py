@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from starlette.routing import Route
-
 from core.ids import RunId, UserId
 from core.risk import gate
 from core.run import RunStatus
@@ -18,38 +16,36 @@ from facade.bridge import (
     SimulateTrade,
     SlotOutcome,
     Store,
-    TickSource,
     TickStatus,
 )
 from facade.cursor import read_cursor
-from facade.decoding import Query, decode, read_body, within
+from facade.decoding import within
 from facade.endpoint import Call, route
 from facade.errors import ApiError, not_found
 from facade.listing import status_answer, tick_runs_answer
+from facade.operation import OperationRoute
 from facade.routes.runs import execute_tick
-from facade.schemas import (
+from facade.schemas.form import SetKillSwitch
+from facade.schemas.runner import (
     ActorsAnswer,
     CronAnswer,
     CronSummary,
     ExecuteTick,
     KillSwitchAnswer,
     RiskAnswer,
-    SetKillSwitch,
     SimulateTradeResult,
     StatusAnswer,
     TickAnswer,
     TickRunsAnswer,
+    TicksAsked,
 )
 from facade.views import risk_answer
 
 MAX_SIMULATED_USDT: Final = 1_000_000_000
-_STATUSES: Final = {status.value: status.value for status in TickStatus}
-_SOURCES: Final = {source.value: source for source in TickSource}
 
 
 async def cron(call: Call) -> CronAnswer:
-    """Runs everything due, on every process. Schedulers send bodies of their own making: none is read."""
-    await read_body(call.request)
+    """Run everything due, on every process."""
     runner = call.services.runner
     started = runner.market_now()
     slot = call.bridge.slot_due_now(call.settings.runner_grace_sec)
@@ -66,8 +62,8 @@ async def cron(call: Call) -> CronAnswer:
     )
 
 
-async def tick(call: Call) -> TickAnswer:
-    body = await decode(call.request, ExecuteTick)
+async def tick(call: Call, body: ExecuteTick) -> TickAnswer:
+    """Tick one run once, now."""
     run_id = RunId(body.strategy_run_id)
     run = await call.bridge.ask(lambda store: store.run(run_id))
     if run is None or run.status is RunStatus.ARCHIVED:
@@ -76,6 +72,7 @@ async def tick(call: Call) -> TickAnswer:
 
 
 async def status(call: Call) -> StatusAnswer:
+    """What the runner is doing."""
     runner = call.services.runner
     numbers = await call.bridge.read(lambda reads: reads.numbers())
     platform = await call.bridge.ask(lambda store: store.platform())
@@ -88,20 +85,16 @@ async def status(call: Call) -> StatusAnswer:
     )
 
 
-async def tick_runs(call: Call) -> TickRunsAnswer:
+async def tick_runs(call: Call, query: TicksAsked) -> TickRunsAnswer:
     """The trigger ledger: a row per run and slot, with who asked first and who lost."""
-    query = Query(call.request)
-    limit, run_id = query.limit(), query.uuid("runId")
-    wanted, since = query.choice("status", _STATUSES), query.time("since")
-    source, place = query.choice("source", _SOURCES), read_cursor(query.text("cursor"))
-    query.done()
+    limit, place = query.limit, read_cursor(query.cursor)
 
     def read(store: Store) -> TickRunsAnswer:
         rows = store.ticks(
-            run_id=RunId(run_id) if run_id else None,
-            status=wanted,
-            since=since,
-            source=source,
+            run_id=RunId(query.run_id) if query.run_id else None,
+            status=None if query.status is None else query.status.value,
+            since=query.since,
+            source=query.source,
             before=None if place is None else (place[0], RunId(place[1])),
             limit=limit + 1,
         )
@@ -111,10 +104,10 @@ async def tick_runs(call: Call) -> TickRunsAnswer:
     return await call.bridge.ask(read)
 
 
-async def simulate_trade_result(call: Call) -> RiskAnswer:
+async def simulate_trade_result(call: Call, body: SimulateTradeResult) -> RiskAnswer:
+    """Book a made-up trade result into a user's risk state."""
     if not call.settings.enable_runner_admin_endpoints:
         raise not_found()
-    body = await decode(call.request, SimulateTradeResult)
     delta = within("pnlDeltaUsdt", body.pnl_delta_usdt, -MAX_SIMULATED_USDT, MAX_SIMULATED_USDT)
     settled = await call.bridge.settle(SimulateTrade(user_id=UserId(body.user_id), delta=delta))
     if isinstance(settled, OpRefused):
@@ -126,8 +119,8 @@ async def simulate_trade_result(call: Call) -> RiskAnswer:
     return risk_answer(view, now)
 
 
-async def kill_switch(call: Call) -> KillSwitchAnswer:
-    body = await decode(call.request, SetKillSwitch)
+async def kill_switch(call: Call, body: SetKillSwitch) -> KillSwitchAnswer:
+    """Stop or allow all orders of everybody."""
     reason = body.reason or f"set by {call.user_id}"
     await call.bridge.ask(lambda store: store.set_kill_switch(on=body.on, reason=reason))
     call.services.runner.rows_changed()
@@ -135,6 +128,7 @@ async def kill_switch(call: Call) -> KillSwitchAnswer:
 
 
 async def actors(call: Call) -> ActorsAnswer:
+    """The supervision tree."""
     return ActorsAnswer(actors=tuple(call.services.runner.actors()))
 
 
@@ -152,9 +146,9 @@ def _summary(outcome: SlotOutcome) -> tuple[CronSummary, list[str]]:
     return summary, [f"{outcome.undecided} of {summary.processed} runs were not decided yet."]
 
 
-ROUTES: list[Route] = [
+ROUTES: list[OperationRoute] = [
     *(
-        route(method, path, cron, Access.CRON, needs_runner=True)
+        route(method, path, cron, Access.CRON, needs_runner=True, reads_nothing=True)
         for method, path in (
             ("POST", "/api/runner/cron"),
             ("GET", "/api/cron/strategies"),

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from starlette.routing import Route
-
 from core.errors import Reason
 from core.ids import RunId
 from core.run import Run, RunCommand, RunStatus
 from facade.access import Access
 from facade.bridge import Store
-from facade.decoding import decode, path_uuid
 from facade.endpoint import Call, Handler, Services, require_runner, route
 from facade.errors import ApiError, not_found
+from facade.operation import OperationRoute
 from facade.preflight import preflight
-from facade.schemas import Nothing, RunAnswer, SetStatus, TickAnswer, VerbAnswer
+from facade.schemas.runner import TickAnswer
+from facade.schemas.runs import RunAnswer, SetStatus, VerbAnswer
 from facade.views import run_shown, tick_answer
 
 ACTIVATING = frozenset({RunCommand.START, RunCommand.RESUME})
@@ -28,7 +27,7 @@ VERBS = {
 
 async def run_of(call: Call) -> Run:
     """The run the path names: the caller's own, any for an administrator, 404 for everybody else (I12)."""
-    run_id = RunId(path_uuid(call.request))
+    run_id = RunId(call.path_id())
     run = await call.bridge.ask(lambda store: store.run(run_id))
     if run is None or (run.user_id != call.user_id and not call.principal.admin):
         raise not_found()
@@ -62,24 +61,25 @@ async def execute_tick(call: Call, run: Run) -> TickAnswer:
 
 
 async def show(call: Call) -> RunAnswer:
+    """One run."""
     return RunAnswer(run=run_shown(await run_of(call), call.services.runner.market_now()))
 
 
-async def set_status(call: Call) -> VerbAnswer:
-    body = await decode(call.request, SetStatus)
+async def set_status(call: Call, body: SetStatus) -> VerbAnswer:
+    """Activate, pause or stop the run."""
     return await command(call, await run_of(call), COMMAND_FOR[body.status])
 
 
 async def tick(call: Call) -> TickAnswer:
-    await decode(call.request, Nothing)
+    """Tick the run once, now."""
     return await execute_tick(call, await run_of(call))
 
 
 def _verb(wanted: RunCommand) -> Handler:
     async def handler(call: Call) -> VerbAnswer:
-        await decode(call.request, Nothing)
         return await command(call, await run_of(call), wanted)
 
+    handler.__doc__ = f"{wanted.title()} the run."
     return handler
 
 
@@ -89,7 +89,7 @@ def _change(store: Store, run: Run, wanted: RunCommand, *, by: str, services: Se
     return store.command(run.id, wanted, by=by)
 
 
-ROUTES: list[Route] = [
+ROUTES: list[OperationRoute] = [
     route("GET", "/api/runs/{id}", show, Access.USER),
     route("PUT", "/api/runs/{id}/status", set_status, Access.USER),
     route("POST", "/api/runs/{id}/execute-tick", tick, Access.USER, needs_runner=True),

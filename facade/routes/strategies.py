@@ -4,44 +4,35 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from starlette.routing import Route
-
 from core.ids import StrategyId
 from core.run import Run, RunCommand
 from facade.access import Access
 from facade.bridge import StrategyDetail
 from facade.creation import carry_out, plan
 from facade.cursor import read_cursor
-from facade.decoding import Query, decode, decode_either_case, path_uuid
 from facade.endpoint import Call, Handler, route
 from facade.errors import ApiError, Detail, not_found
 from facade.listing import strategies_answer, strategy_answer, unarchived
+from facade.operation import OperationRoute
 from facade.routes.runs import COMMAND_FOR, VERBS, command, execute_tick
-from facade.schemas import (
-    CreatedAnswer,
-    CreateStrategy,
-    Nothing,
-    SetStatus,
-    StrategiesAnswer,
-    StrategyAnswer,
-    TickAnswer,
-    VerbAnswer,
-)
+from facade.schemas.form import Page
+from facade.schemas.runner import TickAnswer
+from facade.schemas.runs import SetStatus, VerbAnswer
+from facade.schemas.strategies import CreatedAnswer, CreateStrategy, StrategiesAnswer, StrategyAnswer
 from facade.views import run_shown, strategy_shown
 
 
-async def list_strategies(call: Call) -> StrategiesAnswer:
-    query = Query(call.request)
-    limit, place = query.limit(), read_cursor(query.text("cursor"))
-    query.done()
+async def list_strategies(call: Call, query: Page) -> StrategiesAnswer:
+    """The caller's strategies, own and subscribed, each with the caller's runs of it."""
+    limit, place = query.limit, read_cursor(query.cursor)
     before = None if place is None else (place[0], StrategyId(place[1]))
     user_id, now = call.user_id, call.services.runner.market_now()
     views = await call.bridge.read(lambda reads: reads.strategies(user_id, limit=limit + 1, before=before))
     return strategies_answer(views, limit=limit, viewer=user_id, now=now)
 
 
-async def create(call: Call) -> CreatedAnswer:
-    body = await decode_either_case(call.request, CreateStrategy)
+async def create(call: Call, body: CreateStrategy) -> CreatedAnswer:
+    """Create a strategy, and with any field of a run the draft run as well."""
     creation = plan(body, call.user_id, uuid4, venues=call.services.runner.venues)
     created = await call.bridge.ask(lambda store: carry_out(store, creation, uuid4))
     call.services.runner.rows_changed()
@@ -56,23 +47,24 @@ async def create(call: Call) -> CreatedAnswer:
 
 
 async def detail(call: Call) -> StrategyAnswer:
+    """One strategy with the caller's runs, numbers and latest events."""
     seen = await _seen(call)
     return strategy_answer(seen, viewer=call.user_id, now=call.services.runner.market_now())
 
 
-async def set_status(call: Call) -> VerbAnswer:
-    body = await decode(call.request, SetStatus)
+async def set_status(call: Call, body: SetStatus) -> VerbAnswer:
+    """Activate, pause or stop the caller's run."""
     return await command(call, await _only_run(call), COMMAND_FOR[body.status])
 
 
 async def tick(call: Call) -> TickAnswer:
-    await decode(call.request, Nothing)
+    """Tick the caller's run once, now."""
     return await execute_tick(call, await _only_run(call))
 
 
 async def _seen(call: Call) -> StrategyDetail:
     """The strategy in the path with the caller's runs of it; 404 where there is none they may see."""
-    strategy_id, user_id = StrategyId(path_uuid(call.request)), call.user_id
+    strategy_id, user_id = StrategyId(call.path_id()), call.user_id
     found = await call.bridge.read(lambda reads: reads.strategy(strategy_id, user_id))
     if found is None:
         raise not_found()
@@ -97,15 +89,15 @@ async def _only_run(call: Call) -> Run:
 
 def _verb(wanted: RunCommand) -> Handler:
     async def handler(call: Call) -> VerbAnswer:
-        await decode(call.request, Nothing)
         return await command(call, await _only_run(call), wanted)
 
+    handler.__doc__ = f"{wanted.title()} the caller's run."
     return handler
 
 
-ROUTES: list[Route] = [
+ROUTES: list[OperationRoute] = [
     route("GET", "/api/strategies", list_strategies, Access.USER),
-    route("POST", "/api/strategies", create, Access.USER, status=201),
+    route("POST", "/api/strategies", create, Access.USER, status=201, either_case=True),
     route("GET", "/api/strategies/{id}", detail, Access.USER),
     route("PUT", "/api/strategies/{id}/status", set_status, Access.USER),
     route("POST", "/api/strategies/{id}/execute-tick", tick, Access.USER, needs_runner=True),

@@ -1,0 +1,1 @@
+"""Requests and answers as structs: what is decoded, refused, sent and described in /openapi.json stands here."""

@@ -1,0 +1,60 @@
+"""Runs, their events and verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from core.ids import AccountId, RunId, StrategyId, UserId
+from core.run import Direction, ExecutionMode, RunStatus, TradingMode
+from facade.schemas.form import Answer, Body, Shown
+
+
+class SetStatus(Body, frozen=True, kw_only=True):
+    status: Literal["active", "paused", "stopped"]
+
+
+class RunShown(Shown, frozen=True, kw_only=True):
+    id: RunId
+    strategy_id: StrategyId
+    user_id: UserId
+    account_id: AccountId | None
+    trading_mode: TradingMode
+    execution_mode: ExecutionMode
+    status: RunStatus
+    error_message: str | None
+    direction: Direction
+    leverage: int
+    margin_mode: str
+    position_mode: str
+    order_size_pct: Decimal
+    initial_capital_usdt: Decimal
+    take_profit_pct: Decimal | None
+    stop_loss_pct: Decimal | None
+    adapter_errors: int
+    activated_at: datetime | None
+    last_slot_at: datetime | None
+    next_slot_at: datetime | None
+
+
+class EventShown(Shown, frozen=True, kw_only=True):
+    id: int
+    run_id: RunId | None
+    seq: int
+    type: str
+    at: datetime
+    payload: Mapping[str, Any]
+
+
+class RunAnswer(Answer, frozen=True, kw_only=True):
+    run: RunShown
+
+
+class VerbAnswer(Answer, frozen=True, kw_only=True):
+    run_id: RunId
+    strategy_id: StrategyId
+    status: RunStatus
+    trading_mode: TradingMode
+    execution_mode: ExecutionMode
