@@ -30,6 +30,7 @@ from core.config import Settings
 from core.connection import Venue
 from core.errors import RunnerError
 from core.ids import NodeId
+from core.version import VERSION, is_older
 from exchanges.feeds.looped import MAX_ROUNDS
 from exchanges.stand_in import StandIns
 from exchanges.venues import Address, Venues, given_address, live_candles
@@ -41,7 +42,6 @@ from schema.records import Platform
 from schema.store import LIVE_NODE_S
 from schema.vault import Vault
 
-VERSION = "0.1.0"
 POLL_S = 10.0
 """How often rows are read anew and a process beats, or thrice a lease where that is sooner."""
 _PASSING = NodeId("starting")
@@ -147,15 +147,6 @@ def _too_old(platform: Platform, sink: Sink) -> bool:
         return False
     sink("too_old", {"version": VERSION, "minimum_version": minimum, "detail": "it trades nothing"})
     return True
-
-
-def is_older(version: str, minimum: str) -> bool:
-    """Whether `version` comes before `minimum`; both dotted whole numbers, others count as 0."""
-    return _numbers(version) < _numbers(minimum)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) if part.isdigit() else 0 for part in version.split("."))
 
 
 def _service(

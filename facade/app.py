@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,7 +24,19 @@ from facade.errors import ApiError
 from facade.event_stream import EventHub
 from facade.limits import Attempts
 from facade.middleware import REQUEST_ID_HEADER, AccessLog, EveryRequest
-from facade.routes import connections, demo, events, health, runner, runs, strategies
+from facade.operation import OperationRoute
+from facade.routes import connections, demo, docs, events, health, runner, runs, strategies
+
+INTERFACE: Final[Sequence[OperationRoute]] = (
+    *health.ROUTES,
+    *runner.ROUTES,
+    *strategies.ROUTES,
+    *runs.ROUTES,
+    *connections.ROUTES,
+    *events.ROUTES,
+    *docs.ROUTES,
+)
+"""What a client may rely on, in the order paths are tried: of two that fit, the first is taken."""
 
 
 def build_app(
@@ -60,16 +73,7 @@ def build_app(
         key_checks=key_checks,
     )
     app = Starlette(
-        routes=[
-            *health.ROUTES,
-            *runner.ROUTES,
-            *strategies.ROUTES,
-            *runs.ROUTES,
-            *connections.ROUTES,
-            *events.ROUTES,
-            *(demo.ROUTES if session is not None else ()),
-            *pages,
-        ],
+        routes=[*INTERFACE, *(demo.ROUTES if session is not None else ()), *pages],
         middleware=[Middleware(EveryRequest, access_log=access_log), *_cors(settings)],
         exception_handlers={HTTPException: _failed, ApiError: _failed, Exception: _failed},
         lifespan=_lifespan,

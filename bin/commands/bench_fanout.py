@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from actors.feed import rules_of
 from actors.interpreter import Interpreter
-from actors.launch import POLL_S, VERSION
+from actors.launch import POLL_S
 from actors.market_clock import MarketClock
 from actors.runtime.spec import StopMode
 from actors.runtime.system import ActorSystem
@@ -40,6 +40,7 @@ from bin.commands.bench_fanout_world import (
 from bin.commands.bench_runtime import rss_kb
 from core.errors import RunnerError
 from core.ids import NodeId
+from core.version import VERSION
 from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 from schema.store import Store

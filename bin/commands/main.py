@@ -21,7 +21,18 @@ from core.errors import RunnerError
 # In the order of `--help`.
 COMMANDS = (
     *("serve", "backtest", "status", "tick", "health", "token"),
-    *("migrate", "config", "connections", "data", "bench", "simulate", "replay", "drill", "simulator"),
+    *(
+        "migrate",
+        "config",
+        "connections",
+        "data",
+        "bench",
+        "simulate",
+        "replay",
+        "drill",
+        "simulator",
+        "openapi",
+    ),
 )
 DEFAULT_COMMAND = "serve"
 DONE, FAILED, INTERRUPTED = 0, 1, 130

@@ -8,8 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from actors.launch import VERSION, live_service
+from actors.launch import live_service
 from core.risk import RiskLimits
+from core.version import VERSION
 from facade.settings_file import load_settings
 from schema.pg import PgStore
 from tests.schema.conftest import Database, admin, copies, database, database_url, template_database

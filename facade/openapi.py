@@ -1,0 +1,167 @@
+"""The interface's description, OpenAPI 3.1, made of the structs requests are decoded with and answers made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from core.redact import Secret
+from facade.access import CRON_HEADER, SESSION_COOKIE, Access
+from facade.errors import ErrorBody
+from facade.middleware import REQUEST_ID_HEADER
+from facade.operation import Operation
+
+JSON: Final = "application/json"
+_REFERENCE: Final = "#/components/schemas/{name}"
+_ERROR: Final = {"$ref": "#/components/responses/Error"}
+_WHO: Final[Mapping[Access, Sequence[Mapping[str, list[str]]]]] = {
+    Access.ANYONE: [],
+    Access.USER: [{"token": []}, {"session": []}],
+    Access.ADMIN: [{"token": []}, {"session": []}],
+    Access.CRON: [{"cronSecret": []}, {"token": []}],
+}
+_ID: Final = {"type": "string", "format": "uuid"}
+_TEXT_IDS: Final = frozenset({"user_id"})
+"""Path fields that are opaque text; all others are UUIDs."""
+
+Document = dict[str, Any]
+
+
+def document(operations: Iterable[Operation], *, version: str) -> Document:
+    """What `/openapi.json` answers."""
+    listed = sorted(operations, key=lambda each: (each.path, each.method))
+    schemas = _schemas(listed)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in listed:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation, schemas)
+    for query in {each.query.__name__ for each in listed if each.query is not None}:
+        del schemas[query]  # its fields are parameters, no schema of anybody's
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Strategy Runner",
+            "version": version,
+            "description": "Times are RFC 3339 in UTC, money and quantities decimal strings, ids UUIDs but for users.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "responses": {
+                "Error": {
+                    "description": "Refused or failed: a sentence, and a code that stays what it is.",
+                    "headers": {
+                        REQUEST_ID_HEADER: {"schema": {"type": "string"}},
+                        "Retry-After": {
+                            "schema": {"type": "string"},
+                            "description": "Seconds, with 429 and 503.",
+                        },
+                    },
+                    "content": {JSON: {"schema": {"$ref": _REFERENCE.format(name="ErrorBody")}}},
+                }
+            },
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "cronSecret": {"type": "apiKey", "in": "header", "name": CRON_HEADER},
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": SESSION_COOKIE,
+                    "description": "A demo's page, on the machine it runs on.",
+                },
+            },
+        },
+    }
+
+
+def tag_of(operation: Operation) -> str:
+    """What the operation is about: the first word of its path below `/api`."""
+    words = operation.path.strip("/").split("/")
+    return words[1] if words[0] == "api" else "service"
+
+
+def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
+    types: dict[str, type] = {ErrorBody.__name__: ErrorBody}
+    for operation in operations:
+        for each in (operation.body, operation.query, operation.answer):
+            if each is not None and types.setdefault(each.__name__, each) is not each:
+                raise TypeError(f"two structs of the interface are named {each.__name__}")
+    _, schemas = msgspec.json.schema_components(
+        list(types.values()), schema_hook=_foreign_type, ref_template=_REFERENCE
+    )
+    return schemas
+
+
+def _foreign_type(form: type) -> dict[str, Any]:
+    if form is Secret:
+        return {"type": "string", "format": "password", "writeOnly": True}
+    raise NotImplementedError(f"{form.__name__} has no place in the interface")
+
+
+def _described(operation: Operation, schemas: Mapping[str, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": _name(operation),
+        "summary": operation.summary,
+        "tags": [tag_of(operation)],
+        "security": list(_WHO[operation.access]),
+        "parameters": [*_path_parameters(operation), *_query_parameters(operation, schemas)],
+        "responses": _responses(operation),
+    }
+    if operation.description:
+        described["description"] = operation.description
+    if operation.body is not None:
+        reference = {"$ref": _REFERENCE.format(name=operation.body.__name__)}
+        required = bool(schemas[operation.body.__name__].get("required"))
+        described["requestBody"] = {"required": required, "content": {JSON: {"schema": reference}}}
+    return described
+
+
+def _name(operation: Operation) -> str:
+    words = operation.path.replace("{", "").replace("}", "").replace("-", "/").replace("_", "/").split("/")
+    return operation.method.lower() + "".join(word.title() for word in words if word not in ("", "api"))
+
+
+def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": field,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string"} if field in _TEXT_IDS else _ID,
+        }
+        for field in operation.path_fields
+    ]
+
+
+def _query_parameters(operation: Operation, schemas: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if operation.query is None:
+        return []
+    form = schemas[operation.query.__name__]
+    parameters = []
+    for name, schema in form["properties"].items():
+        parameter = {"name": name, "in": "query", "required": name in form["required"], "schema": schema}
+        if "description" in schema:
+            parameter["description"] = schema["description"]
+        parameters.append(parameter)
+    return parameters
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    if operation.answer is not None:
+        content = {JSON: {"schema": {"$ref": _REFERENCE.format(name=operation.answer.__name__)}}}
+    else:
+        content = {operation.produces: {}}
+    responses: dict[str, Any] = {
+        str(operation.status): {"description": operation.summary or "Done.", "content": content}
+    }
+    refusals = {400, 429, 503, 504}
+    if operation.access is not Access.ANYONE:
+        refusals |= {401, 403}
+    if operation.path_fields:
+        refusals.add(404)
+    if operation.body is not None:
+        refusals |= {404, 409, 413, 422, 423}
+    for status in sorted(refusals):
+        responses[str(status)] = _ERROR
+    return responses
