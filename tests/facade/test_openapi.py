@@ -13,6 +13,7 @@ from facade.access import Access
 from facade.app import INTERFACE
 from facade.endpoint import Call, route
 from facade.openapi import document
+from facade.route_table import with_table
 from facade.schemas.form import Answer, Body
 from tests.facade.world import SmallRunner, client_of
 
