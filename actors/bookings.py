@@ -5,12 +5,23 @@ from __future__ import annotations
 from typing import Final
 
 from actors.messages import Record, run_name
+from actors.open_fate import NEVER_ACKNOWLEDGED
 from actors.runtime.behaviour import Context
 from core.ids import AccountId, RunId, UserId
-from core.order import Acknowledged, Canceled, Expired, NotPlaced, Order, OrderEvent, OrderStatus, Rejected
+from core.order import (
+    Acknowledged,
+    Canceled,
+    Expired,
+    NotPlaced,
+    Order,
+    OrderEvent,
+    OrderKind,
+    OrderStatus,
+    Rejected,
+)
 from exchanges import errors as exchange_errors
 from exchanges.base import Execution, FundingPaid, OrderNews, OrderReport
-from schema.ops import LedgerOp, ObserveFill, ObserveFunding, ObserveOrder
+from schema.ops import ENDED_BY_RESTART, LedgerOp, ObserveFill, ObserveFunding, ObserveOrder
 
 NOTHING_TO_REDUCE: Final = "nothing left to reduce"
 _END_EVENTS: dict[OrderStatus, type[Canceled] | type[Expired] | type[Rejected]] = {
@@ -78,6 +89,13 @@ class Bookings:
         elif report.status is OrderStatus.FILLED and report.filled_quantity < order.quantity:
             # Bybit cuts a reduce-only order to what there is to reduce, and calls the rest filled.
             self.observe(order, Expired(NOTHING_TO_REDUCE))
+
+    def end_on_paper(self, order: Order) -> None:
+        """Of an earlier life (decision 28): unanswered it was not placed, at market it will never fill."""
+        if order.status in NEVER_ACKNOWLEDGED:
+            self.observe(order, NotPlaced(ENDED_BY_RESTART))
+        elif order.kind is OrderKind.MARKET:
+            self.observe(order, Expired(ENDED_BY_RESTART))
 
     def observe(self, order: Order, event: OrderEvent, *, failure: str | None = None) -> None:
         # What was not placed may be tried again: its run, not this observation, ends the leg.

@@ -29,7 +29,8 @@ from actors.messages import (
     run_name,
 )
 from actors.missed import CatchUp, CaughtUp, Missed
-from actors.open_fate import NEVER_ACKNOWLEDGED, OpenFates
+from actors.open_fate import OpenFates
+from actors.outbox import Outbox
 from actors.runtime.behaviour import Behaviour, Context
 from actors.runtime.spec import StopMode
 from actors.venue_calls import (
@@ -38,8 +39,8 @@ from actors.venue_calls import (
     MakeVenue,
     NewsHeard,
     PaperVenue,
-    Permission,
     PermissionOutdated,
+    Permissions,
     Placed,
     PlaceFailed,
     RestoreAgain,
@@ -52,10 +53,8 @@ from core.backoff import Backoff
 from core.errors import Reason
 from core.ids import AccountId, ClientOrderId, UserId
 from core.order import (
-    Expired,
     NotPlaced,
     Order,
-    OrderKind,
     OutcomeUnknown,
     Rejected,
 )
@@ -64,13 +63,13 @@ from exchanges import errors as venue_errors
 from exchanges.base import News, OrderReport, StreamGap
 from exchanges.errors import ErrorKind
 from exchanges.feeds.base import FundingRate
-from schema.ops import ENDED_BY_RESTART
 from schema.records import Account, AccountKind
 from schema.store import Store
 
 PLACE_TIMEOUT_S = 15.0
 """Longer than a venue's own patience for a price or an answer, so that its error is heard before ours is made."""
 MAX_STASHED = 1_000
+"""Messages kept while the rows are read; orders beyond them by their places (`core/order_queue.py`)."""
 RELOAD = Backoff(min_s=0.2, max_s=5.0)
 
 
@@ -87,6 +86,7 @@ class Connection(Behaviour):
         "_make_venue",
         "_missed",
         "_news",
+        "_outbox",
         "_outdated",
         "_pushes",
         "_ready",
@@ -120,9 +120,9 @@ class Connection(Behaviour):
         self._ready = False
         self._restores = 0
         self._draining = False
-        self._sending: dict[
-            ClientOrderId, str
-        ] = {}  # from asking to send to the venue's answer, with the symbol
+        self._outbox = Outbox(ctx, store, send=self._send, withhold=self._withhold)
+        # From asking to send to the venue's answer, with the symbol.
+        self._sending: dict[ClientOrderId, str] = {}
         self._stashed: deque[object] = deque()
         # What the venue pushed: on the event loop, or from within a call of ours, which then books it (`_in_hand`).
         self._news: deque[News] = deque()
@@ -155,16 +155,13 @@ class Connection(Behaviour):
             case RestoreAgain():
                 self._settled = True
                 self._restore()
-            case _ if not self._ready:
-                self._stash(message)
             case SubmitOrder():
-                self._submit(message.order, message.settings)
-            case Prepared() | PrepareFailed():
-                self._prepared(message)
-            case Permission():
-                self._permitted(message)
-            case Placed() | PlaceFailed():
-                self._venue_answered(message)
+                self._take(message)
+            case _ if not self._ready:
+                if len(self._stashed) < MAX_STASHED:
+                    self._stashed.append(message)
+            case Prepared() | PrepareFailed() | Permissions() | Placed() | PlaceFailed():
+                self._sending_goes_on(message)
             case CandleClosed() | CandlesTold():
                 self._candles_told(message)
             case SyncVenue():
@@ -181,13 +178,6 @@ class Connection(Behaviour):
                 self._live_told(message)
             case _:
                 raise TypeError(f"{self.ctx.name} cannot handle {type(message).__name__}")
-
-    def _stash(self, message: object) -> None:
-        if len(self._stashed) < MAX_STASHED:
-            self._stashed.append(message)
-        elif isinstance(message, SubmitOrder):
-            event = NotPlaced("the connection is not ready")
-            self._bookings.observe(message.order, event, failure="connection")
 
     # -- start ----------------------------------------------------------------------------------
 
@@ -236,7 +226,7 @@ class Connection(Behaviour):
             if self._pushes:
                 self._fates.take((order,))
             else:
-                self._end_on_paper(order)
+                self._bookings.end_on_paper(order)
         for position in state.positions:
             self._miss_nothing(position.symbol, position.position.opened_at)
         self._followed.leave_all()
@@ -246,7 +236,10 @@ class Connection(Behaviour):
         self._ready = True
         stashed, self._stashed = self._stashed, deque()
         for message in stashed:
-            self.receive(message)
+            if isinstance(message, SubmitOrder):
+                self._go_on_with(message)
+            else:
+                self.receive(message)
 
     def _read_again(self) -> None:
         """Build the account anew from its rows, behind everything told to the ledger so far, once no order is out."""
@@ -260,22 +253,29 @@ class Connection(Behaviour):
         barrier = Barrier(user_id=self._user_id, reply_to=self.ctx.name, answer=RestoreAgain())
         self.ctx.tell("risk_ledger", barrier)
 
-    def _end_on_paper(self, order: Order) -> None:
-        """Decision 28: what was not answered was not placed, what had not filled at market never will."""
-        if order.status in NEVER_ACKNOWLEDGED:
-            self._bookings.observe(order, NotPlaced(ENDED_BY_RESTART))
-        elif order.kind is OrderKind.MARKET:
-            self._bookings.observe(order, Expired(ENDED_BY_RESTART))
-
     # -- sending --------------------------------------------------------------------------------
 
-    def _submit(self, order: Order, settings: RunSettings) -> None:
-        if order.client_order_id in self._sending:
+    def _take(self, submit: SubmitOrder) -> None:
+        order = submit.order
+        if order.client_order_id in self._outbox:
             return  # told twice
+        if self._outbox.admit(order):
+            self._go_on_with(submit)
+        else:
+            self._bookings.observe(order, NotPlaced(Reason.QUEUE_FULL))
+
+    def _go_on_with(self, submit: SubmitOrder) -> None:
+        """Of an order that has its place; what came before it while the account was not ready goes before it."""
+        if self._ready:
+            self._submit(submit.order, submit.settings)
+        else:
+            self._stashed.append(submit)
+
+    def _submit(self, order: Order, settings: RunSettings) -> None:
         self._bookings.belongs(order.symbol, order.run_id, order.user_id)
         self._sending[order.client_order_id] = order.symbol
         if self._live is None:
-            self._ask_permission(order)
+            self._outbox.ready(order)
             return
         refusal = self._live.refusal(order)
         if refusal is not None:
@@ -283,7 +283,7 @@ class Connection(Behaviour):
             return
         preparation = self._live.venue.preparation(order, settings)
         if preparation is None:
-            self._ask_permission(order)
+            self._outbox.ready(order)
             return
         self.ctx.run(
             preparation,
@@ -292,12 +292,23 @@ class Connection(Behaviour):
             timeout_s=PLACE_TIMEOUT_S,
         )
 
+    def _sending_goes_on(self, answer: Prepared | PrepareFailed | Permissions | Placed | PlaceFailed) -> None:
+        match answer:
+            case Permissions():
+                self._outbox.answered(answer)
+            case Placed():
+                self._placed(answer.order, answer.report)
+            case PlaceFailed():
+                self._place_failed(answer.order, answer.error)
+            case _:
+                self._prepared(answer)
+
     def _prepared(self, answer: Prepared | PrepareFailed) -> None:
         """Nothing of the order has left yet: what failed here was not placed."""
         if isinstance(answer, Prepared):
             if self._live is not None:
                 self._live.venue.prepared(answer.order.symbol)
-            self._ask_permission(answer.order)
+            self._outbox.ready(answer.order)
             return
         error = answer.error
         if not isinstance(error, venue_errors.NotPlaced | venue_errors.Rejected):
@@ -305,35 +316,20 @@ class Connection(Behaviour):
             error = venue_errors.NotPlaced(kind, "the symbol could not be set")
         self._place_failed(answer.order, error)
 
-    def _ask_permission(self, order: Order) -> None:
-        store, asked_at_s = self._store, self.ctx.clock.monotonic()
-        self.ctx.call(
-            lambda: store.may_send(order.client_order_id, fence=order.fence),
-            lambda refusal: Permission(order, refusal, asked_at_s),
-            lambda _: Permission(order, Reason.STORE_UNAVAILABLE, asked_at_s),
-        )
+    def _withhold(self, order: Order, refusal: Reason) -> None:
+        self._bookings.observe(order, NotPlaced(str(refusal)))
+        self._answered(order)
 
-    def _permitted(self, permission: Permission) -> None:
-        order = permission.order
-        if permission.refusal is not None:
-            self._bookings.observe(order, NotPlaced(str(permission.refusal)))
-            self._answered(order)
-            return
+    def _send(self, order: Order, asked_at_s: float) -> None:
         assert self._venue is not None
         if self._live is not None:
             self._live.sending(order)
         self.ctx.run(
-            WhilePermitted(self._venue.place(order), self.ctx.clock, permission.asked_at_s),
+            WhilePermitted(self._venue.place(order), self.ctx.clock, asked_at_s),
             lambda report: Placed(order, report),
             lambda error: PlaceFailed(order, error),
             timeout_s=PLACE_TIMEOUT_S,
         )
-
-    def _venue_answered(self, answer: Placed | PlaceFailed) -> None:
-        if isinstance(answer, Placed):
-            self._placed(answer.order, answer.report)
-        else:
-            self._place_failed(answer.order, answer.error)
 
     def _placed(self, order: Order, report: OrderReport) -> None:
         self._bookings.report(order, report)
@@ -343,6 +339,7 @@ class Connection(Behaviour):
 
     def _answered(self, order: Order) -> None:
         self._sending.pop(order.client_order_id, None)
+        self._outbox.left(order.client_order_id)
         if self._live is not None:
             self._live.sent(order)
         if self._sending:
@@ -393,7 +390,7 @@ class Connection(Behaviour):
             symbols=symbols,
             book=self._book,
             unsettled=self._look_for,
-            send=lambda order: self._submit(order, RunSettings()),
+            send=lambda order: self._take(SubmitOrder(order=order)),
             busy=lambda symbol: symbol in self._sending.values(),
         )
         self._fates.by_clock_of(venue.exchange.venue_now)

@@ -22,16 +22,23 @@ from actors.messages import (
     run_name,
 )
 from actors.runtime.behaviour import Context
+from actors.runtime.ref import ShellRef
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.supervisor import Supervisor
 from core.backoff import Backoff
 from core.breaker import Trailing, process_most
+from core.errors import Reason
 from core.ids import AccountId
 from core.order import NotPlaced
+from core.order_queue import RESERVED, closes
 from schema.ops import ObserveOrder
 
 QUEUE_LIMIT = 1_000
-"""Messages one connection may have waiting; orders beyond it are not placed."""
+"""Messages one connection may have waiting; orders beyond it are not placed.
+
+Of these places entries leave `RESERVED` free. Where even they are taken, by whatever else an account is told,
+orders that close go ahead of ordinary mail.
+"""
 BACKOFF = Backoff(min_s=0.2, max_s=10.0, random_factor=0.2)
 
 TRY_AGAIN_S = 60.0
@@ -67,7 +74,7 @@ class ExchangeGateway(Supervisor):
                 self._most = process_most(message.a_minute)
             case SyncVenue() | ReconcileRun():
                 account_id = message.run.account_id
-                if account_id is None or not self._forward(account_id, message):
+                if account_id is None or not self._account(account_id).offer(message):
                     self._answer_without(message)
             case ReadAgain():
                 if message.account_id in self._accounts:
@@ -88,18 +95,21 @@ class ExchangeGateway(Supervisor):
             self._refuse(submit, "breaker", failure=None)
             return
         self._orders.add(now)
-        if not self._forward(submit.order.account_id, submit):
-            self._refuse(submit, "the connection's queue is full", failure="connection")
+        ref = self._account(submit.order.account_id)
+        if not ref.is_alive():
+            self._refuse(submit, "the connection is away", failure="connection")
+        elif not _took(ref, submit):
+            self._refuse(submit, Reason.QUEUE_FULL, failure=None)
 
     def child_gave_up(self, child_id: str, error: BaseException) -> None:
         """A connection that keeps failing is tried again later; meanwhile its orders are not placed."""
         self.ctx.after(TRY_AGAIN_S, Revive(child_id))
 
-    def _forward(self, account_id: AccountId, message: object) -> bool:
+    def _account(self, account_id: AccountId) -> ShellRef:
         if account_id not in self._accounts:
             self._accounts.add(account_id)
             self.start_child(self._spec(account_id))
-        return self.ctx.tell(account_name(account_id), message)
+        return self.ctx.ref(account_name(account_id))
 
     def _leave_others(self, here: frozenset[AccountId]) -> None:
         """Another process follows these now; what two did on one paper account would contradict each other."""
@@ -133,3 +143,10 @@ class ExchangeGateway(Supervisor):
         """A signals run has no venue: there is nothing to wait for."""
         if isinstance(message, SyncVenue):
             self.ctx.tell(run_name(message.run.id), VenueSynced(slot=message.slot))
+
+
+def _took(ref: ShellRef, submit: SubmitOrder) -> bool:
+    room = ref.room()
+    if not closes(submit.order):
+        return room > RESERVED and ref.offer(submit)
+    return ref.offer(submit) if room else ref.signal(submit)

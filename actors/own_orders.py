@@ -9,6 +9,7 @@ from typing import Any
 from actors.live.known import VenueKnowledge
 from actors.messages import Record
 from actors.runtime.behaviour import Context
+from core.errors import Reason
 from core.order import NotPlaced, Order, releases
 from schema.ops import EndLeg, ObserveOrder, ProposeIntent
 
@@ -39,6 +40,12 @@ class OwnOrders:
     def withdraw(self, order: Order) -> None:
         """The tick that proposed it is over; nobody will send it."""
         op = ObserveOrder(client_order_id=order.client_order_id, event=NotPlaced("abandoned"))
+        self._record(order, op)
+
+    def unsent(self, order: Order) -> None:
+        """The gateway did not take it, so nothing was sent; another attempt may follow."""
+        event = NotPlaced(Reason.QUEUE_FULL)
+        op = ObserveOrder(client_order_id=order.client_order_id, event=event, no_further_attempt=False)
         self._record(order, op)
 
     def _record(self, order: Order, op: ProposeIntent | EndLeg | ObserveOrder) -> None:

@@ -343,7 +343,8 @@ class StrategyRun(Behaviour):
                 case Submit():
                     assert self._run is not None
                     submit = SubmitOrder(order=effect.order, settings=self._run.settings)
-                    self.ctx.ref("gateway").tell(submit)
+                    if not self.ctx.tell("gateway", submit):
+                        self._orders.unsent(effect.order)
                 case RetryAfter():
                     self.ctx.after(effect.seconds, AttemptDue(tick.due.claim.fence))
                 case GiveUp():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
@@ -50,11 +50,11 @@ class RestoreAgain(Message, frozen=True, kw_only=True):
     """Time to read the rows: the wait after a failure is over, or the ledger has settled what was told before."""
 
 
-class Permission(msgspec.Struct, frozen=True):
-    """The re-read before the first byte; `refusal` None: send."""
+class Permissions(msgspec.Struct, frozen=True):
+    """The re-read before the first byte, for each order; None: send."""
 
-    order: Order
-    refusal: Reason | None
+    orders: tuple[Order, ...]
+    refusals: Sequence[Reason | None]
     asked_at_s: float
     """Process time just before."""
 

@@ -75,4 +75,5 @@ class Reason(StrEnum):
     MANUAL_ONLY = "manual_only"
     RUNNER_DISABLED = "runner_disabled"
     BREAKER = "breaker"
+    QUEUE_FULL = "queue_full"
     DOWN = "down"

@@ -300,6 +300,9 @@ def _leg_ended_short(working: Working, order: Order, facts: Facts) -> Step:
         return _leg_done(working, facts)
     if order.filled_quantity:
         return _leg_done(working, facts)
+    if order.status is OrderStatus.NOT_PLACED and order.reason == Reason.QUEUE_FULL:
+        # More attempts would only add to what there is too much of already.
+        return _finish(working, refused_end(Reason.QUEUE_FULL, acted=working.acted), Reason.QUEUE_FULL)
     if order.status is OrderStatus.NOT_PLACED:
         return _retry(working, facts)
     end = TickEnd.ERROR if order.status is OrderStatus.REJECTED else TickEnd.OK

@@ -27,6 +27,7 @@ from core.timeframe import to_ms
 from schema import memory_runs
 from schema.ledger import (
     PLATFORM_USER,
+    BeforeSend,
     adapter_failed,
     adapter_recovered,
     command_run,
@@ -354,17 +355,23 @@ class MemoryStore:
     def settle(self, ops: Sequence[LedgerOp]) -> list[LedgerResult]:
         return self._atomic(lambda tx: [self._savepoint(tx, op) for op in ops])
 
-    def may_send(self, client_order_id: ClientOrderId, *, fence: int) -> Reason | None:
+    def may_send(self, asked: Sequence[tuple[ClientOrderId, int]]) -> list[Reason | None]:
         with self._lock:
-            tx = self._tx()
-            order = tx.order(client_order_id)
-            account = None if order is None else self._tables.accounts[order.account_id].account
-            return send_refusal(
-                order,
-                fence=fence,
-                lease_holds=order is not None and tx.lease_holds(order.run_id, fence),
-                switched_off=self._tables.kill_switch or (account is not None and account.kill_switch),
-            )
+            return [send_refusal(self._before_send(order_id), fence=fence) for order_id, fence in asked]
+
+    def _before_send(self, client_order_id: ClientOrderId) -> BeforeSend | None:
+        tx = self._tx()
+        order = tx.order(client_order_id)
+        if order is None:
+            return None
+        account = self._tables.accounts[order.account_id].account
+        return BeforeSend(
+            status=order.status,
+            leg=order.leg,
+            fence=order.fence,
+            lease_holds=tx.lease_holds(order.run_id, order.fence),
+            switched_off=self._tables.kill_switch or account.kill_switch,
+        )
 
     def open_orders(self, *, run_id: RunId | None = None, account_id: AccountId | None = None) -> list[Order]:
         with self._lock:

@@ -244,8 +244,8 @@ class PgStore:
     def settle(self, ops: Sequence[LedgerOp]) -> list[LedgerResult]:
         return self._run(lambda c: pg_settle.settle(c, self.database.months, self._limits, ops))
 
-    def may_send(self, client_order_id: ClientOrderId, *, fence: int) -> Reason | None:
-        return self._read(lambda c: pg_settle.may_send(c, client_order_id, fence=fence))
+    def may_send(self, asked: Sequence[tuple[ClientOrderId, int]]) -> list[Reason | None]:
+        return self._read(lambda c: pg_settle.may_send(c, asked))
 
     def open_orders(self, *, run_id: RunId | None = None, account_id: AccountId | None = None) -> list[Order]:
         return self._read(lambda c: pg_records.open_orders(c, run_id=run_id, account_id=account_id))

@@ -8,18 +8,17 @@ import psycopg
 
 from core.errors import Reason, RunnerError
 from core.ids import ClientOrderId
-from core.order import Order
 from core.risk import RiskLimits
-from schema.ledger import send_refusal, settle_one
+from schema.ledger import BeforeSend, send_refusal, settle_one
 from schema.ops import LedgerOp, LedgerResult, OpRefused
 from schema.pg_batch import NotLoaded, settle_batch
 from schema.pg_database import Connection, Months, refusal
 from schema.pg_prefetch import Wanted
-from schema.pg_rows import as_type, one
+from schema.pg_rows import as_type, many
 from schema.pg_tx import PgTx
 from schema.witness import witness
 
-_order = as_type(Order)
+_before_send = as_type(BeforeSend)
 
 
 def settle(
@@ -42,13 +41,11 @@ def settle(
     return [results[index] for index in range(len(ops))]
 
 
-def may_send(connection: Connection, client_order_id: ClientOrderId, *, fence: int) -> Reason | None:
-    """Re-read before the first byte: nothing is locked, so nothing is waited for."""
-    row = one(connection, "may_send", {"client_order_id": client_order_id, "fence": fence})
-    if row is None:
-        return send_refusal(None, fence=fence, lease_holds=False, switched_off=True)
-    order, lease_holds = _order(row), row["lease_holds"]
-    return send_refusal(order, fence=fence, lease_holds=lease_holds, switched_off=row["switched_off"])
+def may_send(connection: Connection, asked: Sequence[tuple[ClientOrderId, int]]) -> list[Reason | None]:
+    """Re-read before the first byte, in one statement: nothing is locked, so nothing is waited for."""
+    rows = many(connection, "may_send", {"ids": [client_order_id for client_order_id, _ in asked]})
+    found = {row["client_order_id"]: _before_send(row) for row in rows}
+    return [send_refusal(found.get(client_order_id), fence=fence) for client_order_id, fence in asked]
 
 
 def _savepoint(connection: Connection, tx: PgTx, op: LedgerOp) -> LedgerResult:

@@ -229,8 +229,8 @@ class Store(Protocol):
         """One transaction, a savepoint for each operation, answers in the same order."""
         ...
 
-    def may_send(self, client_order_id: ClientOrderId, *, fence: int) -> Reason | None:
-        """Re-read before the first byte: kill switches, lease, order still an intent. None: send."""
+    def may_send(self, asked: Sequence[tuple[ClientOrderId, int]]) -> list[Reason | None]:
+        """Re-read before the first byte, of orders and their fences: switches, lease, still an intent. None: send."""
         ...
 
     def open_orders(

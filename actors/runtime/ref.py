@@ -78,6 +78,11 @@ class ShellRef(ActorRef[Any]):
         """Send, and say whether the mailbox took it."""
         return self.actor_inbox.put(message)
 
+    def room(self) -> int:
+        """Messages of ordinary mail that would be taken now."""
+        inbox = self.actor_inbox
+        return 0 if inbox.closed else max(0, inbox.capacity - len(inbox.user))
+
     def signal(self, message: object) -> bool:
         """Send ahead of ordinary mail."""
         return self.actor_inbox.put_control(message)

@@ -92,10 +92,11 @@ class WatchedStore(MemoryStore):
         self.watch.settled(ops, results)
         return results
 
-    def may_send(self, client_order_id: ClientOrderId, *, fence: int) -> Reason | None:
-        refusal = super().may_send(client_order_id, fence=fence)
-        self.watch.permitted(self.caller, client_order_id, refusal)
-        return refusal
+    def may_send(self, asked: Sequence[tuple[ClientOrderId, int]]) -> list[Reason | None]:
+        refusals = super().may_send(asked)
+        for (client_order_id, _), refusal in zip(asked, refusals, strict=True):
+            self.watch.permitted(self.caller, client_order_id, refusal)
+        return refusals
 
     def command(self, run_id: RunId, command: RunCommand, *, by: str, reason: str | None = None) -> Run:
         run = super().command(run_id, command, by=by, reason=reason)

@@ -68,11 +68,12 @@ class GappedStore:
             results += self._settled(ops[len(results) :])
         return results
 
-    def may_send(self, client_order_id: ClientOrderId, *, fence: int) -> Reason | None:
-        refusal = self._inner.may_send(client_order_id, fence=fence)
-        if refusal is None:
-            self._pass_by(Gap.RE_READ, client_order_id)
-        return refusal
+    def may_send(self, asked: Sequence[tuple[ClientOrderId, int]]) -> list[Reason | None]:
+        refusals = self._inner.may_send(asked)
+        for (client_order_id, _), refusal in zip(asked, refusals, strict=True):
+            if refusal is None:
+                self._pass_by(Gap.RE_READ, client_order_id)
+        return refusals
 
     def report(self, report: SlotReport) -> int:
         traded = [tick.run_id for tick in report.ticks if (tick.run_id, tick.slot) in self._traded]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
 from msgspec.structs import replace
 
 from core import risk
@@ -50,13 +51,23 @@ def propose(tx: Tx, op: ProposeIntent) -> IntentCommitted | IntentRefused:
     return IntentCommitted(order=_commit(tx, op, user, earlier, now))
 
 
-def send_refusal(order: Order | None, *, fence: int, lease_holds: bool, switched_off: bool) -> Reason | None:
-    """The re-read before the first byte leaves: why this order must not be sent, or None."""
-    if order is None or order.status is not OrderStatus.INTENT:
+class BeforeSend(msgspec.Struct, frozen=True, kw_only=True):
+    """What is re-read of an order before its first byte leaves; `lease_holds`: under the order's own fence."""
+
+    status: OrderStatus
+    leg: Leg
+    fence: int
+    lease_holds: bool
+    switched_off: bool
+
+
+def send_refusal(found: BeforeSend | None, *, fence: int) -> Reason | None:
+    """Why an order that is to be sent under `fence` must not be, or None."""
+    if found is None or found.status is not OrderStatus.INTENT:
         return Reason.OPEN_LEG
-    if order.fence != fence or not lease_holds:
+    if found.fence != fence or not found.lease_holds:
         return Reason.LEASE_LOST
-    if switched_off and order.leg is not Leg.FLATTEN:
+    if found.switched_off and found.leg is not Leg.FLATTEN:
         return Reason.KILL_SWITCH
     return None
 

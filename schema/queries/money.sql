@@ -87,16 +87,13 @@ UPDATE orders
  WHERE client_order_id = %(client_order_id)s;
 
 -- name: may_send
--- What is re-read before the first byte leaves: the order, whether its lease is held, whether a switch is on.
-SELECT o.client_order_id, o.run_id, o.user_id, o.account_id, o.symbol, o.slot, o.leg, o.attempt, o.side, o.kind,
-       o.quantity, o.reference_price, o.reduce_only, o.leverage, o.price, o.stop_loss, o.take_profit,
-       o.stop_loss_pct, o.take_profit_pct, o.fence, o.sign_ts, o.created_at, o.status, o.filled_quantity,
-       o.filled_value, o.venue_order_id, o.reason, o.reserved,
-       EXISTS (SELECT FROM strategy_locks l WHERE l.run_id = o.run_id AND l.fence = %(fence)s
+-- What is re-read before the first byte leaves: the orders, whether their leases are held, whether a switch is on.
+SELECT o.client_order_id, o.status, o.leg, o.fence,
+       EXISTS (SELECT FROM strategy_locks l WHERE l.run_id = o.run_id AND l.fence = o.fence
                   AND clock_timestamp() < l.locked_until) AS lease_holds,
        p.kill_switch OR a.kill_switch AS switched_off
   FROM orders o JOIN accounts a ON a.id = o.account_id CROSS JOIN platform_settings p
- WHERE o.client_order_id = %(client_order_id)s;
+ WHERE o.client_order_id = ANY(%(ids)s);
 
 -- name: fill_known
 -- Whether a fill or funding is stored.

@@ -196,6 +196,19 @@ def test_entries_are_tried_again_only_when_never_placed_and_i4_the_unknown_never
     assert [e for e in effects if isinstance(e, RetryAfter | Finish)] == [effect]
 
 
+def test_an_entry_without_a_place_in_the_queue_ends_its_tick_and_an_exit_tries_again() -> None:
+    given_ = facts(LONG)
+    working, order = committed(begin(given_), given_)
+    full = replace(ended(order, OrderStatus.NOT_PLACED), reason="queue_full")
+    _, effects = advance(working, Moved(full), given_)
+    assert effects == (GiveUp(full), Finish(TickEnd.BLOCKED, "queue_full"))
+    leaving = facts(EXIT_LONG, "1")
+    working, order = committed(begin(leaving), leaving)
+    full = replace(ended(order, OrderStatus.NOT_PLACED), reason="queue_full")
+    _, effects = advance(working, Moved(full), leaving)
+    assert effects == (RetryAfter(1.0),)
+
+
 def test_a_partly_filled_entry_ends_the_leg_without_another_attempt() -> None:
     given_ = facts(LONG)
     working, order = committed(begin(given_), given_)

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from core.errors import Reason
-from core.ids import RunId
+from core.ids import ClientOrderId, RunId
 from core.order import Acknowledged, Canceled, Leg, NotPlaced, Order, OrderStatus, OutcomeUnknown, Rejected
 from core.position import OrderSide
 from core.risk import RiskLimits
@@ -31,6 +31,11 @@ def observe(world: World, order: Order, event: object, *, no_further_attempt: bo
     result = world.settle(op)
     assert isinstance(result, OrderMoved), result
     return result
+
+
+def may_send(world: World, client_order_id: ClientOrderId, fence: int) -> Reason | None:
+    [refusal] = world.store.may_send([(client_order_id, fence)])
+    return refusal
 
 
 def trades_today(world: World, run: Run) -> int:
@@ -153,7 +158,7 @@ def test_i8_nothing_commits_after_a_kill_switch_but_a_flatten(world: World, whos
     assert world.refused(run, fence, slot=world.slot + 10 * SECOND).reason is Reason.KILL_SWITCH
     assert world.refused(run, fence, leg=Leg.EXIT).reason is Reason.KILL_SWITCH
     flatten = world.committed(run, fence, leg=Leg.FLATTEN)
-    assert world.store.may_send(flatten.client_order_id, fence=fence) is None
+    assert may_send(world, flatten.client_order_id, fence) is None
     world.store.set_kill_switch(on=False, reason="over", account_id=account)
     assert world.committed(run, fence, leg=Leg.EXIT).status is OrderStatus.INTENT
 
@@ -169,10 +174,10 @@ def test_i8_the_switch_is_read_again_before_sending(world: World, whose: str) ->
     run = world.run()
     fence = world.claim(run).fence
     order = world.committed(run, fence)
-    assert world.store.may_send(order.client_order_id, fence=fence) is None
+    assert may_send(world, order.client_order_id, fence) is None
     account = run.account_id if whose == "account" else None
     world.store.set_kill_switch(on=True, reason="drill", account_id=account)
-    assert world.store.may_send(order.client_order_id, fence=fence) is Reason.KILL_SWITCH
+    assert may_send(world, order.client_order_id, fence) is Reason.KILL_SWITCH
 
 
 def test_i3_an_order_that_is_no_longer_an_intent_is_not_sent(world: World) -> None:
@@ -180,17 +185,37 @@ def test_i3_an_order_that_is_no_longer_an_intent_is_not_sent(world: World) -> No
     fence = world.claim(run).fence
     order = world.committed(run, fence)
     observe(world, order, OutcomeUnknown("timeout"))
-    assert world.store.may_send(order.client_order_id, fence=fence) is not None
-    assert world.store.may_send(replace(order, client_order_id="nobody").client_order_id, fence=fence)  # type: ignore[arg-type]
+    assert may_send(world, order.client_order_id, fence) is not None
+    assert may_send(world, ClientOrderId("nobody"), fence)
 
 
 def test_i5_an_order_is_not_sent_under_a_lost_lease(world: World) -> None:
     run = world.run()
     fence = world.claim(run).fence
     order = world.committed(run, fence)
-    assert world.store.may_send(order.client_order_id, fence=fence + 1) is Reason.LEASE_LOST
+    assert may_send(world, order.client_order_id, fence + 1) is Reason.LEASE_LOST
     world.expire_leases(0)
-    assert world.store.may_send(order.client_order_id, fence=fence) is Reason.LEASE_LOST
+    assert may_send(world, order.client_order_id, fence) is Reason.LEASE_LOST
+
+
+def test_i8_several_orders_are_re_read_at_once_each_for_itself(world: World) -> None:
+    """Answers come in the order asked, whatever the order of the rows."""
+    sound, elsewhere, stale, settled = world.run("ann"), world.run("bob"), world.run("cid"), world.run("dan")
+    fences = {run.id: world.claim(run).fence for run in (sound, elsewhere, stale, settled)}
+    orders = {run.id: world.committed(run, fences[run.id]) for run in (sound, elsewhere, stale, settled)}
+    world.store.set_kill_switch(on=True, reason="drill", account_id=elsewhere.account_id)
+    observe(world, orders[settled.id], OutcomeUnknown("timeout"))
+    asked = [
+        (orders[settled.id].client_order_id, fences[settled.id]),
+        (orders[stale.id].client_order_id, fences[stale.id] - 1),
+        (ClientOrderId("nobody"), 1),
+        (orders[sound.id].client_order_id, fences[sound.id]),
+        (orders[elsewhere.id].client_order_id, fences[elsewhere.id]),
+    ]
+    refusals = [Reason.OPEN_LEG, Reason.LEASE_LOST, Reason.OPEN_LEG, None, Reason.KILL_SWITCH]
+    assert world.store.may_send(asked) == refusals
+    assert world.store.may_send(asked[::-1]) == refusals[::-1]
+    assert world.store.may_send([]) == []
 
 
 @pytest.mark.parametrize(
