@@ -20,8 +20,8 @@ from core.order import (
     Rejected,
 )
 from exchanges import errors as exchange_errors
-from exchanges.base import Execution, FundingPaid, OrderNews, OrderReport
-from schema.ops import ENDED_BY_RESTART, LedgerOp, ObserveFill, ObserveFunding, ObserveOrder
+from exchanges.base import Execution, FundingPaid, OrderNews, OrderReport, TrailMoved
+from schema.ops import ENDED_BY_RESTART, LedgerOp, ObserveFill, ObserveFunding, ObserveOrder, ObserveTrail
 
 NOTHING_TO_REDUCE: Final = "nothing left to reduce"
 _END_EVENTS: dict[OrderStatus, type[Canceled] | type[Expired] | type[Rejected]] = {
@@ -45,7 +45,7 @@ class Bookings:
         """Whose run trades the symbol on this account."""
         self._run_of[symbol] = (run_id, user_id)
 
-    def news(self, news: Execution | FundingPaid | OrderNews) -> None:
+    def news(self, news: Execution | FundingPaid | OrderNews | TrailMoved) -> None:
         owner = self._run_of.get(news.symbol)
         if owner is None:
             return  # nothing of ours was ever in this symbol
@@ -77,6 +77,17 @@ class Bookings:
                     return
                 event = ended(news.reason or news.status.value)
                 op = ObserveOrder(client_order_id=news.client_order_id, event=event)
+            case TrailMoved():
+                op = ObserveTrail(
+                    account_id=self._account_id,
+                    symbol=news.symbol,
+                    run_id=run_id,
+                    opened_at=news.opened_at,
+                    best=news.best,
+                    at=news.at,
+                )
+                self._ctx.tell("risk_ledger", Record(user_id=user_id, op=op))  # no news to the run
+                return
         self._ctx.tell("risk_ledger", Record(user_id=user_id, op=op, reply_to=run_name(run_id)))
 
     def report(self, order: Order, report: OrderReport) -> None:

@@ -69,6 +69,5 @@ def _holding(held: OpenPosition) -> Holding:
         position=held.position,
         leverage=held.leverage,
         since=held.updated_at,
-        stop_loss=held.stop_loss,
-        take_profit=held.take_profit,
+        protection=held.protection,
     )

@@ -18,7 +18,6 @@ from actors.runtime.reply import Reply
 from core.backoff import Backoff
 from core.errors import Reason
 from core.ids import UserId
-from core.protection import Protection
 from schema.ops import (
     ExpirePause,
     FillSettled,
@@ -278,8 +277,9 @@ class RiskLedger(Behaviour):
         if settled.account.kind is not AccountKind.CONNECTION:
             return
         if isinstance(op, ObserveFill | ObserveFunding):
-            wanted = Protection(stop_loss=settled.stop_loss, take_profit=settled.take_profit)
-            news = PositionSettled(settled.run_id, settled.user_id, op.symbol, settled.position, wanted)
+            news = PositionSettled(
+                settled.run_id, settled.user_id, op.symbol, settled.position, settled.wanted
+            )
             self.ctx.tell(account_name(settled.account.id), news)
 
     def _watch_pause(self, result: LedgerResult) -> None:

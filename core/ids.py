@@ -29,9 +29,9 @@ MAX_ATTEMPTS = 36**_ATTEMPT_CHARS - 1
 LEG_CODES = {"exit": "x", "entry": "e", "flatten": "f", "repair": "r"}
 _LEGS_BY_CODE = {code: leg for leg, code in LEG_CODES.items()}
 _OURS = re.compile(r"[A-Za-z0-9_-]{22}[0-9a-z]{6}[xefr][0-9a-z]{2}")
-PROTECTION_CODES = {"stop_loss": "s", "take_profit": "t"}
+PROTECTION_CODES = {"stop_loss": "s", "take_profit": "t", "trailing_stop": "f"}
 _PROTECTIONS_BY_CODE = {code: leg for leg, code in PROTECTION_CODES.items()}
-_PROTECTION = re.compile(r"p-([st])[0-9a-z]{10}")
+_PROTECTION = re.compile(r"p-([stf])[0-9a-z]{10}")
 
 
 class OrderKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +66,7 @@ def parse_client_order_id(text: str) -> OrderKey | None:
 
 
 def protection_id(leg: str, at: datetime, serial: int) -> str:
-    """13 characters that name a stop or target of ours at a venue; `serial` tells those of one moment apart."""
+    """13 characters that name a stop, target or trailing stop of ours at a venue; `serial` parts those of a moment."""
     ms, pair = int(at.timestamp() * 1000), serial % 36**_ATTEMPT_CHARS
     return f"p-{PROTECTION_CODES[leg]}{_base36(ms, 8)}{_base36(pair, _ATTEMPT_CHARS)}"
 

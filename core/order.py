@@ -86,7 +86,7 @@ class OrderKind(StrEnum):
 
 
 class Leg(StrEnum):
-    """What an order is for. The last six are the venue's own doing, adopted when seen."""
+    """What an order is for. The last seven are the venue's own doing, adopted when seen."""
 
     EXIT = "exit"
     ENTRY = "entry"
@@ -94,13 +94,24 @@ class Leg(StrEnum):
     REPAIR = "repair"
     TAKE_PROFIT = "take_profit"
     STOP_LOSS = "stop_loss"
+    TRAILING_STOP = "trailing_stop"
     LIQUIDATION = "liquidation"
     ADL = "adl"
     SETTLEMENT = "settlement"
     MANUAL = "manual"
 
 
-VENUE_LEGS = frozenset({Leg.TAKE_PROFIT, Leg.STOP_LOSS, Leg.LIQUIDATION, Leg.ADL, Leg.SETTLEMENT, Leg.MANUAL})
+VENUE_LEGS = frozenset(
+    {
+        Leg.TAKE_PROFIT,
+        Leg.STOP_LOSS,
+        Leg.TRAILING_STOP,
+        Leg.LIQUIDATION,
+        Leg.ADL,
+        Leg.SETTLEMENT,
+        Leg.MANUAL,
+    }
+)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +139,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     take_profit: Decimal | None = None
     stop_loss_pct: Decimal | None = None
     take_profit_pct: Decimal | None = None
+    trailing_callback_pct: Decimal | None = None
+    trailing_activation_pct: Decimal = ZERO
     fence: int = 0
     sign_ts: datetime | None = None
     created_at: datetime | None = None

@@ -71,6 +71,15 @@ class SizeBy(StrEnum):
     AMOUNT = "amount"
 
 
+class MissingStop(StrEnum):
+    """What becomes of an open position whose stop is missing at its venue (decision 22)."""
+
+    REPAIR = "repair"
+    """Tried again for ten seconds, then the position is closed."""
+    CLOSE = "close"
+    """The position is closed at once."""
+
+
 class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a run trades. Capital in USDT, fixed; percentages of the entry price are unleveraged (decision 17)."""
 
@@ -84,6 +93,9 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     risk_pct: Decimal | None = None
     take_profit_pct: Decimal | None = None
     stop_loss_pct: Decimal | None = None
+    trailing_callback_pct: Decimal | None = None
+    trailing_activation_pct: Decimal = ZERO
+    missing_stop: MissingStop = MissingStop.REPAIR
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from core.errors import Reason
 from core.ids import OrderKey, client_order_id
 from core.market import SymbolRules
 from core.order import Leg, Order, OrderKind, OrderStatus
-from core.position import OrderSide, Position, Side
+from core.position import ZERO, OrderSide, Position, Side
 from core.run import Run
 from core.signal import Action, Signal
 from core.sizing import Money, size_entry
@@ -383,4 +383,6 @@ def _draft(working: Working, facts: Facts) -> Order | Reason:
         take_profit=None if exiting else signal.take_profit,
         stop_loss_pct=None if exiting else run.settings.stop_loss_pct,
         take_profit_pct=None if exiting else run.settings.take_profit_pct,
+        trailing_callback_pct=None if exiting else run.settings.trailing_callback_pct,
+        trailing_activation_pct=ZERO if exiting else run.settings.trailing_activation_pct,
     )

@@ -77,7 +77,19 @@ class StreamGap(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     since: datetime | None
 
 
-News = Execution | FundingPaid | OrderNews | StreamGap
+class TrailMoved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The trailing stop of a paper position follows a better price, as of the candle that closed at `at`.
+
+    Venues beyond the process keep theirs and tell nothing of it.
+    """
+
+    symbol: str
+    opened_at: datetime
+    best: Decimal
+    at: datetime
+
+
+News = Execution | FundingPaid | OrderNews | StreamGap | TrailMoved
 Listener = Callable[[News], None]
 
 
@@ -98,7 +110,10 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VenuePosition(msgspec.Struct, frozen=True, kw_only=True):
-    """What is open in a symbol, and the protection that stands for it. `quantity` signed: short is negative."""
+    """What is open in a symbol, and the protection that stands for it. `quantity` signed: short is negative.
+
+    `trail`: its trailing stop, in the venue's own measure (`core.protection.Trailing.measure`).
+    """
 
     symbol: str
     quantity: Decimal
@@ -107,6 +122,7 @@ class VenuePosition(msgspec.Struct, frozen=True, kw_only=True):
     liquidation_price: Decimal | None = None
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
+    trail: Decimal | None = None
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,12 +198,14 @@ class LiveExchange(Exchange, Protocol):
         ...
 
     async def protect(self, symbol: str, wanted: Protection) -> Protection:
-        """Make exactly `wanted` stand for what is open in `symbol`, the stop before the target, and answer what stands.
+        """Make exactly `wanted` stand for what is open in `symbol`, and answer what stands: first the stop, then the
+        trailing stop, then the target.
 
         Idempotent: what stands already is left, what differs is replaced (the new one first where the venue allows
         it), what is too much is cancelled; nothing wanted, or nothing open: all of ours in the symbol is cancelled.
         Prices are put on the grid toward the entry for a stop, away from it never past the wanted price. Raises
-        Rejected with `Refusal.WOULD_TRIGGER` where the market has passed the stop already.
+        Rejected with `Refusal.WOULD_TRIGGER` where the market has passed the stop already. A trailing stop whose
+        activation the market has reached trails at once.
         """
         ...
 

@@ -17,6 +17,7 @@ from core.errors import Reason
 from core.ids import AccountId, ClientOrderId, RunId, UserId
 from core.order import Leg, Order, OrderEvent
 from core.position import Fill, OrderSide, Position, RoundTrip
+from core.protection import Protection
 from core.risk import PauseStarted, RiskLimits, RiskState
 from schema.records import Account, OpenPosition
 
@@ -110,7 +111,9 @@ class ObserveBalance(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class ObserveProtection(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The stop and target that stand at the venue for a run's position; event `protection` where that changes.
+    """The stops and target that stand at the venue for a run's position; event `protection` where that changes.
+
+    `trail`: the trailing stop in the venue's own measure, percent or distance.
 
     `unprotected_s`: how long the position had been without the stop it wants, market seconds. `failure`: it could not
     be placed; the position is about to be closed.
@@ -121,8 +124,23 @@ class ObserveProtection(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     run_id: RunId
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
+    trail: Decimal | None = None
     unprotected_s: float = 0.0
     failure: str | None = None
+
+
+class ObserveTrail(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The best price of a paper position's trailing stop, as of the candle that closed at `at`.
+
+    Only of the very position opened at `opened_at`, and only a better one: the stop never loosens.
+    """
+
+    account_id: AccountId
+    symbol: str
+    run_id: RunId
+    opened_at: datetime
+    best: Decimal
+    at: datetime
 
 
 class SimulateTrade(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -147,6 +165,7 @@ LedgerOp = (
     | ObserveBalance
     | ObservePosition
     | ObserveProtection
+    | ObserveTrail
     | SimulateTrade
     | ExpirePause
 )
@@ -183,8 +202,7 @@ class FillSettled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     position: Position
     account: Account
     order: Order | None = None
-    stop_loss: Decimal | None = None
-    take_profit: Decimal | None = None
+    wanted: Protection = Protection()
     round_trip: RoundTrip | None = None
     pause: PauseStarted | None = None
 

@@ -32,6 +32,7 @@ from schema.ops import (
     ObserveOrder,
     ObservePosition,
     ObserveProtection,
+    ObserveTrail,
     ProposeIntent,
     SimulateTrade,
 )
@@ -83,7 +84,7 @@ class Wanted:
             case ObserveFunding():
                 self.run_ids.add(op.run_id)
                 self._add_booking(op.account_id, op.symbol, funding_key(op), op.at)
-            case ObservePosition() | ObserveProtection():
+            case ObservePosition() | ObserveProtection() | ObserveTrail():
                 self.run_ids.add(op.run_id)
             case ObserveBalance():
                 self.books = True
@@ -143,7 +144,7 @@ class Wanted:
                 return self.owners.get(op.client_order_id, NOBODY)
             case ObserveFill():
                 return self.owners.get(op.client_order_id, self.owners.get(op.run_id, NOBODY))
-            case ObserveFunding() | ObservePosition() | ObserveProtection():
+            case ObserveFunding() | ObservePosition() | ObserveProtection() | ObserveTrail():
                 return self.owners.get(op.run_id, NOBODY)
             case _:
                 assert_never(op)

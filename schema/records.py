@@ -17,6 +17,7 @@ from core.ids import AccountId, NodeId, RunId, StrategyId, UserId
 from core.market import Series
 from core.order import Order
 from core.position import FLAT, ZERO, Position, RoundTrip
+from core.protection import Protection, Trailing
 from core.risk import RiskLimits, RiskState
 from core.run import Run, RunStatus
 
@@ -249,7 +250,8 @@ class RunStart(msgspec.Struct, frozen=True, kw_only=True):
 class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
     """A position with its protection, as the venue and the pages need it.
 
-    `standing_stop`, `standing_target`: what a live venue was last seen to hold for it. `drift`: by how much the venue
+    `trail_pct`, `trail_from`, `trail_best`: its trailing stop (`core.protection.Trailing`). `standing_stop`,
+    `standing_target`, `standing_trail`: what a live venue was last seen to hold for it. `drift`: by how much the venue
     has more of the symbol than this, signed, 0 where they agree; entries wait while it is not.
     """
 
@@ -261,10 +263,37 @@ class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
     position: Position
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
+    trail_pct: Decimal | None = None
+    trail_from: Decimal | None = None
+    trail_best: Decimal | None = None
     standing_stop: Decimal | None = None
     standing_target: Decimal | None = None
+    standing_trail: Decimal | None = None
     drift: Decimal = ZERO
     updated_at: datetime
+
+    @property
+    def protection(self) -> Protection:
+        """What it wants to stand."""
+        trailing = None
+        if self.trail_pct is not None and self.trail_from is not None:
+            trailing = Trailing(
+                callback_pct=self.trail_pct, activation_price=self.trail_from, best=self.trail_best
+            )
+        return Protection(stop_loss=self.stop_loss, take_profit=self.take_profit, trailing=trailing)
+
+
+def protected(held: OpenPosition, wanted: Protection) -> OpenPosition:
+    """The position with `wanted` for its protection."""
+    trailing = wanted.trailing
+    return msgspec.structs.replace(
+        held,
+        stop_loss=wanted.stop_loss,
+        take_profit=wanted.take_profit,
+        trail_pct=None if trailing is None else trailing.callback_pct,
+        trail_from=None if trailing is None else trailing.activation_price,
+        trail_best=None if trailing is None else trailing.best,
+    )
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):

@@ -156,6 +156,8 @@ CREATE TABLE orders (
     reserved boolean DEFAULT false NOT NULL,
     why jsonb DEFAULT '{}'::jsonb NOT NULL,
     updated_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    trailing_callback_pct numeric,
+    trailing_activation_pct numeric DEFAULT 0 NOT NULL,
     CONSTRAINT orders_pkey PRIMARY KEY (client_order_id),
     CONSTRAINT orders_account_id_user_id_fkey FOREIGN KEY (account_id, user_id) REFERENCES accounts(id, user_id),
     CONSTRAINT orders_attempt_check CHECK ((attempt >= 1)),
@@ -165,7 +167,7 @@ CREATE TABLE orders (
     CONSTRAINT orders_filled_quantity_check CHECK ((filled_quantity >= (0)::numeric)),
     CONSTRAINT orders_filled_value_check CHECK (((filled_value >= (0)::numeric) AND (filled_value < 'Infinity'::numeric))),
     CONSTRAINT orders_kind_check CHECK ((kind = ANY (ARRAY['market'::text, 'limit'::text]))),
-    CONSTRAINT orders_leg_check CHECK ((leg = ANY (ARRAY['exit'::text, 'entry'::text, 'flatten'::text, 'repair'::text, 'take_profit'::text, 'stop_loss'::text, 'liquidation'::text, 'adl'::text, 'settlement'::text, 'manual'::text]))),
+    CONSTRAINT orders_leg_check CHECK ((leg = ANY (ARRAY['exit'::text, 'entry'::text, 'flatten'::text, 'repair'::text, 'take_profit'::text, 'stop_loss'::text, 'trailing_stop'::text, 'liquidation'::text, 'adl'::text, 'settlement'::text, 'manual'::text]))),
     CONSTRAINT orders_leverage_check CHECK ((leverage >= 1)),
     CONSTRAINT orders_limit_has_price CHECK (((kind <> 'limit'::text) OR (price IS NOT NULL))),
     CONSTRAINT orders_only_entries_reserve CHECK (((NOT reserved) OR (leg = 'entry'::text))),
@@ -179,7 +181,9 @@ CREATE TABLE orders (
     CONSTRAINT orders_stop_loss_check CHECK ((stop_loss > (0)::numeric)),
     CONSTRAINT orders_stop_loss_pct_check CHECK ((stop_loss_pct > (0)::numeric)),
     CONSTRAINT orders_take_profit_check CHECK ((take_profit > (0)::numeric)),
-    CONSTRAINT orders_take_profit_pct_check CHECK ((take_profit_pct > (0)::numeric))
+    CONSTRAINT orders_take_profit_pct_check CHECK ((take_profit_pct > (0)::numeric)),
+    CONSTRAINT orders_trailing_activation_pct_check CHECK ((trailing_activation_pct >= (0)::numeric)),
+    CONSTRAINT orders_trailing_callback_pct_check CHECK ((trailing_callback_pct > (0)::numeric))
 ) WITH (fillfactor=70);
 
 CREATE TABLE platform_settings (
@@ -219,6 +223,10 @@ CREATE TABLE positions (
     standing_stop numeric,
     standing_target numeric,
     drift numeric DEFAULT 0 NOT NULL,
+    trail_pct numeric,
+    trail_from numeric,
+    trail_best numeric,
+    standing_trail numeric,
     CONSTRAINT positions_pkey PRIMARY KEY (run_id),
     CONSTRAINT positions_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id),
     CONSTRAINT positions_check CHECK (((quantity = (0)::numeric) = (opened_at IS NULL))),
@@ -229,7 +237,13 @@ CREATE TABLE positions (
     CONSTRAINT positions_open_cost_check CHECK ((open_cost >= (0)::numeric)),
     CONSTRAINT positions_run_id_fkey FOREIGN KEY (run_id) REFERENCES strategy_runs(id),
     CONSTRAINT positions_standing_stop_check CHECK ((standing_stop > (0)::numeric)),
-    CONSTRAINT positions_standing_target_check CHECK ((standing_target > (0)::numeric))
+    CONSTRAINT positions_standing_target_check CHECK ((standing_target > (0)::numeric)),
+    CONSTRAINT positions_standing_trail_check CHECK ((standing_trail > (0)::numeric)),
+    CONSTRAINT positions_trail_best CHECK (((trail_best IS NULL) OR (trail_pct IS NOT NULL))),
+    CONSTRAINT positions_trail_best_check CHECK ((trail_best > (0)::numeric)),
+    CONSTRAINT positions_trail_from_check CHECK ((trail_from > (0)::numeric)),
+    CONSTRAINT positions_trail_pct_check CHECK ((trail_pct > (0)::numeric)),
+    CONSTRAINT positions_trail_whole CHECK (((trail_pct IS NULL) = (trail_from IS NULL)))
 ) WITH (fillfactor=70);
 
 CREATE TABLE risk_days (
@@ -387,6 +401,9 @@ CREATE TABLE strategy_runs (
     activated_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT runner_now() NOT NULL,
     changed_by xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    trailing_callback_pct numeric,
+    trailing_activation_pct numeric DEFAULT 0 NOT NULL,
+    missing_stop text DEFAULT 'repair'::text NOT NULL,
     CONSTRAINT strategy_runs_pkey PRIMARY KEY (id),
     CONSTRAINT strategy_runs_account_id_user_id_fkey FOREIGN KEY (account_id, user_id) REFERENCES accounts(id, user_id),
     CONSTRAINT strategy_runs_adapter_errors_check CHECK ((adapter_errors >= 0)),
@@ -395,6 +412,7 @@ CREATE TABLE strategy_runs (
     CONSTRAINT strategy_runs_direction_check CHECK ((direction = ANY (ARRAY['both'::text, 'long'::text, 'short'::text]))),
     CONSTRAINT strategy_runs_execution_mode_check CHECK ((execution_mode = ANY (ARRAY['AUTO'::text, 'SCHEDULED'::text, 'MANUAL'::text]))),
     CONSTRAINT strategy_runs_leverage_check CHECK ((leverage >= 1)),
+    CONSTRAINT strategy_runs_missing_stop_check CHECK ((missing_stop = ANY (ARRAY['repair'::text, 'close'::text]))),
     CONSTRAINT strategy_runs_order_size_pct_check CHECK ((order_size_pct > (0)::numeric)),
     CONSTRAINT strategy_runs_risk_pct_check CHECK ((risk_pct > (0)::numeric)),
     CONSTRAINT strategy_runs_size_by_check CHECK ((size_by = ANY (ARRAY['percent'::text, 'risk'::text, 'amount'::text]))),
@@ -403,6 +421,8 @@ CREATE TABLE strategy_runs (
     CONSTRAINT strategy_runs_strategy_id_fkey FOREIGN KEY (strategy_id) REFERENCES strategies(id),
     CONSTRAINT strategy_runs_take_profit_pct_check CHECK ((take_profit_pct > (0)::numeric)),
     CONSTRAINT strategy_runs_trading_mode_check CHECK ((trading_mode = ANY (ARRAY['paper'::text, 'live'::text, 'signals'::text]))),
+    CONSTRAINT strategy_runs_trailing_activation_pct_check CHECK (((trailing_activation_pct >= (0)::numeric) AND (trailing_activation_pct < (100)::numeric))),
+    CONSTRAINT strategy_runs_trailing_callback_pct_check CHECK (((trailing_callback_pct >= 0.1) AND (trailing_callback_pct <= (10)::numeric))),
     CONSTRAINT strategy_runs_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255)))
 ) WITH (fillfactor=70);
 
@@ -673,7 +693,10 @@ CREATE VIEW run_rows AS
     last_run_at,
     last_status,
     last_signal,
-    last_signal_at
+    last_signal_at,
+    trailing_callback_pct,
+    trailing_activation_pct,
+    missing_stop
    FROM (((strategy_runs r
      JOIN strategies s ON ((id = strategy_id)))
      JOIN strategy_versions v ON (((strategy_id = id) AND (version = latest_version))))

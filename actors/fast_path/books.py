@@ -29,9 +29,10 @@ from exchanges.feeds.base import FundingRate
 from exchanges.paper.account import closing_fill, funding_amount
 from exchanges.paper.book import Triggers, exact, quiet_range, touched, triggers
 from exchanges.paper.terms import Terms
+from exchanges.paper.trail import Trail
 from schema.ledger.fills import exit_reason
 from schema.ops import closing_side
-from schema.records import Account, EquityPoint, OpenPosition, Trade, booked
+from schema.records import Account, EquityPoint, OpenPosition, Trade, booked, protected
 
 _INSIDE = timedelta(milliseconds=1)
 _DAYS_KEPT = 2
@@ -97,14 +98,11 @@ class Books:
     def enter(self, side: OrderSide, quantity: Decimal, price: Decimal, leverage: int, now: datetime) -> None:
         """An entry fills, from flat, at the opening of its slot."""
         applied = apply_fill(FLAT, self._taken(side, quantity, price, now))
-        position, settings = applied.position, self.run.settings
-        protection = protection_at(
-            position.entry_price, side, settings.stop_loss_pct, settings.take_profit_pct
-        )
+        position = applied.position
         self.position, self._updated_at = position, now
-        self._leverage, self._protection = leverage, protection
-        self.triggers = triggers(position, protection, leverage=leverage, terms=self.terms, rules=self.rules)
-        self.quiet = quiet_range(self.triggers)
+        self._leverage = leverage
+        self._protection = protection_at(position.entry_price, side, self.run.settings)
+        self._set_triggers()
         self._settle(applied, executed_at=now, now=now)
 
     def leave(self, price: Decimal, now: datetime) -> None:
@@ -126,25 +124,42 @@ class Books:
             at = from_ms(candle.open_time_ms) if touch.at_open else now - _INSIDE
             fill = closing_fill(self.position, touch, at, terms=self.terms, rules=self.rules)
             self._end(fill, touch.leg, now)
+        elif self.triggers is not None and self.triggers.trail is not None:
+            self._trail(self.triggers.trail, candle, now)
         for rate in rates:
             self._fund(rate, exact(candle.close), now)
+
+    def _trail(self, trail: Trail, candle: Candle, now: datetime) -> None:
+        """The stop follows a candle that did not end the position."""
+        moved = trail.after(candle)
+        if moved is trail or self._protection.trailing is None:
+            return
+        trailing = msgspec.structs.replace(self._protection.trailing, best=moved.best)
+        self._protection = msgspec.structs.replace(self._protection, trailing=trailing)
+        self._updated_at = now
+        self._set_triggers()
+
+    def _set_triggers(self) -> None:
+        self.triggers = triggers(
+            self.position, self._protection, leverage=self._leverage, terms=self.terms, rules=self.rules
+        )
+        self.quiet = quiet_range(self.triggers)
 
     def open_position(self) -> OpenPosition | None:
         """What is left open, as its row."""
         if self.position.is_flat:
             return None
         run = self.run
-        return OpenPosition(
+        held = OpenPosition(
             run_id=run.id,
             user_id=run.user_id,
             account_id=self._account.id,
             symbol=run.strategy.symbol,
             leverage=self._leverage,
             position=self.position,
-            stop_loss=self._protection.stop_loss,
-            take_profit=self._protection.take_profit,
             updated_at=self._updated_at,
         )
+        return protected(held, self._protection)
 
     def trades(self) -> Rows[Trade]:
         """Round trips as rows, in the order they ended."""

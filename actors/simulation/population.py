@@ -14,7 +14,7 @@ from actors.simulation.market import PRICES
 from core.definition import StrategyDefinition
 from core.ids import AccountId, RunId, StrategyId, UserId
 from core.risk import RiskLimits
-from core.run import Direction, Run, RunSettings, TradingMode
+from core.run import Direction, MissingStop, Run, RunSettings, TradingMode
 from core.timeframe import Timeframe
 from schema.records import Account, AccountKind
 
@@ -109,6 +109,9 @@ def _run(
         order_size_pct=Decimal(rng.choice((3, 8, 15))),
         stop_loss_pct=rng.choice((None, Decimal("0.4"), Decimal(1))),
         take_profit_pct=rng.choice((None, Decimal("0.6"), Decimal(2))),
+        trailing_callback_pct=rng.choice((None, None, Decimal("0.3"), Decimal(1))),
+        trailing_activation_pct=rng.choice((Decimal(0), Decimal("0.3"))),
+        missing_stop=rng.choice((MissingStop.REPAIR, MissingStop.REPAIR, MissingStop.CLOSE)),
     )
     return Run(
         id=RunId(UUID(int=0xF000 + number)),

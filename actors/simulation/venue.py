@@ -33,6 +33,7 @@ from exchanges.base import (
     News,
     OrderReport,
     PositionMode,
+    TrailMoved,
     VenuePosition,
 )
 from exchanges.credentials import KeyRights
@@ -61,7 +62,9 @@ NOBODY = RunId(UUID(int=0))
 AHEAD = timedelta(seconds=1.7)
 """More than a venue lets a time stamp be off: an order signed by another clock than its own is refused."""
 EARLIEST = timedelta(seconds=1)
-_BARE: dict[str, None] = dict.fromkeys(("stop_loss", "take_profit", "stop_loss_pct", "take_profit_pct"))
+_BARE: dict[str, None] = dict.fromkeys(
+    ("stop_loss", "take_profit", "stop_loss_pct", "take_profit_pct", "trailing_callback_pct")
+)
 """An order of the wire carries no protection: that is set for the position it opens."""
 
 LATE_S = 30.0
@@ -197,6 +200,8 @@ class SimulatedVenue:
             return refused
 
     def _tell(self, account_id: AccountId, news: News, after_s: float = 0.0) -> None:
+        if isinstance(news, TrailMoved):
+            return  # a venue keeps this to itself
         self.watch.news(account_id, news)
         for session in tuple(self._sessions[account_id]):
             for delay_s in self.faults.news_delays_s():
@@ -314,7 +319,7 @@ class Session:
         match self._venue.faults.protect():
             case ProtectFault.UNREACHABLE:
                 raise Unreachable(ErrorKind.CONNECTION, "the venue did not answer")
-            case ProtectFault.PASSED if wanted.stop_loss is not None:
+            case ProtectFault.PASSED if wanted.limits_loss:
                 raise Rejected(Refusal.WOULD_TRIGGER, "the market has passed the stop")
         return self._engine.protect(symbol, wanted)
 

@@ -98,7 +98,7 @@ class GappedStore:
         place = (op.account_id, op.symbol)
         if settled.position.is_flat:
             self.opened.pop(place, None)
-        elif settled.stop_loss is not None and not settled.duplicate and _leg_of(op) == Leg.ENTRY:
+        elif settled.wanted.limits_loss and not settled.duplicate and _leg_of(op) == Leg.ENTRY:
             self.opened[place] = settled.run_id
             self._gaps.pass_by(Gap.FILLED, [settled.run_id], str(op.client_order_id))
 
@@ -182,7 +182,7 @@ class GappedExchange:
 
     async def protect(self, symbol: str, wanted: Protection) -> Protection:
         standing = await self._inner.protect(symbol, wanted)
-        if standing.stop_loss is not None:
+        if standing.limits_loss:
             run_id = self._store.opened.pop((self._account_id, symbol), None)
             if run_id is not None:
                 self._gaps.pass_by(Gap.STOP_PLACED, [run_id], f"{symbol} of {run_id}")

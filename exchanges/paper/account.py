@@ -12,11 +12,11 @@ from core.candles import Candle
 from core.market import SymbolRules
 from core.order import Leg, Order
 from core.position import FLAT, ZERO, Fill, OrderSide, Position, apply_fill, apply_funding
-from core.protection import Protection, protection_of
+from core.protection import Protection, Trailing, protection_of
 from core.quiet import Quiet
 from core.run import margin_of
-from core.timeframe import to_ms
-from exchanges.base import Execution, FundingPaid
+from core.timeframe import from_ms, to_ms
+from exchanges.base import Execution, FundingPaid, TrailMoved
 from exchanges.paper.book import Match, Touched, Triggers, against_taker, quiet_range, triggers
 from exchanges.paper.terms import Terms
 
@@ -35,8 +35,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     position: Position
     leverage: int
     since: datetime
-    stop_loss: Decimal | None = None
-    take_profit: Decimal | None = None
+    protection: Protection = Protection()
 
 
 class _Held:
@@ -144,10 +143,34 @@ class PaperAccount:
         return Execution(symbol=symbol, fill=fill, venue_leg=Leg(touch.leg), opened_at=position.opened_at)
 
     def protect(self, symbol: str, protection: Protection) -> None:
-        """Sets stop and target of an open position, as somebody who trades at a live venue does."""
+        """Sets stops and target of an open position, as somebody who trades at a live venue does.
+
+        A trailing stop that stands as wanted keeps how far it has come.
+        """
         held = self._held.get(symbol)
-        if held is not None:
-            self._hold(_protected(held.holding, protection), checked_ms=held.checked_ms)
+        if held is None:
+            return
+        before, wanted = held.holding.protection.trailing, protection.trailing
+        if before is not None and wanted is not None and _same(before, wanted):
+            protection = msgspec.structs.replace(protection, trailing=before)
+        self._hold(_protected(held.holding, protection), checked_ms=held.checked_ms)
+
+    def trail(self, symbol: str, candle: Candle, close_ms: int) -> TrailMoved | None:
+        """After a candle that did not end the position: its trailing stop follows; None: it stays where it is."""
+        held = self._held.get(symbol)
+        if held is None or held.triggers.trail is None or held.holding.protection.trailing is None:
+            return None
+        moved = held.triggers.trail.after(candle)
+        if moved is held.triggers.trail:
+            return None
+        assert moved.best is not None
+        opened_at = held.holding.position.opened_at
+        assert opened_at is not None
+        wanted = held.holding.protection
+        trailing = msgspec.structs.replace(held.holding.protection.trailing, best=moved.best)
+        wanted = msgspec.structs.replace(wanted, trailing=trailing)
+        self._hold(_protected(held.holding, wanted), checked_ms=held.checked_ms)
+        return TrailMoved(symbol=symbol, opened_at=opened_at, best=moved.best, at=from_ms(close_ms))
 
     def fund(self, symbol: str, at: datetime, *, rate: Decimal, mark: Decimal) -> FundingPaid | None:
         """Settles funding on a position held before `at`, once per symbol and time."""
@@ -169,7 +192,7 @@ class PaperAccount:
     def _hold(self, holding: Holding, *, checked_ms: int | None = None) -> None:
         set_ = triggers(
             holding.position,
-            Protection(stop_loss=holding.stop_loss, take_profit=holding.take_profit),
+            holding.protection,
             leverage=holding.leverage,
             terms=self.terms,
             rules=self._rules[holding.symbol],
@@ -227,6 +250,8 @@ def _opened(order: Order, position: Position, at: datetime) -> Holding:
 
 
 def _protected(holding: Holding, protection: Protection) -> Holding:
-    return msgspec.structs.replace(
-        holding, stop_loss=protection.stop_loss, take_profit=protection.take_profit
-    )
+    return msgspec.structs.replace(holding, protection=protection)
+
+
+def _same(one: Trailing, other: Trailing) -> bool:
+    return (one.callback_pct, one.activation_price) == (other.callback_pct, other.activation_price)

@@ -39,7 +39,16 @@ from exchanges.base import (
 )
 from exchanges.errors import ErrorKind, NoPrice, NotPlaced, Refusal, Rejected
 from exchanges.paper.account import Holding, PaperAccount
-from exchanges.paper.book import Match, Opening, Touched, limit_match, market_price, share_of, touched
+from exchanges.paper.book import (
+    Match,
+    Opening,
+    Touched,
+    limit_match,
+    market_price,
+    share_of,
+    standing,
+    touched,
+)
 from exchanges.paper.filters import check_filters
 from exchanges.paper.orders import MAX_RESTING, PaperOrders, Resting, venue_order_id
 from exchanges.paper.prices import PriceSource
@@ -197,9 +206,7 @@ class PaperExchange:
         with self._lock:
             self._account.protect(symbol, wanted)
             set_ = self._account.triggers(symbol)
-            if set_ is None:
-                return Protection()
-            return Protection(stop_loss=set_.stop_loss, take_profit=set_.take_profit)
+            return Protection() if set_ is None else standing(set_)
 
     def apply_candle(self, symbol: str, candle: Candle, timeframe: Timeframe) -> None:
         """What happens in a closed candle of the finest feed. Older and repeated candles change nothing."""
@@ -341,6 +348,8 @@ class PaperExchange:
         touch = None if set_ is None else touched(set_, step.candle)
         if touch is not None:
             self._close(symbol, touch, step, news)
+        elif set_ is not None:
+            self._trail(symbol, step, news)
         resting = self._orders.resting(symbol)
         if resting:
             self._run_resting(symbol, resting, step, news)
@@ -378,6 +387,13 @@ class PaperExchange:
             touch = touched(opened, step.candle, adverse_only=not match.at_open)
             if touch is not None:
                 self._close(order.symbol, touch, step, news)
+            elif match.at_open:  # else what the candle's best price came before is unknown
+                self._trail(order.symbol, step, news)
+
+    def _trail(self, symbol: str, step: _Step, news: list[News]) -> None:
+        moved = self._account.trail(symbol, step.candle, step.close_ms)
+        if moved is not None:
+            news.append(moved)
 
     def _close(self, symbol: str, touch: Touched, step: _Step, news: list[News]) -> None:
         at = step.opened if touch.at_open else step.inside
@@ -398,6 +414,7 @@ class PaperExchange:
             liquidation_price=set_.liquidation if set_ else None,
             stop_loss=set_.stop_loss if set_ else None,
             take_profit=set_.take_profit if set_ else None,
+            trail=set_.trail.callback_pct if set_ and set_.trail else None,
         )
 
     def _tell(self, news: list[News]) -> None:

@@ -18,9 +18,16 @@ from core.position import OrderSide, Position, Side
 from core.protection import Protection
 from core.quiet import ANY_PRICE, Quiet
 from exchanges.paper.terms import HUNDRED, Terms
+from exchanges.paper.trail import Trail, trail_of
 
 # Looked up once: an enum's member costs more than the comparison it is for.
-_UP, _DOWN, _BUY, _LONG = Rounding.UP, Rounding.DOWN, OrderSide.BUY, Side.LONG
+_UP, _DOWN, _BUY, _LONG, _TRAILING = (
+    Rounding.UP,
+    Rounding.DOWN,
+    OrderSide.BUY,
+    Side.LONG,
+    Leg.TRAILING_STOP,
+)
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +56,7 @@ class Triggers(msgspec.Struct, frozen=True, kw_only=True):
     liquidation: Decimal | None = None
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
+    trail: Trail | None = None
 
 
 class Touched(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +122,15 @@ def triggers(
         liquidation=on_grid(liquidation_price(position, leverage=leverage, terms=terms)),
         stop_loss=on_grid(protection.stop_loss),
         take_profit=on_grid(protection.take_profit),
+        trail=None if protection.trailing is None else trail_of(protection.trailing, position.side, rules),
     )
+
+
+def standing(set_: Triggers) -> Protection:
+    """What protects the position, on the grid."""
+    trail = set_.trail
+    trailing = None if trail is None else trail.standing
+    return Protection(stop_loss=set_.stop_loss, take_profit=set_.take_profit, trailing=trailing)
 
 
 def liquidation_price(position: Position, *, leverage: int, terms: Terms) -> Decimal | None:
@@ -135,23 +151,29 @@ def liquidation_price(position: Position, *, leverage: int, terms: Terms) -> Dec
 
 def quiet_range(set_: Triggers) -> Quiet:
     """Prices between which no trigger is touched: what nearly every candle is told from the rest by."""
-    losses = [float(price) for price in (set_.liquidation, set_.stop_loss) if price is not None]
-    gain = None if set_.take_profit is None else float(set_.take_profit)
+    losses = [float(price) for price, _ in _losses(set_)]
+    gains = [] if set_.take_profit is None else [float(set_.take_profit)]
+    if set_.trail is not None:  # from there on its stop moves
+        gains.append(set_.trail.resumes)
     if set_.side is Side.LONG:
-        return Quiet(max(losses, default=ANY_PRICE.above), ANY_PRICE.below if gain is None else gain)
-    return Quiet(ANY_PRICE.above if gain is None else gain, min(losses, default=ANY_PRICE.below))
+        return Quiet(max(losses, default=ANY_PRICE.above), min(gains, default=ANY_PRICE.below))
+    return Quiet(max(gains, default=ANY_PRICE.above), min(losses, default=ANY_PRICE.below))
 
 
 def touched(set_: Triggers, candle: Candle, *, adverse_only: bool = False) -> Touched | None:
     """The trigger that ends the position in this candle; of a loss and a gain both touched, the worse price.
 
-    Fills at the trigger, or at the open where the candle opens beyond it. Of stop and liquidation the one that the
-    price meets first; both behind the open: liquidation. `adverse_only` leaves the target out: for a position
+    Fills at the trigger, or at the open where the candle opens beyond it. Of stops and liquidation the one that the
+    price meets first; several behind the open: liquidation. A trailing stop is met where it stood before the candle,
+    else where it may have moved to in it (`Trail.hit`). `adverse_only` leaves out what gains: for a position
     opened inside the candle, which may have touched it before.
     """
     long = set_.side is _LONG
     loss = _loss(set_, candle, long)
     gain = None if adverse_only else _gain(set_, candle, long)
+    if loss is None and set_.trail is not None and not adverse_only:
+        hit = set_.trail.hit(candle, set_.take_profit)
+        loss = None if hit is None else Touched(leg=_TRAILING, price=hit, at_open=False)
     if loss is None or gain is None:
         return loss or gain
     loss_is_worse = loss.price <= gain.price if long else loss.price >= gain.price
@@ -163,8 +185,8 @@ def _loss(set_: Triggers, candle: Candle, long: bool) -> Touched | None:
     extreme = candle.low if long else candle.high
     hit = [
         (trigger, leg)
-        for trigger, leg in ((set_.liquidation, Leg.LIQUIDATION), (set_.stop_loss, Leg.STOP_LOSS))
-        if trigger is not None and (extreme <= float(trigger) if long else extreme >= float(trigger))
+        for trigger, leg in _losses(set_)
+        if (extreme <= float(trigger) if long else extreme >= float(trigger))
     ]
     for trigger, leg in hit:
         if candle.open <= float(trigger) if long else candle.open >= float(trigger):
@@ -173,6 +195,13 @@ def _loss(set_: Triggers, candle: Candle, long: bool) -> Touched | None:
         return None
     trigger, leg = (max if long else min)(hit, key=_price)
     return Touched(leg=leg, price=trigger, at_open=False)
+
+
+def _losses(set_: Triggers) -> list[tuple[Decimal, Leg]]:
+    """Where the price ends the position at a loss, or at less of a gain, as that stands now."""
+    trailing = None if set_.trail is None else set_.trail.stop
+    legs = ((set_.liquidation, Leg.LIQUIDATION), (set_.stop_loss, Leg.STOP_LOSS), (trailing, _TRAILING))
+    return [(trigger, leg) for trigger, leg in legs if trigger is not None]
 
 
 def _gain(set_: Triggers, candle: Candle, long: bool) -> Touched | None:

@@ -15,7 +15,7 @@ from schema.ledger.news import end_leg, observe_order
 from schema.ledger.payloads import PLATFORM_USER, signal_payload, switch_payload
 from schema.ledger.statuses import adapter_failed, adapter_recovered, command_run
 from schema.ledger.user_risk import end_old_pause, expire_pause, simulate_trade
-from schema.ledger.venue_state import observe_balance, observe_position, observe_protection
+from schema.ledger.venue_state import observe_balance, observe_position, observe_protection, observe_trail
 from schema.ops import (
     EndLeg,
     ExpirePause,
@@ -27,6 +27,7 @@ from schema.ops import (
     ObserveOrder,
     ObservePosition,
     ObserveProtection,
+    ObserveTrail,
     ProposeIntent,
     SimulateTrade,
 )
@@ -67,6 +68,8 @@ def settle_one(tx: Tx, op: LedgerOp) -> LedgerResult:
             return observe_position(tx, op)
         case ObserveProtection():
             return observe_protection(tx, op)
+        case ObserveTrail():
+            return observe_trail(tx, op)
         case SimulateTrade():
             return simulate_trade(tx, op)
         case ExpirePause():

@@ -25,7 +25,7 @@ from core.position import (
     carry_funding,
     is_plausible,
 )
-from core.protection import protection_of
+from core.protection import Protection, protection_of
 from core.risk import risk_day
 from core.run import margin_of
 from schema.ledger.news import alert, reserved_day
@@ -39,7 +39,7 @@ from schema.ops import (
     OpRefused,
     closing_side,
 )
-from schema.records import Account, OpenPosition
+from schema.records import Account, OpenPosition, protected
 from schema.tx import FillRow, Tx
 
 FUTURE_TOLERANCE = timedelta(minutes=1)
@@ -279,12 +279,11 @@ def _protected(
     after = replace(held, position=position, updated_at=at)
     opened = not position.is_flat and (held.position.is_flat or flipped)
     if position.is_flat:
-        return replace(after, stop_loss=None, take_profit=None)
+        return protected(after, Protection())
     if order.leg is Leg.ENTRY and (opened or order.filled_quantity == 0):
-        protection = protection_of(order, position.entry_price)
-        after = replace(after, stop_loss=protection.stop_loss, take_profit=protection.take_profit)
+        after = protected(after, protection_of(order, position.entry_price))
     elif opened:
-        after = replace(after, stop_loss=None, take_profit=None)
+        after = protected(after, Protection())
     return replace(after, leverage=order.leverage) if opened else after
 
 
@@ -359,6 +358,5 @@ def _settled(held: OpenPosition, account: Account, *, order: Order | None, dupli
         position=held.position,
         account=account,
         order=order,
-        stop_loss=held.stop_loss,
-        take_profit=held.take_profit,
+        wanted=held.protection,
     )

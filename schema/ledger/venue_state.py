@@ -12,7 +12,14 @@ from core.ids import AccountId, RunId
 from core.position import FLAT, is_plausible
 from core.run import Run
 from schema.ledger.payloads import plain
-from schema.ops import BalanceChecked, ObserveBalance, ObservePosition, ObserveProtection, PositionChecked
+from schema.ops import (
+    BalanceChecked,
+    ObserveBalance,
+    ObservePosition,
+    ObserveProtection,
+    ObserveTrail,
+    PositionChecked,
+)
 from schema.records import AccountKind, OpenPosition
 from schema.tx import Tx
 
@@ -47,7 +54,7 @@ def observe_balance(tx: Tx, op: ObserveBalance) -> BalanceChecked:
 
 def observe_protection(tx: Tx, op: ObserveProtection) -> PositionChecked:
     run, held = _held(tx, op.run_id, op.account_id, op.symbol)
-    after = replace(held, standing_stop=op.stop_loss, standing_target=op.take_profit)
+    after = replace(held, standing_stop=op.stop_loss, standing_target=op.take_profit, standing_trail=op.trail)
     if after == held and op.failure is None:
         return PositionChecked(run_id=run.id, held=held, changed=False)
     if after != held:
@@ -56,10 +63,26 @@ def observe_protection(tx: Tx, op: ObserveProtection) -> PositionChecked:
         symbol=op.symbol,
         stop_loss=op.stop_loss,
         take_profit=op.take_profit,
+        trail=op.trail,
         unprotected_s=round(op.unprotected_s, 3),
         failure=op.failure,
     )
     tx.append_event(user_id=run.user_id, run_id=run.id, type="protection", at=tx.now(), payload=payload)
+    return PositionChecked(run_id=run.id, held=after, changed=True)
+
+
+def observe_trail(tx: Tx, op: ObserveTrail) -> PositionChecked:
+    """The candles up to `at` are checked with it: an account rebuilt from this row goes on after them."""
+    run, held = _held(tx, op.run_id, op.account_id, op.symbol)
+    position, best = held.position, held.trail_best
+    moved = best is None or (op.best - best) * position.quantity > 0
+    same = not position.is_flat and position.opened_at == op.opened_at and held.trail_pct is not None
+    if not same or not moved:
+        return PositionChecked(run_id=run.id, held=held, changed=False)
+    if not is_plausible(op.best):
+        raise RunnerError(f"run {op.run_id}: a best price of {op.best} cannot be")
+    after = replace(held, trail_best=op.best, updated_at=max(held.updated_at, op.at))
+    tx.save_position(after)
     return PositionChecked(run_id=run.id, held=after, changed=True)
 
 

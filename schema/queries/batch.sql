@@ -39,7 +39,7 @@ SELECT user_id, streak, last_trade_at, paused_until, paused_reason FROM risk_use
 -- Every order of these legs, locked.
 SELECT o.client_order_id, o.run_id, o.user_id, o.account_id, o.symbol, o.slot, o.leg, o.attempt, o.side, o.kind,
        o.quantity, o.reference_price, o.reduce_only, o.leverage, o.price, o.stop_loss, o.take_profit,
-       o.stop_loss_pct, o.take_profit_pct, o.fence, o.sign_ts, o.created_at, o.status, o.filled_quantity,
+       o.stop_loss_pct, o.take_profit_pct, o.trailing_callback_pct, o.trailing_activation_pct, o.fence, o.sign_ts, o.created_at, o.status, o.filled_quantity,
        o.filled_value, o.venue_order_id, o.reason, o.reserved
   FROM orders o
   JOIN (SELECT DISTINCT * FROM unnest(%(run_ids)s::uuid[], %(slots)s::timestamptz[], %(legs)s::text[])) AS given
@@ -68,7 +68,8 @@ SELECT user_id, day, realized_pnl_usdt, trades_count FROM risk_days
 -- name: live_orders_of_accounts
 -- Orders of accounts whose fate is open, oldest first.
 SELECT client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt, side, kind, quantity,
-       reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct, take_profit_pct, fence,
+       reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct, take_profit_pct,
+       trailing_callback_pct, trailing_activation_pct, fence,
        sign_ts, created_at, status, filled_quantity, filled_value, venue_order_id, reason, reserved
   FROM orders
  WHERE status IN ('intent', 'submitted', 'partial', 'unknown') AND account_id = ANY(%(ids)s)
@@ -99,13 +100,14 @@ UPDATE orders o
 -- Stores orders, each with why.
 INSERT INTO orders (client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt, side, kind, quantity,
                     reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct,
-                    take_profit_pct, fence, sign_ts, created_at, status, filled_quantity, filled_value,
+                    take_profit_pct, trailing_callback_pct, trailing_activation_pct, fence, sign_ts, created_at, status, filled_quantity, filled_value,
                     venue_order_id, reason, reserved, why)
 SELECT * FROM json_to_recordset(%(rows)s::json)
     AS given (client_order_id text, run_id uuid, user_id text, account_id uuid, symbol text, slot timestamptz,
               leg text, attempt integer, side text, kind text, quantity numeric, reference_price numeric,
               reduce_only boolean, leverage integer, price numeric, stop_loss numeric, take_profit numeric,
-              stop_loss_pct numeric, take_profit_pct numeric, fence bigint, sign_ts timestamptz,
+              stop_loss_pct numeric, take_profit_pct numeric,
+              trailing_callback_pct numeric, trailing_activation_pct numeric, fence bigint, sign_ts timestamptz,
               created_at timestamptz, status text, filled_quantity numeric, filled_value numeric,
               venue_order_id text, reason text, reserved boolean, why jsonb);
 
@@ -122,13 +124,15 @@ SELECT * FROM json_to_recordset(%(rows)s::json)
 -- Positions as they now are, one row a run.
 INSERT INTO positions (run_id, user_id, account_id, symbol, leverage, quantity, open_cost, opened_at,
                        entered_quantity, entered_value, exited_quantity, exited_value, realised_gross, fees,
-                       funding, stop_loss, take_profit, standing_stop, standing_target, drift, updated_at)
+                       funding, stop_loss, take_profit, trail_pct, trail_from, trail_best,
+                       standing_stop, standing_target, standing_trail, drift, updated_at)
 SELECT * FROM json_to_recordset(%(rows)s::json)
     AS given (run_id uuid, user_id text, account_id uuid, symbol text, leverage integer, quantity numeric,
               open_cost numeric, opened_at timestamptz, entered_quantity numeric, entered_value numeric,
               exited_quantity numeric, exited_value numeric, realised_gross numeric, fees numeric,
-              funding numeric, stop_loss numeric, take_profit numeric, standing_stop numeric,
-              standing_target numeric, drift numeric, updated_at timestamptz)
+              funding numeric, stop_loss numeric, take_profit numeric, trail_pct numeric,
+              trail_from numeric, trail_best numeric, standing_stop numeric, standing_target numeric,
+              standing_trail numeric, drift numeric, updated_at timestamptz)
 ON CONFLICT (run_id) DO UPDATE
    SET symbol = excluded.symbol, leverage = excluded.leverage, quantity = excluded.quantity,
        open_cost = excluded.open_cost, opened_at = excluded.opened_at,
@@ -136,7 +140,9 @@ ON CONFLICT (run_id) DO UPDATE
        exited_quantity = excluded.exited_quantity, exited_value = excluded.exited_value,
        realised_gross = excluded.realised_gross, fees = excluded.fees, funding = excluded.funding,
        stop_loss = excluded.stop_loss, take_profit = excluded.take_profit,
+       trail_pct = excluded.trail_pct, trail_from = excluded.trail_from, trail_best = excluded.trail_best,
        standing_stop = excluded.standing_stop, standing_target = excluded.standing_target,
+       standing_trail = excluded.standing_trail,
        drift = excluded.drift, updated_at = excluded.updated_at;
 
 -- name: insert_trades

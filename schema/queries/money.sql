@@ -3,28 +3,32 @@
 -- name: order
 -- An order.
 SELECT client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt, side, kind, quantity,
-       reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct, take_profit_pct, fence,
+       reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct, take_profit_pct,
+       trailing_callback_pct, trailing_activation_pct, fence,
        sign_ts, created_at, status, filled_quantity, filled_value, venue_order_id, reason, reserved
   FROM orders WHERE client_order_id = %(client_order_id)s;
 
 -- name: order_for_update
 -- An order, locked.
 SELECT client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt, side, kind, quantity,
-       reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct, take_profit_pct, fence,
+       reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct, take_profit_pct,
+       trailing_callback_pct, trailing_activation_pct, fence,
        sign_ts, created_at, status, filled_quantity, filled_value, venue_order_id, reason, reserved
   FROM orders WHERE client_order_id = %(client_order_id)s FOR UPDATE;
 
 -- name: leg_orders
 -- Every order of a leg, in order of attempt.
 SELECT client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt, side, kind, quantity,
-       reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct, take_profit_pct, fence,
+       reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct, take_profit_pct,
+       trailing_callback_pct, trailing_activation_pct, fence,
        sign_ts, created_at, status, filled_quantity, filled_value, venue_order_id, reason, reserved
   FROM orders WHERE run_id = %(run_id)s AND slot = %(slot)s AND leg = %(leg)s ORDER BY attempt;
 
 -- name: open_orders
 -- Orders whose fate is open, oldest first.
 SELECT client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt, side, kind, quantity,
-       reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct, take_profit_pct, fence,
+       reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct, take_profit_pct,
+       trailing_callback_pct, trailing_activation_pct, fence,
        sign_ts, created_at, status, filled_quantity, filled_value, venue_order_id, reason, reserved
   FROM orders
  WHERE status IN ('intent', 'submitted', 'partial', 'unknown')
@@ -35,14 +39,16 @@ SELECT client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt,
 -- name: run_orders
 -- A run's last orders, newest first.
 SELECT client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt, side, kind, quantity,
-       reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct, take_profit_pct, fence,
+       reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct, take_profit_pct,
+       trailing_callback_pct, trailing_activation_pct, fence,
        sign_ts, created_at, status, filled_quantity, filled_value, venue_order_id, reason, reserved
   FROM orders WHERE run_id = %(run_id)s ORDER BY number DESC LIMIT %(limit)s;
 
 -- name: open_orders_of
 -- Orders of these runs whose fate is open, oldest first.
 SELECT client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt, side, kind, quantity,
-       reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct, take_profit_pct, fence,
+       reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct, take_profit_pct,
+       trailing_callback_pct, trailing_activation_pct, fence,
        sign_ts, created_at, status, filled_quantity, filled_value, venue_order_id, reason, reserved
   FROM orders
  WHERE status IN ('intent', 'submitted', 'partial', 'unknown') AND run_id = ANY(%(run_ids)s)
@@ -52,7 +58,7 @@ SELECT client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt,
 -- The last orders of each of these runs, newest first.
 SELECT o.client_order_id, o.run_id, o.user_id, o.account_id, o.symbol, o.slot, o.leg, o.attempt, o.side, o.kind,
        o.quantity, o.reference_price, o.reduce_only, o.leverage, o.price, o.stop_loss, o.take_profit,
-       o.stop_loss_pct, o.take_profit_pct, o.fence, o.sign_ts, o.created_at, o.status, o.filled_quantity,
+       o.stop_loss_pct, o.take_profit_pct, o.trailing_callback_pct, o.trailing_activation_pct, o.fence, o.sign_ts, o.created_at, o.status, o.filled_quantity,
        o.filled_value, o.venue_order_id, o.reason, o.reserved
   FROM unnest(%(run_ids)s::uuid[]) AS given (id)
  CROSS JOIN LATERAL (SELECT * FROM orders r WHERE r.run_id = given.id ORDER BY r.number DESC LIMIT %(limit)s) o
@@ -71,11 +77,12 @@ SELECT count(*) FROM orders WHERE account_id = %(account_id)s AND symbol = %(sym
 -- Stores an order, with why.
 INSERT INTO orders (client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt, side, kind, quantity,
                     reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct,
-                    take_profit_pct, fence, sign_ts, created_at, status, filled_quantity, filled_value,
+                    take_profit_pct, trailing_callback_pct, trailing_activation_pct, fence, sign_ts, created_at, status, filled_quantity, filled_value,
                     venue_order_id, reason, reserved, why)
 VALUES (%(client_order_id)s, %(run_id)s, %(user_id)s, %(account_id)s, %(symbol)s, %(slot)s, %(leg)s, %(attempt)s,
         %(side)s, %(kind)s, %(quantity)s, %(reference_price)s, %(reduce_only)s, %(leverage)s, %(price)s,
-        %(stop_loss)s, %(take_profit)s, %(stop_loss_pct)s, %(take_profit_pct)s, %(fence)s, %(sign_ts)s,
+        %(stop_loss)s, %(take_profit)s, %(stop_loss_pct)s, %(take_profit_pct)s,
+        %(trailing_callback_pct)s, %(trailing_activation_pct)s, %(fence)s, %(sign_ts)s,
         %(created_at)s, %(status)s, %(filled_quantity)s, %(filled_value)s, %(venue_order_id)s, %(reason)s,
         %(reserved)s, %(why)s);
 
@@ -127,11 +134,12 @@ SELECT * FROM positions
 -- A position as it now is.
 INSERT INTO positions (run_id, user_id, account_id, symbol, leverage, quantity, open_cost, opened_at,
                        entered_quantity, entered_value, exited_quantity, exited_value, realised_gross, fees,
-                       funding, stop_loss, take_profit, standing_stop, standing_target, drift, updated_at)
+                       funding, stop_loss, take_profit, trail_pct, trail_from, trail_best,
+                       standing_stop, standing_target, standing_trail, drift, updated_at)
 VALUES (%(run_id)s, %(user_id)s, %(account_id)s, %(symbol)s, %(leverage)s, %(quantity)s, %(open_cost)s,
         %(opened_at)s, %(entered_quantity)s, %(entered_value)s, %(exited_quantity)s, %(exited_value)s,
-        %(realised_gross)s, %(fees)s, %(funding)s, %(stop_loss)s, %(take_profit)s, %(standing_stop)s,
-        %(standing_target)s, %(drift)s, %(updated_at)s)
+        %(realised_gross)s, %(fees)s, %(funding)s, %(stop_loss)s, %(take_profit)s, %(trail_pct)s,
+        %(trail_from)s, %(trail_best)s, %(standing_stop)s, %(standing_target)s, %(standing_trail)s, %(drift)s, %(updated_at)s)
 ON CONFLICT (run_id) DO UPDATE
    SET symbol = excluded.symbol, leverage = excluded.leverage, quantity = excluded.quantity,
        open_cost = excluded.open_cost, opened_at = excluded.opened_at,
@@ -139,7 +147,9 @@ ON CONFLICT (run_id) DO UPDATE
        exited_quantity = excluded.exited_quantity, exited_value = excluded.exited_value,
        realised_gross = excluded.realised_gross, fees = excluded.fees, funding = excluded.funding,
        stop_loss = excluded.stop_loss, take_profit = excluded.take_profit,
+       trail_pct = excluded.trail_pct, trail_from = excluded.trail_from, trail_best = excluded.trail_best,
        standing_stop = excluded.standing_stop, standing_target = excluded.standing_target,
+       standing_trail = excluded.standing_trail,
        drift = excluded.drift, updated_at = excluded.updated_at;
 
 -- name: insert_trade

@@ -24,11 +24,13 @@ VALUES (%(id)s, %(user_id)s, %(name)s, %(kind)s, %(venue)s, %(bankroll)s, %(bala
 -- Stores a run; its symbol is that of its strategy's latest version.
 INSERT INTO strategy_runs (id, user_id, strategy_id, account_id, symbol, trading_mode, execution_mode, schedule,
                            direction, leverage, margin_mode, position_mode, capital, size_by, order_size_pct,
-                           risk_pct, take_profit_pct, stop_loss_pct, status, status_reason, adapter_errors,
+                           risk_pct, take_profit_pct, stop_loss_pct, trailing_callback_pct,
+                           trailing_activation_pct, missing_stop, status, status_reason, adapter_errors,
                            version, activated_at)
 SELECT %(id)s, %(user_id)s, s.id, %(account_id)s, v.symbol, %(trading_mode)s, %(execution_mode)s, %(schedule)s,
        %(direction)s, %(leverage)s, %(margin_mode)s, %(position_mode)s, %(capital)s, %(size_by)s,
-       %(order_size_pct)s, %(risk_pct)s, %(take_profit_pct)s, %(stop_loss_pct)s, %(status)s, %(status_reason)s,
+       %(order_size_pct)s, %(risk_pct)s, %(take_profit_pct)s, %(stop_loss_pct)s,
+       %(trailing_callback_pct)s, %(trailing_activation_pct)s, %(missing_stop)s, %(status)s, %(status_reason)s,
        %(adapter_errors)s, %(version)s, %(activated_at)s
   FROM strategies s JOIN strategy_versions v ON v.strategy_id = s.id AND v.version = s.latest_version
  WHERE s.id = %(strategy_id)s;

@@ -60,11 +60,12 @@ class EndingCheck:
             unless(there == here, "I3", f"account {account.id}: the venue holds {there}, the store {here}")
             for position in at_once(engine.positions()):
                 ours = held.get(position.symbol)
-                wanted = ours is not None and ours.stop_loss is not None
+                wanted = (ours is not None and ours.stop_loss is not None, ours and ours.trail_pct)
+                stands = (position.stop_loss is not None, position.trail)
                 unless(
-                    wanted is (position.stop_loss is not None),
+                    wanted == stands,
                     "protection",
-                    f"account {account.id}: stop {position.stop_loss} stands for {position.symbol}, wanted: {wanted}",
+                    f"account {account.id}: stops {stands} stand for {position.symbol}, wanted: {wanted}",
                 )
             missing = [
                 trade_id

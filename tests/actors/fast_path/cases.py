@@ -101,6 +101,8 @@ run_settings = st.builds(
     order_size_pct=st.sampled_from([Decimal(100), Decimal(100), Decimal(33), Decimal(1)]),
     take_profit_pct=maybe(pct("0.05", "4")),
     stop_loss_pct=maybe(pct("0.05", "4")),
+    trailing_callback_pct=maybe(st.integers(1, 40).map(lambda tenths: Decimal(tenths) / 10)),
+    trailing_activation_pct=st.just(Decimal(0)) | pct("0.05", "3"),
 )
 
 

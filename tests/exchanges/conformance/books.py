@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
+import msgspec
+
 from core.order import Leg, Order, OrderStatus
 from core.position import FLAT, ZERO, Position, apply_fill, apply_funding
 from core.protection import Protection, protection_of
-from exchanges.base import Execution, FundingPaid, News, OrderReport
+from exchanges.base import Execution, FundingPaid, News, OrderReport, TrailMoved
 
 
 class Books:
@@ -32,6 +34,11 @@ class Books:
             applied = apply_funding(self.position(news.symbol), news.amount)
             self.balance += applied.realised
             self.positions[news.symbol] = applied.position
+        elif isinstance(news, TrailMoved):
+            before = self.protections[news.symbol]
+            assert before.trailing is not None
+            trailing = msgspec.structs.replace(before.trailing, best=news.best)
+            self.protections[news.symbol] = msgspec.structs.replace(before, trailing=trailing)
         else:
             self.resting.pop(news.client_order_id, None)
 

@@ -139,8 +139,7 @@ class PaperVenue:
                 position=position,
                 leverage=self.books.leverages[SYMBOL],
                 since=self.clock.at,
-                stop_loss=protection.stop_loss,
-                take_profit=protection.take_profit,
+                protection=protection,
             )
         ]
 

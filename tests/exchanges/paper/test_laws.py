@@ -33,6 +33,8 @@ orders = st.fixed_dictionaries(
         "leverage": st.sampled_from([1, 3, 10]),
         "stop_loss": maybe_price,
         "take_profit": maybe_price,
+        "trailing_callback_pct": st.none() | st.sampled_from([D("0.1"), D(1), D(4)]),
+        "trailing_activation_pct": st.sampled_from([D(0), D(0), D("0.5"), D(2)]),
     }
 )
 steps = st.lists(

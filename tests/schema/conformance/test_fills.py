@@ -24,6 +24,7 @@ from core.order import (
     Rejected,
 )
 from core.position import Fill, OrderSide
+from core.protection import Protection
 from core.risk import RiskLimits, risk_day
 from core.run import Run
 from schema.ops import (
@@ -95,7 +96,7 @@ def test_a_round_trip_is_booked_with_its_reason_and_frees_the_margin(world: Worl
     settled = world.filled(world.committed(run, fence, leg=Leg.EXIT), "110", commission="0.1")
     assert settled.round_trip is not None
     assert settled.position.is_flat
-    assert (settled.stop_loss, settled.take_profit) == (None, None)
+    assert settled.wanted == Protection()
     [trade] = world.store.trades(run_id=run.id)
     assert (trade.pnl, trade.exit_reason, trade.side, trade.fees) == (
         Decimal("9.9"),
@@ -212,12 +213,12 @@ def test_protection_comes_with_the_entrys_first_fill_and_goes_when_flat(world: W
     run = world.run()
     order = entry(world, run, quantity="2", stop_loss=Decimal(90))
     for quantity in ("0.5", "1.5"):
-        assert world.filled(order, "100", quantity=quantity).stop_loss == 90
+        assert world.filled(order, "100", quantity=quantity).wanted.stop_loss == 90
     world.report(run, order.fence)
     lease = world.store.acquire(run.id, owner="node-2", ttl_s=120)
     exit_order = world.committed(run, lease or 0, leg=Leg.EXIT, quantity="2")
-    assert world.filled(exit_order, "100", quantity="1").stop_loss == 90
-    assert world.filled(exit_order, "100", quantity="1").stop_loss is None
+    assert world.filled(exit_order, "100", quantity="1").wanted.stop_loss == 90
+    assert world.filled(exit_order, "100", quantity="1").wanted == Protection()
 
 
 def test_a_late_fill_after_a_cancel_is_taken_and_the_status_stays(world: World) -> None:
@@ -418,7 +419,7 @@ def test_a_flip_books_the_trade_and_opens_the_other_side_with_its_protection(wor
     )
     world.filled(first, "100")
     settled = world.filled(flip, "110", commission="0.3")
-    assert (settled.position.quantity, settled.stop_loss) == (-2, 120)
+    assert (settled.position.quantity, settled.wanted.stop_loss) == (-2, 120)
     assert settled.account.used_margin == 110
     [trade] = world.store.trades()
     assert trade.pnl == Decimal("9.9")

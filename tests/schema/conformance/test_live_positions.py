@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -22,6 +22,7 @@ from schema.ops import (
     ObserveFill,
     ObservePosition,
     ObserveProtection,
+    ObserveTrail,
     OpRefused,
     PositionChecked,
 )
@@ -244,3 +245,56 @@ def test_i8_the_kill_switch_blocks_a_repair_too(world: World) -> None:
     fence = world.held(run, quantity="1")
     world.store.set_kill_switch(on=True, reason="drill")
     assert world.refused(run, fence, leg=Leg.REPAIR).reason is Reason.KILL_SWITCH
+
+
+def trails(world: World, run: Run, best: str, *, opened_at: datetime | None = None) -> PositionChecked:
+    assert run.account_id is not None
+    [held] = world.store.open_positions(account_id=run.account_id)
+    assert held.position.opened_at is not None
+    op = ObserveTrail(
+        account_id=run.account_id,
+        symbol=run.strategy.symbol,
+        run_id=run.id,
+        opened_at=opened_at or held.position.opened_at,
+        best=Decimal(best),
+        at=held.updated_at + timedelta(minutes=1),
+    )
+    result = world.settle(op)
+    assert isinstance(result, PositionChecked), result
+    return result
+
+
+def test_a_trailing_stop_is_kept_with_its_position_and_never_loosens(world: World) -> None:
+    run = world.run()
+    world.held(run, quantity="1", trailing_callback_pct=Decimal(1), trailing_activation_pct=Decimal(2))
+    [held] = world.store.open_positions(account_id=run.account_id)
+    assert (held.trail_pct, held.trail_from, held.trail_best) == (1, 102, None)
+    after = trails(world, run, "105")
+    assert (after.changed, after.held.trail_best) == (True, 105)
+    assert after.held.updated_at == held.updated_at + timedelta(minutes=1)
+    assert not trails(world, run, "104").changed
+    assert not trails(world, run, "105").changed
+    assert world.store.open_positions(account_id=run.account_id) == [after.held]
+
+
+def test_a_trail_of_a_position_that_is_gone_moves_nothing(world: World) -> None:
+    run = world.run()
+    world.held(run, quantity="1", trailing_callback_pct=Decimal(1))
+    [held] = world.store.open_positions(account_id=run.account_id)
+    assert held.trail_best == 100
+    earlier = held.updated_at - timedelta(hours=1)
+    assert not trails(world, run, "105", opened_at=earlier).changed
+    assert world.store.open_positions(account_id=run.account_id) == [held]
+
+
+def test_a_position_without_a_trailing_stop_trails_nothing(world: World) -> None:
+    run = world.run()
+    world.held(run, quantity="1")
+    assert not trails(world, run, "105").changed
+
+
+def test_a_standing_trailing_stop_is_kept_in_the_venues_measure(world: World) -> None:
+    run = world.run()
+    world.held(run, quantity="1", trailing_callback_pct=Decimal(1))
+    assert stands(world, run, None, trail=Decimal("1.02")).held.standing_trail == Decimal("1.02")
+    assert not stands(world, run, None, trail=Decimal("1.02")).changed
