@@ -38,10 +38,10 @@ from bin.commands.bench_fanout_world import (
     seed,
 )
 from bin.commands.bench_runtime import rss_kb
+from bin.kept_server import kept_server
 from core.errors import RunnerError
 from core.ids import NodeId
 from core.version import VERSION
-from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 from schema.store import Store
 
@@ -76,7 +76,7 @@ def _dsn(database: str | None) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="runner-bench-") as folder:
         Path(folder).chmod(0o755)  # the server may run as another user
-        with EmbeddedPostgres(Path(folder) / "postgres") as server:
+        with kept_server(Path(folder) / "postgres") as server:
             migrate(server.owner_dsn)
             yield server.service_dsn
 

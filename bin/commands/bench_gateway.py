@@ -13,7 +13,6 @@ import importlib
 import importlib.util
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -26,6 +25,7 @@ import httpx
 import msgspec
 from websockets.asyncio.client import connect
 
+from bin.tether import tether, tethered
 from core.errors import RunnerError
 from core.position import OrderSide
 from core.redact import Secret
@@ -124,9 +124,9 @@ def simulated_venue() -> Iterator[Server]:
 
 @contextmanager
 def _program(*module: str) -> Iterator[subprocess.Popen[str]]:
+    command = tethered(*module)
     pipe = subprocess.PIPE
-    command = [sys.executable, "-m", *module]  # programs of this checkout
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:  # noqa: S603
+    with subprocess.Popen(command, stdin=tether(), stdout=pipe, text=True) as process:  # noqa: S603
         try:
             yield process
         finally:

@@ -20,12 +20,12 @@ from bin.drill.node import Node, settings_of
 from bin.drill.stage import CANDLES, make_rows, make_tapes, master_keys, set_rate
 from bin.drill.stand_in import StandIn
 from bin.drill.traders import Trader
+from bin.kept_server import kept_server
 from core.connection import Venue
 from core.errors import RunnerError
 from core.ids import RunId
 from core.timeframe import Timeframe
 from schema import evidence
-from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 
 UP_TIMEOUT_S: Final = 90.0
@@ -169,7 +169,7 @@ def crash_world(plan: WorldPlan) -> Iterator[CrashWorld]:
         folder = Path(made)
         folder.chmod(0o755)  # the database server may run as another user
         demo, tapes = make_tapes(plan.data, plan.length, folder)
-        server = stack.enter_context(EmbeddedPostgres(folder / "postgres"))
+        server = stack.enter_context(kept_server(folder / "postgres"))
         migrate(server.owner_dsn)
         dsn = server.service_dsn
         settings = settings_of(dsn, folder, plan.lease_s) | {"RUNNER_MASTER_KEYS": master_keys()}

@@ -23,12 +23,12 @@ from bin.drill.orphans import Loss, longest_orphan
 from bin.drill.report import Report, Statement
 from bin.drill.watch import ClaimWatch
 from bin.drill.world import make_world
+from bin.kept_server import kept_server
 from core.errors import RunnerError
 from core.ids import NodeId, RunId, UserId
 from core.risk import RiskLimits
 from facade.settings_file import load_settings
 from schema import evidence
-from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 from schema.notify import PgNotifier
 from schema.pg import PgStore
@@ -82,7 +82,7 @@ def _server(database: str | None, folder: Path) -> Iterator[str]:
         migrate(database)
         yield database
         return
-    with EmbeddedPostgres(folder / "postgres") as server:
+    with kept_server(folder / "postgres") as server:
         migrate(server.owner_dsn)
         yield server.service_dsn
 

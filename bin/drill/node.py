@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bin.environment import ROOT
+from bin.tether import OWN_GROUP, tether, tethered
 
 KEPT = ("PATH", "HOME", "LANG", "RUNNER_PG_BIN")
 """Nothing else of the caller's environment reaches a drill: settings of a real service must not leak in."""
@@ -76,7 +76,7 @@ class Node:
         if renamed:
             self.name = f"node-{self._place}-{self._life}"
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-        serve = [sys.executable, "-P", "-m", *self._program]
+        serve = tethered(*self._program)
         if self._data is not None:
             serve += ["--data", str(self._data)]
         with self.log.open("ab") as log:
@@ -84,9 +84,10 @@ class Node:
                 [*serve, "--speed", f"{self._speed:g}"],
                 cwd=self._folder,
                 env={**kept, **self._settings, "PYTHONPATH": str(ROOT), "WORKER_ID": self.name},
-                stdin=subprocess.DEVNULL,
+                stdin=tether(),
                 stdout=subprocess.DEVNULL,
                 stderr=log,
+                process_group=OWN_GROUP,
             )
 
     def kill(self) -> None:

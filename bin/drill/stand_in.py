@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -17,6 +16,7 @@ import msgspec
 from bin.drill.ask import ask
 from bin.drill.node import KEPT
 from bin.environment import ROOT
+from bin.tether import OWN_GROUP, tether, tethered
 from core.connection import Venue
 from core.errors import RunnerError
 from core.timeframe import to_ms
@@ -31,7 +31,7 @@ class StandIn:
         self.venue = venue
         self.log = folder / f"{venue}-simulator.log"
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-        command = [sys.executable, "-P", "-m", "bin.commands", "simulator", "--venue", venue, "--port", "0"]
+        command = tethered("bin.commands", "simulator", "--venue", venue, "--port", "0")
         command += ["--speed", "0", "--at", at, "--json"]
         for tape in tapes:
             command += ["--tape", str(tape)]
@@ -40,9 +40,10 @@ class StandIn:
                 command,
                 cwd=folder,
                 env={**kept, "PYTHONPATH": str(ROOT)},
-                stdin=subprocess.DEVNULL,
+                stdin=tether(),
                 stdout=subprocess.PIPE,
                 stderr=log,
+                process_group=OWN_GROUP,
             )
         self.settings = self._announced()
         self.base_url = next(url for name, url in self.settings.items() if name.endswith("_BASE_URL"))

@@ -21,11 +21,11 @@ from bin.drill.report import Statement
 from bin.drill.stage import CANDLES, make_rows, make_tapes, master_keys, set_rate
 from bin.drill.stand_in import StandIn
 from bin.drill.traders import Trader
+from bin.kept_server import kept_server
 from core.connection import Venue
 from core.errors import RunnerError
 from core.ids import ClientOrderId, parse_client_order_id
 from schema import evidence
-from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 
 LEASE_S: Final = 10.0
@@ -74,7 +74,7 @@ def drill(plan: Plan) -> WiresReport:
         folder = Path(made)
         folder.chmod(0o755)  # the database server may run as another user
         demo, tapes = make_tapes(plan.data, timedelta(hours=plan.hours), folder)
-        server = stack.enter_context(EmbeddedPostgres(folder / "postgres"))
+        server = stack.enter_context(kept_server(folder / "postgres"))
         migrate(server.owner_dsn)
         at = demo.stage.start.isoformat()
         venues = {}

@@ -22,10 +22,19 @@ from tests.schema.conftest import (
     database,
     database_url,
     empty_database,
+    open_folder,
     template_database,
 )
 
-__all__ = ["admin", "copies", "database", "database_url", "empty_database", "template_database"]
+__all__ = [
+    "admin",
+    "copies",
+    "database",
+    "database_url",
+    "empty_database",
+    "open_folder",
+    "template_database",
+]
 
 STOP_TIMEOUT_S = 10.0
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from bin.commands.main import main
+from bin.tether import tether, tethered
 
 ROOT = Path(__file__).resolve().parents[2]
 BINANCE = ["simulator", "--venue", "binance"]
 
 
 def test_it_says_how_to_point_the_runner_at_it_and_ends_cleanly_by_interrupt() -> None:
-    command = [sys.executable, "-m", "bin.commands", *BINANCE, "--port", "0"]
+    command = tethered("bin.commands", *BINANCE, "--port", "0")
     process = subprocess.Popen(
         command,
         cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=tether(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

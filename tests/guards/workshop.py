@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bin.tether import tether, tethered
 from tests.guards.guard import Change, Guard, Seeds
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,9 +57,7 @@ class Workshop:
             "--users",
             seeds.users,
         ]
-        done = self._run(
-            "-P", "-m", "bin.commands", "simulate", *map(str, arguments), "--jobs", "1", "--json"
-        )
+        done = self._run("bin.commands", "simulate", *map(str, arguments), "--jobs", "1", "--json")
         assert done.returncode in (0, 1), done.stderr
         found: list[dict[str, Any]] = json.loads(done.stdout)["violations"]
         assert bool(found) == bool(done.returncode)
@@ -67,7 +65,7 @@ class Workshop:
 
     def tested(self, *tests: str, **environment: str) -> str | None:
         """What the tests print when one fails; None when all pass."""
-        done = self._run("-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, **environment)
+        done = self._run("pytest", "-q", "-p", "no:cacheprovider", *tests, **environment)
         assert done.returncode in (0, 1), done.stdout + done.stderr
         return done.stdout if done.returncode else None
 
@@ -80,10 +78,11 @@ class Workshop:
             )
         path.write_text(text.replace(change.old, change.new))
 
-    def _run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, *arguments],
+            tethered(module, *arguments),
             cwd=self.folder,
+            stdin=tether(),
             env={**os.environ, "PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1", **environment},
             capture_output=True,
             text=True,

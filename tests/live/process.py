@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx
+
+from bin.tether import OWN_GROUP, tether, tethered
 
 T = TypeVar("T")
 
@@ -28,8 +29,8 @@ NOBODY = "http://127.0.0.1:9"
 
 
 def command(*arguments: str) -> list[str]:
-    """The command line as bin/runner starts it, without the bootstrap of the environment."""
-    return [sys.executable, "-P", "-m", "bin.commands", *arguments]
+    """The command line as bin/runner starts it, without the bootstrap of the environment; for a tethered child."""
+    return tethered("bin.commands", *arguments)
 
 
 def environment(data_dir: Path, **settings: str) -> dict[str, str]:
@@ -76,7 +77,8 @@ class Serving:
             command("serve", "--port", "0", *arguments),
             cwd=data_dir,
             env=environment(data_dir, **settings),
-            stdin=subprocess.DEVNULL,
+            stdin=tether(),
+            process_group=OWN_GROUP,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bin.tether import tether
 from tests.live.process import command, environment, folder
 
 pytestmark = pytest.mark.live
@@ -20,6 +21,7 @@ def drill(*arguments: str) -> dict[str, Any]:
         done = subprocess.run(
             command("drill", "crash", "--json", *arguments),
             cwd=data_dir,
+            stdin=tether(),
             env=environment(data_dir),
             capture_output=True,
             text=True,

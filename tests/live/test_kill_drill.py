@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bin.tether import tether
 from tests.live.process import command, environment, folder
 
 pytestmark = pytest.mark.live
@@ -21,6 +22,7 @@ def drill(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command("drill", "kill", *arguments),
             cwd=data_dir,
+            stdin=tether(),
             env=environment(data_dir),
             capture_output=True,
             text=True,

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from bin.tether import tether
 from core.risk import RiskLimits
 from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
@@ -43,7 +44,7 @@ class Said:
             [*prefix, *command(*arguments)],
             cwd=data_dir,
             env=environment(data_dir, **settings),
-            stdin=subprocess.DEVNULL,
+            stdin=tether(),
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,

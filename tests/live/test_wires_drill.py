@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bin.tether import tether
 from tests.live.process import command, environment, folder
 
 pytestmark = pytest.mark.live
@@ -21,6 +22,7 @@ def test_i3_the_venues_own_books_and_ours_agree_to_the_last_cent() -> None:
         done = subprocess.run(
             command("drill", "wires", "--hours", "0.4", "--users", "4", "--processes", "1", "--json"),
             cwd=data_dir,
+            stdin=tether(),
             env=environment(data_dir),
             capture_output=True,
             text=True,

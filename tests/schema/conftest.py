@@ -19,8 +19,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from bin.kept_server import kept_server
 from schema.database_roles import make_database, make_roles
-from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 from schema.server_files import OWNER_ROLE, SERVICE_ROLE
 
@@ -54,7 +54,7 @@ def database_url() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="runner-test-"))
     folder.chmod(0o755)
     try:
-        with EmbeddedPostgres(folder / "database") as server:
+        with kept_server(folder / "database") as server:
             yield server.admin_dsn
     finally:
         shutil.rmtree(folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from actors.simulation.faults import FEED, HAPPENINGS, PLACE, READ, Faults
 from actors.simulation.world import MIDNIGHT, World
+from bin.tether import tether, tethered
 
 ROOT = Path(__file__).resolve().parents[3]
 SHORT = ("--days", "0.03", "--users", "1")
@@ -21,7 +21,8 @@ SHORT = ("--days", "0.03", "--users", "1")
 def simulate(*arguments: str, hash_seed: str = "0") -> dict[str, Any]:
     """What the command answers with `--json`; it must end well."""
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "bin.commands", "simulate", "--json", *arguments],
+        tethered("bin.commands", "simulate", "--json", *arguments),
+        stdin=tether(),
         env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx
+
+from bin.tether import OWN_GROUP, tether, tethered
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY, SECRET = "test-key", "test-secret"
@@ -70,9 +72,17 @@ class RunningVenue:
 @contextmanager
 def running(venue: str, *arguments: str) -> Iterator[RunningVenue]:
     """The program on a free port, ended like with Ctrl-C."""
-    command = [sys.executable, "-m", "bin.commands", "simulator", "--venue", venue, "--port", "0", "--json"]
+    command = tethered("bin.commands", "simulator", "--venue", venue, "--port", "0", "--json")
     keys = ["--key", KEY, "--secret", SECRET]
-    process = subprocess.Popen([*command, *keys, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, *keys, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=tether(),
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=OWN_GROUP,
+    )
     assert process.stdout is not None
     try:
         lines = []
