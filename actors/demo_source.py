@@ -18,7 +18,7 @@ from exchanges.feeds.base import CandleSource, ColumnSource
 from exchanges.feeds.binance_public import BASE_URL, BinancePublic
 from exchanges.feeds.files import FolderCandles
 from exchanges.feeds.generator import GeneratedMarket
-from exchanges.feeds.public_candles import FeedError
+from exchanges.feeds.public_rest import FeedError
 
 REACH_TIMEOUT_S = 3.0
 DOWNLOAD_TIMEOUT_S = 45.0

@@ -12,6 +12,7 @@ from core.market import Market, Series, SymbolRules
 from core.timeframe import Timeframe, from_ms
 from exchanges.feeds.base import CandleSource, FundingRate, NoCandles
 from exchanges.feeds.live_candles import LiveCandles
+from exchanges.feeds.market_trades import MarketTrades
 from exchanges.paper.book import Opening
 from exchanges.paper.prices import PriceSource
 from exchanges.symbol_rules import plain_rules, shipped_rules
@@ -54,6 +55,11 @@ class Feed(Protocol):
         """What market orders meet on that venue's finest candles."""
         ...
 
+    @property
+    def trades(self) -> MarketTrades | None:
+        """What is bought and sold by second, live; None: this feed hears no trades."""
+        ...
+
     async def follow(self) -> None:
         """Hears what the venues tell by themselves, until cancelled. A feed that is only asked ends at once."""
         ...
@@ -68,6 +74,7 @@ class HeldFeed:
     """A source that is all there already: files, the generator, a downloaded range."""
 
     holds_future = True
+    trades = None
 
     def __init__(self, source: CandleSource, span: tuple[datetime, datetime]) -> None:
         """`span`: the market time it will be asked about; what has no candles for all of it is too fine."""
@@ -124,10 +131,13 @@ class LiveFeed:
 
     holds_future = False
 
-    def __init__(self, venues: Sequence[LiveCandles], symbols: tuple[str, ...]) -> None:
+    def __init__(
+        self, venues: Sequence[LiveCandles], symbols: tuple[str, ...], trades: MarketTrades | None = None
+    ) -> None:
         """The first venue's candles are those of paper accounts that name none."""
         self._held = {venue.venue: venue for venue in venues}
         self._symbols = symbols
+        self.trades = trades
         self.origin = f"{' and '.join(venue.name for venue in venues)} public candles"
         self.venues = tuple(self._held)
 
@@ -156,6 +166,8 @@ class LiveFeed:
         async with asyncio.TaskGroup() as group:
             for venue in self._held.values():
                 group.create_task(venue.follow())
+            if self.trades is not None:
+                group.create_task(self.trades.run())
 
 
 class _LivePrices:

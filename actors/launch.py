@@ -33,7 +33,7 @@ from core.ids import NodeId
 from core.version import VERSION, is_older
 from exchanges.feeds.looped import MAX_ROUNDS
 from exchanges.stand_in import StandIns
-from exchanges.venues import Address, Venues, given_address, live_candles
+from exchanges.venues import Address, Venues, given_address, live_candles, market_trades
 from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 from schema.notify import PgNotifier
@@ -94,8 +94,9 @@ def live_service(
         raise RunnerError(
             "This database holds a demo; plain serve needs one of its own (or use serve --demo)."
         )
-    candles = live_candles(venue_addresses(settings), clock=MarketClock(store.clock(), process_s))
-    feed = LiveFeed(candles, settings.symbol_whitelist)
+    given, clock = venue_addresses(settings), MarketClock(store.clock(), process_s)
+    trades = market_trades(given, clock=clock)
+    feed = LiveFeed(live_candles(given, clock=clock), settings.symbol_whitelist, trades)
     return _service(settings, store, dsn, feed, sink, vault=vault)
 
 

@@ -17,36 +17,49 @@ import msgspec
 from core.clock import Clock
 from core.connection import Environment, Venue
 from core.errors import RunnerError
+from core.market import Market
 from exchanges import limits
 from exchanges.base import Listener, LiveExchange
 from exchanges.binance.adapter import BinanceExchange
 from exchanges.binance.instruments import Instruments
 from exchanges.binance.market_feed import BinanceCandles
+from exchanges.binance.trade_feed import BinanceTrades
 from exchanges.budgets import SharedBudget
 from exchanges.bybit.adapter import BybitExchange
 from exchanges.bybit.market_feed import BybitCandles
+from exchanges.bybit.trade_feed import BybitTrades
 from exchanges.credentials import KeyRights, Unseal
 from exchanges.feeds.binance_public import BinancePublic
 from exchanges.feeds.bybit_public import BybitPublic
 from exchanges.feeds.candle_streams import CandleStreams
 from exchanges.feeds.live_candles import LiveCandles
+from exchanges.feeds.market_trades import MarketTrades
+from exchanges.feeds.trade_rest import BinanceTradeRest, BybitTradeRest
+from exchanges.feeds.trade_streams import TradeStreams
 from exchanges.http import HttpPool
 from exchanges.stream import Stream
 from exchanges.venue_host import VenueHost
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """REST and stream base URLs. `rights`: the host that says what a key may do, where it is another; None: none."""
+    """REST and stream base URLs. `rights`: the host that says what a key may do, where it is another; None: none.
+    `spot_rest`, `spot_ws`: those of the venue's spot market, where they are others."""
 
     rest: str
     ws: str
     rights: str | None = None
+    spot_rest: str | None = None
+    spot_ws: str | None = None
 
 
 _BINANCE_TEST: Final = Address(rest="https://demo-fapi.binance.com", ws="wss://demo-fstream.binance.com")
 ADDRESSES: Final[Mapping[tuple[Venue, Environment], Address]] = {
     (Venue.BINANCE, Environment.LIVE): Address(
-        rest="https://fapi.binance.com", ws="wss://fstream.binance.com", rights="https://api.binance.com"
+        rest="https://fapi.binance.com",
+        ws="wss://fstream.binance.com",
+        rights="https://api.binance.com",
+        spot_rest="https://api.binance.com",
+        spot_ws="wss://stream.binance.com:9443",
     ),
     (Venue.BINANCE, Environment.TESTNET): _BINANCE_TEST,
     (Venue.BINANCE, Environment.DEMO): _BINANCE_TEST,
@@ -70,7 +83,8 @@ def given_address(rest: str | None, ws: str | None) -> Address | None:
     """From settings. A stand-in for a venue answers for all of its hosts, so also for the rights of a key."""
     if rest is None:
         return None
-    return Address(rest=rest, ws=ws or rest.replace("http", "ws", 1), rights=rest)
+    ws = ws or rest.replace("http", "ws", 1)
+    return Address(rest=rest, ws=ws, rights=rest, spot_rest=rest, spot_ws=f"{ws}/spot")
 
 
 def live_candles(given: Mapping[Venue, Address], *, clock: Clock) -> tuple[LiveCandles, ...]:
@@ -80,6 +94,26 @@ def live_candles(given: Mapping[Venue, Address], *, clock: Clock) -> tuple[LiveC
         LiveCandles(BinancePublic(binance.rest), CandleStreams(BinanceCandles(binance.ws), clock=clock)),
         LiveCandles(BybitPublic(bybit.rest), CandleStreams(BybitCandles(bybit.ws), clock=clock)),
     )
+
+
+def market_trades(given: Mapping[Venue, Address], *, clock: Clock) -> MarketTrades:
+    """The trades of every venue's perpetuals and spot markets."""
+    binance, bybit = (address(venue, Environment.LIVE, given) for venue in (Venue.BINANCE, Venue.BYBIT))
+    streams: dict[tuple[str, Market], TradeStreams] = {}
+    for market in Market:
+        is_spot = market is Market.SPOT
+        rest, ws = (binance.spot_rest, binance.spot_ws) if is_spot else (binance.rest, binance.ws)
+        streams[str(Venue.BINANCE), market] = TradeStreams(
+            BinanceTrades(ws or binance.ws, market),
+            BinanceTradeRest(rest or binance.rest, market, sleep=asyncio.sleep),
+            clock=clock,
+        )
+        streams[str(Venue.BYBIT), market] = TradeStreams(
+            BybitTrades(bybit.ws, market),
+            BybitTradeRest(bybit.rest, market, sleep=asyncio.sleep),
+            clock=clock,
+        )
+    return MarketTrades(streams)
 
 
 class Venues:

@@ -92,6 +92,7 @@ class RecordedFeed:
         self.origin = inner.origin
         self.venues = inner.venues
         self.holds_future = inner.holds_future
+        self.trades = inner.trades
 
     def symbols(self) -> tuple[str, ...]:
         return self._inner.symbols()

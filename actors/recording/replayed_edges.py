@@ -232,6 +232,7 @@ class ReplayedFeed:
         self.origin = header.origin
         self.venues = header.venues
         self.holds_future = header.holds_future
+        self.trades = None
 
     def symbols(self) -> tuple[str, ...]:
         return tuple(self._header.markets)

@@ -27,6 +27,7 @@ class SimulatedFeed:
     holds_future = False
     origin = "simulated"
     venues = (VENUE,)
+    trades = None
 
     def __init__(
         self,

@@ -17,15 +17,23 @@ from exchanges.stream import StreamRules, WePing
 
 TOPICS_PER_MESSAGE: Final = 100
 _KLINE: Final = b'{"e":"kline"'
+# The venue pings every three minutes only, which is long for a candle; it answers pings of ours. It closes after
+# a day, and takes ten messages a second, on spot five.
+RULES: Final = StreamRules(ping=WePing(every_s=30.0, within_s=10.0), max_age_s=23.5 * 3600.0)
+
+
+def commands(method: str, topics: Sequence[str]) -> Iterator[str]:
+    """The messages that ask for topics, or for no more of them."""
+    for first in range(0, len(topics), TOPICS_PER_MESSAGE):
+        part = topics[first : first + TOPICS_PER_MESSAGE]
+        yield msgspec.json.encode({"method": method, "params": part, "id": first + 1}).decode()
 
 
 class BinanceCandles:
     """A `Dialect` of `exchanges.feeds.candle_streams`."""
 
     name = "binance"
-    # The venue pings every three minutes only, which is long for a candle; it answers pings of ours. It closes after
-    # a day, and takes ten messages a second.
-    rules = StreamRules(ping=WePing(every_s=30.0, within_s=10.0), max_age_s=23.5 * 3600.0)
+    rules = RULES
 
     def __init__(self, base_url: str) -> None:
         self._base = base_url.rstrip("/")
@@ -37,9 +45,7 @@ class BinanceCandles:
         return f"{symbol.lower()}@kline_{timeframe}"
 
     def subscriptions(self, topics: Sequence[str]) -> Iterator[str]:
-        for first in range(0, len(topics), TOPICS_PER_MESSAGE):
-            part = topics[first : first + TOPICS_PER_MESSAGE]
-            yield msgspec.json.encode({"method": "SUBSCRIBE", "params": part, "id": first + 1}).decode()
+        return commands("SUBSCRIBE", topics)
 
     def is_candle(self, message: bytes) -> bool:
         return message.startswith(_KLINE)

@@ -6,12 +6,14 @@ and its fields.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
 from core.candles import Candle
-from exchanges.binance.public import MarkPrice, PublicTrade, Quote, market_number
+from core.public_trade import PublicTrade, check_trade
+from exchanges.binance.public import MarkPrice, Quote, market_number
 from exchanges.binance.wire import WIRE_ERRORS, Unreadable, number, positive, read, time_of
 
 _STILL_OPEN: Final = b'"x":false'
@@ -50,11 +52,11 @@ class _Kline(msgspec.Struct, frozen=True, tag_field="e", tag="kline"):
     k: _Bar
 
 
-class _Trade(msgspec.Struct, frozen=True, tag_field="e", tag="aggTrade"):
+class _Trade(msgspec.Struct, frozen=True, gc=False, tag_field="e", tag="aggTrade"):
     s: str
     a: int
-    p: str
-    q: str
+    p: Decimal
+    q: Decimal
     T: int
     m: bool
 
@@ -99,14 +101,7 @@ def market_news(message: bytes) -> MarketNews | None:
         case _Kline():
             return _kline(event)
         case _Trade():
-            return PublicTrade(
-                symbol=event.s,
-                id=event.a,
-                price=market_number(event.p),
-                quantity=market_number(event.q),
-                taker_sold=event.m,
-                at=time_of(event.T),
-            )
+            return check_trade(PublicTrade(event.s, event.a, event.T, event.p, event.q, not event.m))
         case _Mark():
             return MarkPrice(
                 symbol=event.s,

@@ -16,6 +16,7 @@ import numpy as np
 
 from core.candles import CandleColumns, empty
 from core.errors import ImpossibleVenueData
+from core.public_trade import PublicTrade, check_trade
 from exchanges.binance.signing import Access, Call, Params
 from exchanges.binance.wire import PriceRow, number, positive, read, time_of
 from exchanges.feeds.base import FundingRate
@@ -41,17 +42,6 @@ class KlineRow(msgspec.Struct, array_like=True, frozen=True):
     taker_buy_volume: str
 
 
-class PublicTrade(msgspec.Struct, frozen=True, kw_only=True):
-    """An aggregated trade. `taker_sold`: the buyer was the maker. A jump in `id` means lost messages."""
-
-    symbol: str
-    id: int
-    price: float
-    quantity: float
-    taker_sold: bool
-    at: datetime
-
-
 class MarkPrice(msgspec.Struct, frozen=True, kw_only=True):
     """The mark price, and the funding rate as it would settle at `next_funding_at`."""
 
@@ -70,8 +60,8 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Trade(msgspec.Struct, frozen=True):
     a: int
-    p: str
-    q: str
+    p: Decimal
+    q: Decimal
     T: int
     m: bool
 
@@ -112,10 +102,18 @@ def get_klines(
 
 
 def get_agg_trades(
-    symbol: str, *, start_ms: int | None = None, end_ms: int | None = None, limit: int | None = None
+    symbol: str,
+    *,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+    from_id: int | None = None,
+    limit: int | None = None,
+    is_spot: bool = False,
 ) -> Call:
-    params = (("symbol", symbol), *_window(start_ms, end_ms), *_limit(limit))
-    return _call("/fapi/v1/aggTrades", params, 20)
+    """Oldest first: from an id on, of a window, or the newest."""
+    first: Params = () if from_id is None else (("fromId", str(from_id)),)
+    params = (("symbol", symbol), *first, *_window(start_ms, end_ms), *_limit(limit))
+    return _call("/api/v3/aggTrades", params, 4) if is_spot else _call("/fapi/v1/aggTrades", params, 20)
 
 
 def get_mark_price(symbol: str) -> Call:
@@ -156,7 +154,8 @@ def kline_columns(rows: list[KlineRow]) -> CandleColumns:
 
 def trades(body: bytes, symbol: str) -> list[PublicTrade]:
     """Answer of `aggTrades`, oldest first."""
-    return [_trade(row, symbol) for row in read(body, list[_Trade])]
+    rows = read(body, list[_Trade])
+    return [check_trade(PublicTrade(symbol, row.a, row.T, row.p, row.q, not row.m)) for row in rows]
 
 
 def mark_prices(body: bytes) -> list[MarkPrice]:
@@ -186,17 +185,6 @@ def funding_rates(body: bytes) -> list[FundingRate]:
         FundingRate(at=time_of(row.funding_time), rate=number(row.funding_rate, "a funding rate"))
         for row in read(body, list[_Funding])
     ]
-
-
-def _trade(row: _Trade, symbol: str) -> PublicTrade:
-    return PublicTrade(
-        symbol=symbol,
-        id=row.a,
-        price=market_number(row.p),
-        quantity=market_number(row.q),
-        taker_sold=row.m,
-        at=time_of(row.T),
-    )
 
 
 def _mark(symbol: str, price: str, rate: str, next_ms: int, ms: int) -> MarkPrice:

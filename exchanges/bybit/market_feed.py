@@ -23,6 +23,12 @@ _KLINE: Final = b'{"topic":"kline.'
 _MESSAGE: Final = msgspec.json.Decoder(Topic)
 
 
+def commands(op: str, topics: Sequence[str], at_once: int) -> Iterator[str]:
+    """The messages that ask for topics, or for no more of them."""
+    for first in range(0, len(topics), at_once):
+        yield msgspec.json.encode({"op": op, "args": topics[first : first + at_once]}).decode()
+
+
 class BybitCandles:
     """A `Dialect` of `exchanges.feeds.candle_streams`."""
 
@@ -39,9 +45,7 @@ class BybitCandles:
         return kline_topic(symbol, timeframe)
 
     def subscriptions(self, topics: Sequence[str]) -> Iterator[str]:
-        for first in range(0, len(topics), TOPICS_PER_MESSAGE):
-            part = topics[first : first + TOPICS_PER_MESSAGE]
-            yield msgspec.json.encode({"op": "subscribe", "args": part}).decode()
+        return commands("subscribe", topics, TOPICS_PER_MESSAGE)
 
     def is_candle(self, message: bytes) -> bool:
         return message.startswith(_KLINE)

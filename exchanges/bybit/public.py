@@ -15,7 +15,7 @@ import numpy as np
 from core.candles import Candle, CandleColumns, empty
 from core.errors import ImpossibleVenueData
 from core.market import SymbolRules
-from core.position import OrderSide
+from core.public_trade import PublicTrade, check_trade
 from core.timeframe import Timeframe
 from exchanges.bybit import parse
 from exchanges.bybit.requests import CATEGORY, Query, as_text, reading
@@ -27,7 +27,7 @@ from exchanges.bybit.wire import (
     RecentTrade,
     RiskTier,
     StreamKline,
-    StreamTrade,
+    StreamTrades,
     Ticker,
     Topic,
     read,
@@ -90,8 +90,9 @@ def klines(
     return reading(path, query, Purpose.READ)
 
 
-def recent_trades(*, symbol: str, limit: int | None = None) -> Request:
-    query: Query = {"category": CATEGORY, "symbol": symbol, "limit": as_text(limit)}
+def recent_trades(*, symbol: str, limit: int | None = None, category: str = CATEGORY) -> Request:
+    """Newest first: at most 1000, of spot 60."""
+    query: Query = {"category": category, "symbol": symbol, "limit": as_text(limit)}
     return reading("/v5/market/recent-trade", query, Purpose.READ)
 
 
@@ -102,17 +103,6 @@ def funding_history(
     query: Query = {"category": CATEGORY, "symbol": symbol, "limit": as_text(limit)}
     query |= {"startTime": as_text(start_ms), "endTime": as_text(end_ms)}
     return reading("/v5/market/funding/history", query, Purpose.READ)
-
-
-class PublicTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A trade of the market; `taker_bought`: who took the liquidity bought."""
-
-    trade_id: str
-    symbol: str
-    at_ms: int
-    price: float
-    quantity: float
-    taker_bought: bool
 
 
 class MarkPrice(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +124,9 @@ class LeverageTier(msgspec.Struct, frozen=True, kw_only=True):
 
 _KLINES: Final = msgspec.json.Decoder(Page[KlineRow])
 _STREAM_KLINES: Final = msgspec.json.Decoder(list[StreamKline])
-_STREAM_TRADES: Final = msgspec.json.Decoder(list[StreamTrade])
+_STREAM_TRADES: Final = msgspec.json.Decoder(StreamTrades)
+_SIDES: Final = ("Buy", "Sell")
+_FIRST_MS: Final = 946_684_800_000  # 2000
 _MESSAGE: Final = msgspec.json.Decoder(Topic)
 _OPEN_CANDLE: Final = b'"confirm":false'
 _CLOSED_CANDLE: Final = b'"confirm":true'
@@ -188,12 +180,13 @@ def closed_candles(message: bytes) -> list[Candle]:
 
 def stream_trades(message: bytes) -> list[PublicTrade]:
     """Trades of a publicTrade message, as they happened."""
-    rows = read(read(message, _MESSAGE).data, _STREAM_TRADES)
-    return [_public_trade(row.i or "", row.s, row.T, row.p, row.v, row.S) for row in rows]
+    rows = read(message, _STREAM_TRADES).data
+    return [_public_trade(row.s, row.seq, row.T, row.p, row.v, row.S, row.i) for row in rows]
 
 
 def recent_trade(row: RecentTrade) -> PublicTrade:
-    return _public_trade(row.exec_id, row.symbol, row.time, row.price, row.size, row.side)
+    at_ms = _time_ms(row.time)
+    return _public_trade(row.symbol, row.number, at_ms, row.price, row.size, row.side, row.exec_id)
 
 
 def mark_price(row: Ticker) -> MarkPrice:
@@ -242,18 +235,13 @@ def leverage_tiers(rows: list[RiskTier]) -> tuple[LeverageTier, ...]:
 
 
 def _public_trade(
-    trade_id: str, symbol: str, at_ms: int | str, price: str, quantity: str, side: str
+    symbol: str, number: int, at_ms: int, price: Decimal, quantity: Decimal, side: str, trade_id: str
 ) -> PublicTrade:
-    return PublicTrade(
-        trade_id=trade_id,
-        symbol=symbol,
-        at_ms=_time_ms(at_ms),
-        price=float(parse.amount(price, "a trade's price")),
-        quantity=float(parse.amount(quantity, "a trade's quantity")),
-        taker_bought=parse.side_of(side) is OrderSide.BUY,
-    )
+    if side not in _SIDES or at_ms < _FIRST_MS:
+        raise ImpossibleVenueData(f"Bybit told a trade of {symbol} by side {side[:20]!r} at {at_ms}.")
+    return check_trade(PublicTrade(symbol, number, at_ms, price, quantity, side == "Buy", trade_id))
 
 
-def _time_ms(at_ms: int | str) -> int:
-    parse.moment(str(at_ms), "a trade's time")
+def _time_ms(at_ms: str) -> int:
+    parse.moment(at_ms, "a trade's time")
     return int(at_ms)

@@ -5,6 +5,7 @@ Source: Bybit v5 API documentation, pages named at each group.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Generic, TypeVar
 
 import msgspec
@@ -257,10 +258,16 @@ class RiskTier(_Wire, frozen=True, kw_only=True):
 class RecentTrade(_Wire, frozen=True, kw_only=True):
     exec_id: str
     symbol: str
-    price: str
-    size: str
+    price: Decimal
+    size: Decimal
     side: str
     time: str
+    seq: Text = ""
+
+    @property
+    def number(self) -> int:
+        seq = self.seq or ""
+        return int(seq[:18]) if seq.isascii() and seq.isdigit() else 0
 
 
 class KlineRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -285,14 +292,19 @@ class StreamKline(_Wire, frozen=True, kw_only=True):
 
 
 class StreamTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """`S` is the taker's side."""
+    """`S` is the taker's side, `seq` the venue's count over all of a symbol's messages."""
 
     T: int
     s: str
     S: str
-    v: str
-    p: str
-    i: Text = ""
+    v: Decimal
+    p: Decimal
+    i: str
+    seq: int = 0
+
+
+class StreamTrades(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    data: list[StreamTrade]
 
 
 class Topic(_Wire, frozen=True, kw_only=True):

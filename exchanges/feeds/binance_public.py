@@ -16,7 +16,8 @@ from core.candles import CandleColumns
 from core.timeframe import Timeframe, from_ms
 from exchanges.binance.public import KlineRow, kline_columns
 from exchanges.binance.wire import ServerTime
-from exchanges.feeds.public_candles import MAX_RETRIES, FeedError, PublicCandles, Sleep, Unusable
+from exchanges.feeds.public_candles import PublicCandles
+from exchanges.feeds.public_rest import MAX_RETRIES, FeedError, Sleep, Unusable
 
 BASE_URL: Final = "https://fapi.binance.com"
 PAGE: Final = 1500

@@ -14,26 +14,23 @@ import msgspec
 
 from core.candles import CandleColumns
 from core.timeframe import Timeframe, from_ms
-from exchanges.bybit.codes import verdict
 from exchanges.bybit.public import MAX_KLINES, candle_columns, klines, server_time
-from exchanges.bybit.wire import Envelope, ServerTime, Unreadable, read
-from exchanges.error_class import ErrorClass
-from exchanges.feeds.public_candles import MAX_RETRIES, FeedError, PublicCandles, Sleep, Unusable
+from exchanges.bybit.wire import ServerTime, Unreadable, read
+from exchanges.feeds.bybit_rest import BybitRest
+from exchanges.feeds.public_candles import PublicCandles
+from exchanges.feeds.public_rest import MAX_RETRIES, FeedError, Sleep, Unusable
 from exchanges.wire import Request
 
 BASE_URL: Final = "https://api.bybit.com"
 
-_ENVELOPE: Final = msgspec.json.Decoder(Envelope)
 _TIME: Final = msgspec.json.Decoder(ServerTime)
-_AGAIN: Final = frozenset({ErrorClass.RATE_LIMIT, ErrorClass.RETRY_BACKOFF, ErrorClass.UNKNOWN_STATUS})
 
 
-class BybitPublic(PublicCandles):
+class BybitPublic(BybitRest, PublicCandles):
     """Closed candles of Bybit perpetuals. One instance per process; `aclose` it."""
 
     venue: ClassVar[str] = "bybit"
     origin: ClassVar[str] = "Bybit public candles"
-    name: ClassVar[str] = "Bybit"
     page: ClassVar[int] = MAX_KLINES
 
     def __init__(
@@ -67,27 +64,9 @@ class BybitPublic(PublicCandles):
         """Pages are spans of time: one before the listing is empty, and others may come after it."""
         return start_ms + self.page * timeframe.ms
 
-    def _refused(self, body: bytes) -> tuple[str, bool] | None:
-        try:
-            envelope = read(body, _ENVELOPE)
-            found = verdict(httpx.codes.OK, int(envelope.ret_code), envelope.ret_msg or "")
-        except (Unreadable, ValueError):
-            return None  # said by whoever reads the result
-        if found is None:
-            return None
-        said = " ".join(found.text.split())[:200] or "no reason given"
-        return f"{found.code}: {said}", found.class_ in _AGAIN
-
     async def _columns(self, request: Request, *, retries: int) -> CandleColumns:
         result = await self._result(request, retries=retries)
         try:
             return candle_columns(result)
         except Unreadable as error:
             raise Unusable(str(error)) from error
-
-    async def _result(self, request: Request, *, retries: int) -> msgspec.Raw:
-        body = await self._get(request.path, request.query, retries=retries)
-        try:
-            return read(body, _ENVELOPE).result
-        except Unreadable as error:
-            raise FeedError(f"Bybit answered {request.path} with what cannot be read: {error}") from error

@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from core.candles import Candle, CandleColumns, check_candle
 from core.clock import Clock
 from core.errors import RunnerError
 from core.timeframe import Timeframe
-from exchanges.stream import Stream, StreamRules
-from exchanges.web_socket import Sender, Sleep
+from exchanges.feeds.topic_connection import TopicConnection, TopicDialect
+from exchanges.web_socket import Sleep
 
 MAX_TOPICS: Final = 2_000
 """Series of one venue that are streamed; further ones are asked for over REST."""
@@ -27,28 +26,14 @@ KEPT_CANDLES: Final = 16
 """Per series: what closes while somebody asks elsewhere. Older ones are asked for over REST."""
 SILENT_AFTER_S: Final = 30.0
 """A connection that has told no candle, open or closed, for so long is not waited for."""
-GATHER_S: Final = 0.2
-"""Series that are asked for within this time are subscribed to together."""
-PAUSE_AFTER_FAULT_S: Final = 5.0
 
 _log: Final = logging.getLogger("exchanges.market")
 
 
-class Dialect(Protocol):
-    """What differs from venue to venue. A topic is what the venue calls one series' stream."""
-
-    name: str
-    rules: StreamRules
-
-    def url(self, topics: Sequence[str]) -> str:
-        """Where to connect for them, at least one; what the address does not name is subscribed to."""
-        ...
+class Dialect(TopicDialect, Protocol):
+    """What differs from venue to venue in candles."""
 
     def topic(self, symbol: str, timeframe: Timeframe) -> str: ...
-
-    def subscriptions(self, topics: Sequence[str]) -> Iterable[str]:
-        """The messages that ask for these topics."""
-        ...
 
     def is_candle(self, message: bytes) -> bool:
         """Whether it tells of a candle at all, open or closed; cheap."""
@@ -75,7 +60,7 @@ class CandleStreams:
         self._sleep = sleep
         self._jitter = jitter
         self._kept: dict[str, _Kept] = {}
-        self._connections: list[_Connection] = []
+        self._connections: list[TopicConnection] = []
         self._group: asyncio.TaskGroup | None = None
         self._alone = asyncio.Lock()
 
@@ -97,8 +82,8 @@ class CandleStreams:
             return
         connection = self._connections[-1] if self._connections else None
         if connection is None or len(connection.topics) >= TOPICS_PER_CONNECTION:
-            connection = _Connection(
-                self._dialect, self._closed, clock=self._clock, sleep=self._sleep, jitter=self._jitter
+            connection = TopicConnection(
+                self._dialect, self._heard, clock=self._clock, sleep=self._sleep, jitter=self._jitter
             )
             self._connections.append(connection)
             if self._group is not None:
@@ -120,7 +105,7 @@ class CandleStreams:
     def is_expected(self, symbol: str, timeframe: Timeframe) -> bool:
         """Whether the next candle can be waited for: its connection tells candles, and it did not fail us last time."""
         series = self._kept.get(self._dialect.topic(symbol, timeframe))
-        return series is not None and not series.failed and series.connection.tells()
+        return series is not None and not series.failed and series.connection.tells_within(SILENT_AFTER_S)
 
     async def closes(self, symbol: str, timeframe: Timeframe, open_ms: int, within_s: float) -> bool:
         """Waits for the candle that opens then; whether it is here now."""
@@ -137,17 +122,24 @@ class CandleStreams:
         """REST had the candle first: it is not waited for again until it has told one."""
         self._kept[self._dialect.topic(symbol, timeframe)].failed = True
 
-    def _closed(self, topic: str, candle: Candle) -> None:
-        series = self._kept.get(topic)
-        if series is not None:
-            check_candle(candle, series.timeframe)
-            series.keep(candle)
+    def _heard(self, message: bytes) -> bool:
+        if not self._dialect.is_candle(message):
+            return False
+        try:
+            for topic, candle in self._dialect.closed(message):
+                series = self._kept.get(topic)
+                if series is not None:
+                    check_candle(candle, series.timeframe)
+                    series.keep(candle)
+        except RunnerError as error:
+            _log.warning("market_message_unusable venue=%s error=%s", self._dialect.name, error)
+        return True
 
 
 class _Kept:
     """One series; `failed`: it was waited for in vain since it last told a candle."""
 
-    def __init__(self, timeframe: Timeframe, connection: _Connection) -> None:
+    def __init__(self, timeframe: Timeframe, connection: TopicConnection) -> None:
         self.timeframe = timeframe
         self.connection = connection
         self.candles: dict[int, Candle] = {}
@@ -169,87 +161,3 @@ class _Kept:
         if self._next is None:
             self._next = asyncio.get_running_loop().create_future()
         return self._next
-
-
-class _Connection:
-    """`topics` on one stream, which may be added to while it is open."""
-
-    def __init__(
-        self,
-        dialect: Dialect,
-        on_closed: Callable[[str, Candle], None],
-        *,
-        clock: Clock,
-        sleep: Sleep,
-        jitter: Callable[[], float],
-    ) -> None:
-        self._dialect = dialect
-        self._on_closed = on_closed
-        self._clock = clock
-        self._sleep = sleep
-        self._jitter = jitter
-        self.topics: dict[str, None] = {}
-        self._added: list[str] = []
-        self._told_s = float("-inf")
-        self._stream = self._made()
-
-    def tells(self) -> bool:
-        silent_s = self._clock.monotonic() - self._told_s
-        return self._stream.is_open and silent_s < SILENT_AFTER_S
-
-    def add(self, topic: str) -> bool:
-        """Whether nobody is about to subscribe to what was added."""
-        self.topics[topic] = None
-        self._added.append(topic)
-        return len(self._added) == 1
-
-    async def subscribe_added(self) -> None:
-        await self._sleep(GATHER_S)
-        added, self._added = self._added, []
-        for text in self._dialect.subscriptions(added):
-            await self._stream.send(text)
-
-    async def keep(self) -> None:
-        """Runs until cancelled. A fault of ours ends a stream, not the following of it."""
-        while True:
-            try:
-                await self._stream.run()
-            except Exception:
-                _log.exception("market_stream_faulted venue=%s", self._dialect.name)
-            await self._sleep(PAUSE_AFTER_FAULT_S)
-            self._stream = self._made()
-
-    def _made(self) -> Stream:
-        return Stream(
-            name=f"{self._dialect.name} market",
-            url=self._address,
-            hello=self._hello,
-            on_message=self._heard,
-            on_open=self._opened,
-            rules=self._dialect.rules,
-            clock=self._clock,
-            sleep=self._sleep,
-            jitter=self._jitter,
-        )
-
-    async def _address(self) -> str:
-        return self._dialect.url(tuple(self.topics))
-
-    async def _hello(self, sender: Sender) -> None:
-        # All at once, so that nothing is asked for twice in different company: a venue may refuse such a message.
-        self._added.clear()
-        for text in self._dialect.subscriptions(tuple(self.topics)):
-            await sender.say(text)
-
-    def _opened(self, since: datetime | None) -> None:
-        """What closed meanwhile is missing from what is kept, and so is asked for over REST."""
-
-    def _heard(self, message: bytes) -> None:
-        if not self._dialect.is_candle(message):
-            return
-        self._told_s = self._clock.monotonic()
-        try:
-            for topic, candle in self._dialect.closed(message):
-                self._on_closed(topic, candle)
-        except RunnerError as error:
-            _log.warning("market_message_unusable venue=%s error=%s", self._dialect.name, error)

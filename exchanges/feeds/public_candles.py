@@ -1,34 +1,25 @@
-"""A venue's public candles over REST: pages, retries and the opening of a slot; no key, reads only."""
+"""A venue's public candles over REST: pages, and the opening of a slot."""
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import ClassVar, Final
 
-import httpx
 import msgspec
 
 from core.candles import Candle, CandleColumns, aggregate, check, empty
-from core.errors import ImpossibleVenueData, RunnerError
+from core.errors import ImpossibleVenueData
 from core.market import Market, Series
 from core.timeframe import Timeframe, to_ms
 from exchanges.feeds.base import ColumnSource
+from exchanges.feeds.public_rest import MAX_RETRIES, FeedError, PublicRest, Unusable
 
 MAX_PAGES: Final = 1000
-MAX_RETRIES: Final = 2
-RETRY_PAUSE_S: Final = 0.5
-MAX_RETRY_AFTER_S: Final = 10.0
 OPENING_POLL_S: Final = 0.5
-CONNECT_TIMEOUT_S: Final = 3.0
-READ_TIMEOUT_S: Final = 10.0
 # Neither venue has 10m candles; every other timeframe of ours is its own.
 _BUILT_FROM: Final = {Timeframe.M10: Timeframe.M5}
-_RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
-
-Sleep = Callable[[float], Awaitable[None]]
 
 
 def base_of(timeframe: Timeframe) -> Timeframe:
@@ -36,40 +27,13 @@ def base_of(timeframe: Timeframe) -> Timeframe:
     return _BUILT_FROM.get(timeframe, timeframe)
 
 
-class FeedError(RunnerError):
-    """The venue's public data could not be had; a market-data failure, never counted against a run."""
-
-
-class Unusable(Exception):
-    """Rows that are not in the documented form; the words say what is wrong."""
-
-
-class PublicCandles(ABC):
+class PublicCandles(PublicRest, ABC):
     """Closed candles of one venue's perpetuals. One instance per process; `aclose` it."""
 
     venue: ClassVar[str]
     origin: ClassVar[str]
-    name: ClassVar[str]
-    """The venue's, as sentences say it."""
     page: ClassVar[int]
     """Candles of one answer at most."""
-
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        transport: httpx.AsyncBaseTransport | None = None,
-        sleep: Sleep = asyncio.sleep,
-    ) -> None:
-        timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-        limits = httpx.Limits(max_connections=8, max_keepalive_connections=8)
-        self._client = httpx.AsyncClient(
-            base_url=base_url, timeout=timeout, limits=limits, transport=transport, follow_redirects=False
-        )
-        self._sleep = sleep
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
 
     async def reachable(self, timeout_s: float) -> bool:
         """Whether the venue answers with its time within `timeout_s`; never raises for a network failure."""
@@ -160,10 +124,6 @@ class PublicCandles(ABC):
     def _next_ms(self, part: CandleColumns, timeframe: Timeframe, start_ms: int) -> int | None:
         """Where the next page begins, after the one from `start_ms`; None: nothing comes any more."""
 
-    def _refused(self, body: bytes) -> tuple[str, bool] | None:
-        """Why an answer with status 200 is a refusal, where the venue does that, and whether to ask again."""
-        return None
-
     async def _part(
         self, symbol: str, timeframe: Timeframe, start_ms: int, last_open_ms: int
     ) -> CandleColumns:
@@ -178,40 +138,3 @@ class PublicCandles(ABC):
                 f"{self.name} answered {symbol} {timeframe} candles that cannot be: {error}"
             ) from error
         return closed
-
-    async def _get(self, path: str, query: Mapping[str, str] | str, *, retries: int) -> bytes:
-        """The body of a 200; reads are repeated at most `retries` times after what a repetition may cure."""
-        problem = ""
-        for attempt in range(retries + 1):
-            pause_s = RETRY_PAUSE_S * 2**attempt
-            try:
-                response = await self._client.get(path, params=query)
-            except httpx.HTTPError as error:
-                problem = f"{self.name} could not be reached ({type(error).__name__})."
-            else:
-                refused = self._refusal(response)
-                if refused is None:
-                    return response.content
-                problem, again = f"{self.name} refused {path} with {refused[0]}.", refused[1]
-                if not again:
-                    break
-                pause_s = max(pause_s, _retry_after_s(response))
-            if attempt < retries:
-                await self._sleep(min(pause_s, MAX_RETRY_AFTER_S))
-        raise FeedError(problem)
-
-    def _refusal(self, response: httpx.Response) -> tuple[str, bool] | None:
-        status = response.status_code
-        if status == httpx.codes.OK:
-            return self._refused(response.content)
-        return f"{status}: {_reason(response)}", status in _RETRIED
-
-
-def _reason(response: httpx.Response) -> str:
-    """The venue's own words, shortened; they carry no secret, as nothing secret was sent."""
-    return " ".join(response.text.split())[:200] or "no reason given"
-
-
-def _retry_after_s(response: httpx.Response) -> float:
-    text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else 0.0

@@ -39,6 +39,7 @@ def routes(engine: Engine, limits: Limits) -> Routes:
         ("GET", "/fapi/v1/markPriceKlines"): mark_klines,
         ("GET", "/fapi/v1/premiumIndex"): public(market.premium_index),
         ("GET", "/fapi/v1/aggTrades"): public(market.agg_trades, 20),
+        ("GET", "/api/v3/aggTrades"): public(market.spot_agg_trades, 4),
         ("GET", "/fapi/v1/trades"): public(market.recent_trades, 5),
         ("GET", "/fapi/v1/fundingRate"): public(market.funding_rates),
         ("GET", "/fapi/v1/fundingInfo"): public(lambda call: [], 0),
@@ -130,6 +131,10 @@ class BinanceMarket:
         found = self._market.public_trades(symbol, max(since, oldest), until)
         has_start = "startTime" in call.params
         return [agg_trade_json(trade) for trade in (found[:limit] if has_start else found[-limit:])]
+
+    def spot_agg_trades(self, call: Call) -> list[dict[str, Any]]:
+        """The same trades on spot, in its words."""
+        return [spot_words(words) for words in self.agg_trades(call)]
 
     def recent_trades(self, call: Call) -> list[dict[str, Any]]:
         symbol, now, limit = self._symbol(call), self._engine.now_ms, call.limit(500, 1000)
@@ -289,6 +294,11 @@ def agg_trade_json(trade: PublicTrade) -> dict[str, Any]:
         "T": trade.at_ms,
         "m": not trade.is_taker_buy,
     }
+
+
+def spot_words(words: dict[str, Any]) -> dict[str, Any]:
+    """An aggregated trade as the spot market tells it."""
+    return {name: word for name, word in words.items() if name not in ("nq", "st")} | {"M": True}
 
 
 def _klines_weight(call: Call) -> int:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from exchanges.simulator.binance_market import INTERVALS, agg_trade_json
+from exchanges.simulator.binance_market import INTERVALS, agg_trade_json, spot_words
 from exchanges.simulator.binance_user_stream import keep_open
 from exchanges.simulator.binance_words import money, plain
 from exchanges.simulator.engine import Engine
@@ -155,10 +155,7 @@ class MarketStreams:
         told = []
         for trade in self._engine.market.public_trades(stream.symbol, first, now):
             words = {"e": "aggTrade", "E": trade.at_ms, "s": stream.symbol, **agg_trade_json(trade), "st": 1}
-            if stream.is_spot:
-                del words["nq"], words["st"]
-                words["M"] = True
-            told.append(words)
+            told.append(spot_words(words) if stream.is_spot else words)
         return told
 
     def _mark(self, stream: _Stream, now: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from core.candles import CandleColumns
 from core.clock import Clock
 from core.market import Series
 from exchanges.feeds.base import CandleSource
-from exchanges.feeds.public_candles import FeedError
+from exchanges.feeds.public_rest import FeedError
 from tests.actors.recording.demo_day import LIMITS, DemoDay, WallClock, WitnessedStore
 
 

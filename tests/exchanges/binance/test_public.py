@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from core.candles import Candle
 from core.errors import RunnerError
+from core.public_trade import PublicTrade
 from exchanges.binance import filters, market_stream, public, wire
 from exchanges.binance.market_stream import market_news
 from tests.exchanges.fixtures import entries
@@ -44,16 +45,14 @@ MARK = public.MarkPrice(
     at=ms(1789478303000),
 )
 LIVE_TRADES = [
-    public.PublicTrade(
-        symbol="BTCUSDT", id=3450415493, price=76906.0, quantity=0.004, taker_sold=False, at=ms(1789478330891)
+    PublicTrade(
+        "BTCUSDT", 3450415493, 1789478330891, Decimal("76906.0"), Decimal("0.004"), taker_bought=True
     ),
-    public.PublicTrade(
-        symbol="BTCUSDT", id=3450415494, price=76905.9, quantity=0.003, taker_sold=True, at=ms(1789478330948)
+    PublicTrade(
+        "BTCUSDT", 3450415494, 1789478330948, Decimal("76905.9"), Decimal("0.003"), taker_bought=False
     ),
 ]
-PEER_TRADE = public.PublicTrade(
-    symbol="BTCUSDT", id=5933014, price=0.001, quantity=100.0, taker_sold=True, at=ms(123456785)
-)
+PEER_TRADE = PublicTrade("BTCUSDT", 5933014, 123456785, Decimal("0.001"), Decimal(100), taker_bought=False)
 NEWS = {
     "kline_open_live": market_stream.KlineNews(
         symbol="BTCUSDT",
@@ -81,8 +80,8 @@ NEWS = {
         at=ms(1562305380000),
     ),
     "book_ticker": public.Quote(symbol="BNBUSDT", bid=Decimal("25.3519"), ask=Decimal("25.3652")),
-    "spot_agg_trade": public.PublicTrade(
-        symbol="ETHUSDT", id=226532, price=1632.46, quantity=0.34305, taker_sold=False, at=ms(1675759520847)
+    "spot_agg_trade": PublicTrade(
+        "ETHUSDT", 226532, 1675759520847, Decimal("1632.46"), Decimal("0.34305"), taker_bought=True
     ),
 }  # fmt: skip
 

@@ -265,8 +265,9 @@ EXPECTED: dict[str, tuple[Callable[[str], Any], Any]] = {
             "trade_id": "2100000000007764263",
             "symbol": "BTCUSDT",
             "at_ms": 1672052955758,
-            "price": 16618.49,
-            "quantity": 0.00012,
+            "number": 123456,
+            "price": D("16618.49"),
+            "quantity": D("0.00012"),
             "taker_bought": True,
         },
     ),
@@ -298,12 +299,13 @@ EXPECTED: dict[str, tuple[Callable[[str], Any], Any]] = {
             "trade_id": "20f43950-d8dd-5b31-9112-a178eb6023af",
             "symbol": "BTCUSDT",
             "at_ms": 1672304486865,
-            "price": 16578.5,
-            "quantity": 0.001,
+            "number": 1783284617,
+            "price": D("16578.50"),
+            "quantity": D("0.001"),
             "taker_bought": True,
         },
     ),
-    "ws_market/public_trade_peer": (lambda name: public.stream_trades(body(name))[0].price, 27451.0),
+    "ws_market/public_trade_peer": (lambda name: public.stream_trades(body(name))[0].price, D(27451)),
     "ws_market/ticker_linear": (
         lambda name: (
             public.mark_price(

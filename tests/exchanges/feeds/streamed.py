@@ -12,9 +12,10 @@ from core.candles import Candle, CandleColumns, empty
 from core.timeframe import Timeframe, to_ms
 from exchanges.binance.market_feed import BinanceCandles
 from exchanges.bybit.market_feed import BybitCandles
-from exchanges.feeds.candle_streams import GATHER_S, CandleStreams, Dialect
+from exchanges.feeds.candle_streams import CandleStreams, Dialect
 from exchanges.feeds.live_candles import LiveCandles
 from exchanges.feeds.public_candles import PublicCandles
+from exchanges.feeds.topic_connection import GATHER_S
 from tests.exchanges.stream_venue import StreamVenue, streaming
 from tests.fakes.loop_clock import START, LoopClock, until
 

@@ -11,7 +11,8 @@ import pytest
 from core.candles import Candle
 from core.timeframe import Timeframe, from_ms
 from exchanges.feeds.binance_public import BinancePublic
-from exchanges.feeds.public_candles import OPENING_POLL_S, FeedError
+from exchanges.feeds.public_candles import OPENING_POLL_S
+from exchanges.feeds.public_rest import FeedError
 from tests.exchanges.feeds.public_venue import CANDLES, Venue, rows, running
 
 MINUTE = timedelta(minutes=1)

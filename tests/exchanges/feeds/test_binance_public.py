@@ -15,7 +15,7 @@ import pytest
 from core.candles import aggregate
 from core.timeframe import Timeframe
 from exchanges.feeds.binance_public import PAGE, BinancePublic
-from exchanges.feeds.public_candles import MAX_RETRIES, FeedError
+from exchanges.feeds.public_rest import MAX_RETRIES, FeedError
 from tests.core.candle_cases import START
 from tests.exchanges.feeds.public_venue import CANDLES, NOW_MS, Venue, rows, running
 

@@ -13,7 +13,8 @@ import pytest
 from core.candles import CandleColumns, aggregate
 from core.timeframe import Timeframe, from_ms
 from exchanges.feeds.bybit_public import BybitPublic
-from exchanges.feeds.public_candles import MAX_RETRIES, OPENING_POLL_S, FeedError
+from exchanges.feeds.public_candles import OPENING_POLL_S
+from exchanges.feeds.public_rest import MAX_RETRIES, FeedError
 from tests.core.candle_cases import START
 from tests.exchanges.feeds.bybit_venue import LISTED, BybitVenue, rows, running, wrapped
 from tests.exchanges.feeds.public_venue import CANDLES, NOW_MS, Venue

@@ -13,13 +13,13 @@ from core.timeframe import Timeframe
 from exchanges.binance.market_feed import BinanceCandles
 from exchanges.bybit.market_feed import BybitCandles
 from exchanges.feeds.candle_streams import (
-    GATHER_S,
     KEPT_CANDLES,
     MAX_TOPICS,
     SILENT_AFTER_S,
     TOPICS_PER_CONNECTION,
 )
 from exchanges.feeds.live_candles import ASK_AGAIN_S, PATIENCE_S
+from exchanges.feeds.topic_connection import GATHER_S
 from tests.exchanges.feeds.streamed import SYMBOL, Streamed, binance_kline, bybit_kline, candle, streamed
 from tests.fakes.loop_clock import until
 
