@@ -85,6 +85,8 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     trigger_price: Decimal | None
     close_all: bool
     order_id: int | None
+    callback_pct: Decimal | None = None
+    activation_price: Decimal | None = None
 
     @property
     def stands(self) -> bool:
@@ -195,6 +197,8 @@ def trigger(row: AlgoRow) -> Trigger:
         quantity=present(row.quantity, "a quantity"),
         trigger_price=present(row.trigger_price, "a trigger price"),
         close_all=row.close_position,
+        callback_pct=present(row.callback_rate or "", "a callback rate"),
+        activation_price=present(row.activate_price or "", "an activation price"),
         order_id=int(actual) if actual.isascii() and actual.isdigit() and len(actual) < 20 else None,
     )
 
@@ -223,8 +227,14 @@ def venue_position(row: PositionRow, *, leverage: int, triggers: Iterable[Trigge
     quantity = held_quantity(row)
     stops: list[Decimal] = []
     targets: list[Decimal] = []
+    trails: list[Decimal] = []
     for one in triggers:
-        if one.trigger_price is not None and covers(one, quantity, position_side_of(row.position_side)):
+        if not covers(one, quantity, position_side_of(row.position_side)):
+            continue
+        if one.leg is Leg.TRAILING_STOP:
+            if one.callback_pct is not None:
+                trails.append(one.callback_pct)
+        elif one.trigger_price is not None:
             (stops if one.leg is Leg.STOP_LOSS else targets).append(one.trigger_price)
     long = quantity > 0
     return VenuePosition(
@@ -236,6 +246,7 @@ def venue_position(row: PositionRow, *, leverage: int, triggers: Iterable[Trigge
         # Of several the one that fires first.
         stop_loss=(max if long else min)(stops, default=None),
         take_profit=(min if long else max)(targets, default=None),
+        trail=min(trails, default=None),
     )
 
 

@@ -1,7 +1,8 @@
-"""Makes the wanted stop and target stand for a position, as conditional orders of their own.
+"""Makes the wanted stops and target stand for a position, as conditional orders of their own.
 
 They close a quantity, reduce-only, and not "the position": of those the venue takes one per direction, so that a new
-stop could not stand before the old one goes. Only a position larger than one market order may be needs it.
+stop could not stand before the old one goes. Only a position larger than one market order may be needs it. A trailing
+stop is always of a quantity; one that has to be placed anew begins anew, which the venue knows no way around.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from core.ids import protection_id
 from core.market import Rounding, SymbolRules
 from core.order import Leg
 from core.position import OrderSide, Side
-from core.protection import Protection
+from core.protection import Protection, Trailing
 from exchanges.binance import requests
 from exchanges.binance.codes import Doing, Verdict
 from exchanges.binance.line import NOT_FOUND, ORDER_TIMEOUT_S, Line, VenueTime, form
@@ -34,6 +35,7 @@ _WORKS: Final = frozenset(
 _KINDS: Final = {
     Leg.STOP_LOSS: requests.TriggerKind.STOP_LOSS,
     Leg.TAKE_PROFIT: requests.TriggerKind.TAKE_PROFIT,
+    Leg.TRAILING_STOP: requests.TriggerKind.TRAILING_STOP,
 }
 
 
@@ -94,11 +96,52 @@ class Protector:
             return Protection()
         stop = on_grid(wanted.stop_loss, rules, up=held.quantity > 0)
         target = on_grid(wanted.take_profit, rules, up=held.quantity < 0)
-        for leg, price in ((Leg.STOP_LOSS, stop), (Leg.TAKE_PROFIT, target)):
-            await self._make_stand(
-                symbol, leg, price, held, rules, [one for one in standing if one.leg is leg]
-            )
-        return Protection(stop_loss=stop, take_profit=target)
+        by_leg = {leg: [one for one in standing if one.leg is leg] for leg in _KINDS}
+        await self._make_stand(symbol, Leg.STOP_LOSS, stop, held, rules, by_leg[Leg.STOP_LOSS])
+        trailing = await self._make_trail(symbol, wanted.trailing, held, rules, by_leg[Leg.TRAILING_STOP])
+        await self._make_stand(symbol, Leg.TAKE_PROFIT, target, held, rules, by_leg[Leg.TAKE_PROFIT])
+        return Protection(stop_loss=stop, take_profit=target, trailing=trailing)
+
+    async def _make_trail(
+        self,
+        symbol: str,
+        wanted: Trailing | None,
+        held: _Held,
+        rules: SymbolRules,
+        present: list[Trigger],
+    ) -> Trailing | None:
+        if wanted is None:
+            await self._cancel(present)
+            return None
+        size = abs(held.quantity)
+        if size > rules.max_market_quantity:
+            sentence = f"Binance trails {rules.max_market_quantity} of {symbol} at once, not {size}."
+            raise Rejected(Refusal.MAX_QUANTITY, sentence)
+        activation = on_grid(wanted.activation_price, rules, up=held.quantity < 0)
+        assert activation is not None
+        trailing = msgspec.structs.replace(wanted, activation_price=activation, measure=wanted.callback_pct)
+        right = [one for one in present if _trails(one, trailing, size, held)][:1]
+        if not right:
+            await self._place_trail(symbol, trailing, held)
+        await self._cancel([one for one in present if one not in right])
+        return trailing
+
+    async def _place_trail(self, symbol: str, trailing: Trailing, held: _Held) -> None:
+        """The venue refuses an activation that the market has reached: then it trails at once."""
+        if trailing.best is None:
+            try:
+                await self._place(
+                    symbol,
+                    Leg.TRAILING_STOP,
+                    held,
+                    callback_pct=trailing.callback_pct,
+                    activation_price=trailing.activation_price,
+                )
+                return
+            except Rejected as error:
+                if error.refusal is not Refusal.WOULD_TRIGGER:
+                    raise
+        await self._place(symbol, Leg.TRAILING_STOP, held, callback_pct=trailing.callback_pct)
 
     async def _make_stand(
         self,
@@ -117,10 +160,20 @@ class Protector:
             await self._cancel(outdated)
             outdated = []
         if price is not None and not right:
-            await self._place(symbol, leg, price, held, whole=whole)
+            await self._place(symbol, leg, held, trigger_price=price, whole=whole)
         await self._cancel(outdated)
 
-    async def _place(self, symbol: str, leg: Leg, price: Decimal, held: _Held, *, whole: bool) -> None:
+    async def _place(
+        self,
+        symbol: str,
+        leg: Leg,
+        held: _Held,
+        *,
+        trigger_price: Decimal | None = None,
+        callback_pct: Decimal | None = None,
+        activation_price: Decimal | None = None,
+        whole: bool = False,
+    ) -> None:
         self._serial += 1
         client_id = protection_id(leg.value, self._time.now(), self._serial)
         call = requests.place_trigger(
@@ -128,13 +181,15 @@ class Protector:
             symbol=symbol,
             side=held.closing_side,
             quantity=abs(held.quantity),
-            trigger_price=price,
+            trigger_price=trigger_price,
+            callback_pct=callback_pct,
+            activation_price=activation_price,
             close_all=whole,
             reduce_only=True,
             position_side=held.side,
             client_algo_id=client_id,
         )
-        what = f"the {leg} of {symbol} at {price}"
+        what = f"the {leg} of {symbol} at {trigger_price or f'{callback_pct} %'}"
         try:
             placed = await self._line.ask(
                 call, _trigger, what, doing=Doing.PLACING, timeout_s=ORDER_TIMEOUT_S
@@ -195,6 +250,17 @@ def _is(one: Trigger, price: Decimal | None, size: Decimal, held: _Held, *, whol
     covers = one.close_all if whole else one.quantity == size and not one.close_all
     place = one.side is held.closing_side and one.position_side is held.side
     return covers and place and one.trigger_price == price
+
+
+def _trails(one: Trigger, wanted: Trailing, size: Decimal, held: _Held) -> bool:
+    """One that began at once, or had to, names as its activation none or the price of that time: beyond the wanted."""
+    place = one.side is held.closing_side and one.position_side is held.side
+    if not place or one.quantity != size or one.callback_pct != wanted.callback_pct:
+        return False
+    if wanted.best is not None or one.activation_price is None:
+        return True
+    beyond = (one.activation_price - wanted.activation_price) * held.quantity
+    return beyond >= 0
 
 
 def _trigger(body: bytes) -> Trigger:

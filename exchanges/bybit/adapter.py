@@ -37,6 +37,7 @@ from exchanges.base import (
 from exchanges.bybit import parse, public, requests
 from exchanges.bybit.calls import Calls, Gone
 from exchanges.bybit.fills import Fills
+from exchanges.bybit.protection import protect
 from exchanges.bybit.stream import PrivateStream
 from exchanges.bybit.wire import (
     AccountInfo,
@@ -263,24 +264,7 @@ class BybitExchange:
         return known
 
     async def protect(self, symbol: str, wanted: Protection) -> Protection:
-        """A position's stop and target end with it, so a flat symbol needs nothing."""
-        row, held = await self._held(symbol)
-        if row is None or held is None:
-            return Protection()
-        opened_by = OrderSide.BUY if held.quantity > 0 else OrderSide.SELL
-        target = on_grid(wanted, opened_by, await self.rules(symbol))
-        try:
-            if held.stop_loss != target.stop_loss:
-                await self._set_stops(row, requests.Stops(stop_loss=target.stop_loss or ZERO))
-            if held.take_profit != target.take_profit:
-                await self._set_stops(row, requests.Stops(take_profit=target.take_profit or ZERO))
-        except Rejected as error:
-            if error.refusal is Refusal.WOULD_TRIGGER or (await self._held(symbol))[1] is not None:
-                raise
-        _, held = await self._held(symbol)
-        if held is None:
-            return Protection()
-        return Protection(stop_loss=held.stop_loss, take_profit=held.take_profit)
+        return await protect(self._calls, symbol, wanted, self.rules)
 
     async def key_rights(self) -> KeyRights:
         return parse.key_rights(await self._calls.ask(requests.key_info(), _KEY))
@@ -357,18 +341,3 @@ class BybitExchange:
 
     async def _position_rows(self) -> list[PositionRow]:
         return await self._calls.pages(requests.positions, _POSITIONS)
-
-    async def _held(self, symbol: str) -> tuple[PositionRow | None, VenuePosition | None]:
-        """The open position of a symbol, as the venue has it and as it is read."""
-        page = await self._calls.ask(requests.positions(symbol=symbol), _POSITIONS)
-        for row in page.rows:
-            held = parse.position(row)
-            if held is not None:
-                return row, held
-        return None, None
-
-    async def _set_stops(self, row: PositionRow, stops: requests.Stops) -> None:
-        hedge_side = None if row.position_idx == 0 else Side.LONG if row.position_idx == 1 else Side.SHORT
-        await self._calls.change(
-            requests.set_position_stops(symbol=row.symbol, stops=stops, hedge_side=hedge_side)
-        )

@@ -75,7 +75,8 @@ _MADE_BY_VENUE: Final = {
 }
 _FILLS: Final = _ENDED_BY_VENUE.keys() | {"Trade", "BlockTrade", "MovePosition", "FutureSpread", "", None}
 _LINEAR: Final = frozenset({"linear", "", None})
-_STOPS: Final = frozenset({"StopLoss", "PartialStopLoss", "TrailingStop"})
+_STOPS: Final = frozenset({"StopLoss", "PartialStopLoss"})
+_TRAILS: Final = frozenset({"TrailingStop"})
 _TARGETS: Final = frozenset({"TakeProfit", "PartialTakeProfit", "TrailingProfit"})
 
 
@@ -281,6 +282,7 @@ def position(row: PositionRow) -> VenuePosition | None:
         liquidation_price=price(row.liq_price, "a liquidation price"),
         stop_loss=price(row.stop_loss, "a stop"),
         take_profit=price(row.take_profit, "a target"),
+        trail=price(row.trailing_stop, "a trailing stop"),
     )
 
 
@@ -336,6 +338,8 @@ def _venue_leg(row: ExecutionRow) -> Leg | None:
         return _MADE_BY_VENUE[made]
     if made in _STOPS or stop in _STOPS:
         return Leg.STOP_LOSS
+    if made in _TRAILS or stop in _TRAILS:
+        return Leg.TRAILING_STOP
     if made in _TARGETS or stop in _TARGETS:
         return Leg.TAKE_PROFIT
     return None

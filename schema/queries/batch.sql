@@ -39,7 +39,8 @@ SELECT user_id, streak, last_trade_at, paused_until, paused_reason FROM risk_use
 -- Every order of these legs, locked.
 SELECT o.client_order_id, o.run_id, o.user_id, o.account_id, o.symbol, o.slot, o.leg, o.attempt, o.side, o.kind,
        o.quantity, o.reference_price, o.reduce_only, o.leverage, o.price, o.stop_loss, o.take_profit,
-       o.stop_loss_pct, o.take_profit_pct, o.trailing_callback_pct, o.trailing_activation_pct, o.fence, o.sign_ts, o.created_at, o.status, o.filled_quantity,
+       o.stop_loss_pct, o.take_profit_pct, o.trailing_callback_pct, o.trailing_activation_pct,
+       o.fence, o.sign_ts, o.created_at, o.status, o.filled_quantity,
        o.filled_value, o.venue_order_id, o.reason, o.reserved
   FROM orders o
   JOIN (SELECT DISTINCT * FROM unnest(%(run_ids)s::uuid[], %(slots)s::timestamptz[], %(legs)s::text[])) AS given
@@ -100,7 +101,8 @@ UPDATE orders o
 -- Stores orders, each with why.
 INSERT INTO orders (client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt, side, kind, quantity,
                     reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct,
-                    take_profit_pct, trailing_callback_pct, trailing_activation_pct, fence, sign_ts, created_at, status, filled_quantity, filled_value,
+                    take_profit_pct, trailing_callback_pct, trailing_activation_pct, fence, sign_ts,
+                    created_at, status, filled_quantity, filled_value,
                     venue_order_id, reason, reserved, why)
 SELECT * FROM json_to_recordset(%(rows)s::json)
     AS given (client_order_id text, run_id uuid, user_id text, account_id uuid, symbol text, slot timestamptz,

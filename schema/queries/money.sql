@@ -58,7 +58,8 @@ SELECT client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt,
 -- The last orders of each of these runs, newest first.
 SELECT o.client_order_id, o.run_id, o.user_id, o.account_id, o.symbol, o.slot, o.leg, o.attempt, o.side, o.kind,
        o.quantity, o.reference_price, o.reduce_only, o.leverage, o.price, o.stop_loss, o.take_profit,
-       o.stop_loss_pct, o.take_profit_pct, o.trailing_callback_pct, o.trailing_activation_pct, o.fence, o.sign_ts, o.created_at, o.status, o.filled_quantity,
+       o.stop_loss_pct, o.take_profit_pct, o.trailing_callback_pct, o.trailing_activation_pct,
+       o.fence, o.sign_ts, o.created_at, o.status, o.filled_quantity,
        o.filled_value, o.venue_order_id, o.reason, o.reserved
   FROM unnest(%(run_ids)s::uuid[]) AS given (id)
  CROSS JOIN LATERAL (SELECT * FROM orders r WHERE r.run_id = given.id ORDER BY r.number DESC LIMIT %(limit)s) o
@@ -77,7 +78,8 @@ SELECT count(*) FROM orders WHERE account_id = %(account_id)s AND symbol = %(sym
 -- Stores an order, with why.
 INSERT INTO orders (client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt, side, kind, quantity,
                     reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct,
-                    take_profit_pct, trailing_callback_pct, trailing_activation_pct, fence, sign_ts, created_at, status, filled_quantity, filled_value,
+                    take_profit_pct, trailing_callback_pct, trailing_activation_pct, fence, sign_ts,
+                    created_at, status, filled_quantity, filled_value,
                     venue_order_id, reason, reserved, why)
 VALUES (%(client_order_id)s, %(run_id)s, %(user_id)s, %(account_id)s, %(symbol)s, %(slot)s, %(leg)s, %(attempt)s,
         %(side)s, %(kind)s, %(quantity)s, %(reference_price)s, %(reduce_only)s, %(leverage)s, %(price)s,
@@ -139,7 +141,8 @@ INSERT INTO positions (run_id, user_id, account_id, symbol, leverage, quantity, 
 VALUES (%(run_id)s, %(user_id)s, %(account_id)s, %(symbol)s, %(leverage)s, %(quantity)s, %(open_cost)s,
         %(opened_at)s, %(entered_quantity)s, %(entered_value)s, %(exited_quantity)s, %(exited_value)s,
         %(realised_gross)s, %(fees)s, %(funding)s, %(stop_loss)s, %(take_profit)s, %(trail_pct)s,
-        %(trail_from)s, %(trail_best)s, %(standing_stop)s, %(standing_target)s, %(standing_trail)s, %(drift)s, %(updated_at)s)
+        %(trail_from)s, %(trail_best)s, %(standing_stop)s, %(standing_target)s, %(standing_trail)s, %(drift)s,
+        %(updated_at)s)
 ON CONFLICT (run_id) DO UPDATE
    SET symbol = excluded.symbol, leverage = excluded.leverage, quantity = excluded.quantity,
        open_cost = excluded.open_cost, opened_at = excluded.opened_at,
