@@ -281,7 +281,7 @@ class Connection(Behaviour):
         if refusal is not None:
             self._place_failed(order, refusal)
             return
-        preparation = self._live.venue.preparation(order, settings)
+        preparation = self._live.preparation(order, settings)
         if preparation is None:
             self._outbox.ready(order)
             return

@@ -8,9 +8,10 @@ something else (drift), which is never fought. Told twice, it changes nothing (I
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -48,8 +49,8 @@ from core.backoff import Backoff
 from core.breaker import RUN_MOST, Trailing
 from core.errors import ImpossibleVenueData
 from core.ids import AccountId, ClientOrderId, RunId, UserId
-from core.order import Order
-from core.protection import Protection
+from core.order import Leg, Order
+from core.run import MissingStop, RunSettings
 from exchanges.base import News
 from exchanges.errors import ErrorKind, Halted, NotPlaced
 from schema.ops import IntentCommitted, IntentRefused, LedgerResult, ObserveBalance, ObservePosition
@@ -141,7 +142,14 @@ class LiveAccount:
             knowledge=knowledge,
             send=send,
         )
-        self._protector = Protector(ctx, account.id, exchange, close=self._closer.begin)
+        self._policies: dict[RunId, MissingStop] = {}
+        self._protector = Protector(
+            ctx,
+            account.id,
+            exchange,
+            policy=lambda run_id: self._policies.get(run_id, MissingStop.REPAIR),
+            close=self._closer.begin,
+        )
         self._connect()
 
     def receive(self, news: LiveNews | LookSettled) -> None:
@@ -176,6 +184,12 @@ class LiveAccount:
             self._symbols.add(symbol)
             if self.connected:
                 self._read_rules((symbol,))
+
+    def preparation(self, order: Order, settings: RunSettings) -> Coroutine[Any, Any, None] | None:
+        """What has to be set at the venue before `order`; an entry brings its run's settings."""
+        if order.leg is Leg.ENTRY:
+            self._policies[order.run_id] = settings.missing_stop
+        return self.venue.preparation(order, settings)
 
     def refusal(self, order: Order) -> NotPlaced | None:
         """Why nothing is sent now: no way to the venue yet, or the run sends more than anybody who is well."""
@@ -326,6 +340,7 @@ class LiveAccount:
     def _rows_read(self, rows: OwnRows) -> None:
         for run in rows.runs:
             self.trades(run.strategy.symbol, run.id)
+            self._policies[run.id] = run.settings.missing_stop
         for held in rows.positions:
             self.trades(held.symbol, held.run_id)
             self._protector.settled(settled_of(held))
@@ -392,9 +407,7 @@ class LiveAccount:
                     self._note(symbol, run_id, quantity)
                     self._noted.add(symbol)
                 if there is not None:
-                    self._protector.seen(
-                        symbol, Protection(stop_loss=there.stop_loss, take_profit=there.take_profit)
-                    )
+                    self._protector.seen(there)
             elif self._odd.get(symbol) == (quantity, mine):
                 self._note(symbol, run_id, quantity)
                 self._noted.discard(symbol)
@@ -425,5 +438,5 @@ def settled_of(held: OpenPosition) -> PositionSettled:
         held.user_id,
         held.symbol,
         held.position,
-        Protection(stop_loss=held.stop_loss, take_profit=held.take_profit),
+        held.protection,
     )

@@ -1,13 +1,15 @@
-"""Protection of an account's open positions: the stop they want stands at the venue, or they are closed.
+"""Protection of an account's open positions: the stops they want stand at the venue, or they are closed.
 
-A missing stop is tried again for `REPAIR_S`; then the position is closed at market, reduce-only (decision 22).
-Part of a Connection, in its turns.
+A missing stop, one that stays or one that trails, is tried again for `REPAIR_S`; then the position is closed at market,
+reduce-only (decision 22). A run whose policy is `MissingStop.CLOSE` does not wait: its position is closed once the stop
+is seen to be missing or could not be placed at the first attempt. Part of a Connection, in its turns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 
 import msgspec
 
@@ -18,7 +20,8 @@ from core.backoff import Backoff
 from core.ids import AccountId, RunId, UserId
 from core.position import Position
 from core.protection import Protection
-from exchanges.base import LiveExchange
+from core.run import MissingStop
+from exchanges.base import LiveExchange, VenuePosition
 from exchanges.errors import ExchangeError, Refusal, Rejected
 from schema.ops import ObserveProtection
 
@@ -28,6 +31,8 @@ TIMEOUT_S = 8.0
 """One attempt: shorter than the bound, so that what hangs is noticed within it."""
 RETRY = Backoff(min_s=0.5, max_s=4.0)
 NOTHING = Protection()
+MISSING = "missing"
+"""Why a position is closed whose stop somebody took away."""
 
 
 class Guarded(msgspec.Struct, kw_only=True):
@@ -50,16 +55,23 @@ class Guarded(msgspec.Struct, kw_only=True):
 
 
 class Protector:
-    """`close` has a symbol's position closed at market."""
+    """`policy`: a run's. `close` has a symbol's position closed at market."""
 
-    __slots__ = ("_account_id", "_close", "_ctx", "_exchange", "_guarded")
+    __slots__ = ("_account_id", "_close", "_ctx", "_exchange", "_guarded", "_policy")
 
     def __init__(
-        self, ctx: Context, account_id: AccountId, exchange: LiveExchange, *, close: Callable[[str], None]
+        self,
+        ctx: Context,
+        account_id: AccountId,
+        exchange: LiveExchange,
+        *,
+        policy: Callable[[RunId], MissingStop],
+        close: Callable[[str], None],
     ) -> None:
         self._ctx = ctx
         self._account_id = account_id
         self._exchange = exchange
+        self._policy = policy
         self._close = close
         self._guarded: dict[str, Guarded] = {}
 
@@ -89,21 +101,33 @@ class Protector:
         self._bare(guarded)
         self._ask(news.symbol, guarded)
 
-    def seen(self, symbol: str, standing: Protection) -> None:
+    def seen(self, there: VenuePosition) -> None:
         """What the venue was just seen to hold for an open position."""
+        symbol = there.symbol
         guarded = self._guarded.get(symbol)
         if guarded is None or guarded.asking or guarded.standing is None:
             return
-        lost = (guarded.standing.stop_loss, guarded.standing.take_profit) != (
-            standing.stop_loss,
-            standing.take_profit,
+        known, trail = guarded.standing, _measure(guarded.standing)
+        if (known.stop_loss, known.take_profit, trail) == (there.stop_loss, there.take_profit, there.trail):
+            return
+        # Cancelled or changed by somebody else, or expired.
+        trailing = None if there.trail is None or known.trailing is None else known.trailing
+        if trailing is not None:
+            trailing = msgspec.structs.replace(trailing, measure=there.trail)
+        guarded.standing = Protection(
+            stop_loss=there.stop_loss, take_profit=there.take_profit, trailing=trailing
         )
-        if lost:  # cancelled or changed by somebody else, or expired
-            guarded.standing = standing
+        wanted, missing = guarded.wanted, guarded.standing
+        bare = (wanted.stop_loss is not None and missing.stop_loss is None) or (
+            wanted.trailing is not None and trailing is None
+        )
+        if bare and self._bound_s(guarded) == 0.0:
+            self._give_up(symbol, guarded, MISSING)
+        else:
             self._tell(symbol, guarded)
-            guarded.standing, guarded.attempts = None, 0
-            self._bare(guarded)
-            self._ask(symbol, guarded)
+        guarded.standing, guarded.attempts = None, 0
+        self._bare(guarded)
+        self._ask(symbol, guarded)
 
     def handle(self, news: ProtectionStands | ProtectFailed | ProtectAgain) -> None:
         guarded = self._guarded.get(news.symbol)
@@ -119,7 +143,7 @@ class Protector:
                 self._failed(guarded, news)
 
     def _bare(self, guarded: Guarded) -> None:
-        if guarded.wanted.stop_loss is None:
+        if not guarded.wanted.limits_loss:
             guarded.bare_since_s = guarded.bare_since = None
         elif guarded.bare_since_s is None:
             guarded.bare_since_s = self._ctx.clock.monotonic()
@@ -143,7 +167,10 @@ class Protector:
         if news.wanted != guarded.wanted or guarded.outdated:
             self._ask(news.symbol, guarded)
             return
-        if guarded.wanted.stop_loss is not None and news.standing.stop_loss is None:
+        wanted, stands = guarded.wanted, news.standing
+        if (wanted.stop_loss is not None and stands.stop_loss is None) or (
+            wanted.trailing is not None and stands.trailing is None
+        ):
             self._failed(guarded, ProtectFailed(news.symbol, news.wanted, LookupError("no stop stands")))
             return
         guarded.standing, guarded.attempts = news.standing, 0
@@ -159,18 +186,27 @@ class Protector:
             return
         passed = isinstance(news.error, Rejected) and news.error.refusal is Refusal.WOULD_TRIGGER
         bare_s = self._ctx.clock.monotonic() - (guarded.bare_since_s or self._ctx.clock.monotonic())
-        if guarded.wanted.stop_loss is not None and (passed or bare_s >= REPAIR_S):
-            if not guarded.closing:
-                guarded.closing = True
-                self._tell(news.symbol, guarded, failure=_cause(news.error))
-                self._close(news.symbol)
+        bound_s = self._bound_s(guarded)
+        if guarded.wanted.limits_loss and (passed or bare_s >= bound_s):
+            self._give_up(news.symbol, guarded, _cause(news.error))
             if passed:
                 return  # it would never stand; closing goes on until flat
         delay_s = RETRY.delay_s(guarded.attempts, 0.0)
         guarded.attempts += 1
         if guarded.bare_since_s is not None and not guarded.closing:
-            delay_s = min(delay_s, max(0.0, REPAIR_S - bare_s))
+            delay_s = min(delay_s, max(0.0, bound_s - bare_s))
         self._ctx.after(delay_s, ProtectAgain(news.symbol))
+
+    def _bound_s(self, guarded: Guarded) -> float:
+        return 0.0 if self._policy(guarded.run_id) is MissingStop.CLOSE else REPAIR_S
+
+    def _give_up(self, symbol: str, guarded: Guarded, cause: str) -> None:
+        """Closing goes on until flat, also where the stop stands again meanwhile."""
+        if guarded.closing:
+            return
+        guarded.closing = True
+        self._tell(symbol, guarded, failure=cause)
+        self._close(symbol)
 
     def _tell(self, symbol: str, guarded: Guarded, failure: str | None = None) -> None:
         standing = guarded.standing or NOTHING
@@ -181,10 +217,15 @@ class Protector:
             run_id=guarded.run_id,
             stop_loss=standing.stop_loss,
             take_profit=standing.take_profit,
+            trail=_measure(standing),
             unprotected_s=0.0 if since is None else (self._ctx.clock.now() - since).total_seconds(),
             failure=failure,
         )
         self._ctx.tell("risk_ledger", Record(user_id=guarded.user_id, op=op))
+
+
+def _measure(standing: Protection) -> Decimal | None:
+    return None if standing.trailing is None else standing.trailing.measure
 
 
 def _cause(error: Exception) -> str:

@@ -13,7 +13,8 @@ from core.candles import Candle
 from core.order import Leg
 from core.position import Fill, OrderSide
 from core.protection import Protection
-from core.run import RunStatus
+from core.run import MissingStop, RunStatus
+from core.timeframe import Timeframe
 from exchanges.base import Execution, FundingPaid
 from exchanges.errors import (
     ErrorKind,
@@ -136,13 +137,91 @@ def test_a_stop_somebody_cancelled_is_placed_again_and_both_are_told() -> None:
     world.to_slot(0, plus_s=5)
     world.venue.engine.protect(SYMBOL, UNPROTECTED)
     world.wait(150)
-    [position] = world.venue.engine.holdings()
+    [holding] = world.venue.engine.holdings()
+    position = holding.protection
     assert position.stop_loss is not None
     _, lost, again = world.events(run, "protection")
     assert "stop_loss" not in lost.payload
     assert Decimal(again.payload["stop_loss"]) == position.stop_loss
     assert 0 < again.payload["unprotected_s"] < 1.0
     assert standing(world)[0] == position.stop_loss
+
+
+TRAILED = {"trailing_callback_pct": Decimal(5), "trailing_activation_pct": Decimal(1)}
+
+
+@SEEDS
+@pytest.mark.parametrize("stop", [None, Decimal(20)])
+def test_a_trailing_stop_stands_and_closes_what_it_was_set_for(
+    seed: int | None, stop: Decimal | None
+) -> None:
+    world = LiveWorld("u-----", seed=seed)
+    run = world.live_run(stop_loss_pct=stop, **TRAILED)
+    world.to_slot(0, plus_s=5)
+    [held] = world.memory.open_positions(account_id=world.live_account.id)
+    assert (held.trail_pct, held.standing_trail, held.standing_stop is None) == (5, 5, stop is None)
+    best = replace(world.columns.candle(4), high=1100.0, low=1099.0, close=1100.0, open=1100.0)
+    world.venue.engine.apply_candle(SYMBOL, best, Timeframe.M1)
+    world.wait(60)
+    back = replace(best, open_time_ms=best.open_time_ms + 60_000, low=1040.0, close=1040.0)
+    world.venue.engine.apply_candle(SYMBOL, back, Timeframe.M1)
+    world.wait(5)
+    assert world.position(run).is_flat
+    assert world.legs(run)[-1][0] is Leg.TRAILING_STOP
+    [trade] = world.memory.trades(run_id=run)
+    assert (trade.exit_reason, trade.exit_price) == ("trailing_stop", Decimal(1045))
+
+
+@pytest.mark.parametrize("stop", [None, Decimal(5)])
+def test_a_trailing_stop_somebody_cancelled_is_placed_again(stop: Decimal | None) -> None:
+    world = LiveWorld("u---------")
+    run = world.live_run(stop_loss_pct=stop, **TRAILED)
+    world.to_slot(0, plus_s=5)
+    [before] = world.memory.open_positions(account_id=world.live_account.id)
+    world.venue.engine.protect(SYMBOL, Protection(stop_loss=before.standing_stop))
+    world.wait(150)
+    [holding] = world.venue.engine.holdings()
+    assert holding.protection.trailing is not None
+    _, lost, again = world.events(run, "protection")
+    assert "trail" not in lost.payload
+    assert (again.payload["trail"], again.payload.get("failure")) == ("5", None)
+
+
+@SEEDS
+@pytest.mark.parametrize("wanted", [{"stop_loss_pct": Decimal(5)}, TRAILED])
+def test_a_run_that_says_so_is_closed_as_soon_as_its_stop_cannot_be_placed(
+    seed: int | None, wanted: dict[str, Decimal]
+) -> None:
+    """Decision 22: unless the run's policy says otherwise."""
+    world = LiveWorld("u---", seed=seed)
+    run = world.live_run(missing_stop=MissingStop.CLOSE, **wanted)
+    world.fail("protect", AWAY)
+    world.to_slot(0, plus_s=5)
+    entry, repair = world.orders(run)
+    assert (repair.leg, repair.filled_quantity) == (Leg.REPAIR, entry.filled_quantity)
+    assert entry.created_at is not None
+    assert repair.created_at is not None
+    assert repair.created_at - entry.created_at < timedelta(seconds=1)
+    assert world.position(run).is_flat
+
+
+@pytest.mark.parametrize("policy", MissingStop)
+@pytest.mark.parametrize("wanted", [{"stop_loss_pct": Decimal(5)}, TRAILED])
+def test_a_stop_somebody_took_away_is_repaired_or_its_position_closed_as_the_run_says(
+    policy: MissingStop, wanted: dict[str, Decimal]
+) -> None:
+    """Also in a process that has the account from its rows alone."""
+    world = LiveWorld("u---------")
+    run = world.live_run(missing_stop=policy, **wanted)
+    world.to_slot(0, plus_s=5)
+    world.venue.engine.protect(SYMBOL, UNPROTECTED)
+    world.gap()
+    world.wait(20)
+    closed = policy is MissingStop.CLOSE
+    assert world.position(run).is_flat is closed
+    failures = [event.payload.get("failure") for event in world.events(run, "protection")]
+    assert ("missing" in failures) is closed
+    assert ([order.leg for order in world.orders(run)] == [Leg.ENTRY, Leg.REPAIR]) is closed
 
 
 @SEEDS

@@ -26,6 +26,7 @@ from exchanges.base import (
     OrderReport,
     PositionMode,
     StreamGap,
+    TrailMoved,
     VenuePosition,
 )
 from exchanges.credentials import KeyRights
@@ -36,7 +37,9 @@ from tests.actors.candles import RULES, SYMBOL
 from tests.actors.world import World
 
 AHEAD = timedelta(seconds=3)
-_BARE = dict.fromkeys(("stop_loss", "take_profit", "stop_loss_pct", "take_profit_pct"))
+_BARE = dict.fromkeys(
+    ("stop_loss", "take_profit", "stop_loss_pct", "take_profit_pct", "trailing_callback_pct")
+)
 
 
 class Venue:
@@ -62,7 +65,7 @@ class Venue:
         return [what for name, what in self.calls if name == method]
 
     def tell(self, news: News) -> None:
-        if not self.silent:
+        if not self.silent and not isinstance(news, TrailMoved):
             for session in self.sessions[-1:]:
                 session.on_news(news)
 
