@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import msgspec
 
@@ -13,18 +14,33 @@ from actors.runtime.process_time import process_s
 from actors.venue_budgets import SharedVenueBudgets
 from core.connection import Environment, Venue
 from core.key_rights import KeyRights
+from core.leverage import LeverageTier
 from exchanges.credentials import Unseal
 from exchanges.venues import Address, Venues
 from schema.pg import PgStore
 from schema.vault import Vault
 
+Opened = Callable[[], AbstractAsyncContextManager[Venues]]
+
 
 def keys_of(store: PgStore, vault: Vault, given: Mapping[Venue, Address]) -> Keys:
     """Users' keys over this store and vault, for one event loop; `given`: the operator's own addresses of venues."""
-    return Keys(store, store.connections, vault, venue_probe(store, given))
+    opened = _venues(store, given)
+
+    async def tiers(
+        venue: Venue, environment: Environment, unseal: Unseal, symbol: str
+    ) -> tuple[LeverageTier, ...]:
+        async with opened() as venues:
+            return await venues.leverage_tiers(venue, environment, unseal, symbol)
+
+    return Keys(store, store.connections, vault, _probe(opened), tiers=tiers)
 
 
 def venue_probe(store: PgStore, given: Mapping[Venue, Address]) -> KeyProbe:
+    return _probe(_venues(store, given))
+
+
+def _venues(store: PgStore, given: Mapping[Venue, Address]) -> Opened:
     # A venue's time is real time, in a demo's database too.
     clock = MarketClock(msgspec.structs.replace(store.clock(), demo=False), process_s)
     # Questions about keys use up what the address may ask as all else does, and wait out its bans.
@@ -32,11 +48,20 @@ def venue_probe(store: PgStore, given: Mapping[Venue, Address]) -> KeyProbe:
 
     only_given = store.platform().demo
 
-    async def probe(venue: Venue, environment: Environment, unseal: Unseal) -> KeyRights:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Venues]:
         venues = Venues(clock=clock, given=given, shared=budgets, only_given=only_given)
         try:
-            return await venues.probe(venue, environment, unseal)
+            yield venues
         finally:
             await venues.close()
+
+    return opened
+
+
+def _probe(opened: Opened) -> KeyProbe:
+    async def probe(venue: Venue, environment: Environment, unseal: Unseal) -> KeyRights:
+        async with opened() as venues:
+            return await venues.probe(venue, environment, unseal)
 
     return probe

@@ -10,8 +10,9 @@ Methods that ask a venue are coroutines; the others read and write the database 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -20,6 +21,7 @@ from core.connection import Environment, Venue
 from core.errors import IllegalTransition, ImpossibleVenueData, RunnerError
 from core.ids import AccountId
 from core.key_rights import SENTENCES, KeyProblem, KeyRights, consequence_of, problem_of
+from core.leverage import LeverageTier
 from exchanges.credentials import Credentials, Unseal
 from exchanges.errors import AuthFailed, ErrorKind, ExchangeError, Rejected
 from schema.connections import TEST_OK, Connection, ConnectionStore, NewConnection, Rewrapped, StoredKeys
@@ -29,10 +31,16 @@ from schema.vault import OpenedKeys, Owner, Vault, VaultError
 PROBE_TIMEOUT_S: Final = 10.0
 PROBES_AT_ONCE: Final = 8
 HINT_CHARS: Final = 4
+TIERS_KEPT_S: Final = 3600.0
+MAX_TIERS: Final = 1_000
 POLICY: Final = "policy"
+
+T = TypeVar("T")
 
 KeyProbe = Callable[[Venue, Environment, Unseal], Awaitable[KeyRights]]
 """Asks a venue what a key may do. Raises ExchangeError."""
+TierProbe = Callable[[Venue, Environment, Unseal, str], Awaitable[tuple[LeverageTier, ...]]]
+"""Asks a venue for an account's leverage tiers of a symbol. Raises ExchangeError."""
 
 
 class KeyRefused(RunnerError):
@@ -69,11 +77,24 @@ class Rotated(msgspec.Struct, frozen=True, kw_only=True):
 class Keys:
     """Everything that is done with users' keys outside an order's way."""
 
-    def __init__(self, store: Store, connections: ConnectionStore, vault: Vault, probe: KeyProbe) -> None:
+    def __init__(
+        self,
+        store: Store,
+        connections: ConnectionStore,
+        vault: Vault,
+        probe: KeyProbe,
+        *,
+        tiers: TierProbe | None = None,
+    ) -> None:
+        """`tiers` None: leverage is left to the venue to refuse."""
         self.connections = connections
         self._store = store
         self._vault = vault
         self._probe = probe
+        self._tier_probe = tiers
+        self._tiers: OrderedDict[tuple[AccountId, str], tuple[float, tuple[LeverageTier, ...]]] = (
+            OrderedDict()
+        )
         self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
 
     # -- at the venue -----------------------------------------------------------------------------
@@ -81,7 +102,7 @@ class Keys:
     async def examine(self, venue: Venue, environment: Environment, keys: OpenedKeys) -> KeyRights:
         """The rights of a key that may be kept. Raises KeyRefused (I19) or VenueAway."""
         credentials = Credentials(key=keys.key, secret=keys.secret)
-        rights = await self._asked(venue, environment, lambda: credentials)
+        rights = await self._rights(venue, environment, lambda: credentials)
         problem = problem_of(rights)
         if problem is not None:
             raise KeyRefused(problem, SENTENCES[problem])
@@ -92,19 +113,43 @@ class Keys:
         loop = asyncio.get_running_loop()
         try:
             unseal = await loop.run_in_executor(None, self._unseal, connection)
-            rights = await self._asked(connection.venue, connection.environment, unseal)
+            rights = await self._rights(connection.venue, connection.environment, unseal)
         except VaultError:
             return Tested(result="sealed")
         except (KeyRefused, VenueAway) as refusal:
             return Tested(result=refusal.code if isinstance(refusal, KeyRefused) else refusal.kind)
         return Tested(result=problem_of(rights) or TEST_OK, rights=rights)
 
-    async def _asked(self, venue: Venue, environment: Environment, unseal: Unseal) -> KeyRights:
+    async def leverage_tiers(self, connection: Connection, symbol: str) -> tuple[LeverageTier, ...] | None:
+        """What the venue says of the account, kept for an hour; None: it cannot be had now."""
+        key, loop, probe = (connection.id, symbol), asyncio.get_running_loop(), self._tier_probe
+        read_s, known = self._tiers.get(key, (float("-inf"), ()))
+        if loop.time() - read_s < TIERS_KEPT_S:
+            return known
+        if probe is None:
+            return None
+        try:
+            unseal = await loop.run_in_executor(None, self._unseal, connection)
+            found = await self._asked(
+                connection.venue, lambda: probe(connection.venue, connection.environment, unseal, symbol)
+            )
+        except (VaultError, KeyRefused, VenueAway):
+            return None
+        self._tiers[key] = loop.time(), found
+        self._tiers.move_to_end(key)
+        if len(self._tiers) > MAX_TIERS:
+            self._tiers.popitem(last=False)
+        return found
+
+    async def _rights(self, venue: Venue, environment: Environment, unseal: Unseal) -> KeyRights:
+        return await self._asked(venue, lambda: self._probe(venue, environment, unseal))
+
+    async def _asked(self, venue: Venue, ask: Callable[[], Awaitable[T]]) -> T:
         # What a venue writes into an error is its own: it stays here, with whatever it may quote, and so does
         # the error, which would carry it into a log as a cause.
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S), self._probes:
-                return await self._probe(venue, environment, unseal)
+                return await ask()
         except AuthFailed:
             refusal: RunnerError = KeyRefused(
                 ErrorKind.AUTH, f"{venue.capitalize()} does not take this key or secret."

@@ -18,6 +18,7 @@ from typing import Protocol
 import msgspec
 
 from core.ids import ClientOrderId
+from core.leverage import LeverageTier
 from core.market import SymbolRules
 from core.order import Leg, Order, OrderStatus
 from core.position import ZERO, Fill
@@ -214,5 +215,9 @@ class LiveExchange(Exchange, Protocol):
         ...
 
     async def key_rights(self) -> KeyRights: ...
+
+    async def leverage_tiers(self, symbol: str) -> tuple[LeverageTier, ...]:
+        """Smallest positions first, at least one. Raises Rejected for a symbol the venue does not trade."""
+        ...
 
     async def close(self) -> None: ...

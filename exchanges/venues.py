@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -17,6 +18,7 @@ import msgspec
 from core.clock import Clock
 from core.connection import Environment, Venue
 from core.errors import RunnerError
+from core.leverage import LeverageTier
 from core.market import Market
 from exchanges import limits
 from exchanges.base import Listener, LiveExchange
@@ -176,12 +178,26 @@ class Venues:
 
     async def probe(self, venue: Venue, environment: Environment, unseal: Unseal) -> KeyRights:
         """What the venue says a key may do. Raises ExchangeError."""
+        async with self._opened_once(venue, environment, unseal) as exchange:
+            return await exchange.key_rights()
+
+    async def leverage_tiers(
+        self, venue: Venue, environment: Environment, unseal: Unseal, symbol: str
+    ) -> tuple[LeverageTier, ...]:
+        """The account's. Raises ExchangeError."""
+        async with self._opened_once(venue, environment, unseal) as exchange:
+            return await exchange.leverage_tiers(symbol)
+
+    @asynccontextmanager
+    async def _opened_once(
+        self, venue: Venue, environment: Environment, unseal: Unseal
+    ) -> AsyncIterator[LiveExchange]:
         exchange = self.open(
             venue, environment, tenant="probe", account="probe", unseal=unseal, on_news=lambda news: None
         )
         try:
             await exchange.connect()
-            return await exchange.key_rights()
+            yield exchange
         finally:
             await exchange.close()
 

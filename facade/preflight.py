@@ -5,8 +5,10 @@ from __future__ import annotations
 from core.config import Settings
 from core.errors import Reason
 from core.key_rights import SENTENCES, problem_of
+from core.leverage import largest_notional, leverage_problem
 from core.run import Run, TradingMode
 from facade.bridge import AccountKind, Connection, Keys, Store
+from facade.endpoint import Call
 from facade.errors import ApiError, refused
 
 
@@ -37,6 +39,26 @@ def preflight(store: Store, run: Run, settings: Settings, keys: Keys | None) -> 
     _within_leverage(run.settings.leverage, account.max_leverage)
     if account.kind is AccountKind.CONNECTION and keys is not None:
         _may_trade(keys.connections.get(account.id))
+
+
+async def within_tiers(call: Call, run: Run) -> None:
+    """What only the venue knows: whether it carries the run's leverage at the size of its positions.
+
+    A venue that does not answer now refuses the leverage itself, before the run's first entry.
+    """
+    keys, account_id, symbol = call.services.keys, run.account_id, run.strategy.symbol
+    if keys is None or account_id is None or run.trading_mode is not TradingMode.LIVE:
+        return
+    connection = await call.bridge.ask(lambda store: keys.connections.get(account_id))
+    tiers = None if connection is None else await keys.leverage_tiers(connection, symbol)
+    if connection is None or tiers is None:
+        return
+    notional = largest_notional(run.settings, connection.max_notional)
+    problem = leverage_problem(run.settings.leverage, notional, tiers)
+    if problem is not None:
+        raise refused(
+            Reason.LEVERAGE_TOO_HIGH, f"{connection.venue.capitalize()} does not carry {symbol}: {problem}."
+        )
 
 
 def _within_leverage(leverage: int, allowed: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from actors.simulation.market import FINEST, SimulatedMarket
 from core.candles import Candle
 from core.clock import Clock
 from core.ids import AccountId, ClientOrderId, RunId, UserId, parse_client_order_id
+from core.leverage import LeverageTier
 from core.lookup import RECV_WINDOW
 from core.market import SymbolRules
 from core.order import Leg, Order, OrderKind
@@ -326,6 +328,9 @@ class Session:
     async def funding(self, since: datetime) -> list[FundingPaid]:
         await self._read()
         return []
+
+    async def leverage_tiers(self, symbol: str) -> tuple[LeverageTier, ...]:
+        return (LeverageTier(up_to=Decimal("1E9"), max_leverage=Decimal(125), maintenance_rate=None),)
 
     async def key_rights(self) -> KeyRights:
         return KeyRights(may_read=True, may_trade=True, may_withdraw=False, ip_bound=True)

@@ -14,6 +14,7 @@ from typing import Final
 from core.clock import Clock
 from core.errors import RunnerError
 from core.ids import ClientOrderId, parse_client_order_id
+from core.leverage import LeverageTier
 from core.market import SymbolRules
 from core.order import Order, OrderStatus
 from core.protection import Protection
@@ -30,6 +31,7 @@ from exchanges.base import (
 from exchanges.binance import parse, requests
 from exchanges.binance.codes import Doing, Verdict
 from exchanges.binance.fills import Fills
+from exchanges.binance.filters import leverage_brackets
 from exchanges.binance.instruments import Instruments
 from exchanges.binance.line import NOT_FOUND, ORDER_TIMEOUT_S, Line, VenueTime, form
 from exchanges.binance.protection import Protector
@@ -238,6 +240,14 @@ class BinanceExchange:
 
     async def funding(self, since: datetime) -> list[FundingPaid]:
         return await self._fills.funding(since)
+
+    async def leverage_tiers(self, symbol: str) -> tuple[LeverageTier, ...]:
+        """An account's own, as the venue may have granted it others."""
+        what = f"the leverage tiers of {symbol}"
+        tiers = await self._line.ask(requests.leverage_tiers(symbol), leverage_brackets, what)
+        if not tiers.get(symbol):
+            raise Rejected(Refusal.UNKNOWN_SYMBOL, f"Binance names no leverage tiers of {symbol}.")
+        return tiers[symbol]
 
     async def key_rights(self) -> KeyRights:
         """On the test environments the account's right to trade stands for the key's."""

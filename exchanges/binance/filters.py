@@ -6,20 +6,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-import msgspec
-
+from core.leverage import LeverageTier
 from core.market import SymbolRules
 from exchanges.binance.wire import BracketsRow, ExchangeInfo, InstrumentRow, Unreadable, number, read
-
-
-class LeverageTier(msgspec.Struct, frozen=True, kw_only=True):
-    """Up to `notional_cap` USDT, `max_leverage` and maintenance margin `ratio` · notional − `deduction`."""
-
-    notional_floor: Decimal
-    notional_cap: Decimal
-    max_leverage: int
-    ratio: Decimal
-    deduction: Decimal
 
 
 def instruments(body: bytes) -> Mapping[str, SymbolRules]:
@@ -57,11 +46,9 @@ def leverage_brackets(body: bytes) -> Mapping[str, tuple[LeverageTier, ...]]:
     return {
         row.symbol: tuple(
             LeverageTier(
-                notional_floor=tier.notional_floor,
-                notional_cap=tier.notional_cap,
-                max_leverage=tier.initial_leverage,
-                ratio=tier.maint_margin_ratio,
-                deduction=tier.cum,
+                up_to=tier.notional_cap,
+                max_leverage=Decimal(tier.initial_leverage),
+                maintenance_rate=tier.maint_margin_ratio,
             )
             for tier in sorted(row.brackets, key=lambda tier: tier.bracket)
         )

@@ -257,9 +257,7 @@ class BracketRow(_Wire, frozen=True):
     bracket: int
     initial_leverage: int
     notional_cap: Decimal
-    notional_floor: Decimal
     maint_margin_ratio: Decimal
-    cum: Decimal
 
 
 class BracketsRow(_Wire, frozen=True):

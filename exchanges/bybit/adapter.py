@@ -18,6 +18,7 @@ import msgspec
 from core.clock import Clock
 from core.errors import ImpossibleVenueData
 from core.ids import ClientOrderId
+from core.leverage import LeverageTier
 from core.market import SymbolRules
 from core.order import Order, OrderKind, OrderStatus
 from core.position import ZERO, OrderSide, Side
@@ -47,6 +48,7 @@ from exchanges.bybit.wire import (
     OrderRow,
     Page,
     PositionRow,
+    RiskTier,
     Unreadable,
     WalletRow,
     read,
@@ -89,6 +91,7 @@ _ORDERS: Final = msgspec.json.Decoder(Page[OrderRow])
 _POSITIONS: Final = msgspec.json.Decoder(Page[PositionRow])
 _WALLETS: Final = msgspec.json.Decoder(Page[WalletRow])
 _INSTRUMENTS: Final = msgspec.json.Decoder(Page[Instrument])
+_TIERS: Final = msgspec.json.Decoder(Page[RiskTier])
 
 
 class BybitExchange:
@@ -265,6 +268,13 @@ class BybitExchange:
 
     async def protect(self, symbol: str, wanted: Protection) -> Protection:
         return await protect(self._calls, symbol, wanted, self.rules)
+
+    async def leverage_tiers(self, symbol: str) -> tuple[LeverageTier, ...]:
+        page = await self._calls.look(public.risk_limits(symbol=symbol), _TIERS)
+        tiers = public.leverage_tiers([row for row in page.rows if row.symbol == symbol])
+        if not tiers:
+            raise Rejected(Refusal.UNKNOWN_SYMBOL, f"Bybit names no leverage tiers of {symbol}.")
+        return tiers
 
     async def key_rights(self) -> KeyRights:
         return parse.key_rights(await self._calls.ask(requests.key_info(), _KEY))

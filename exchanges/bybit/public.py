@@ -14,6 +14,7 @@ import numpy as np
 
 from core.candles import Candle, CandleColumns, empty
 from core.errors import ImpossibleVenueData
+from core.leverage import LeverageTier
 from core.market import SymbolRules
 from core.public_trade import PublicTrade, check_trade
 from core.timeframe import Timeframe
@@ -112,14 +113,6 @@ class MarkPrice(msgspec.Struct, frozen=True, kw_only=True):
     mark: Decimal
     last: Decimal | None
     funding_rate: Decimal | None
-
-
-class LeverageTier(msgspec.Struct, frozen=True, kw_only=True):
-    """Up to a position value of `up_to` USDT, so much leverage and maintenance margin (a fraction)."""
-
-    up_to: Decimal
-    max_leverage: Decimal
-    maintenance_rate: Decimal | None
 
 
 _KLINES: Final = msgspec.json.Decoder(Page[KlineRow])

@@ -10,7 +10,7 @@ from facade.bridge import Store
 from facade.endpoint import Call, Handler, Services, require_runner, route
 from facade.errors import ApiError, not_found
 from facade.operation import OperationRoute
-from facade.preflight import preflight
+from facade.preflight import preflight, within_tiers
 from facade.schemas.runner import TickAnswer
 from facade.schemas.runs import RunAnswer, SetStatus, VerbAnswer
 from facade.views import run_shown, tick_answer
@@ -39,6 +39,9 @@ async def command(call: Call, run: Run, wanted: RunCommand) -> VerbAnswer:
     if wanted in ACTIVATING:
         require_runner(call.services)
     user_id, services = call.user_id, call.services
+    if wanted in ACTIVATING and run.status is not RunStatus.ACTIVE:
+        await call.bridge.ask(lambda store: preflight(store, run, services.settings, services.keys))
+        await within_tiers(call, run)
     changed = await call.bridge.ask(lambda store: _change(store, run, wanted, by=user_id, services=services))
     call.services.runner.rows_changed()
     return VerbAnswer(

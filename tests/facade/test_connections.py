@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,9 +11,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from actors.keys import Keys
+from core.connection import Environment, Venue
 from core.ids import AccountId, UserId
+from core.leverage import LeverageTier
 from core.run import RunCommand, RunStatus
-from exchanges.errors import ErrorKind
+from exchanges.credentials import Unseal
+from exchanges.errors import ErrorKind, Unreachable
 from facade.limits import KEY_CHECKS_PER_WINDOW, WINDOW_S, Attempts
 from schema.pg import PgStore
 from schema.records import Account, AccountKind
@@ -232,6 +236,36 @@ def test_a_run_on_a_connection_without_keys_does_not_begin(http: TestClient, sto
     run_id = go_live(http, "ann", exchange_connection_id=str(bare.id))["runId"]
     refusal = http.post(f"/api/runs/{run_id}/start", headers=ANN)
     assert (refusal.status_code, refusal.json()["code"]) == (422, "CONNECTION_NOT_TESTED")
+
+
+def test_a_run_whose_leverage_its_venue_does_not_carry_at_its_size_is_refused_with_the_tiers_figures(
+    runner: SmallRunner, store: PgStore, venue: VenueKeys
+) -> None:
+    asked: list[str] = []
+    tier = LeverageTier(up_to=Decimal(40_000), max_leverage=Decimal(4), maintenance_rate=None)
+    answers: list[Any] = [Unreachable(ErrorKind.CONNECTION, "away"), [tier]]
+
+    async def told(
+        venue: Venue, environment: Environment, unseal: Unseal, symbol: str
+    ) -> tuple[LeverageTier, ...]:
+        asked.append(symbol)
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return tuple(answer)
+
+    with client_of(runner, keys=Keys(store, store.connections, VAULT, venue, tiers=told)) as http:
+        more = {"exchange_connection_id": added(http)["id"], "leverage": 5, "initial_capital_usdt": 2_000}
+        run_id = go_live(http, "ann", **more)["runId"]
+        away = http.post(f"/api/runs/{run_id}/start", headers=ANN)
+        assert away.status_code == 200, "the venue itself refuses it before an entry"
+        store.command(run_id, RunCommand.STOP, by="ann")
+        for _ in range(2):
+            refusal = http.post(f"/api/runs/{run_id}/start", headers=ANN)
+            assert (refusal.status_code, refusal.json()["code"]) == (422, "LEVERAGE_TOO_HIGH")
+            assert "Binance does not carry" in refusal.text
+            assert "a leverage of 5 is above the 4 it allows for positions up to 40,000 USDT" in refusal.text
+        assert asked == ["BTCUSDT"] * 2, "what was told is kept for an hour"
 
 
 def test_a_venue_that_is_away_stops_nothing_and_leaves_the_rights_as_they_were(

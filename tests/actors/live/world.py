@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from actors.live.venue import LiveVenue
 from actors.venue_calls import MakeVenue, PaperVenue, VenueState
 from core.ids import ClientOrderId, RunId
+from core.leverage import LeverageTier
 from core.market import SymbolRules
 from core.order import Order
 from core.protection import Protection
@@ -157,6 +158,9 @@ class Session:
     async def funding(self, since: datetime) -> list[FundingPaid]:
         await self._called("funding", since)
         return [paid for paid in self._venue.funding if paid.at >= since]
+
+    async def leverage_tiers(self, symbol: str) -> tuple[LeverageTier, ...]:
+        return (LeverageTier(up_to=Decimal("1E9"), max_leverage=Decimal(125), maintenance_rate=None),)
 
     async def key_rights(self) -> KeyRights:
         return KeyRights(may_read=True, may_trade=True, may_withdraw=False, ip_bound=True)

@@ -174,7 +174,7 @@ def test_recorded_leverage_tiers_are_read_as_list_and_as_object() -> None:
     tiers = filters.leverage_brackets(body(account["leverage_bracket"]))
     assert tiers == filters.leverage_brackets(body(account["leverage_bracket_one"]))
     (tier,) = tiers["ETHUSDT"]
-    assert (tier.max_leverage, tier.notional_cap, tier.ratio) == (75, Decimal(10000), Decimal("0.0065"))
+    assert (tier.max_leverage, tier.up_to, tier.maintenance_rate) == (75, Decimal(10000), Decimal("0.0065"))
 
 
 @given(

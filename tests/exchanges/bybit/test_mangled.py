@@ -37,6 +37,7 @@ CALLS: dict[str, Callable[[BybitExchange], Any]] = {
     "protect": lambda it: it.protect(SYMBOL, WANTED),
     "funding": lambda it: it.funding(START),
     "key_rights": lambda it: it.key_rights(),
+    "leverage_tiers": lambda it: it.leverage_tiers(SYMBOL),
 }
 VALUES = st.sampled_from(
     [None, "", "0", "-1", "NaN", "1e999999999", "?", 0, -1, 10**20, 1.5, True, [], {}, [None], "9" * 500]

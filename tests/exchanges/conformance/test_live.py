@@ -129,6 +129,18 @@ def test_i19_the_venue_says_what_a_key_may_do(
     )
 
 
+def test_the_venue_tells_its_leverage_tiers_smallest_positions_first(live: SimulatedVenue) -> None:
+    tiers = live.run(live.exchange.leverage_tiers(SYMBOL))
+    assert [(tier.up_to, tier.max_leverage) for tier in tiers] == [
+        (D(300_000), D(125)),
+        (D(3_000_000), D(75)),
+        (D(70_000_000), D(25)),
+    ]
+    assert [tier.maintenance_rate for tier in tiers] == [D("0.004"), D("0.005"), D("0.02")]
+    with pytest.raises(Rejected):
+        live.run(live.exchange.leverage_tiers("NOSUCHUSDT"))
+
+
 def test_a_key_that_may_not_trade_or_is_not_known_is_refused_for_good(live: SimulatedVenue) -> None:
     live.configure()
     live.allow("main", trade=False)
