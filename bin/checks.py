@@ -21,6 +21,7 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core")
 SERVER_PACKAGES = ("postgresql",)
 STORE = "tests/schema"
+ON_EVERY_SERVER = ("tests/schema/conformance", "tests/schema/test_pg_stalled.py")
 SERVER_FOLDER = Path("/usr/lib/postgresql")
 APT_TIMEOUT_S = 300
 
@@ -93,10 +94,10 @@ def system_servers() -> list[Path]:
 
 
 def on_a_system_server(server: Path | None) -> list[Check]:
-    """The store's conformance suite on the system's own PostgreSQL."""
+    """The store's conformance suite on the system's own PostgreSQL, and what differs there."""
     if server is None:
         return []
-    suite = [sys.executable, "-m", "pytest", "tests/schema/conformance", "-k", "postgres"]
+    suite = [sys.executable, "-m", "pytest", *ON_EVERY_SERVER, "-k", "postgres or stands_still"]
     name = f"store on the system's PostgreSQL {server.parent.name}"
     return [Check(name, suite, 400, {"RUNNER_PG_BIN": str(server)})]
 

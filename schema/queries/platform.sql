@@ -62,3 +62,12 @@ DELETE FROM runner_nodes WHERE id = %(id)s;
 -- name: ensure_partitions
 -- Makes the monthly partitions between two instants that are missing.
 SELECT ensure_partitions(%(first)s, %(last)s);
+
+-- name: end_stalled
+-- Ends sessions of processes like this one that have kept the server waiting for five seconds in a transaction, as
+-- idle_in_transaction_session_timeout would if a pipeline's Flush did not disarm it. What they began is undone.
+SELECT pg_terminate_backend(pid)
+  FROM pg_stat_activity
+ WHERE datname = current_database() AND usename = session_user AND pid <> pg_backend_pid()
+   AND application_name LIKE %(program)s
+   AND state <> 'idle' AND wait_event = 'ClientRead' AND state_change < clock_timestamp() - interval '5 s';

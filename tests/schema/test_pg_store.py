@@ -209,7 +209,7 @@ def test_a_lost_connection_is_replaced(store: PgStore, database: Database) -> No
     with administrator(database) as admin:
         admin.execute(
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND application_name = 'node-1'"
+            " WHERE datname = current_database() AND application_name = 'strategy-runner node-1'"
         )
     assert store.run(run.id) is not None
 
