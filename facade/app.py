@@ -22,6 +22,7 @@ from facade.bridge import Bridge, Keys, Runner, Waits
 from facade.endpoint import ErrorLog, Services, error_response
 from facade.errors import ApiError
 from facade.event_stream import EventHub
+from facade.idempotency import KEY_HEADER, REPLAYED_HEADER
 from facade.limits import Attempts
 from facade.middleware import REQUEST_ID_HEADER, AccessLog, EveryRequest
 from facade.operation import OperationRoute
@@ -105,8 +106,15 @@ def _cors(settings: Settings) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=list(settings.frontend_url),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "If-Match", "Last-Event-ID", REQUEST_ID_HEADER],
-            expose_headers=[REQUEST_ID_HEADER, "Retry-After"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "If-Match",
+                "Last-Event-ID",
+                KEY_HEADER,
+                REQUEST_ID_HEADER,
+            ],
+            expose_headers=[REQUEST_ID_HEADER, "Retry-After", "ETag", REPLAYED_HEADER],
             max_age=600,
         )
     ]

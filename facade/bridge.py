@@ -19,6 +19,8 @@ from core.errors import RunnerError
 from core.ids import RunId, StrategyId, UserId
 from core.timeframe import Timeframe
 from schema.connections import Connection, NewConnection
+from schema.idempotency import Asked as KeyedRequest
+from schema.idempotency import Attempt, Busy, IdempotencyKeys, Kept, Reused, TooManyKeys
 from schema.ops import LedgerOp, LedgerResult, OpRefused, RiskSettled, SimulateTrade
 from schema.pg_reads import RunnerNumbers, RunSummary, StrategyDetail, StrategyView
 from schema.records import (
@@ -42,13 +44,18 @@ __all__ = [
     "Account",
     "AccountKind",
     "ActorNode",
+    "Attempt",
     "Bridge",
     "BridgeTimeout",
+    "Busy",
     "Connection",
     "DemoClock",
     "DemoTime",
     "Event",
+    "IdempotencyKeys",
+    "Kept",
     "KeyRefused",
+    "KeyedRequest",
     "Keys",
     "LostTrigger",
     "NewConnection",
@@ -59,6 +66,7 @@ __all__ = [
     "Owner",
     "Platform",
     "Reads",
+    "Reused",
     "RiskSettled",
     "RiskView",
     "RunSummary",
@@ -75,6 +83,7 @@ __all__ = [
     "TickRow",
     "TickSource",
     "TickStatus",
+    "TooManyKeys",
     "VenueAway",
     "Waits",
 ]
@@ -149,6 +158,11 @@ class Runner(Protocol):
 
     @property
     def reads(self) -> Reads:
+        """Blocks: used through `Bridge` only."""
+        ...
+
+    @property
+    def idempotency(self) -> IdempotencyKeys:
         """Blocks: used through `Bridge` only."""
         ...
 

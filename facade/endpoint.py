@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4, uuid5
 
 import msgspec
 from starlette.requests import Request
@@ -15,10 +16,11 @@ from core.config import Settings
 from core.ids import UserId
 from facade.access import Access, DemoSession, Gatekeeper
 from facade.auth import Principal
-from facade.bridge import Bridge, Keys, Runner
+from facade.bridge import Attempt, Bridge, Keys, Runner
 from facade.decoding import decode, decode_either_case, decode_query, read_body
 from facade.errors import UNFORESEEN, ApiError, api_error, not_found
 from facade.event_stream import EventHub
+from facade.idempotency import idempotency_key, once
 from facade.limits import KEY_CHECKS_PER_WINDOW, Attempts
 from facade.operation import OperationRoute, operation_of
 from facade.schemas.form import Answer, Asked
@@ -60,10 +62,18 @@ class Services:
 class Call:
     """One request at a route, its caller known."""
 
-    def __init__(self, request: Request, services: Services, principal: Principal | None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        services: Services,
+        principal: Principal | None,
+        attempt: Attempt | None = None,
+    ) -> None:
         self.request = request
         self.services = services
         self._principal = principal
+        self._attempt = attempt
+        self._ids = 0
 
     @property
     def principal(self) -> Principal:
@@ -81,6 +91,22 @@ class Call:
             return UUID(self.request.path_params[name])
         except ValueError as error:
             raise not_found() from error
+
+    def new_id(self) -> UUID:
+        """The id of something to be created; a repeat under the same Idempotency-Key is given the same ones in turn."""
+        if self._attempt is None:
+            return uuid4()
+        self._ids += 1
+        return uuid5(self._attempt.seed, str(self._ids))
+
+    @property
+    def is_repeat(self) -> bool:
+        """Whether an earlier attempt was cut off: what is to be created may be there already, under the same ids."""
+        return self._attempt is not None and self._attempt.number > 1
+
+    def asked_at(self) -> datetime:
+        """Market time of the request, of a repeated one that of its first attempt."""
+        return self.services.runner.market_now() if self._attempt is None else self._attempt.asked_at
 
     @property
     def bridge(self) -> Bridge:
@@ -106,10 +132,12 @@ def route(
     either_case: bool = False,
     produces: str = JSON,
     reads_nothing: bool = False,
+    idempotent: bool | None = None,
 ) -> OperationRoute:
     """`needs_runner`: 503 RUNNER_DISABLED while ENABLE_STRATEGY_RUNNER is false. `either_case`: the body's fields may
     be in snake_case as well. `reads_nothing`: whatever body and query come are passed over, as schedulers, load
-    balancers and links send some of their own making.
+    balancers and links send some of their own making. `idempotent`: an Idempotency-Key holds here; None: on every POST
+    of a caller with a name.
     """
     operation = operation_of(
         method,
@@ -120,6 +148,7 @@ def route(
         needs_runner=needs_runner,
         produces=produces,
         reads_nothing=reads_nothing,
+        idempotent=idempotent,
     )
     takes = inspect.signature(handler).parameters
 
@@ -137,10 +166,24 @@ def route(
             if operation.body is not None:
                 given["body"] = await (decode_either_case if either_case else decode)(request, operation.body)
             wanted = {name: value for name, value in given.items() if name in takes}
-            answer = await handler(Call(request, services, principal), **wanted)
+
+            async def carry_out(attempt: Attempt | None) -> Response:
+                answer = await handler(Call(request, services, principal, attempt), **wanted)
+                return answer if isinstance(answer, Response) else encode(request, answer, status)
+
+            key = idempotency_key(request) if operation.idempotent else None
+            if key is None or principal is None:
+                return await carry_out(None)
+            return await once(
+                request,
+                services.bridge,
+                key,
+                user_id=principal.user_id,
+                operation=f"{method} {path}",
+                carry_out=carry_out,
+            )
         except Exception as error:  # the one place where errors become answers
             return error_response(request, error)
-        return answer if isinstance(answer, Response) else encode(request, answer, status)
 
     return OperationRoute(operation, endpoint)
 

@@ -25,6 +25,7 @@ class LiveRunner:
         self._clock = None if speed is None else LiveDemoClock(service, speed)
         self.store = service.store
         self.reads = store.reads
+        self.idempotency = store.idempotency
 
     def replace(self, service: Service) -> None:
         """Go on with another service over the same database: a demo whose candles start over."""

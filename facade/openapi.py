@@ -10,6 +10,7 @@ import msgspec
 from core.redact import Secret
 from facade.access import CRON_HEADER, SESSION_COOKIE, Access
 from facade.errors import ErrorBody
+from facade.idempotency import KEY_FORM, KEY_HEADER
 from facade.middleware import REQUEST_ID_HEADER
 from facade.operation import Operation
 
@@ -21,6 +22,13 @@ _WHO: Final[Mapping[Access, Sequence[Mapping[str, list[str]]]]] = {
     Access.USER: [{"token": []}, {"session": []}],
     Access.ADMIN: [{"token": []}, {"session": []}],
     Access.CRON: [{"cronSecret": []}, {"token": []}],
+}
+_KEY_PARAMETER: Final = {
+    "name": KEY_HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "pattern": f"^{KEY_FORM}$"},
+    "description": "A repeat under the same key within a day is answered as the first was, and changes nothing.",
 }
 _ID: Final = {"type": "string", "format": "uuid"}
 _TEXT_IDS: Final = frozenset({"user_id"})
@@ -105,7 +113,11 @@ def _described(operation: Operation, schemas: Mapping[str, Any]) -> dict[str, An
         "summary": operation.summary,
         "tags": [tag_of(operation)],
         "security": list(_WHO[operation.access]),
-        "parameters": [*_path_parameters(operation), *_query_parameters(operation, schemas)],
+        "parameters": [
+            *_path_parameters(operation),
+            *_query_parameters(operation, schemas),
+            *([_KEY_PARAMETER] if operation.idempotent else []),
+        ],
         "responses": _responses(operation),
     }
     if operation.description:

@@ -37,6 +37,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     needs_runner: bool
     reads_nothing: bool
+    idempotent: bool
 
     @property
     def path_fields(self) -> tuple[str, ...]:
@@ -66,8 +67,12 @@ def operation_of(
     needs_runner: bool,
     produces: str,
     reads_nothing: bool,
+    idempotent: bool | None,
 ) -> Operation:
-    """Raises TypeError for a handler whose annotations are not of that form."""
+    """`idempotent` None: every POST of a caller with a name.
+
+    Raises TypeError for a handler whose annotations are not of that form.
+    """
     hints = get_type_hints(handler)
     answer = hints.pop("return")
     if answer is Response:
@@ -79,6 +84,13 @@ def operation_of(
         raise TypeError(f"{method} {path}: a handler takes call, body and query, not {', '.join(hints)}")
     if body is None and method in _WRITING and not reads_nothing:
         body = Nothing
+    keyed = answer is not None and access in (Access.USER, Access.ADMIN)
+    if idempotent is None:
+        idempotent = method == "POST" and keyed
+    elif idempotent and not keyed:
+        raise TypeError(
+            f"{method} {path}: without a caller and an Answer there is nothing to keep under a key"
+        )
     summary, _, description = (inspect.getdoc(handler) or "").partition("\n")
     return Operation(
         method=method,
@@ -93,4 +105,5 @@ def operation_of(
         status=status,
         needs_runner=needs_runner,
         reads_nothing=reads_nothing,
+        idempotent=idempotent,
     )

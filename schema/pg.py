@@ -19,6 +19,7 @@ from schema.ledger import adapter_failed, adapter_recovered, command_run, end_ol
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg_connections import PgConnections
 from schema.pg_database import Connection, Database
+from schema.pg_idempotency import PgIdempotency
 from schema.pg_reads import PgReads
 from schema.pg_tx import PgTx
 from schema.pg_venue_budgets import PgVenueBudgets
@@ -53,7 +54,7 @@ T = TypeVar("T")
 class PgStore:
     """`pool_size` connections at most; `worker` names this process in the server's list of sessions;
     `reads` has what HTTP asks for beyond the protocol, `connections` the keys of venues,
-    `venue_budgets` what processes share of a venue's limits.
+    `venue_budgets` what processes share of a venue's limits, `idempotency` the requests under a key.
 
     Raises StoreUnavailable when the database cannot be reached or is not migrated.
     """
@@ -63,6 +64,7 @@ class PgStore:
         self.reads = PgReads(self.database, default_limits)
         self.connections = PgConnections(self.database)
         self.venue_budgets = PgVenueBudgets(self.database)
+        self.idempotency = PgIdempotency(self.database)
         self._limits = default_limits
 
     # -- time and installation ------------------------------------------------------------------

@@ -119,6 +119,31 @@ CREATE TABLE fills (
     CONSTRAINT fills_side_check CHECK ((side = ANY (ARRAY['buy'::text, 'sell'::text])))
 );
 
+CREATE TABLE idempotency_keys (
+    user_id text NOT NULL,
+    key text NOT NULL,
+    operation text NOT NULL,
+    body_hash bytea NOT NULL,
+    seed uuid NOT NULL,
+    state text DEFAULT 'running'::text NOT NULL,
+    attempts integer DEFAULT 1 NOT NULL,
+    busy_until timestamp with time zone NOT NULL,
+    asked_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    status smallint,
+    answer bytea,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT idempotency_keys_pkey PRIMARY KEY (user_id, key),
+    CONSTRAINT idempotency_keys_answer_check CHECK ((octet_length(answer) <= 1048576)),
+    CONSTRAINT idempotency_keys_attempts_check CHECK ((attempts >= 1)),
+    CONSTRAINT idempotency_keys_body_hash_check CHECK ((octet_length(body_hash) = 32)),
+    CONSTRAINT idempotency_keys_check CHECK (((state = 'done'::text) = ((status IS NOT NULL) AND (answer IS NOT NULL)))),
+    CONSTRAINT idempotency_keys_key_check CHECK (((length(key) >= 8) AND (length(key) <= 64))),
+    CONSTRAINT idempotency_keys_operation_check CHECK ((length(operation) <= 255)),
+    CONSTRAINT idempotency_keys_state_check CHECK ((state = ANY (ARRAY['running'::text, 'open'::text, 'done'::text]))),
+    CONSTRAINT idempotency_keys_status_check CHECK (((status >= 200) AND (status <= 599))),
+    CONSTRAINT idempotency_keys_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255)))
+);
+
 CREATE TABLE monthly_tables (
     name text NOT NULL,
     CONSTRAINT monthly_tables_pkey PRIMARY KEY (name)
@@ -527,6 +552,8 @@ CREATE INDEX connection_keys_by_user ON public.connection_keys USING btree (user
 CREATE INDEX equity_points_by_account ON public.equity_points USING btree (account_id, at, id);
 
 CREATE INDEX fills_by_run ON public.fills USING btree (run_id, executed_at);
+
+CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (created_at);
 
 CREATE INDEX orders_by_run ON public.orders USING btree (run_id, number);
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
-from uuid import uuid4
 
 from core.ids import AccountId
 from core.key_rights import SENTENCES, problem_of, warning_of
@@ -44,10 +43,16 @@ async def add(call: Call, body: AddConnection) -> ConnectionAnswer:
     if leverage > most:
         raise bad_field("maxLeverage", f"must be at most {most}")
     opened = OpenedKeys(key=body.api_key, secret=body.api_secret)
+    owner = Owner(user_id=call.user_id, account_id=AccountId(call.new_id()))
+    if call.is_repeat:
+        made = await call.bridge.call(
+            lambda: keys.connections.one(owner.user_id, owner.account_id), timeout_s=STORE_TIMEOUT_S
+        )
+        if made is not None:
+            return ConnectionAnswer(connection=connection_shown(made))
     _check_key(call)
     rights = await keys.examine(body.venue, body.environment, opened)
     new = NewConnection(name=body.name, venue=body.venue, environment=body.environment, max_leverage=leverage)
-    owner = Owner(user_id=call.user_id, account_id=AccountId(uuid4()))
     added = await call.bridge.call(lambda: keys.add(owner, new, opened, rights), timeout_s=STORE_TIMEOUT_S)
     return ConnectionAnswer(connection=connection_shown(added))
 
@@ -179,7 +184,7 @@ ROUTES: list[OperationRoute] = [
     route("GET", "/api/connections/{id}", show, Access.USER),
     route("PATCH", "/api/connections/{id}", rename, Access.USER),
     route("DELETE", "/api/connections/{id}", remove, Access.USER),
-    route("POST", "/api/connections/{id}/test", test, Access.USER),
+    route("POST", "/api/connections/{id}/test", test, Access.USER, idempotent=False),
     route("PUT", "/api/connections/{id}/kill-switch", set_kill_switch, Access.USER),
     route("POST", "/api/connections/{id}/rotate", rotate, Access.USER),
 ]

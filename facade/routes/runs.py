@@ -59,7 +59,7 @@ async def execute_tick(call: Call, run: Run) -> TickAnswer:
         raise ApiError(
             409, f"Only an active run ticks; this one is {run.status}.", code=Reason.NOT_ACTIVE.upper()
         )
-    slot = run.strategy.timeframe.slot(call.services.runner.market_now())
+    slot = run.strategy.timeframe.slot(call.asked_at())
     return tick_answer(await call.bridge.tick(run.id, slot))
 
 

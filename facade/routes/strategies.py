@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 from core.ids import StrategyId
 from core.run import Run, RunCommand
 from facade.access import Access
 from facade.bridge import StrategyDetail
-from facade.creation import carry_out, plan
+from facade.creation import Created, carry_out, plan
 from facade.cursor import read_cursor
 from facade.endpoint import Call, Handler, route
 from facade.errors import ApiError, Detail, not_found
@@ -33,9 +31,11 @@ async def list_strategies(call: Call, query: Page) -> StrategiesAnswer:
 
 async def create(call: Call, body: CreateStrategy) -> CreatedAnswer:
     """Create a strategy, and with any field of a run the draft run as well."""
-    creation = plan(body, call.user_id, uuid4, venues=call.services.runner.venues)
-    created = await call.bridge.ask(lambda store: carry_out(store, creation, uuid4))
-    call.services.runner.rows_changed()
+    creation = plan(body, call.user_id, call.new_id, venues=call.services.runner.venues)
+    created = await _made_before(call, creation.strategy.id) if call.is_repeat else None
+    if created is None:
+        created = await call.bridge.ask(lambda store: carry_out(store, creation, call.new_id))
+        call.services.runner.rows_changed()
     now = call.services.runner.market_now()
     runs = [created.run] if created.run is not None else []
     return CreatedAnswer(
@@ -60,6 +60,16 @@ async def set_status(call: Call, body: SetStatus) -> VerbAnswer:
 async def tick(call: Call) -> TickAnswer:
     """Tick the caller's run once, now."""
     return await execute_tick(call, await _only_run(call))
+
+
+async def _made_before(call: Call, strategy_id: StrategyId) -> Created | None:
+    """What an attempt that was cut off has made: all of it or nothing."""
+    user_id = call.user_id
+    found = await call.bridge.read(lambda reads: reads.strategy(strategy_id, user_id))
+    if found is None:
+        return None
+    runs = [summary.run for summary in found.view.runs]
+    return Created(strategy=found.view.strategy, run=runs[0] if runs else None)
 
 
 async def _seen(call: Call) -> StrategyDetail:

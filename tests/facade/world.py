@@ -19,6 +19,7 @@ from facade.app import build_app
 from facade.bridge import ActorNode, DemoTime
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg import PgStore
+from schema.pg_idempotency import PgIdempotency
 from schema.pg_reads import PgReads
 from schema.records import Ask, LostAsk, Node, SlotReport, TickRow, TickSource, TickStatus
 from schema.store import StoreUnavailable
@@ -81,6 +82,10 @@ class SmallRunner:
     @property
     def reads(self) -> PgReads:
         return self.store.reads
+
+    @property
+    def idempotency(self) -> PgIdempotency:
+        return self.store.idempotency
 
     def tick_due(self, *, source: TickSource) -> None:
         if self.deaf:
