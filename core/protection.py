@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -11,6 +12,12 @@ from core.order import Order
 from core.position import OrderSide
 from core.run import RunSettings
 
+LEAST_CALLBACK_PCT: Final = Decimal("0.1")
+MOST_CALLBACK_PCT: Final = Decimal(10)
+CALLBACK_STEP_PCT: Final = Decimal("0.1")
+"""What every venue takes: Binance's bounds and steps."""
+MOST_ACTIVATION_PCT: Final = Decimal(99)
+"""A short that activates at a fall of 100 % never would."""
 _HUNDRED = Decimal(100)
 _BUY = OrderSide.BUY
 _UP, _DOWN = Rounding.UP, Rounding.DOWN
@@ -45,6 +52,12 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def limits_loss(self) -> bool:
         return self.stop_loss is not None or self.trailing is not None
+
+
+def is_callback(percent: Decimal) -> bool:
+    """Whether a stop can trail so far behind at every venue."""
+    in_bounds = percent.is_finite() and LEAST_CALLBACK_PCT <= percent <= MOST_CALLBACK_PCT
+    return in_bounds and percent % CALLBACK_STEP_PCT == 0
 
 
 def protection_of(entry: Order, entry_price: Decimal) -> Protection:

@@ -12,6 +12,14 @@ from msgspec import UnsetType
 
 from core.definition import StrategyDefinition
 from core.ids import AccountId, RunId, StrategyId, UserId
+from core.position import ZERO
+from core.protection import (
+    CALLBACK_STEP_PCT,
+    LEAST_CALLBACK_PCT,
+    MOST_ACTIVATION_PCT,
+    MOST_CALLBACK_PCT,
+    is_callback,
+)
 from core.run import Run, RunSettings, TradingMode
 from core.strategies import template
 from core.strategy import strategy_parameters
@@ -129,7 +137,29 @@ def _run_settings(body: CreateStrategy) -> RunSettings:
         capital=_or(_checked("initialCapitalUsdt", body.initial_capital_usdt, MAX_CAPITAL), default.capital),
         take_profit_pct=_or(take_profit, GO_LIVE_TAKE_PROFIT_PCT),
         stop_loss_pct=_or(stop_loss, GO_LIVE_STOP_LOSS_PCT),
+        trailing_callback_pct=_callback(body),
+        trailing_activation_pct=_activation(body),
+        missing_stop=_or(body.missing_stop, default.missing_stop),
     )
+
+
+def _callback(body: CreateStrategy) -> Decimal | None:
+    percent = _or(body.trailing_callback_pct, None)
+    if percent is not None and not is_callback(percent):
+        bounds = f"{LEAST_CALLBACK_PCT} to {MOST_CALLBACK_PCT} in steps of {CALLBACK_STEP_PCT}"
+        raise bad_field("trailingCallbackPct", f"must lie in {bounds}")
+    return percent
+
+
+def _activation(body: CreateStrategy) -> Decimal:
+    percent = body.trailing_activation_pct
+    if isinstance(percent, UnsetType):
+        return ZERO
+    if not isinstance(body.trailing_callback_pct, Decimal):
+        raise bad_field(
+            "trailingActivationPct", "says when a trailing stop begins: it needs trailingCallbackPct"
+        )
+    return within("trailingActivationPct", percent, 0, MOST_ACTIVATION_PCT)
 
 
 def _or(value: T | UnsetType, default: T) -> T:

@@ -72,6 +72,10 @@ class HoldingShown(Shown, frozen=True, kw_only=True):
     leverage: int
     stop_loss: Decimal | None
     take_profit: Decimal | None
+    trailing_callback_pct: Decimal | None
+    trailing_activation_price: Decimal | None
+    trailing_best_price: Decimal | None
+    """Of a paper position: the best price since the activation; a live venue keeps its own."""
     price: Decimal | None
     unrealised: Decimal | None
 
@@ -237,6 +241,9 @@ def _holding(held: OpenPosition, run: Run, market: MarketView, now: datetime) ->
         leverage=held.leverage,
         stop_loss=held.stop_loss,
         take_profit=held.take_profit,
+        trailing_callback_pct=held.trail_pct,
+        trailing_activation_price=held.trail_from,
+        trailing_best_price=held.trail_best,
         price=price,
         unrealised=None if price is None else position.unrealised(price),
     )

@@ -67,6 +67,24 @@ def _cost(text: str) -> Decimal:
     return amount
 
 
+def _callback(text: str) -> Decimal:
+    from core.protection import is_callback
+
+    percent = _amount(text)
+    if not is_callback(percent):
+        raise typer.BadParameter(f"{text} is not within 0.1 to 10 in steps of 0.1")
+    return percent
+
+
+def _activation(text: str) -> Decimal:
+    from core.protection import MOST_ACTIVATION_PCT
+
+    percent = _amount(text)
+    if percent > MOST_ACTIVATION_PCT:
+        raise typer.BadParameter(f"{text} is more than {MOST_ACTIVATION_PCT} %")
+    return percent
+
+
 Template = Annotated[str, typer.Option(help="Built-in strategy, like rsi_oversold_overbought.")]
 Symbol = Annotated[str, typer.Option(help="Like BTCUSDT or BTC/USDT:USDT.")]
 TimeframeText = Annotated[str, typer.Option(help="1m 3m 5m 10m 15m 30m 1h 2h 4h 6h 12h 1d")]
@@ -99,6 +117,20 @@ TakeProfit = Annotated[
 ]
 StopLoss = Annotated[
     Decimal | None, typer.Option(parser=_percentage, metavar="PCT", help="Of the entry price.")
+]
+TrailingCallback = Annotated[
+    Decimal | None,
+    typer.Option(
+        parser=_callback,
+        metavar="PCT",
+        help="A stop so far behind the best price: 0.1 to 10 in steps of 0.1.",
+    ),
+]
+TrailingActivation = Annotated[
+    Decimal,
+    typer.Option(
+        parser=_activation, metavar="PCT", help="The trailing stop begins so far beyond the entry price."
+    ),
 ]
 Fee = Annotated[Decimal, typer.Option(parser=_cost, metavar="PCT", help="Taker fee of the traded value.")]
 Slippage = Annotated[
@@ -146,6 +178,8 @@ def backtest(
     order_size_pct: OrderSize = Decimal(100),
     take_profit_pct: TakeProfit = None,
     stop_loss_pct: StopLoss = None,
+    trailing_callback_pct: TrailingCallback = None,
+    trailing_activation_pct: TrailingActivation = Decimal(0),
     fee_pct: Fee = Decimal("0.04"),
     slippage_pct: Slippage = Decimal(0),
     no_gates: NoGates = False,
@@ -172,6 +206,8 @@ def backtest(
 
     if candles and data is not None:
         raise typer.BadParameter("give --candles or --data, not both", param_hint="--data")
+    if trailing_activation_pct and trailing_callback_pct is None:
+        raise typer.BadParameter("needs --trailing-callback-pct", param_hint="--trailing-activation-pct")
     strategy, given = template_named(template), parse_params(param or [])
     first, last = parse_span(start, end)
     request = BacktestRequest(
@@ -188,6 +224,8 @@ def backtest(
             order_size_pct=order_size_pct,
             take_profit_pct=take_profit_pct,
             stop_loss_pct=stop_loss_pct,
+            trailing_callback_pct=trailing_callback_pct,
+            trailing_activation_pct=trailing_activation_pct,
         ),
         limits=None if no_gates else gates(config),
         taker_fee_pct=fee_pct,

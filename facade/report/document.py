@@ -37,6 +37,10 @@ def document(result: BacktestResult) -> Row:
     }
 
 
+def _plain(amount: Decimal | None) -> str | None:
+    return None if amount is None else plain(amount)
+
+
 def replayed(result: BacktestResult) -> Row:
     """What was replayed, and under which assumptions."""
     request, settings = result.request, result.request.settings
@@ -53,8 +57,10 @@ def replayed(result: BacktestResult) -> Row:
         "capital": plain(settings.capital),
         "leverage": settings.leverage,
         "orderSizePct": plain(settings.order_size_pct),
-        "takeProfitPct": None if settings.take_profit_pct is None else plain(settings.take_profit_pct),
-        "stopLossPct": None if settings.stop_loss_pct is None else plain(settings.stop_loss_pct),
+        "takeProfitPct": _plain(settings.take_profit_pct),
+        "stopLossPct": _plain(settings.stop_loss_pct),
+        "trailingCallbackPct": _plain(settings.trailing_callback_pct),
+        "trailingActivationPct": plain(settings.trailing_activation_pct),
         "takerFeePct": plain(request.taker_fee_pct),
         "makerFeePct": plain(request.maker_fee_pct),
         "slippagePct": plain(request.slippage_pct),

@@ -80,13 +80,24 @@ def _funding(known: bool) -> str:
 
 def _protection(settings: RunSettings) -> str:
     target, stop = settings.take_profit_pct, settings.stop_loss_pct
-    if target is None and stop is None:
+    trailing = settings.trailing_callback_pct
+    if target is None and stop is None and trailing is None:
         return "No take-profit or stop-loss beyond what the strategy's signals carry."
     wanted = [
         f"{name} at {plain(percent)} % of the entry price"
         for name, percent in (("take-profit", target), ("stop-loss", stop))
         if percent is not None
     ]
+    if trailing is not None:
+        since = (
+            f"a move of {plain(settings.trailing_activation_pct)} %"
+            if settings.trailing_activation_pct
+            else "the entry"
+        )
+        wanted.append(
+            f"trailing stop {plain(trailing)} % behind the best price since {since} "
+            "(at the worst price of a candle that may have moved and met it)"
+        )
     sentence = " and ".join(wanted)
     return (
         f"{sentence[0].upper()}{sentence[1:]}, at the trigger or at the open if the price gaps through it; "

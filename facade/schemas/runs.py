@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from core.ids import AccountId, RunId, StrategyId, UserId
-from core.run import Direction, ExecutionMode, RunStatus, TradingMode
+from core.run import Direction, ExecutionMode, MissingStop, RunStatus, TradingMode
 from facade.schemas.form import Answer, Body, Shown
 
 
@@ -33,6 +33,9 @@ class RunShown(Shown, frozen=True, kw_only=True):
     initial_capital_usdt: Decimal
     take_profit_pct: Decimal | None
     stop_loss_pct: Decimal | None
+    trailing_callback_pct: Decimal | None
+    trailing_activation_pct: Decimal
+    missing_stop: MissingStop
     adapter_errors: int
     activated_at: datetime | None
     last_slot_at: datetime | None

@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from core.definition import Visibility
 from core.ids import RunId, StrategyId
-from core.run import Direction, RunStatus, TradingMode
+from core.run import Direction, MissingStop, RunStatus, TradingMode
 from core.timeframe import Timeframe
 from facade.schemas.form import Answer, Body, Name, Parameters, Shown
 from facade.schemas.runs import EventShown, RunShown
@@ -43,6 +43,12 @@ class CreateStrategy(Body, frozen=True, kw_only=True):
     initial_capital_usdt: Decimal | UnsetType = UNSET
     take_profit_pct: Decimal | UnsetType | None = UNSET
     stop_loss_pct: Decimal | UnsetType | None = UNSET
+    trailing_callback_pct: Decimal | UnsetType | None = UNSET
+    """How far behind the best price a trailing stop follows: 0.1 to 10, in steps of 0.1; none by default."""
+    trailing_activation_pct: Decimal | UnsetType = UNSET
+    """How far beyond the entry price it begins to follow, 0 to 99; 0: from the entry on."""
+    missing_stop: MissingStop | UnsetType = UNSET
+    """Of a live position without its stop: `repair` (tried for 10 s, then closed) or `close` (closed at once)."""
 
     @property
     def goes_live(self) -> bool:
@@ -56,6 +62,9 @@ class CreateStrategy(Body, frozen=True, kw_only=True):
             self.initial_capital_usdt,
             self.take_profit_pct,
             self.stop_loss_pct,
+            self.trailing_callback_pct,
+            self.trailing_activation_pct,
+            self.missing_stop,
         )
         return any(field is not UNSET for field in run_fields)
 

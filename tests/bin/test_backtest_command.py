@@ -117,6 +117,33 @@ def test_paper_settings_reach_the_fills(candle_file: Path, capsys: pytest.Captur
     assert document["summary"]["startingCapital"] == "500"
 
 
+def test_a_trailing_stop_ends_trades_for_a_reason_of_its_own(
+    candle_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ("--trailing-callback-pct", "0.5", "--trailing-activation-pct", "0.2", "--no-gates")
+    assert backtest("--candles", candle_file, *settings, "--json") == 0
+    document = told(capsys)
+    assert (document["replayed"]["trailingCallbackPct"], document["replayed"]["path"]) == ("0.5", "fast")
+    assert "trailing_stop" in {trade["exitReason"] for trade in document["trades"]}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--trailing-callback-pct", "0"),
+        ("--trailing-callback-pct", "10.1"),
+        ("--trailing-callback-pct", "0.25"),
+        ("--trailing-activation-pct", "100"),
+        ("--trailing-activation-pct", "1"),
+    ],
+)
+def test_a_trailing_stop_no_venue_takes_is_refused_by_option(
+    candle_file: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    assert backtest("--candles", candle_file, option, value) == 2
+    assert option in capsys.readouterr().err
+
+
 def test_limits_come_from_the_settings_and_their_blocks_are_counted(
     candle_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

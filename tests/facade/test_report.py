@@ -181,6 +181,10 @@ def test_generated_candles_are_said_to_be_generated(origin: str, said: bool) -> 
         ({"funding_known": True}, "Funding is the recorded rate"),
         ({"request": request(slippage_pct=Decimal("0.1"))}, "0.1 % slippage"),
         ({"request": request(settings=RunSettings(stop_loss_pct=Decimal(2)))}, "Stop-loss at 2 %"),
+        (
+            {"request": request(settings=RunSettings(trailing_callback_pct=Decimal("1.5")))},
+            "Trailing stop 1.5 % behind the best price since the entry",
+        ),
         ({}, "open of the candle that begins then"),
         ({}, "square root of 365"),
         ({"open_position": held(3, "2", "110")}, "The data ended with an open position"),

@@ -27,6 +27,9 @@ FLAT = {
     "initial_capital_usdt": 2500,
     "take_profit_pct": 4.5,
     "stop_loss_pct": None,
+    "trailing_callback_pct": 1.5,
+    "trailing_activation_pct": "0.25",
+    "missing_stop": "close",
     "strategy_template": "rsi_oversold_overbought",
     "strategy_params": {"rsi_period": 7},
 }
@@ -58,6 +61,8 @@ def test_the_flat_body_makes_strategy_draft_run_and_paper_portfolio(
         2,
     )
     assert (run["orderSizePct"], run["takeProfitPct"], run["stopLossPct"]) == ("50", "4.5", None)
+    assert (run["trailingCallbackPct"], run["trailingActivationPct"]) == ("1.5", "0.25")
+    assert run["missingStop"] == "close"
     assert run["initialCapitalUsdt"] == "2500"
     portfolio = store.account(AccountId(run["accountId"]))
     assert portfolio is not None
@@ -81,6 +86,7 @@ def test_a_strategy_names_whose_candles_it_decides_on_and_its_paper_account_foll
 def test_go_live_protects_a_position_unless_told_otherwise(client: TestClient) -> None:
     run = go_live(client, "alice")["run"]
     assert (run["takeProfitPct"], run["stopLossPct"]) == ("3", "1.5")
+    assert (run["trailingCallbackPct"], run["missingStop"]) == (None, "repair")
 
 
 def test_a_strategy_alone_has_no_run(client: TestClient) -> None:
@@ -115,6 +121,14 @@ def test_a_strategy_alone_has_no_run(client: TestClient) -> None:
         ({"initial_capital_usdt": "1e30"}, "initialCapitalUsdt"),
         ({"initial_capital_usdt": "1.0000000000000001"}, "initialCapitalUsdt"),
         ({"stop_loss_pct": 0}, "stopLossPct"),
+        ({"trailing_callback_pct": 0}, "trailingCallbackPct"),
+        ({"trailing_callback_pct": 10.1}, "trailingCallbackPct"),
+        ({"trailing_callback_pct": 1.55}, "trailingCallbackPct"),
+        ({"trailing_callback_pct": "NaN"}, "trailingCallbackPct"),
+        ({"trailing_callback_pct": None}, "trailingActivationPct"),
+        ({"trailing_activation_pct": -1}, "trailingActivationPct"),
+        ({"trailing_activation_pct": 100}, "trailingActivationPct"),
+        ({"missing_stop": "ignore"}, "missingStop"),
         ({"direction": "sideways"}, "direction"),
         ({"margin_mode": "both"}, "marginMode"),
         ({"name": "a\u0000b"}, "name"),
