@@ -129,13 +129,15 @@ class Venues:
         shared: SharedBudget | None = None,
         only_given: bool = False,
         jitter: Callable[[], float] = random.random,
+        allowed: Mapping[Venue, limits.Limits] = _LIMITS,
     ) -> None:
-        """`only_given`: no venue's own address is ever used, as in a demo."""
+        """`only_given`: no venue's own address is ever used, as in a demo. `allowed`: by each venue, in requests."""
         self._clock = clock
         self._given = given
         self._only_given = only_given
         self._shared = shared
         self._jitter = jitter
+        self._allowed = allowed
         self._hosts: dict[str, VenueHost] = {}  # by base URL: at most two a venue and environment
         self._instruments: dict[str, Instruments] = {}
 
@@ -210,6 +212,6 @@ class Venues:
         host = self._hosts.get(base_url)
         if host is None:
             pool = HttpPool(base_url)
-            host = VenueHost(pool, _LIMITS[venue], clock=self._clock, shared=self._shared)
+            host = VenueHost(pool, self._allowed[venue], clock=self._clock, shared=self._shared)
             self._hosts[base_url] = host
         return host

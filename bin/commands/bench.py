@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -160,6 +161,13 @@ def replay(
     )
 
 
+_PACES: Final = {
+    "inFlight1": "1 in flight",
+    "inFlight32": "32 in flight",
+    "nowAndThen": "1 now and then",
+}
+
+
 def gateway(
     orders: Annotated[
         int,
@@ -169,23 +177,42 @@ def gateway(
     simulator: Annotated[
         bool,
         typer.Option(
-            "--simulator", help="Order at the venue simulator instead of a server that only answers."
+            "--simulator",
+            help="Order at the venue simulator, and through the whole gateway path too, instead of at a server that "
+            "only answers.",
         ),
     ] = False,
+    seed: Annotated[int, typer.Option(help="Of the simulator's market and of all keys.")] = 1,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DSN", help="With --simulator: an empty database to fill, instead of a server of its own."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Signed orders a second and their latency beside httpx, aiohttp and ccxt; stream messages a second, decoded."""
+    """Signed orders a second and their latency beside httpx, aiohttp and ccxt; stream messages a second, decoded.
+
+    Everything it needs it starts by itself, on this machine, and ends again. *ours* is the adapter's way to the venue.
+    With --simulator, *gateway* is the whole path: gateway and connection actors, the re-read of switch and lease on a
+    PostgreSQL of its own, sealed keys, adapter, simulator, report; *stored* is when the last fill is committed.
+    Ratios are to the first client listed. The clients take turns, so compare ratios, not absolute figures, where the
+    machine has other work.
+    """
     from bin.commands.bench_gateway import measure
 
-    figures = measure(orders=orders, rounds=rounds, simulator=simulator)
+    figures = measure(
+        orders=orders, rounds=rounds, simulator=simulator, seed=seed, database=database, say=_say
+    )
     rows = [
         (
-            f"{client}, {in_flight} in flight",
-            f"{figure['p50Us']:,.0f} µs, {figure['perSecond']:,} /s",
-            f"{figure['p50Ratio']:.2f} times our latency, {figure['perSecondRatio']:.2f} times our time an order",
+            f"{client}, {called}",
+            f"{figure['p50Us']:,.0f} µs, {figure['perSecond']:,.0f} /s",
+            f"{figure['p50Ratio']:.2f} times the latency, {figure['perSecondRatio']:.2f} times the time an order"
+            + (f"; stored {figure['storedP50Us']:,.0f} µs" if "storedP50Us" in figure else ""),
         )
-        for in_flight in (1, 32)
-        for client, figure in figures[f"inFlight{in_flight}"].items()
+        for pace, called in _PACES.items()
+        for client, figure in figures.get(pace, {}).items()
     ]
     rows += [
         (f"klines, {way}", f"{figure['perSecond']:,} /s", f"{figure['cpuUs']:.2f} µs of CPU each")
@@ -232,6 +259,10 @@ def _tell_rows(rows: list[Row]) -> None:
         numbers = (f"{number:.2f}" for number in (row.baseline, row.ratio, row.limit))
         table.add_row(row.figure, *numbers, "" if row.ok else "too slow")
     output().print(table)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _each(total_ms: float, runs: int) -> str:

@@ -56,7 +56,7 @@ def measure(*, runs: int, strategies: int, database: str | None, profile: bool =
     """`bench fanout --json`. `database`: an empty one to fill and leave so; None starts a server of its own.
     `profile`: with the store's calls around the boundary.
     """
-    with _dsn(database) as dsn:
+    with opened_database(database) as dsn:
         seen = Seen()
         store = SeenStore(dsn, seen)
         try:
@@ -69,7 +69,8 @@ def measure(*, runs: int, strategies: int, database: str | None, profile: bool =
 
 
 @contextmanager
-def _dsn(database: str | None) -> Iterator[str]:
+def opened_database(database: str | None) -> Iterator[str]:
+    """Where it can be reached, migrated: the one that is given, or a server of its own."""
     if database is not None:
         migrate(database)
         yield database

@@ -1,8 +1,8 @@
 """Signed orders a second and their latency beside other clients on one server; klines a second with decoding.
 
-Every client signs each order, sends it over a kept connection and decodes the answer. ccxt and aiohttp take part
-where they are installed. Rounds of the clients alternate, so that neighbours on the machine slow all of them alike;
-compare the ratios.
+At the simulator the whole gateway path takes its turns as well (`bench_gateway_path.py`). Every client signs each
+order, sends it over a kept connection and decodes the answer. ccxt and aiohttp take part where they are installed.
+Rounds of the clients alternate, so that neighbours on the machine slow all of them alike; compare the ratios.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ import importlib.util
 import statistics
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 import httpx
 import msgspec
-from websockets.asyncio.client import connect
 
+from bin.commands.bench_gateway_klines import klines
+from bin.commands.bench_gateway_pace import Clock, Pace
 from bin.tether import tether, tethered
 from core.errors import RunnerError
 from core.position import OrderSide
 from core.redact import Secret
-from exchanges.binance.market_stream import market_news, still_open
 from exchanges.binance.parse import order_report
 from exchanges.binance.requests import place_order
 from exchanges.binance.signing import signed_request
@@ -38,11 +39,11 @@ from exchanges.credentials import Credentials
 from exchanges.http import HttpPool, PoolRules
 from exchanges.limits import BINANCE, OrderLimit
 from exchanges.venue_host import VenueHost
-from exchanges.web_socket import opened
 
-IN_FLIGHT: Final = (1, 32)
+if TYPE_CHECKING:
+    from bin.commands.bench_gateway_path import GatewayPath
+
 WARM_UP: Final = 64
-STREAM_S: Final = 0.25
 TIMEOUT_S: Final = 30.0
 SYMBOL: Final = "BTCUSDT"
 # The budgets are kept and counted, but not used up.
@@ -53,6 +54,14 @@ AMPLE: Final = msgspec.structs.replace(
 )
 
 Order = Callable[[], Awaitable[None]]
+Round = Callable[[int, Pace], Awaitable[Mapping[str, float]]]
+"""So many orders at that pace; `p50Us`, `perSecond`, `cpuUs` and what else was seen of them."""
+
+
+PACES: Final = {"inFlight1": Pace(in_flight=1), "inFlight32": Pace(in_flight=32)}
+NOW_AND_THEN: Final = Pace(in_flight=1, pause_s=0.02)
+"""As runs send them: what an order leaves to be done is done before the next."""
+NOW_AND_THEN_ORDERS: Final = 48
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,26 +72,30 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
 
 
-class Clock:
-    """Process time."""
+def measure(
+    *,
+    orders: int,
+    rounds: int,
+    simulator: bool = False,
+    seed: int = 1,
+    database: str | None = None,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """`bench gateway --json`. `orders`: of each client, round and pace; at a bare server or a simulator.
 
-    def now(self) -> datetime:
-        return datetime.now(UTC)
+    `seed`: of the simulator's market and of the keys; `database`: an empty one for the whole path, else one is started;
+    `say` is told how far it is.
+    """
+    with ExitStack() as stack:
+        server, flood = stack.enter_context(bare_server())
+        path = None
+        if simulator:
+            from bin.commands import bench_gateway_path
 
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def seconds_until(self, when: datetime) -> float:
-        return max(0.0, (when - self.now()).total_seconds())
-
-
-def measure(*, orders: int, rounds: int, simulator: bool = False) -> dict[str, Any]:
-    """`bench gateway --json`. `orders`: of each client, round and concurrency; at a bare server or a simulator."""
-    with bare_server() as (bare, flood):
-        if not simulator:
-            return asyncio.run(_measured(bare, flood, orders, rounds))
-        with simulated_venue() as venue:
-            return asyncio.run(_measured(venue, flood, orders, rounds))
+            say("Starting the simulator and a database …")
+            server = stack.enter_context(simulated_venue(seed))
+            path = stack.enter_context(bench_gateway_path.opened(server.url, AMPLE, seed, database))
+        return asyncio.run(_measured(server, flood, path, orders, rounds, say))
 
 
 @contextmanager
@@ -100,10 +113,10 @@ def bare_server() -> Iterator[tuple[Server, str]]:
 
 
 @contextmanager
-def simulated_venue() -> Iterator[Server]:
+def simulated_venue(seed: int) -> Iterator[Server]:
     """`simulator` in a process of its own, at the present time, with ample limits and money."""
     now = datetime.now(UTC).isoformat()
-    options = ("--venue", "binance", "--port", "0", "--at", now, "--balance", "1e12", "--json")
+    options = f"--venue binance --port 0 --at {now} --balance 1e12 --seed {seed} --json".split()
     with _program("bin.commands", "simulator", *options) as process:
         assert process.stdout is not None
         told = ""
@@ -134,45 +147,62 @@ def _program(*module: str) -> Iterator[subprocess.Popen[str]]:
             process.wait(TIMEOUT_S)
 
 
-async def _measured(server: Server, flood: str, orders: int, rounds: int) -> dict[str, Any]:
+async def _measured(
+    server: Server,
+    flood: str,
+    path: GatewayPath | None,
+    orders: int,
+    rounds: int,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
     figures: dict[str, Any] = {"orders": orders, "rounds": rounds}
+    paces = PACES if path is None else PACES | {"nowAndThen": NOW_AND_THEN}
     async with AsyncExitStack() as stack:
-        clients: dict[str, Order] = {}
+        clients: dict[str, Round] = {} if path is None else {"gateway": path.round}
         for name, client in (("ours", _ours), ("aiohttp", _aiohttp), ("httpx", _httpx), ("ccxt", _ccxt)):
             if name not in ("aiohttp", "ccxt") or importlib.util.find_spec(name) is not None:
-                clients[name] = await stack.enter_async_context(client(server))
-        for in_flight in IN_FLIGHT:
-            figures[f"inFlight{in_flight}"] = await _compared(clients, orders, rounds, in_flight)
-    figures["klines"] = await _klines(flood, rounds)
+                clients[name] = partial(_round, await stack.enter_async_context(client(server)))
+        for called, pace in paces.items():
+            count = min(orders, NOW_AND_THEN_ORDERS) if pace.pause_s else orders
+            figures[called] = await _compared(clients, count, rounds, pace, partial(_progress, say, called))
+    say("Klines …")
+    figures["klines"] = await klines(flood, rounds)
     return figures
 
 
-async def _compared(clients: dict[str, Order], orders: int, rounds: int, in_flight: int) -> dict[str, Any]:
-    measured: dict[str, list[tuple[float, float, float]]] = {name: [] for name in clients}
-    for order in clients.values():
-        await _round(order, WARM_UP, in_flight)
-    for _ in range(rounds):
-        for name, order in clients.items():
-            measured[name].append(await _round(order, orders, in_flight))
+def _progress(say: Callable[[str], None], pace: str, number: int, rounds: int) -> None:
+    say(f"{pace}: round {number} of {rounds} …")
+
+
+async def _compared(
+    clients: dict[str, Round], orders: int, rounds: int, pace: Pace, begins: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """The medians over the rounds, and latency and time an order of each client in those of `ours`."""
+    measured: dict[str, list[Mapping[str, float]]] = {name: [] for name in clients}
+    for client in clients.values():
+        await client(min(orders, WARM_UP), pace)
+    for number in range(1, rounds + 1):
+        begins(number, rounds)
+        for name, client in clients.items():
+            measured[name].append(await client(orders, pace))
     medians = {
-        name: [statistics.median(column) for column in zip(*found, strict=True)]
+        name: {key: statistics.median(each[key] for each in found) for key in found[0]}
         for name, found in measured.items()
     }
-    ours = medians["ours"]
+    first = medians[next(iter(clients))]
     return {
-        name: {
-            "p50Us": round(p50_us, 1),
-            "perSecond": round(per_s),
-            "cpuUs": round(cpu_us, 1),
-            "p50Ratio": round(p50_us / ours[0], 2),
-            "perSecondRatio": round(ours[1] / per_s, 2),
+        name: {key: round(value, 1) for key, value in found.items()}
+        | {
+            "p50Ratio": round(found["p50Us"] / first["p50Us"], 2),
+            "perSecondRatio": round(first["perSecond"] / found["perSecond"], 2),
+            "cpuRatio": round(found["cpuUs"] / first["cpuUs"], 2),
         }
-        for name, (p50_us, per_s, cpu_us) in medians.items()
+        for name, found in medians.items()
     }
 
 
-async def _round(order: Order, count: int, in_flight: int) -> tuple[float, float, float]:
-    """Median latency in µs, orders a second, and this process's CPU time an order in µs."""
+async def _round(order: Order, count: int, pace: Pace) -> Mapping[str, float]:
+    """Median latency, orders a second while there is one on its way, this process's CPU time of one."""
     latencies: list[float] = []
 
     async def worker(share: int) -> None:
@@ -180,20 +210,26 @@ async def _round(order: Order, count: int, in_flight: int) -> tuple[float, float
             began = time.perf_counter()
             await order()
             latencies.append(time.perf_counter() - began)
+            if pace.pause_s:
+                await asyncio.sleep(pace.pause_s)
 
     cpu, wall = time.process_time(), time.perf_counter()
-    await asyncio.gather(*(worker(max(1, count // in_flight)) for _ in range(in_flight)))
+    share = max(1, count // pace.in_flight)
+    await asyncio.gather(*(worker(share) for _ in range(pace.in_flight)))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     done = len(latencies)
-    return statistics.median(latencies) * 1e6, done / wall, cpu / done * 1e6
+    return {
+        "p50Us": statistics.median(latencies) * 1e6,
+        "perSecond": done / (sum(latencies) if pace.pause_s else wall),
+        "cpuUs": cpu / done * 1e6,
+    }
 
 
 @asynccontextmanager
 async def _ours(server: Server) -> AsyncIterator[Order]:
     """From what is asked to what it became: request, signature, budgets, connection, report."""
-    host = VenueHost(
-        HttpPool(server.url, rules=PoolRules(max_connections=max(IN_FLIGHT))), AMPLE, clock=Clock()
-    )
+    rules = PoolRules(max_connections=max(pace.in_flight for pace in PACES.values()))
+    host = VenueHost(HttpPool(server.url, rules=rules), AMPLE, clock=Clock())
     send = host.bound(tenant="bench", account="bench")
     credentials = Credentials(key=Secret(server.key), secret=Secret(server.secret))
     numbers = iter(range(1, 10**9))
@@ -281,94 +317,3 @@ async def _ccxt(server: Server) -> AsyncIterator[Order]:
         yield order
     finally:
         await client.close()
-
-
-async def _klines(url: str, rounds: int) -> dict[str, Any]:
-    """Messages a second and the CPU time of one, µs.
-
-    `decoded`: each to a struct. `candles`: each to a checked candle. `closedOnly`: to a candle where it is closed,
-    which the bytes tell of the others. `library`: decoded, with the library's own reading.
-    """
-    decode = msgspec.json.Decoder(_Message).decode
-
-    def closed_only(message: bytes) -> None:
-        if not still_open(message):
-            market_news(message)
-
-    ways: dict[str, Callable[[], Awaitable[tuple[float, float]]]] = {
-        "decoded": lambda: _flooded(url, decode),
-        "candles": lambda: _flooded(url, market_news),
-        "closedOnly": lambda: _flooded(url, closed_only),
-        "library": lambda: _by_library(url, decode),
-    }
-    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            measured[name].append(await way())
-    return {
-        name: {
-            "perSecond": round(statistics.median(rate for rate, _ in found)),
-            "cpuUs": round(statistics.median(cpu for _, cpu in found), 2),
-        }
-        for name, found in measured.items()
-    }
-
-
-class _Bar(msgspec.Struct, frozen=True):
-    t: int
-    T: int
-    s: str
-    i: str
-    o: str
-    c: str
-    h: str
-    l: str  # noqa: E741 - the venue's spelling
-    v: str
-    x: bool
-    V: str
-
-
-class _Message(msgspec.Struct, frozen=True):
-    e: str
-    E: int
-    k: _Bar
-
-
-async def _flooded(url: str, read_it: Callable[[bytes], object]) -> tuple[float, float]:
-    seen = 0
-
-    def heard(message: bytes) -> None:
-        nonlocal seen
-        seen += 1
-        read_it(message)
-
-    faults: list[Exception] = []
-    socket = await opened(
-        url,
-        on_message=heard,
-        faulted=faults.append,
-        clock=Clock(),
-        sleep=asyncio.sleep,
-        messages_per_s=5,
-        open_timeout_s=TIMEOUT_S,
-        max_message_bytes=1 << 20,
-    )
-    before, cpu, wall = seen, time.process_time(), time.perf_counter()
-    await asyncio.sleep(STREAM_S)
-    count, cpu, wall = seen - before, time.process_time() - cpu, time.perf_counter() - wall
-    socket.cut_off()
-    if faults or not count:
-        raise RunnerError(f"The stream told {count} messages: {faults}.")
-    return count / wall, cpu / count * 1e6
-
-
-async def _by_library(url: str, read_it: Callable[[bytes], object]) -> tuple[float, float]:
-    async with connect(url, compression=None, ping_interval=None, proxy=None, close_timeout=0.1) as socket:
-        count, cpu, wall = 0, time.process_time(), time.perf_counter()
-        while time.perf_counter() - wall < STREAM_S:
-            for _ in range(100):
-                read_it(await socket.recv(decode=False))
-            count += 100
-        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        socket.transport.abort()
-    return count / wall, cpu / count * 1e6

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from bin.commands import bench_gateway_path
+from bin.commands.bench_gateway import AMPLE, simulated_venue
+from bin.commands.bench_gateway_pace import Pace
 from bin.commands.main import main
 from core.candles import CandleColumns
 from core.timeframe import Timeframe
@@ -105,3 +111,19 @@ def test_orders_are_counted_for_every_client_and_klines_for_every_way_to_read_th
         assert all(figure["p50Us"] > 0 and figure["perSecond"] > 0 for figure in told[in_flight].values())
     assert set(told["klines"]) == {"decoded", "candles", "closedOnly", "library"}
     assert all(figure["perSecond"] > 0 for figure in told["klines"].values())
+
+
+def test_the_whole_gateway_path_is_measured_to_report_and_rows(database: Database) -> None:
+    """Every order of a round is seen at both ends, or the round fails; whoever enters leaves again."""
+    with (
+        simulated_venue(1) as venue,
+        bench_gateway_path.opened(venue.url, AMPLE, 1, database.service_dsn) as path,
+    ):
+        for pace in (Pace(in_flight=8), Pace(in_flight=1, pause_s=0.001)):
+            told = asyncio.run(path.round(16, pace))
+            assert set(told) == {"p50Us", "perSecond", "cpuUs", "storedP50Us", "storedPerSecond"}
+            assert 0 < told["p50Us"] <= told["storedP50Us"]
+            assert told["storedPerSecond"] <= told["perSecond"]
+        books = httpx.get(f"{venue.url}/simulator/ledger").json()["accounts"]
+        assert sum(len(each["trades"]) for each in books.values()) == 32
+        assert not any(Decimal(held["quantity"]) for each in books.values() for held in each["positions"])
