@@ -28,8 +28,12 @@ class RunStatus(StrEnum):
 
 
 class RunCommand(StrEnum):
-    """What may be asked of a run. The last two come from policy, not from people."""
+    """What may be asked of a run. The last two come from policy, not from people.
 
+    DEPLOY makes a MANUAL run ready for execute-tick: it is active, and no slot claims it.
+    """
+
+    DEPLOY = "deploy"
     START = "start"
     RESUME = "resume"
     PAUSE = "pause"
@@ -118,6 +122,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _MOVES: dict[RunCommand, tuple[frozenset[RunStatus], RunStatus]] = {
+    RunCommand.DEPLOY: (frozenset({RunStatus.DRAFT}), RunStatus.ACTIVE),
     RunCommand.PAUSE: (frozenset({RunStatus.ACTIVE}), RunStatus.PAUSED),
     RunCommand.STOP: (
         frozenset({RunStatus.ACTIVE, RunStatus.PAUSED, RunStatus.AUTO_PAUSED, RunStatus.ERROR}),
@@ -155,6 +160,8 @@ def transition(
 ) -> StatusChange:
     """The status `command` leads to. Raises IllegalTransition (the caller's 409); the row stays as it is."""
     sources, target = _MOVES[command]
+    if command is RunCommand.START and run.execution_mode is ExecutionMode.MANUAL:
+        raise IllegalTransition("a MANUAL run ticks by execute-tick only and cannot be started")
     if run.status is target:
         return StatusChange(status=target, changed=False, adapter_errors=run.adapter_errors)
     if run.status not in sources:
@@ -162,8 +169,6 @@ def transition(
     if command is RunCommand.ARCHIVE and (not flat or open_orders):
         what = "a position" if not flat else "an open order"
         raise IllegalTransition(f"a run with {what} cannot be archived")
-    if target is RunStatus.ACTIVE and run.execution_mode is ExecutionMode.MANUAL:
-        raise IllegalTransition("a MANUAL run ticks by execute-tick only and cannot be started")
     errors = 0 if target is RunStatus.ACTIVE else run.adapter_errors
     return StatusChange(status=target, changed=True, adapter_errors=errors)
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from core.candles import Candle
 from core.clock import Clock
 from core.definition import StrategyDefinition
-from core.errors import Conflict, Reason, RunnerError
+from core.errors import Reason, RunnerError
 from core.ids import AccountId, ClientOrderId, NodeId, RunId, StrategyId, UserId
 from core.market import Series
 from core.order import Order
@@ -25,6 +25,7 @@ from core.risk import RiskLimits, gate
 from core.run import Run, RunCommand, RunStatus
 from core.timeframe import to_ms
 from schema import memory_runs
+from schema.desk import Arranged, DeskOp, OpenRun
 from schema.ledger import (
     PLATFORM_USER,
     BeforeSend,
@@ -36,7 +37,9 @@ from schema.ledger import (
     settle_one,
     switch_payload,
 )
+from schema.ledger.desk import arrange
 from schema.memory_clock import MemoryClock
+from schema.memory_desk import MemoryDeskTx
 from schema.memory_rows import NEVER, AccountRow, RunRow
 from schema.memory_slots import MemorySlots
 from schema.memory_tables import Tables
@@ -68,6 +71,7 @@ from schema.records import (
 from schema.store import LIVE_NODE_S
 
 T = TypeVar("T")
+X = TypeVar("X", bound=MemoryTx)
 
 
 class MemoryStore:
@@ -152,49 +156,24 @@ class MemoryStore:
 
     # -- strategies, runs, accounts -------------------------------------------------------------
     def create_strategy(self, definition: StrategyDefinition) -> None:
-        with self._lock:
-            if definition.id in self._tables.strategies:
-                raise Conflict(f"there is a strategy {definition.id} already")
-            self._tables.strategies[definition.id] = definition
+        self._at_desk(lambda tx: tx.create_strategy(definition))
 
     def create_account(self, account: Account) -> None:
-        with self._lock:
-            if account.id in self._tables.accounts:
-                raise Conflict(f"there is an account {account.id} already")
-            self._tables.accounts[account.id] = AccountRow(account)
+        self._at_desk(lambda tx: tx.create_account(account))
 
     def create_run(self, run: Run) -> None:
-        with self._lock:
-            tables = self._tables
-            if run.id in tables.runs:
-                raise Conflict(f"there is a run {run.id} already")
-            if run.strategy.id not in tables.strategies:
-                raise RunnerError(f"there is no strategy {run.strategy.id}")
-            if run.account_id is None:
-                tables.add_run(RunRow(run, tables.user(run.user_id), None))
-                return
-            account = self._account(run.account_id)
-            if account.account.user_id != run.user_id:
-                raise RunnerError(f"account {run.account_id} is not {run.user_id}'s")
-            others = tables.runs_of.setdefault((run.account_id, run.strategy.symbol), [])
-            if any(other.run.status is not RunStatus.ARCHIVED for other in others):
-                raise Conflict(f"a run trades {run.strategy.symbol} on account {run.account_id} already")
-            row = RunRow(run, tables.user(run.user_id), account)
-            tables.add_run(row)
-            others.append(row)
+        self._at_desk(lambda tx: tx.create_run(run, subscribed=False))
 
     def create_together(self, *, strategy: StrategyDefinition, account: Account | None, run: Run) -> None:
-        with self._lock:
-            self.create_strategy(strategy)
-            try:
-                if account is not None:
-                    self.create_account(account)
-                self.create_run(run)
-            except RunnerError:
-                del self._tables.strategies[strategy.id]
-                if account is not None and run.account_id == account.id:
-                    self._tables.accounts.pop(account.id, None)
-                raise
+        self.arrange(OpenRun(strategy=strategy, account=account, run=run))
+
+    def arrange(self, op: DeskOp) -> Arranged:
+        return self._at_desk(lambda tx: arrange(tx, op))
+
+    def archive_ended(self) -> list[RunId]:
+        if not self._tables.ending:
+            return []
+        return self._at_desk(lambda tx: tx.archive_ended())
 
     def set_limits(self, user_id: UserId, limits: RiskLimits) -> None:
         def put(tx: MemoryTx) -> None:
@@ -460,8 +439,14 @@ class MemoryStore:
         return MemoryTx(self._tables, self._now, self._clock.monotonic)
 
     def _atomic(self, work: Callable[[MemoryTx], T]) -> T:
+        return self._whole(MemoryTx, work)
+
+    def _at_desk(self, work: Callable[[MemoryDeskTx], T]) -> T:
+        return self._whole(MemoryDeskTx, work)
+
+    def _whole(self, kind: Callable[..., X], work: Callable[[X], T]) -> T:
         with self._lock:
-            tx = self._tx()
+            tx = kind(self._tables, self._now, self._clock.monotonic)
             try:
                 return work(tx)
             except BaseException:

@@ -23,10 +23,13 @@ class Tables:
     def __init__(self, limits: RiskLimits) -> None:
         self.default_limits = limits
         self.strategies: dict[StrategyId, StrategyDefinition] = {}
+        self.archived: dict[StrategyId, None] = {}
         self.accounts: dict[AccountId, AccountRow] = {}
         self.users: dict[UserId, UserRow] = {}
         self.runs: dict[RunId, RunRow] = {}
         self.runs_of: dict[tuple[AccountId, str], list[RunRow]] = {}
+        # Cancelled, to be archived as soon as they are flat without open orders.
+        self.ending: dict[RunId, None] = {}
         self.orders: dict[ClientOrderId, Order] = {}
         self.whys: dict[ClientOrderId, Mapping[str, Any]] = {}
         self.legs: dict[tuple[RunId, datetime, Leg], list[ClientOrderId]] = {}
@@ -40,10 +43,6 @@ class Tables:
         """Changes of runs there have been; each row has the number of its last."""
         self.kill_switch = False
         self.kill_switch_reason: str | None = None
-
-    def add_run(self, row: RunRow) -> None:
-        self.runs[row.run.id] = row
-        self.note_change(row)
 
     def note_change(self, row: RunRow) -> None:
         row.changed = self.changes

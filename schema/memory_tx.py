@@ -13,7 +13,7 @@ from core.ids import AccountId, ClientOrderId, RunId, UserId
 from core.order import Leg, Order, OrderStatus
 from core.position import RoundTrip
 from core.risk import RiskLimits, RiskState
-from core.run import Run
+from core.run import Run, RunStatus
 from schema.memory_tables import Tables
 from schema.records import Account, Event, OpenPosition, booked
 from schema.tx import FillRow
@@ -50,6 +50,8 @@ class MemoryTx:
             version=row.run.version + 1,
         )
         self.undo.set_attribute(row, "run", saved)
+        if run.status is RunStatus.ACTIVE:
+            self.undo.remove_item(self._tables.ending, run.id)
         self._tables.note_change(row)
 
     def global_kill_switch(self) -> bool:

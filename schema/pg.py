@@ -15,10 +15,13 @@ from core.order import Order
 from core.risk import RiskLimits
 from core.run import Run, RunCommand, RunStatus
 from schema import pg_journal, pg_platform, pg_records, pg_settle, pg_slots, pg_ticks
+from schema.desk import Arranged, DeskOp, OpenRun
 from schema.ledger import adapter_failed, adapter_recovered, command_run, end_old_pause
+from schema.ledger.desk import arrange
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg_connections import PgConnections
 from schema.pg_database import Connection, Database
+from schema.pg_desk import PgDeskTx, archive_ended
 from schema.pg_idempotency import PgIdempotency
 from schema.pg_reads import PgReads
 from schema.pg_tx import PgTx
@@ -122,13 +125,13 @@ class PgStore:
         self._run(lambda c: pg_records.create_run(c, run))
 
     def create_together(self, *, strategy: StrategyDefinition, account: Account | None, run: Run) -> None:
-        def create(connection: Connection) -> None:
-            pg_records.create_strategy(connection, strategy)
-            if account is not None:
-                pg_records.create_account(connection, account)
-            pg_records.create_run(connection, run)
+        self.arrange(OpenRun(strategy=strategy, account=account, run=run))
 
-        self._run(create)
+    def arrange(self, op: DeskOp) -> Arranged:
+        return self._run(lambda c: arrange(PgDeskTx(c, self.database.months, self._limits), op))
+
+    def archive_ended(self) -> list[RunId]:
+        return self._run(lambda c: archive_ended(c, self._tx(c)))
 
     def set_limits(self, user_id: UserId, limits: RiskLimits) -> None:
         def put(connection: Connection) -> None:

@@ -338,6 +338,7 @@ CREATE TABLE strategies (
     latest_version integer NOT NULL,
     created_at timestamp with time zone DEFAULT runner_now() NOT NULL,
     changed_by xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    archived_at timestamp with time zone,
     CONSTRAINT strategies_pkey PRIMARY KEY (id),
     CONSTRAINT strategies_kind_check CHECK ((kind = 'template'::text)),
     CONSTRAINT strategies_latest_version_check CHECK ((latest_version >= 1)),
@@ -429,6 +430,8 @@ CREATE TABLE strategy_runs (
     trailing_callback_pct numeric,
     trailing_activation_pct numeric DEFAULT 0 NOT NULL,
     missing_stop text DEFAULT 'repair'::text NOT NULL,
+    subscribed boolean DEFAULT false NOT NULL,
+    ending boolean DEFAULT false NOT NULL,
     CONSTRAINT strategy_runs_pkey PRIMARY KEY (id),
     CONSTRAINT strategy_runs_account_id_user_id_fkey FOREIGN KEY (account_id, user_id) REFERENCES accounts(id, user_id),
     CONSTRAINT strategy_runs_adapter_errors_check CHECK ((adapter_errors >= 0)),
@@ -571,6 +574,8 @@ CREATE INDEX signals_by_user ON ONLY public.signals USING btree (user_id, slot);
 
 CREATE INDEX strategies_by_owner ON public.strategies USING btree (owner_id);
 
+CREATE INDEX strategies_for_all ON public.strategies USING btree (created_at, id) WHERE ((visibility <> 'private'::text) AND (archived_at IS NULL));
+
 CREATE INDEX strategy_events_by_run ON ONLY public.strategy_events USING btree (run_id, id) WHERE (run_id IS NOT NULL);
 
 CREATE INDEX strategy_events_by_user ON ONLY public.strategy_events USING btree (user_id, id);
@@ -586,6 +591,8 @@ CREATE INDEX strategy_runs_by_change ON public.strategy_runs USING btree (change
 CREATE INDEX strategy_runs_by_strategy ON public.strategy_runs USING btree (strategy_id);
 
 CREATE INDEX strategy_runs_by_user ON public.strategy_runs USING btree (user_id);
+
+CREATE INDEX strategy_runs_ending ON public.strategy_runs USING btree (id) WHERE (ending AND (status <> 'archived'::text));
 
 CREATE UNIQUE INDEX strategy_runs_one_per_symbol ON public.strategy_runs USING btree (account_id, symbol) WHERE ((status <> 'archived'::text) AND (account_id IS NOT NULL));
 

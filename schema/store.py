@@ -19,6 +19,7 @@ from core.market import Series
 from core.order import Order
 from core.risk import RiskLimits
 from core.run import Run, RunCommand, RunStatus
+from schema.desk import Arranged, DeskOp
 from schema.ops import LedgerOp, LedgerResult
 from schema.records import (
     Account,
@@ -100,6 +101,14 @@ class Store(Protocol):
 
     def create_together(self, *, strategy: StrategyDefinition, account: Account | None, run: Run) -> None:
         """A strategy, its run and, unless there is one, the account: all or none. Raises as each alone would."""
+        ...
+
+    def arrange(self, op: DeskOp) -> Arranged:
+        """What an owner or a subscriber changes: all of the operation or nothing; raises as it says there."""
+        ...
+
+    def archive_ended(self) -> list[RunId]:
+        """Archive runs that were cancelled and have come to be flat without open orders; which those were."""
         ...
 
     def set_limits(self, user_id: UserId, limits: RiskLimits) -> None: ...

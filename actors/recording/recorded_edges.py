@@ -33,6 +33,7 @@ COMMANDS = frozenset(
         "create_account",
         "create_run",
         "create_together",
+        "arrange",
         "set_limits",
         "command",
         "settle",

@@ -111,7 +111,7 @@ SELECT * FROM run_rows WHERE id IN (SELECT id FROM changed) ORDER BY number;
 -- Status, reason and counter of a run; the row's version rises.
 UPDATE strategy_runs
    SET status = %(status)s, status_reason = %(status_reason)s, adapter_errors = %(adapter_errors)s,
-       activated_at = %(activated_at)s, version = version + 1
+       activated_at = %(activated_at)s, version = version + 1, ending = ending AND %(status)s <> 'active'
  WHERE id = %(id)s;
 
 -- name: append_event

@@ -41,6 +41,7 @@ RUN = Run(
 )
 
 TABLE = {
+    "deploy": {"draft": "active"},
     "start": {
         "draft": "active",
         "paused": "active",
@@ -56,6 +57,7 @@ TABLE = {
     "fail": {"active": "error"},
 }
 TARGETS = {
+    "deploy": "active",
     "start": "active",
     "resume": "active",
     "pause": "paused",
@@ -91,12 +93,17 @@ def test_a_run_that_is_not_flat_or_has_an_open_order_is_not_archived(flat: bool,
     assert transition(run, RunCommand.STOP, flat=flat, open_orders=open_orders).changed is False
 
 
-def test_a_manual_run_is_never_started() -> None:
-    manual = replace(RUN, execution_mode=ExecutionMode.MANUAL, status=RunStatus.STOPPED)
-    for command in (RunCommand.START, RunCommand.RESUME):
-        with pytest.raises(IllegalTransition):
-            transition(manual, command)
-    assert not ticks(replace(manual, status=RunStatus.ACTIVE))
+@pytest.mark.parametrize("status", RunStatus)
+def test_a_manual_run_is_never_started(status: RunStatus) -> None:
+    """It becomes active when it is deployed, and again when it is resumed; no slot claims it."""
+    manual = replace(RUN, execution_mode=ExecutionMode.MANUAL, status=status)
+    with pytest.raises(IllegalTransition):
+        transition(manual, RunCommand.START)
+    assert not ticks(manual)
+    if status is RunStatus.DRAFT:
+        assert transition(manual, RunCommand.DEPLOY).status is RunStatus.ACTIVE
+    if status is RunStatus.STOPPED:
+        assert transition(manual, RunCommand.RESUME).status is RunStatus.ACTIVE
 
 
 @pytest.mark.parametrize("status", RunStatus)
