@@ -13,6 +13,7 @@ from actors.simulation.checks.leases import LeaseCheck
 from actors.simulation.checks.orders import OrderCheck
 from actors.simulation.checks.risk import RiskCheck
 from actors.simulation.checks.stops import StopCheck
+from actors.simulation.checks.trails import TrailCheck
 from actors.simulation.log import EventLog
 from actors.simulation.market import SimulatedMarket
 from actors.simulation.store import WatchedStore
@@ -33,6 +34,7 @@ from schema.ops import (
     ObserveFill,
     ObserveFunding,
     OrderMoved,
+    PositionChecked,
 )
 from schema.records import Account, Claim, Event, SlotReport, TickRow
 
@@ -64,6 +66,7 @@ class Watch:
         )
         self.stops = StopCheck(self.findings, clock, self.orders)
         self.risk = RiskCheck(self.findings, clock, limits)
+        self.trails = TrailCheck(self.findings)
         self.events = EventCheck(self.findings)
         self.candles = CandleCheck(self.findings, clock, market)
         self.evaluations = EvaluationCheck(self.findings, restarts)
@@ -121,8 +124,14 @@ class Watch:
                     self._moved(result, events)
                 case FillSettled():
                     self._filled(op, result, events)
+                    trailing = result.wanted.trailing
+                    best = None if trailing is None else trailing.best
+                    self.trails.held(result.run_id, result.position, best)
                     if isinstance(op, ObserveFill):
                         touched.setdefault(result.user_id, set()).add(op.fill.executed_at)
+                case PositionChecked():
+                    self.log.add("settled", result)
+                    self.trails.held(result.run_id, result.held.position, result.held.trail_best)
                 case _:
                     self.log.add("settled", result)
             user = _user_of(result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from core.candles import Candle
@@ -16,9 +16,11 @@ from exchanges.paper.account import closing_fill
 from exchanges.paper.book import Triggers, quiet_range, touched, triggers
 from exchanges.paper.terms import Terms
 from exchanges.paper.trail import Trail, trail_of
+from exchanges.simulator.model import TriggerStatus
 from tests.exchanges.conformance.paper_venue import PaperVenue
 from tests.exchanges.conformance.venue import RULES, SYMBOL, order
 from tests.exchanges.paper.kit import candle, position
+from tests.exchanges.simulator.worlds import World
 
 D = Decimal
 LONG, SHORT = Side.LONG, Side.SHORT
@@ -172,6 +174,44 @@ def test_law_on_candles_of_one_step_each_it_is_the_venue_to_the_tick(
     wanted, path = trail(side, "1005" if side is LONG else "995", None, str(pct)), walk(path)
     assume(len(path) > 2)
     assert exit_by_candles(side, path, wanted, set(range(1, len(path)))) == exit_by_ticks(side, path, wanted)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(Side),
+    st.lists(st.integers(580_000, 620_000), min_size=1, max_size=15),
+    callbacks,
+    st.sampled_from([D(0), D("0.5"), D(2)]),
+)
+def test_law_paper_and_the_venues_engine_close_at_the_same_tick(
+    side: Side, path: list[int], pct: Decimal, activation_pct: Decimal
+) -> None:
+    """The venues' simulator shares no code with paper; one has ticks, the other candles of one price each."""
+    world, sign = World(), 1 if side is LONG else -1
+    world.engine.set_price(SYMBOL, D(60_000))
+    opens, closes = ("buy", "sell") if side is LONG else ("sell", "buy")
+    world.engine.place(world.account, world.order(opens, "0.01"))
+    activation = D(60_000) * (1 + sign * activation_pct / 100)
+    asked = world.conditional(
+        "trailing",
+        closes,
+        quantity=D("0.01"),
+        reduce_only=True,
+        callback_pct=pct,
+        activation_price=activation if activation_pct else None,
+    )
+    standing = world.engine.place_conditional(world.account, asked)
+    best = None if activation_pct else D(60_000)
+    now = trail_of(Trailing(callback_pct=pct, activation_price=activation, best=best), side, RULES)
+    for tick in path:
+        price = tick / 10
+        world.engine.set_price(SYMBOL, D(tick) / 10)
+        touch = touched(Triggers(side=side, trail=now), candle(price, price, price, price))
+        assert (touch is not None) is (standing.status is TriggerStatus.FINISHED)
+        if touch is not None:
+            assert touch.price == world.account.trades[-1].price
+            return
+        now = now.reaching(price)
 
 
 @given(st.sampled_from(Side), st.lists(st.integers(9_500, 10_500), min_size=4, max_size=4), callbacks)
