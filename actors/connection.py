@@ -60,7 +60,7 @@ from core.order import (
 )
 from core.run import RunSettings
 from exchanges import errors as venue_errors
-from exchanges.base import News, OrderReport, StreamGap
+from exchanges.base import News, OrderReport, ProtectionMoved, StreamGap
 from exchanges.errors import ErrorKind
 from exchanges.feeds.base import FundingRate
 from schema.records import Account, AccountKind
@@ -430,11 +430,10 @@ class Connection(Behaviour):
             self._book(news.popleft())
 
     def _book(self, news: News) -> None:
-        if isinstance(news, StreamGap):
-            if self._live is not None:
-                self._live.look_soon()
-            return
-        self._bookings.news(news)
+        if not isinstance(news, StreamGap | ProtectionMoved):
+            self._bookings.news(news)
+        elif self._live is not None:
+            self._live.heard(news)
 
     # -- candles --------------------------------------------------------------------------------
 

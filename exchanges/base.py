@@ -78,6 +78,17 @@ class StreamGap(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     since: datetime | None
 
 
+class ProtectionMoved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A stop or target of the account stands at `price`, or (None) does not stand any more and has not fired.
+
+    Told of our own changes as well; who else may have made it is found out by a look.
+    """
+
+    symbol: str
+    leg: Leg
+    price: Decimal | None
+
+
 class TrailMoved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The trailing stop of a paper position follows a better price, as of the candle that closed at `at`.
 
@@ -90,7 +101,7 @@ class TrailMoved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     at: datetime
 
 
-News = Execution | FundingPaid | OrderNews | StreamGap | TrailMoved
+News = Execution | FundingPaid | OrderNews | StreamGap | ProtectionMoved | TrailMoved
 Listener = Callable[[News], None]
 
 

@@ -25,6 +25,7 @@ from actors.live.news import (
     ConnectAgain,
     Connected,
     ConnectFailed,
+    DoubtDue,
     FollowAgain,
     FollowEnded,
     LiveNews,
@@ -51,7 +52,7 @@ from core.errors import ImpossibleVenueData
 from core.ids import AccountId, ClientOrderId, RunId, UserId
 from core.order import Leg, Order
 from core.run import MissingStop, RunSettings
-from exchanges.base import News
+from exchanges.base import News, ProtectionMoved, StreamGap
 from exchanges.errors import ErrorKind, Halted, NotPlaced
 from schema.ops import IntentCommitted, IntentRefused, LedgerResult, ObserveBalance, ObservePosition
 from schema.records import Account, OpenPosition
@@ -59,6 +60,8 @@ from schema.store import Store
 
 LOOK_EVERY = 12
 """Checks from one look to the next: two minutes live."""
+DOUBT_S = 1.0
+"""From a stop or target that moved to the look at it, unless it was our own doing or goes with the position."""
 POLL_S = 5.0
 """While the private stream is away."""
 AGAIN_S = 2.0
@@ -131,6 +134,7 @@ class LiveAccount:
         self._heard_at_look: dict[str, int] = {}
         self._look: VenueLook | None = None
         self._run_of: dict[str, RunId] = {}
+        self._moved: dict[tuple[str, Leg], ProtectionMoved] = {}
         self._odd: dict[str, tuple[Decimal, Decimal]] = {}  # differences seen once: venue's and ours
         self._noted: set[str] = set()
         self._closer = Closer(
@@ -157,7 +161,14 @@ class LiveAccount:
             case Connected() | ConnectFailed() | ConnectAgain() | FollowEnded() | FollowAgain() | RulesRead():
                 self._on_the_way(news)
             case (
-                CheckDue() | LookDue() | OwnRows() | VenueLook() | LookFailed() | LookSettled() | RowsAfter()
+                CheckDue()
+                | LookDue()
+                | DoubtDue()
+                | OwnRows()
+                | VenueLook()
+                | LookFailed()
+                | LookSettled()
+                | RowsAfter()
             ):
                 self._look_goes_on(news)
             case PositionSettled():
@@ -218,10 +229,22 @@ class LiveAccount:
     def look_soon(self) -> None:
         """News may have been missed: the stream has begun anew, or another process had the account."""
         self.venue.forget_settings()
+        self._look_now()
+
+    def _look_now(self) -> None:
         if self._looking:
             self._look_again = True
         elif self.connected:
             self._start_look()
+
+    def heard(self, news: StreamGap | ProtectionMoved) -> None:
+        """Of the private stream, what is no news of an order or of money."""
+        if isinstance(news, StreamGap):
+            self.look_soon()
+        elif self._protector.doubts(news):
+            if not self._moved:
+                self._ctx.after(DOUBT_S, DoubtDue())
+            self._moved[news.symbol, news.leg] = news
 
     def close(self) -> None:
         """With its actor: the stream ends, the connections are given back."""
@@ -282,11 +305,15 @@ class LiveAccount:
     # -- a look ---------------------------------------------------------------------------------
 
     def _look_goes_on(
-        self, news: CheckDue | LookDue | OwnRows | VenueLook | LookFailed | LookSettled | RowsAfter
+        self, news: CheckDue | LookDue | DoubtDue | OwnRows | VenueLook | LookFailed | LookSettled | RowsAfter
     ) -> None:
         match news:
             case CheckDue():
                 self._check()
+            case DoubtDue():
+                moved, self._moved = self._moved, {}
+                if any(map(self._protector.doubts, moved.values())):
+                    self._look_now()
             case LookDue():
                 if not self._looking:
                     self._start_look()

@@ -74,6 +74,10 @@ class LookDue(LiveNews, frozen=True):
     """Time to compare rows and venue."""
 
 
+class DoubtDue(LiveNews, frozen=True):
+    """What moved at the venue may have been our own doing: by now that is known."""
+
+
 class OwnRows(LiveNews, frozen=True):
     """The account's rows: its runs, what they have open, orders without an end."""
 

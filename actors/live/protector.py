@@ -18,10 +18,11 @@ from actors.messages import Record
 from actors.runtime.behaviour import Context
 from core.backoff import Backoff
 from core.ids import AccountId, RunId, UserId
+from core.order import Leg
 from core.position import Position
 from core.protection import Protection
 from core.run import MissingStop
-from exchanges.base import LiveExchange, VenuePosition
+from exchanges.base import LiveExchange, ProtectionMoved, VenuePosition
 from exchanges.errors import ExchangeError, Refusal, Rejected
 from schema.ops import ObserveProtection
 
@@ -100,6 +101,18 @@ class Protector:
             guarded.closing = False
         self._bare(guarded)
         self._ask(news.symbol, guarded)
+
+    def doubts(self, news: ProtectionMoved) -> bool:
+        """Whether what the venue tells is not what is known to stand for an open position."""
+        guarded = self._guarded.get(news.symbol)
+        if guarded is None or guarded.position.is_flat:
+            return False
+        known = guarded.standing
+        if known is None:
+            return True
+        if news.leg is Leg.TRAILING_STOP:
+            return known.trailing is not None
+        return news.price != (known.stop_loss if news.leg is Leg.STOP_LOSS else known.take_profit)
 
     def seen(self, there: VenuePosition) -> None:
         """What the venue was just seen to hold for an open position."""

@@ -15,11 +15,13 @@ import msgspec
 from core.ids import ClientOrderId, protection_leg
 from core.order import Leg
 from core.position import Fill
-from exchanges.base import Execution, OrderNews
+from exchanges.base import Execution, OrderNews, ProtectionMoved
 from exchanges.binance.parse import Origin, origin_of, reason_of, side_of, status_of
 from exchanges.binance.wire import Unreadable, number, positive, read, time_of
 
 EVENTS: Final = "ORDER_TRADE_UPDATE/ACCOUNT_UPDATE/ALGO_UPDATE"
+_ENDED: Final = frozenset({"CANCELED", "EXPIRED", "REJECTED"})
+"""How a conditional order ends that has not fired."""
 _EXECUTED: Final = frozenset({"TRADE", "CALCULATED"})
 
 
@@ -72,7 +74,16 @@ class Untold(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     at: datetime
 
 
-Heard = Traded | OrderNews | FundingSettled | TriggerFired | SettingsChanged | KeyExpired | Untold
+Heard = (
+    Traded
+    | OrderNews
+    | ProtectionMoved
+    | FundingSettled
+    | TriggerFired
+    | SettingsChanged
+    | KeyExpired
+    | Untold
+)
 
 
 class _Order(msgspec.Struct, frozen=True):
@@ -102,6 +113,7 @@ class _AccountConfig(msgspec.Struct, frozen=True):
 class _Algo(msgspec.Struct, frozen=True):
     s: str
     caid: str
+    X: str = ""
     ai: str | int | None = None
 
 
@@ -183,6 +195,8 @@ def _traded(row: _Order, origin: Origin) -> Traded | Untold:
 def _algo(row: _Algo) -> list[Heard]:
     leg = protection_leg(row.caid)
     actual = str(row.ai or "")
+    if leg is not None and not actual and row.X in _ENDED:
+        return [ProtectionMoved(symbol=row.s, leg=Leg(leg), price=None)]
     if leg is None or not (actual.isascii() and actual.isdigit() and len(actual) < 20):
         return []
     return [TriggerFired(symbol=row.s, order_id=int(actual), leg=Leg(leg))]

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from core.errors import RunnerError
-from exchanges.base import Listener, OrderNews, StreamGap
+from exchanges.base import Listener, OrderNews, ProtectionMoved, StreamGap
 from exchanges.binance import requests
 from exchanges.binance.codes import Doing, Verdict
 from exchanges.binance.fills import Fills
@@ -207,6 +207,8 @@ class UserStream:
             case OrderNews():
                 order_id, ours = int(heard.venue_order_id), Origin(client_order_id=heard.client_order_id)
                 self._fills.learn(heard.symbol, order_id, ours)
+                self._on_news(heard)
+            case ProtectionMoved():
                 self._on_news(heard)
             case TriggerFired():
                 self._fills.learn(heard.symbol, heard.order_id, Origin(venue_leg=heard.leg))

@@ -19,7 +19,7 @@ from core.market import SymbolRules
 from core.order import Leg, OrderStatus
 from core.position import ZERO, Fill, OrderSide
 from core.timeframe import from_ms
-from exchanges.base import Balance, Execution, FundingPaid, OrderReport, VenuePosition
+from exchanges.base import Balance, Execution, FundingPaid, OrderReport, ProtectionMoved, VenuePosition
 from exchanges.bybit.codes import reject_class
 from exchanges.bybit.wire import (
     CoinRow,
@@ -328,14 +328,33 @@ def key_rights(info: KeyInfo) -> KeyRights:
     )
 
 
+def protection_moved(row: OrderRow) -> ProtectionMoved | None:
+    """What a row of the position's own stop or target says; None: it fires, or is no such row.
+
+    A trailing stop moves by itself, so that only its end is told.
+    """
+    leg = _protection_leg(row)
+    if leg is None or row.order_status not in ("Untriggered", "Deactivated", "Cancelled", "Rejected"):
+        return None
+    if row.order_status != "Untriggered":
+        return ProtectionMoved(symbol=row.symbol, leg=leg, price=None)
+    level = None if leg is Leg.TRAILING_STOP else price(row.trigger_price, "a trigger price")
+    return None if level is None else ProtectionMoved(symbol=row.symbol, leg=leg, price=level)
+
+
 def _venue_leg(row: ExecutionRow) -> Leg | None:
     """The leg of an order nobody placed; None: somebody did."""
     if (ended := _ENDED_BY_VENUE.get(row.exec_type or "")) is not None:
         return ended
     made = (row.create_type or "").removeprefix("CreateBy").replace("_", "")
-    stop = row.stop_order_type or ""
     if made in _MADE_BY_VENUE:
         return _MADE_BY_VENUE[made]
+    return _protection_leg(row)
+
+
+def _protection_leg(row: OrderRow | ExecutionRow) -> Leg | None:
+    made = (row.create_type or "").removeprefix("CreateBy").replace("_", "")
+    stop = row.stop_order_type or ""
     if made in _STOPS or stop in _STOPS:
         return Leg.STOP_LOSS
     if made in _TRAILS or stop in _TRAILS:

@@ -67,17 +67,22 @@ def heard(body: bytes | str, prices: Mapping[str, Decimal]) -> Heard:
         raise StreamRefused(f"Bybit refused {message.op or 'a request'} on the private stream.")
     topic = message.topic.partition(".")[0]
     if topic == "order":
-        return Heard(orders=tuple(_orders(read(message.data, _ORDERS))))
+        return _orders(read(message.data, _ORDERS))
     if topic == "execution" and message.topic != "execution.fast":
         return _executions(read(message.data, _EXECUTIONS), prices)
     return NOTHING
 
 
-def _orders(rows: list[OrderRow]) -> list[OrderTold]:
-    told = []
+def _orders(rows: list[OrderRow]) -> Heard:
+    told: list[OrderTold] = []
+    others: list[News] = []
     for row in rows:
         ours = parse.own_id(row.order_link_id)
-        if ours is None or row.category not in ("linear", "", None):
+        if row.category not in ("linear", "", None):
+            continue
+        if ours is None:
+            if (moved := parse.protection_moved(row)) is not None:
+                others.append(moved)
             continue
         report = parse.order_report(row, ours)
         news = OrderNews(
@@ -89,7 +94,7 @@ def _orders(rows: list[OrderRow]) -> list[OrderTold]:
         )
         created = parse.moment(row.created_time, "an order's time")
         told.append(OrderTold(news=news, filled=report.filled_quantity, created_at=created))
-    return told
+    return Heard(orders=tuple(told), others=tuple(others))
 
 
 def _executions(rows: list[ExecutionRow], prices: Mapping[str, Decimal]) -> Heard:

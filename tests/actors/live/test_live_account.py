@@ -13,9 +13,9 @@ from core.candles import Candle
 from core.order import Leg
 from core.position import Fill, OrderSide
 from core.protection import Protection
-from core.run import MissingStop, RunStatus
+from core.run import Direction, MissingStop, RunStatus
 from core.timeframe import Timeframe
-from exchanges.base import Execution, FundingPaid
+from exchanges.base import Execution, FundingPaid, ProtectionMoved
 from exchanges.errors import (
     ErrorKind,
     ExchangeError,
@@ -103,6 +103,37 @@ def test_a_position_whose_stop_will_not_stand_is_closed_within_the_bound(seed: i
     assert world.position(run).is_flat
     causes = [event.payload.get("failure") for event in world.events(run, "protection")]
     assert causes[0] == "connection"
+
+
+STOP_GONE = ProtectionMoved(symbol=SYMBOL, leg=Leg.STOP_LOSS, price=None)
+
+
+@pytest.mark.parametrize("price", [None, Decimal(1)])
+def test_a_stop_that_is_told_to_be_gone_or_elsewhere_is_looked_for_at_once(price: Decimal | None) -> None:
+    world = LiveWorld("u---")
+    run = world.live_run(stop_loss_pct=Decimal(5))
+    world.to_slot(0, plus_s=5)
+    looks, wanted = len(world.venue.asked("positions")), standing(world)
+    world.venue.engine.protect(SYMBOL, UNPROTECTED)
+    world.venue.tell(replace(STOP_GONE, price=price))
+    world.wait(3)
+    assert len(world.venue.asked("positions")) == looks + 1
+    assert standing(world) == wanted
+    assert world.events(run, "protection")[-1].payload["unprotected_s"] < 3
+
+
+def test_what_is_told_of_stops_that_stand_as_known_or_went_with_their_position_asks_for_no_look() -> None:
+    world = LiveWorld("ud---")
+    run = world.live_run(stop_loss_pct=Decimal(5), direction=Direction.LONG)
+    world.to_slot(0, plus_s=5)
+    looks = len(world.venue.asked("positions"))
+    world.venue.tell(replace(STOP_GONE, price=standing(world)[0]))
+    world.venue.tell(replace(STOP_GONE, leg=Leg.TAKE_PROFIT))
+    world.to_slot(1, plus_s=5)
+    assert world.position(run).is_flat
+    world.venue.tell(STOP_GONE)
+    world.wait(5)
+    assert len(world.venue.asked("positions")) == looks
 
 
 def test_a_stop_whose_level_is_passed_closes_the_position_at_once() -> None:

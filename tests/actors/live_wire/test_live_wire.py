@@ -93,6 +93,24 @@ def test_a_stop_somebody_cancelled_is_missed_placed_again_and_told(world: WireWo
     assert again["unprotected_s"] > 0
 
 
+@pytest.mark.parametrize("venue", ["binance", "bybit"])
+def test_a_stop_somebody_cancelled_is_placed_again_as_soon_as_the_stream_tells(venue: str) -> None:
+    """Without waiting for the next look."""
+    world = WireWorld(venue)
+    world.poll_s = 60.0
+    try:
+        world.enter()
+        engine, account = world.venue.engine, world.venue.account
+        [stop] = [each for each in account.conditionals.values() if each.request.trigger_price == 950]
+        world.venue.do(lambda: engine.cancel_conditional(stop))
+        assert set(world.venue.stands()) == {"take_profit"}
+        world.until(lambda: world.venue.stands() == {"stop": D(950), "take_profit": D(1100)})
+        world.until(lambda: len(payloads(world, "protection")) == 3)
+        assert world.is_streaming()
+    finally:
+        world.close()
+
+
 def test_what_another_hand_adds_is_drift_and_what_it_takes_away_is_booked(world: WireWorld) -> None:
     world.enter()
     entered = world.quantity()

@@ -68,8 +68,17 @@ class ThreadedVenue(SimulatedVenue):
 class WireWorld(World):
     """One live run with a stop of 5 % and a target of 10 %, long from the first slot on for `path`."""
 
+    poll_s = 1.0
+    """How often actors look by themselves; set it before `begin`."""
+
     def __init__(
-        self, venue: str, path: str = "u" * 6 + "-" * 300, *, lead_s: float = LEAD_S, **settings: Any
+        self,
+        venue: str,
+        path: str = "u" * 6 + "-" * 300,
+        *,
+        lead_s: float = LEAD_S,
+        poll_s: float = 1.0,
+        **settings: Any,
     ) -> None:
         super().__init__(path)
         at_ms = to_ms(START + self.timeframe.delta) - int(lead_s * 1000)
@@ -91,7 +100,7 @@ class WireWorld(World):
         self.system = ActorSystem.live(self.market_clock, sink=self._report)
         self.feed = HeldFeed(self.candles, (self.first_open, self._data_end()))
         self.venues = Venues(clock=self.market_clock, given=self.venue.given)
-        options = replace(LIVE_OPTIONS, poll_s=1.0, safety_s=1.0)
+        options = replace(LIVE_OPTIONS, poll_s=self.poll_s, safety_s=1.0)
         parts = Parts(
             store=self.memory, feed=self.feed, rules=rules(), options=options, venues=self._live_venues
         )

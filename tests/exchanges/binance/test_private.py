@@ -17,7 +17,7 @@ from core.errors import RunnerError
 from core.ids import OrderKey, RunId, client_order_id, protection_id
 from core.order import Leg, OrderStatus
 from core.position import Fill, OrderSide
-from exchanges.base import OrderNews
+from exchanges.base import OrderNews, ProtectionMoved
 from exchanges.binance.parse import MANUAL, Origin
 from exchanges.binance.private import (
     FundingSettled,
@@ -135,6 +135,15 @@ def test_a_stop_of_ours_that_fires_names_the_order_it_became() -> None:
     (told,) = hear(changed("order_update_calculated", c=stop, x="TRADE"))
     assert isinstance(told, Traded)
     assert told.origin.venue_leg is Leg.STOP_LOSS
+
+
+@pytest.mark.parametrize("status", ["CANCELED", "EXPIRED", "REJECTED"])
+def test_a_stop_of_ours_that_ended_without_firing_is_told_and_anybody_elses_is_not(status: str) -> None:
+    stop = protection_id("stop_loss", AT, 3)
+    gone = [ProtectionMoved(symbol="BNBUSDT", leg=Leg.STOP_LOSS, price=None)]
+    assert hear(changed("algo_update_canceled", caid=stop, X=status)) == gone
+    assert hear(changed("algo_update_canceled", X=status)) == []
+    assert hear(changed("algo_update_new", caid=stop)) == []
 
 
 def test_funding_is_announced_without_its_id() -> None:

@@ -17,6 +17,7 @@ from core.ids import ClientOrderId
 from core.order import Leg, OrderStatus
 from core.position import OrderSide
 from core.timeframe import to_ms
+from exchanges.base import ProtectionMoved
 from exchanges.bybit import parse, public
 from exchanges.bybit.codes import verdict
 from exchanges.bybit.private import StreamRefused, heard
@@ -146,6 +147,12 @@ def checked_leg(name: str) -> Any:
 
 
 QUIET: Any = ([], [], ())
+
+
+def moved(leg: Leg, price: str) -> ProtectionMoved:
+    return ProtectionMoved(symbol="BTCUSDT", leg=leg, price=D(price))
+
+
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 
 EXPECTED: dict[str, tuple[Callable[[str], Any], Any]] = {
@@ -316,8 +323,8 @@ EXPECTED: dict[str, tuple[Callable[[str], Any], Any]] = {
     ),
     "ws_private/order": (checked_stream, QUIET),
     "ws_private/order_filled": (checked_stream, QUIET),
-    "ws_private/order_stop_loss": (checked_stream, QUIET),
-    "ws_private/order_take_profit": (checked_stream, QUIET),
+    "ws_private/order_stop_loss": (checked_stream, ([], [], (moved(Leg.STOP_LOSS, "48000.00"),))),
+    "ws_private/order_take_profit": (checked_stream, ([], [], (moved(Leg.TAKE_PROFIT, "55000.00"),))),
     "ws_private/execution": (
         checked_leg,
         (
