@@ -12,6 +12,7 @@ from core.market import Market, Series, SymbolRules
 from core.timeframe import Timeframe, from_ms
 from exchanges.feeds.base import CandleSource, FundingRate, NoCandles
 from exchanges.feeds.live_candles import LiveCandles
+from exchanges.feeds.market_marks import MarketMarks
 from exchanges.feeds.market_trades import MarketTrades
 from exchanges.paper.book import Opening
 from exchanges.paper.prices import PriceSource
@@ -60,6 +61,11 @@ class Feed(Protocol):
         """What is bought and sold by second, live; None: this feed hears no trades."""
         ...
 
+    @property
+    def marks(self) -> MarketMarks | None:
+        """Mark prices of what accounts hold, live; None: this feed hears none."""
+        ...
+
     async def follow(self) -> None:
         """Hears what the venues tell by themselves, until cancelled. A feed that is only asked ends at once."""
         ...
@@ -74,7 +80,8 @@ class HeldFeed:
     """A source that is all there already: files, the generator, a downloaded range."""
 
     holds_future = True
-    trades = None
+    trades: MarketTrades | None = None
+    marks: MarketMarks | None = None
 
     def __init__(self, source: CandleSource, span: tuple[datetime, datetime]) -> None:
         """`span`: the market time it will be asked about; what has no candles for all of it is too fine."""
@@ -132,12 +139,18 @@ class LiveFeed:
     holds_future = False
 
     def __init__(
-        self, venues: Sequence[LiveCandles], symbols: tuple[str, ...], trades: MarketTrades | None = None
+        self,
+        venues: Sequence[LiveCandles],
+        symbols: tuple[str, ...],
+        *,
+        trades: MarketTrades | None = None,
+        marks: MarketMarks | None = None,
     ) -> None:
         """The first venue's candles are those of paper accounts that name none."""
         self._held = {venue.venue: venue for venue in venues}
         self._symbols = symbols
         self.trades = trades
+        self.marks = marks
         self.origin = f"{' and '.join(venue.name for venue in venues)} public candles"
         self.venues = tuple(self._held)
 
@@ -166,8 +179,9 @@ class LiveFeed:
         async with asyncio.TaskGroup() as group:
             for venue in self._held.values():
                 group.create_task(venue.follow())
-            if self.trades is not None:
-                group.create_task(self.trades.run())
+            for others in (self.trades, self.marks):
+                if others is not None:
+                    group.create_task(others.run())
 
 
 class _LivePrices:

@@ -33,7 +33,7 @@ from core.ids import NodeId
 from core.version import VERSION, is_older
 from exchanges.feeds.looped import MAX_ROUNDS
 from exchanges.stand_in import StandIns
-from exchanges.venues import Address, Venues, given_address, live_candles, market_trades
+from exchanges.venues import Address, Venues, given_address, live_candles, market_marks, market_trades
 from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 from schema.notify import PgNotifier
@@ -95,8 +95,12 @@ def live_service(
             "This database holds a demo; plain serve needs one of its own (or use serve --demo)."
         )
     given, clock = venue_addresses(settings), MarketClock(store.clock(), process_s)
-    trades = market_trades(given, clock=clock)
-    feed = LiveFeed(live_candles(given, clock=clock), settings.symbol_whitelist, trades)
+    feed = LiveFeed(
+        live_candles(given, clock=clock),
+        settings.symbol_whitelist,
+        trades=market_trades(given, clock=clock),
+        marks=market_marks(given, clock=clock),
+    )
     return _service(settings, store, dsn, feed, sink, vault=vault)
 
 

@@ -23,6 +23,7 @@ from actors.runtime.system import ActorInfo, ActorSystem
 from actors.system import BACKOFF, Parts, specs
 from core.candles import CandleColumns, empty
 from core.ids import AccountId, RunId, UserId
+from core.mark import Mark
 from core.market import Series
 from core.timeframe import from_ms, to_ms
 from exchanges.stand_in import StandIns
@@ -201,6 +202,11 @@ class Service:
             return empty()
         held = window.columns
         return held.part(max(0, len(held) - limit), len(held))
+
+    def mark(self, venue: str, symbol: str) -> Mark | None:
+        """What the venue values positions at; None where no account here holds one, or it is not heard."""
+        marks = self._parts.feed.marks
+        return None if marks is None else marks.latest(venue, symbol)
 
     def nodes(self) -> Sequence[Node]:
         """Processes that beat, as this one last saw them."""

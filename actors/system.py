@@ -168,6 +168,7 @@ def live_parts(parts: Parts) -> LiveParts:
         lease_s=parts.options.lease_s,
         check_s=parts.options.poll_s,
         read=parts.read_connection,
+        marks=parts.feed.marks,
     )
 
 

@@ -24,10 +24,12 @@ from exchanges import limits
 from exchanges.base import Listener, LiveExchange
 from exchanges.binance.adapter import BinanceExchange
 from exchanges.binance.instruments import Instruments
+from exchanges.binance.mark_feed import BinanceMarks
 from exchanges.binance.market_feed import BinanceCandles
 from exchanges.binance.trade_feed import BinanceTrades
 from exchanges.budgets import SharedBudget
 from exchanges.bybit.adapter import BybitExchange
+from exchanges.bybit.mark_feed import BybitMarks
 from exchanges.bybit.market_feed import BybitCandles
 from exchanges.bybit.trade_feed import BybitTrades
 from exchanges.credentials import KeyRights, Unseal
@@ -35,6 +37,8 @@ from exchanges.feeds.binance_public import BinancePublic
 from exchanges.feeds.bybit_public import BybitPublic
 from exchanges.feeds.candle_streams import CandleStreams
 from exchanges.feeds.live_candles import LiveCandles
+from exchanges.feeds.mark_streams import MarkStreams
+from exchanges.feeds.market_marks import MarketMarks
 from exchanges.feeds.market_trades import MarketTrades
 from exchanges.feeds.trade_rest import BinanceTradeRest, BybitTradeRest
 from exchanges.feeds.trade_streams import TradeStreams
@@ -116,6 +120,17 @@ def market_trades(given: Mapping[Venue, Address], *, clock: Clock) -> MarketTrad
             clock=clock,
         )
     return MarketTrades(streams)
+
+
+def market_marks(given: Mapping[Venue, Address], *, clock: Clock) -> MarketMarks:
+    """The mark prices of every venue's perpetuals."""
+    binance, bybit = (address(venue, Environment.LIVE, given).ws for venue in (Venue.BINANCE, Venue.BYBIT))
+    return MarketMarks(
+        {
+            Venue.BINANCE: lambda held: MarkStreams(BinanceMarks(binance), held, clock=clock),
+            Venue.BYBIT: lambda held: MarkStreams(BybitMarks(bybit), held, clock=clock),
+        }
+    )
 
 
 class Venues:

@@ -9,6 +9,7 @@ from actors.runtime.system import ActorInfo
 from actors.service import Service
 from core.candles import CandleColumns
 from core.ids import RunId, UserId
+from core.mark import Mark
 from core.market import Series
 from facade.bridge import ActorNode, DemoTime
 from schema.ops import ExpirePause, LedgerOp, LedgerResult, SimulateTrade
@@ -42,6 +43,10 @@ class LiveRunner:
     def candles(self, series: Series, limit: int) -> CandleColumns:
         """The newest `limit` candles held, oldest first; none for a series nobody trades on here."""
         return self._service.candles(series, limit)
+
+    def mark(self, venue: str, symbol: str) -> Mark | None:
+        """What the venue values a position at; None where no account here holds one, or it is not heard."""
+        return self._service.mark(venue, symbol)
 
     def tick_due(self, *, source: TickSource) -> None:
         self._service.tick_due(source=source)

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import msgspec
 
 from core.ids import AccountId, RunId, UserId
+from core.mark import Mark
 from core.run import Direction, ExecutionMode, Run, RunStatus, TradingMode
 from core.timeframe import Timeframe
 from facade.price_chart import MarketView, closed, series_of
@@ -63,7 +64,10 @@ class TickMark(Shown, frozen=True, kw_only=True):
 
 
 class HoldingShown(Shown, frozen=True, kw_only=True):
-    """An open position. `price` is the last close known; without one there is no unrealised PnL."""
+    """An open position. `price` is the last close known, `mark_price` what the venue of a live one said at `mark_at`.
+
+    Unrealised PnL is at the mark where there is one, else at the close, else there is none.
+    """
 
     side: str
     quantity: Decimal
@@ -77,6 +81,8 @@ class HoldingShown(Shown, frozen=True, kw_only=True):
     trailing_best_price: Decimal | None
     """Of a paper position: the best price since the activation; a live venue keeps its own."""
     price: Decimal | None
+    mark_price: Decimal | None
+    mark_at: datetime | None
     unrealised: Decimal | None
 
 
@@ -167,7 +173,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
 def overview_answer(read: Overview, market: MarketView, around: Surroundings) -> OverviewAnswer:
     ticks = {row.run_id: row for row in read.ticks}
-    rows = [_run_row(each, ticks.get(each.run.id), market, read.now) for each in read.runs]
+    venues = {each.account.id: each.account.venue for each in read.accounts}
+    rows = [_run_row(each, ticks.get(each.run.id), venues, market, read.now) for each in read.runs]
     rows_on: dict[AccountId | None, list[RunRow]] = {}
     for summary, row in zip(read.runs, rows, strict=True):
         rows_on.setdefault(summary.run.account_id, []).append(row)
@@ -193,8 +200,18 @@ def overview_answer(read: Overview, market: MarketView, around: Surroundings) ->
     )
 
 
-def _run_row(summary: RunSummary, tick: TickRow | None, market: MarketView, now: datetime) -> RunRow:
+def _run_row(
+    summary: RunSummary,
+    tick: TickRow | None,
+    venues: Mapping[AccountId, str],
+    market: MarketView,
+    now: datetime,
+) -> RunRow:
+    """`venues`: by account."""
     run = summary.run
+    mark, venue = None, None if run.account_id is None else venues.get(run.account_id)
+    if summary.position is not None and venue is not None and run.trading_mode is TradingMode.LIVE:
+        mark = market.mark(venue, run.strategy.symbol)
     return RunRow(
         id=run.id,
         name=run.strategy.name,
@@ -213,7 +230,7 @@ def _run_row(summary: RunSummary, tick: TickRow | None, market: MarketView, now:
         signal_at=summary.last_signal_at,
         tick=None if tick is None else _tick_mark(tick),
         next_slot=next_slot(run, now),
-        position=None if summary.position is None else _holding(summary.position, run, market, now),
+        position=None if summary.position is None else _holding(summary.position, run, market, mark, now),
         realised=summary.realised,
         actions=_actions(run),
     )
@@ -229,10 +246,13 @@ def _tick_mark(row: TickRow) -> TickMark:
     )
 
 
-def _holding(held: OpenPosition, run: Run, market: MarketView, now: datetime) -> HoldingShown:
+def _holding(
+    held: OpenPosition, run: Run, market: MarketView, mark: Mark | None, now: datetime
+) -> HoldingShown:
     position = held.position
     newest = closed(market.candles(series_of(run), PRICE_CANDLES), run.strategy.timeframe, now)
     price = Decimal(repr(float(newest.close[-1]))) if len(newest) else None
+    worth = price if mark is None else mark.price
     return HoldingShown(
         side="long" if position.quantity > 0 else "short",
         quantity=position.size,
@@ -245,7 +265,9 @@ def _holding(held: OpenPosition, run: Run, market: MarketView, now: datetime) ->
         trailing_activation_price=held.trail_from,
         trailing_best_price=held.trail_best,
         price=price,
-        unrealised=None if price is None else position.unrealised(price),
+        mark_price=None if mark is None else mark.price,
+        mark_at=None if mark is None else mark.at,
+        unrealised=None if worth is None else position.unrealised(worth),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from core.candles import CandleColumns
 from core.ids import RunId
+from core.mark import Mark
 from core.market import Market, Series
 from core.run import Run
 from core.timeframe import Timeframe
@@ -19,7 +20,7 @@ CANDLES_SHOWN: Final = 300
 
 
 class MarketView(Protocol):
-    """What the page asks of the market data; both answer at once."""
+    """What the page asks of the market data; all answer at once."""
 
     @property
     def origin(self) -> str:
@@ -28,6 +29,10 @@ class MarketView(Protocol):
 
     def candles(self, series: Series, limit: int) -> CandleColumns:
         """The newest `limit` candles held, oldest first; none for a series nobody trades on here."""
+        ...
+
+    def mark(self, venue: str, symbol: str) -> Mark | None:
+        """What the venue values a position at; None where no account here holds one, or it is not heard."""
         ...
 
 

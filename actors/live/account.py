@@ -54,6 +54,7 @@ from core.order import Leg, Order
 from core.run import MissingStop, RunSettings
 from exchanges.base import News, ProtectionMoved, StreamGap
 from exchanges.errors import ErrorKind, Halted, NotPlaced
+from exchanges.feeds.market_marks import MarketMarks
 from schema.ops import IntentCommitted, IntentRefused, LedgerResult, ObserveBalance, ObservePosition
 from schema.records import Account, OpenPosition
 from schema.store import Store
@@ -80,7 +81,7 @@ class LiveParts(msgspec.Struct, frozen=True, kw_only=True):
     """What all live accounts of the process share; `worker` and `lease_s` as for a tick.
 
     `check_s`: how often an account sees to itself while its stream is open. `read`: an account's own rows, before its
-    venue is made; it blocks.
+    venue is made; it blocks. `marks` are told what accounts hold.
     """
 
     knowledge: VenueKnowledge
@@ -88,6 +89,7 @@ class LiveParts(msgspec.Struct, frozen=True, kw_only=True):
     lease_s: float
     check_s: float
     read: Callable[[AccountId], None] = lambda account_id: None
+    marks: MarketMarks | None = None
 
 
 class LiveAccount:
@@ -121,6 +123,8 @@ class LiveAccount:
         self._orders_of: dict[RunId, Trailing] = {}
         self._on_its_way: set[ClientOrderId] = set()
         self._symbols = set(symbols)
+        self._marks, self._venue_name = parts.marks, account.venue
+        self._held: frozenset[str] = frozenset()
         self._book = book
         self._unsettled = unsettled
         self._busy = busy
@@ -173,6 +177,7 @@ class LiveAccount:
                 self._look_goes_on(news)
             case PositionSettled():
                 self._heard[news.symbol] = self._heard.get(news.symbol, 0) + 1
+                self._holds(self._held - {news.symbol} | ({news.symbol} if news.position.quantity else set()))
                 self._protector.settled(news)
             case ProtectionStands() | ProtectFailed() | ProtectAgain():
                 self._protector.handle(news)
@@ -248,9 +253,15 @@ class LiveAccount:
 
     def close(self) -> None:
         """With its actor: the stream ends, the connections are given back."""
+        self._holds(frozenset())
         self._ctx.run(
             self._exchange.close(), lambda _: Released(), lambda _: Released(), timeout_s=CONNECT_TIMEOUT_S
         )
+
+    def _holds(self, symbols: frozenset[str]) -> None:
+        if symbols != self._held and self._marks is not None:
+            self._marks.hold(self._venue_name, str(self._account_id), symbols)
+        self._held = symbols
 
     # -- the way there --------------------------------------------------------------------------
 
@@ -368,6 +379,7 @@ class LiveAccount:
         for run in rows.runs:
             self.trades(run.strategy.symbol, run.id)
             self._policies[run.id] = run.settings.missing_stop
+        self._holds(frozenset(held.symbol for held in rows.positions))
         for held in rows.positions:
             self.trades(held.symbol, held.run_id)
             self._protector.settled(settled_of(held))

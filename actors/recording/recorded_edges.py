@@ -94,6 +94,7 @@ class RecordedFeed:
         self.venues = inner.venues
         self.holds_future = inner.holds_future
         self.trades = inner.trades
+        self.marks = inner.marks
 
     def symbols(self) -> tuple[str, ...]:
         return self._inner.symbols()

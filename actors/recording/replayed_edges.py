@@ -233,6 +233,7 @@ class ReplayedFeed:
         self.venues = header.venues
         self.holds_future = header.holds_future
         self.trades = None
+        self.marks = None
 
     def symbols(self) -> tuple[str, ...]:
         return tuple(self._header.markets)

@@ -28,6 +28,7 @@ class SimulatedFeed:
     origin = "simulated"
     venues = (VENUE,)
     trades = None
+    marks = None
 
     def __init__(
         self,

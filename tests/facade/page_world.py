@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 from core.candles import CandleColumns, empty
 from core.ids import UserId
+from core.mark import Mark
 from core.market import Series
 from core.risk import RiskLimits
 from core.run import Run
@@ -46,6 +47,9 @@ class SmallMarket:
         start = START - series.timeframe.delta * limit
         return self._source.candles(series.symbol, series.timeframe, start, end)
 
+    def mark(self, venue: str, symbol: str) -> Mark | None:
+        return None
+
 
 class SparseMarket:
     """Holds no candles at all."""
@@ -54,6 +58,9 @@ class SparseMarket:
 
     def candles(self, series: Series, limit: int) -> CandleColumns:
         return empty()
+
+    def mark(self, venue: str, symbol: str) -> Mark | None:
+        return None
 
 
 def last_close(symbol: str) -> float:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 from starlette.testclient import TestClient
 
-from core.run import Run
+from core.mark import Mark
+from core.run import Run, TradingMode
 from core.timeframe import to_ms
 from facade.app import build_app
+from facade.overview import ClockShown, Surroundings, overview_answer
 from facade.routes.overview import FRESH_S, OverviewRoutes
 from schema.pg import PgStore
-from tests.facade.page_world import SparseMarket, last_close, page_app, seed
+from tests.facade.page_world import SmallMarket, SparseMarket, last_close, page_app, seed
 from tests.facade.world import ADMIN, BASE_URL, START, SmallRunner, as_user, make_settings
 
 
@@ -122,6 +126,29 @@ def test_without_candles_nothing_is_made_up(runner: SmallRunner, runs: dict[str,
         assert (held["price"], held["unrealised"]) == (None, None)
         chart = page.get(f"/api/overview/chart?runId={runs['alice'].id}", headers=ADMIN).json()
         assert (chart["times"], chart["markers"]) == ([], [])
+
+
+def test_a_live_position_is_valued_at_its_venues_mark_a_paper_one_at_the_close(
+    runner: SmallRunner, store: PgStore, runs: dict[str, Run]
+) -> None:
+    class Marked(SmallMarket):
+        def mark(self, venue: str, symbol: str) -> Mark | None:
+            return Mark(price=Decimal(60_123), at=START) if (venue, symbol) == ("paper", "BTCUSDT") else None
+
+    def position(mode: TradingMode) -> Any:
+        read = runner.reads.overview(equity_points=1)
+        live = [replace(each, run=replace(each.run, trading_mode=mode)) for each in read.runs]
+        clock = ClockShown(now=START, speed=1.0, paused=False, demo=False)
+        around = Surroundings(clock=clock, ready={}, platform=store.platform())
+        answer = overview_answer(replace(read, runs=live), Marked(), around)
+        [held] = [row.position for row in answer.runs if row.position is not None]
+        return held
+
+    live, paper = position(TradingMode.LIVE), position(TradingMode.PAPER)
+    assert (live.mark_price, live.mark_at, live.unrealised) == (60_123, START, 123)
+    assert (paper.mark_price, paper.mark_at) == (None, None)
+    assert live.price == paper.price
+    assert paper.unrealised == paper.price - 60_000
 
 
 @pytest.mark.parametrize(

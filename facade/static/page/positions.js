@@ -10,7 +10,7 @@ export class PositionsTable {
 
   show(answer) {
     const runs = answer.runs.filter((run) => run.position !== null);
-    setText(byId("positions-note"), runs.length === 0 ? "" : `${runs.length} open, at the last close of their candles`);
+    setText(byId("positions-note"), runs.length === 0 ? "" : `${runs.length} open, at their venue's mark price, else the last close of their candles`);
     if (runs.length === 0) {
       emptyRow(this.#body, COLUMNS, "Every run is flat.");
       return;
@@ -48,7 +48,7 @@ function update(row, run) {
     ` ${run.symbol}`,
     h("span", { class: "sub" }, `${run.userId} · ${run.name} · ${held.leverage}×`),
   ]);
-  pair(parts.price, held.entryPrice, held.price);
+  pair(parts.price, held.entryPrice, held.markPrice ?? held.price);
   pair(parts.guard, held.stopLoss, held.takeProfit);
   setText(parts.unrealised, pnl(held.unrealised));
   setAttribute(parts.unrealised, "class", `n ${toneOf(held.unrealised)}`);

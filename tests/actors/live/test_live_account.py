@@ -38,6 +38,20 @@ def standing(world: LiveWorld) -> tuple[Decimal | None, Decimal | None]:
     return held.standing_stop, held.standing_target
 
 
+def test_mark_prices_are_heard_of_what_is_held_and_of_nothing_else() -> None:
+    world = LiveWorld("u----------")
+    run = world.live_run(stop_loss_pct=Decimal(5))
+    world.wait(5)
+    assert not any(held() for held in world.held)
+    world.to_slot(0, plus_s=5)
+    [held] = world.held
+    assert held() == {SYMBOL}
+    world.venue.engine.apply_candle(SYMBOL, _crash(world), world.timeframe)
+    world.wait(130)
+    assert world.position(run).is_flat
+    assert held() == frozenset()
+
+
 @SEEDS
 def test_a_live_entry_is_set_up_signed_by_the_venues_clock_and_protected(seed: int | None) -> None:
     """The venue's own step, its settings before the first entry alone, its clock in `sign_ts`, stop and target."""

@@ -11,6 +11,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.live.venue import LiveVenue
+from actors.runtime.spec import ChildSpec
+from actors.system import Parts
 from actors.venue_calls import MakeVenue, PaperVenue, VenueState
 from core.ids import ClientOrderId, RunId
 from core.leverage import LeverageTier
@@ -30,8 +32,11 @@ from exchanges.base import (
     TrailMoved,
     VenuePosition,
 )
+from exchanges.binance.mark_feed import BinanceMarks
 from exchanges.credentials import KeyRights
 from exchanges.errors import ExchangeError
+from exchanges.feeds.mark_streams import MarkStreams
+from exchanges.feeds.market_marks import MarketMarks
 from exchanges.paper.adapter import PaperExchange
 from schema.records import AccountKind
 from tests.actors.candles import RULES, SYMBOL
@@ -176,6 +181,7 @@ class LiveWorld(World):
 
     def __init__(self, path: str, **fields: Any) -> None:
         super().__init__(path, **fields)
+        self.held: list[Callable[[], frozenset[str]]] = []
         self.live_account = self.account(kind=AccountKind.CONNECTION, venue="simulated")
         self._venue: Venue | None = None
         self.scripted: list[tuple[str, tuple[ExchangeError | None, ...]]] = []
@@ -194,6 +200,16 @@ class LiveWorld(World):
     def live_run(self, **settings: Any) -> RunId:
         wanted = RunSettings(order_size_pct=Decimal(10), **settings)
         return self.run(account=self.live_account, settings=wanted, trading_mode=TradingMode.LIVE)
+
+    def _gateway(self, parts: Parts) -> ChildSpec:
+        """`held`: what live accounts say they hold positions in, for its mark prices to be heard."""
+
+        def streams(held: Callable[[], frozenset[str]]) -> MarkStreams:
+            self.held.append(held)
+            return MarkStreams(BinanceMarks("ws://127.0.0.1:1"), held, clock=self.clock)
+
+        self.feed.marks = MarketMarks({"simulated": streams})
+        return super()._gateway(parts)
 
     def venue_of(
         self, state: VenueState, on_news: Callable[[News], None], make_paper: MakeVenue
