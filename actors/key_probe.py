@@ -12,6 +12,7 @@ from actors.keys import KeyProbe, Keys
 from actors.market_clock import MarketClock
 from actors.runtime.process_time import process_s
 from actors.venue_budgets import SharedVenueBudgets
+from actors.venue_numbers import venue_numbers
 from core.connection import Environment, Venue
 from core.key_rights import KeyRights
 from core.leverage import LeverageTier
@@ -33,7 +34,8 @@ def keys_of(store: PgStore, vault: Vault, given: Mapping[Venue, Address]) -> Key
         async with opened() as venues:
             return await venues.leverage_tiers(venue, environment, unseal, symbol)
 
-    return Keys(store, store.connections, vault, _probe(opened), tiers=tiers)
+    numbers = venue_numbers(store, given)
+    return Keys(store, store.connections, vault, _probe(opened), tiers=tiers, read_numbers=numbers)
 
 
 def venue_probe(store: PgStore, given: Mapping[Venue, Address]) -> KeyProbe:

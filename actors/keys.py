@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from actors.key_ring import credentials_of
+from actors.venue_numbers import ReadNumbers, VenueNumbers
 from core.connection import Environment, Venue
 from core.errors import IllegalTransition, ImpossibleVenueData, RunnerError
 from core.ids import AccountId
@@ -85,9 +86,11 @@ class Keys:
         probe: KeyProbe,
         *,
         tiers: TierProbe | None = None,
+        read_numbers: ReadNumbers | None = None,
     ) -> None:
-        """`tiers` None: leverage is left to the venue to refuse."""
+        """`tiers` None: leverage is left to the venue to refuse. `read_numbers` None: nobody here asks for balances."""
         self.connections = connections
+        self._read_numbers = read_numbers
         self._store = store
         self._vault = vault
         self._probe = probe
@@ -141,6 +144,17 @@ class Keys:
             self._tiers.popitem(last=False)
         return found
 
+    async def numbers(self, connection: Connection) -> VenueNumbers:
+        """Money and positions at the venue now. Raises KeyRefused or VenueAway."""
+        read = self._read_numbers
+        if read is None:
+            raise VenueAway(connection.venue, "not_asked_here")
+        try:
+            unseal = await asyncio.get_running_loop().run_in_executor(None, self._unseal, connection)
+        except VaultError:
+            raise KeyRefused("sealed", "The keys of this connection cannot be opened here.") from None
+        return await self._asked(connection.venue, lambda: read(connection, unseal))
+
     async def _rights(self, venue: Venue, environment: Environment, unseal: Unseal) -> KeyRights:
         return await self._asked(venue, lambda: self._probe(venue, environment, unseal))
 
@@ -155,7 +169,7 @@ class Keys:
                 ErrorKind.AUTH, f"{venue.capitalize()} does not take this key or secret."
             )
         except Rejected as error:
-            refusal = KeyRefused(error.kind, f"{venue.capitalize()} refused to say what this key may do.")
+            refusal = KeyRefused(error.kind, f"{venue.capitalize()} refused to answer for this key.")
         except ExchangeError as error:
             refusal = VenueAway(venue, error.kind)
         except ImpossibleVenueData:

@@ -139,6 +139,11 @@ def expire(state: RiskState, limits: RiskLimits, now: datetime) -> RiskState:
     return msgspec.structs.replace(state, paused_until=None, paused_reason=None, streak=streak)
 
 
+def resume(state: RiskState, limits: RiskLimits) -> RiskState:
+    """An operator ends the pause: what EXPIRE does, before its time. Without a pause nothing changes."""
+    return state if state.paused_until is None else expire(state, limits, state.paused_until)
+
+
 def start_pause_for_streak(state: RiskState, limits: RiskLimits, now: datetime) -> RiskChange:
     """Gate 3 matched without a pause running (limits tightened since): it starts one."""
     return _pause(state, limits, now, Reason.CONSECUTIVE_LOSSES)

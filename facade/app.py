@@ -26,7 +26,18 @@ from facade.idempotency import KEY_HEADER, REPLAYED_HEADER
 from facade.limits import Attempts
 from facade.middleware import REQUEST_ID_HEADER, AccessLog, EveryRequest
 from facade.operation import OperationRoute
-from facade.routes import connections, demo, docs, events, health, runner, runs, strategies
+from facade.routes import (
+    connections,
+    demo,
+    docs,
+    events,
+    health,
+    portfolios,
+    risk,
+    runner,
+    runs,
+    strategies,
+)
 
 INTERFACE: Final[Sequence[OperationRoute]] = (
     *health.ROUTES,
@@ -34,6 +45,8 @@ INTERFACE: Final[Sequence[OperationRoute]] = (
     *strategies.ROUTES,
     *runs.ROUTES,
     *connections.ROUTES,
+    *portfolios.ROUTES,
+    *risk.ROUTES,
     *events.ROUTES,
     *docs.ROUTES,
 )

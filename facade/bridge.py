@@ -15,13 +15,17 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from actors.keys import KeyRefused, Keys, Tested, VenueAway
+from actors.venue_numbers import VenueNumbers
 from core.errors import RunnerError
 from core.ids import RunId, StrategyId, UserId
 from core.timeframe import Timeframe
 from schema.connections import Connection, NewConnection
 from schema.idempotency import Asked as KeyedRequest
 from schema.idempotency import Attempt, Busy, IdempotencyKeys, Kept, Reused, TooManyKeys
-from schema.ops import LedgerOp, LedgerResult, OpRefused, RiskSettled, SimulateTrade
+from schema.ops import LedgerOp, LedgerResult, OpRefused, ResumeUser, RiskSettled, SimulateTrade
+from schema.pg_limits import OwnLimits, PgLimits, TooLoose
+from schema.pg_portfolios import CurvePoint, Portfolio, Totals
+from schema.pg_portfolios import PgPortfolios as PortfolioRows
 from schema.pg_reads import RunnerNumbers, RunSummary, StrategyDetail, StrategyView
 from schema.records import (
     Account,
@@ -36,6 +40,7 @@ from schema.records import (
     TickRow,
     TickSource,
     TickStatus,
+    Trade,
 )
 from schema.store import Store, StoreUnavailable
 from schema.vault import OpenedKeys, Owner
@@ -49,6 +54,7 @@ __all__ = [
     "BridgeTimeout",
     "Busy",
     "Connection",
+    "CurvePoint",
     "DemoClock",
     "DemoTime",
     "Event",
@@ -63,9 +69,13 @@ __all__ = [
     "OpRefused",
     "OpenPosition",
     "OpenedKeys",
+    "OwnLimits",
     "Owner",
     "Platform",
+    "Portfolio",
+    "PortfolioRows",
     "Reads",
+    "ResumeUser",
     "Reused",
     "RiskSettled",
     "RiskView",
@@ -83,8 +93,12 @@ __all__ = [
     "TickRow",
     "TickSource",
     "TickStatus",
+    "TooLoose",
     "TooManyKeys",
+    "Totals",
+    "Trade",
     "VenueAway",
+    "VenueNumbers",
     "Waits",
 ]
 
@@ -163,6 +177,16 @@ class Runner(Protocol):
 
     @property
     def idempotency(self) -> IdempotencyKeys:
+        """Blocks: used through `Bridge` only."""
+        ...
+
+    @property
+    def portfolios(self) -> PortfolioRows:
+        """Blocks: used through `Bridge` only."""
+        ...
+
+    @property
+    def limits(self) -> PgLimits:
         """Blocks: used through `Bridge` only."""
         ...
 

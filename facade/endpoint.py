@@ -21,7 +21,7 @@ from facade.decoding import decode, decode_either_case, decode_query, read_body
 from facade.errors import UNFORESEEN, ApiError, api_error, not_found
 from facade.event_stream import EventHub
 from facade.idempotency import idempotency_key, once
-from facade.limits import KEY_CHECKS_PER_WINDOW, Attempts
+from facade.limits import KEY_CHECKS_PER_WINDOW, NUMBER_READS_PER_WINDOW, Attempts
 from facade.operation import OperationRoute, operation_of
 from facade.schemas.form import Answer, Asked
 
@@ -53,6 +53,7 @@ class Services:
         self.error_log = error_log
         self.keys = keys
         self.key_checks = key_checks or Attempts(KEY_CHECKS_PER_WINDOW)
+        self.number_reads = Attempts(NUMBER_READS_PER_WINDOW)
 
     @property
     def runner(self) -> Runner:

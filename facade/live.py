@@ -12,7 +12,7 @@ from core.ids import RunId, UserId
 from core.mark import Mark
 from core.market import Series
 from facade.bridge import ActorNode, DemoTime
-from schema.ops import ExpirePause, LedgerOp, LedgerResult, SimulateTrade
+from schema.ops import ExpirePause, LedgerOp, LedgerResult, ResumeUser, SimulateTrade
 from schema.pg import PgStore
 from schema.records import Node, TickSource
 
@@ -27,6 +27,8 @@ class LiveRunner:
         self.store = service.store
         self.reads = store.reads
         self.idempotency = store.idempotency
+        self.portfolios = store.portfolios
+        self.limits = store.limits
 
     def replace(self, service: Service) -> None:
         """Go on with another service over the same database: a demo whose candles start over."""
@@ -103,7 +105,7 @@ class LiveDemoClock:
 
 
 def _user_of(op: LedgerOp) -> UserId:
-    if isinstance(op, SimulateTrade | ExpirePause):
+    if isinstance(op, SimulateTrade | ExpirePause | ResumeUser):
         return op.user_id
     raise TypeError(f"{type(op).__name__} is not for the facade to ask")
 

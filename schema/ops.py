@@ -156,6 +156,16 @@ class ExpirePause(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     user_id: UserId
 
 
+class ResumeUser(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """An administrator ends a user's pause, as if it had run out now; event `risk_block` with action `resumed`.
+
+    Gate 2 stays: a day's loss is lifted by no resume.
+    """
+
+    user_id: UserId
+    by: UserId
+
+
 LedgerOp = (
     ProposeIntent
     | ObserveOrder
@@ -168,6 +178,7 @@ LedgerOp = (
     | ObserveTrail
     | SimulateTrade
     | ExpirePause
+    | ResumeUser
 )
 
 

@@ -23,6 +23,8 @@ from schema.pg_connections import PgConnections
 from schema.pg_database import Connection, Database
 from schema.pg_desk import PgDeskTx, archive_ended
 from schema.pg_idempotency import PgIdempotency
+from schema.pg_limits import PgLimits
+from schema.pg_portfolios import PgPortfolios
 from schema.pg_reads import PgReads
 from schema.pg_tx import PgTx
 from schema.pg_venue_budgets import PgVenueBudgets
@@ -57,7 +59,8 @@ T = TypeVar("T")
 class PgStore:
     """`pool_size` connections at most; `worker` names this process in the server's list of sessions;
     `reads` has what HTTP asks for beyond the protocol, `connections` the keys of venues,
-    `venue_budgets` what processes share of a venue's limits, `idempotency` the requests under a key.
+    `venue_budgets` what processes share of a venue's limits, `idempotency` the requests under a key, `portfolios` and
+    `limits` a user's accounts and limits.
 
     Raises StoreUnavailable when the database cannot be reached or is not migrated.
     """
@@ -68,6 +71,8 @@ class PgStore:
         self.connections = PgConnections(self.database)
         self.venue_budgets = PgVenueBudgets(self.database)
         self.idempotency = PgIdempotency(self.database)
+        self.portfolios = PgPortfolios(self.database)
+        self.limits = PgLimits(self.database, default_limits)
         self._limits = default_limits
 
     # -- time and installation ------------------------------------------------------------------

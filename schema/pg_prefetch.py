@@ -34,6 +34,7 @@ from schema.ops import (
     ObserveProtection,
     ObserveTrail,
     ProposeIntent,
+    ResumeUser,
     SimulateTrade,
 )
 from schema.pg_database import SQL, Connection
@@ -89,7 +90,7 @@ class Wanted:
             case ObserveBalance():
                 self.books = True
                 self.account_ids.add(op.account_id)
-            case SimulateTrade() | ExpirePause():
+            case SimulateTrade() | ExpirePause() | ResumeUser():
                 self.user_ids.add(op.user_id)
             case _:
                 assert_never(op)
@@ -138,7 +139,7 @@ class Wanted:
         match op:
             case ProposeIntent():
                 return op.order.user_id
-            case SimulateTrade() | ExpirePause() | ObserveBalance():
+            case SimulateTrade() | ExpirePause() | ResumeUser() | ObserveBalance():
                 return op.user_id
             case ObserveOrder() | EndLeg():
                 return self.owners.get(op.client_order_id, NOBODY)

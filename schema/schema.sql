@@ -119,6 +119,23 @@ CREATE TABLE fills (
     CONSTRAINT fills_side_check CHECK ((side = ANY (ARRAY['buy'::text, 'sell'::text])))
 );
 
+CREATE TABLE flattens (
+    id uuid NOT NULL,
+    run_id uuid NOT NULL,
+    user_id text NOT NULL,
+    account_id uuid NOT NULL,
+    symbol text NOT NULL,
+    asked_by text NOT NULL,
+    asked_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    ended_at timestamp with time zone,
+    outcome text,
+    CONSTRAINT flattens_pkey PRIMARY KEY (id),
+    CONSTRAINT flattens_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id),
+    CONSTRAINT flattens_check CHECK (((ended_at IS NULL) = (outcome IS NULL))),
+    CONSTRAINT flattens_outcome_check CHECK ((outcome = ANY (ARRAY['flat'::text, 'given_up'::text]))),
+    CONSTRAINT flattens_run_id_fkey FOREIGN KEY (run_id) REFERENCES strategy_runs(id)
+);
+
 CREATE TABLE idempotency_keys (
     user_id text NOT NULL,
     key text NOT NULL,
@@ -270,6 +287,24 @@ CREATE TABLE positions (
     CONSTRAINT positions_trail_pct_check CHECK ((trail_pct > (0)::numeric)),
     CONSTRAINT positions_trail_whole CHECK (((trail_pct IS NULL) = (trail_from IS NULL)))
 ) WITH (fillfactor=70);
+
+CREATE TABLE risk_ceilings (
+    user_id text NOT NULL,
+    daily_max_loss_usdt numeric NOT NULL,
+    max_trades_per_day integer NOT NULL,
+    max_consecutive_losses integer NOT NULL,
+    cooldown_after_trade_s numeric NOT NULL,
+    pause_duration_min numeric NOT NULL,
+    set_by text NOT NULL,
+    set_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT risk_ceilings_pkey PRIMARY KEY (user_id),
+    CONSTRAINT risk_ceilings_cooldown_after_trade_s_check CHECK (((cooldown_after_trade_s >= (0)::numeric) AND (cooldown_after_trade_s < 'Infinity'::numeric))),
+    CONSTRAINT risk_ceilings_daily_max_loss_usdt_check CHECK (((daily_max_loss_usdt > (0)::numeric) AND (daily_max_loss_usdt < 'Infinity'::numeric))),
+    CONSTRAINT risk_ceilings_max_consecutive_losses_check CHECK ((max_consecutive_losses >= 1)),
+    CONSTRAINT risk_ceilings_max_trades_per_day_check CHECK ((max_trades_per_day >= 0)),
+    CONSTRAINT risk_ceilings_pause_duration_min_check CHECK (((pause_duration_min >= (1)::numeric) AND (pause_duration_min < 'Infinity'::numeric))),
+    CONSTRAINT risk_ceilings_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255)))
+);
 
 CREATE TABLE risk_days (
     user_id text NOT NULL,
@@ -556,6 +591,10 @@ CREATE INDEX equity_points_by_account ON public.equity_points USING btree (accou
 
 CREATE INDEX fills_by_run ON public.fills USING btree (run_id, executed_at);
 
+CREATE INDEX flattens_by_user ON public.flattens USING btree (user_id, asked_at);
+
+CREATE UNIQUE INDEX flattens_one_open ON public.flattens USING btree (run_id) WHERE (ended_at IS NULL);
+
 CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (created_at);
 
 CREATE INDEX orders_by_run ON public.orders USING btree (run_id, number);
@@ -597,6 +636,8 @@ CREATE INDEX strategy_runs_ending ON public.strategy_runs USING btree (id) WHERE
 CREATE UNIQUE INDEX strategy_runs_one_per_symbol ON public.strategy_runs USING btree (account_id, symbol) WHERE ((status <> 'archived'::text) AND (account_id IS NOT NULL));
 
 CREATE INDEX strategy_tick_runs_by_slot ON ONLY public.strategy_tick_runs USING btree (slot);
+
+CREATE INDEX trades_by_account ON public.trades USING btree (account_id, exit_time, id);
 
 CREATE INDEX trades_by_number ON public.trades USING btree (number);
 
@@ -1018,6 +1059,15 @@ BEGIN
     RETURN NULL;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.notify_flatten()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    PERFORM pg_notify('flattens', '');
+    RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.notify_runs()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1105,6 +1155,8 @@ END $function$;
 CREATE TRIGGER connection_keys_notify AFTER INSERT OR DELETE OR UPDATE OF data_key_id, master_key_id ON public.connection_keys FOR EACH ROW EXECUTE FUNCTION notify_connection();
 
 CREATE TRIGGER fills_append_only BEFORE DELETE OR UPDATE ON public.fills FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER flattens_notify AFTER INSERT ON public.flattens FOR EACH STATEMENT EXECUTE FUNCTION notify_flatten();
 
 CREATE TRIGGER orders_guard BEFORE INSERT OR UPDATE ON public.orders FOR EACH ROW EXECUTE FUNCTION guard_order();
 

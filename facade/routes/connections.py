@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from core.ids import AccountId
+from core.ids import AccountId, UserId
 from core.key_rights import SENTENCES, problem_of, warning_of
 from facade.access import Access
-from facade.bridge import STORE_TIMEOUT_S, Connection, Keys, NewConnection, OpenedKeys, Owner
+from facade.accounts import balance_answer, venue_positions_answer
+from facade.bridge import (
+    STORE_TIMEOUT_S,
+    AccountKind,
+    Connection,
+    Keys,
+    NewConnection,
+    OpenedKeys,
+    Owner,
+    VenueNumbers,
+)
 from facade.endpoint import Call, route
 from facade.errors import ApiError, bad_field, not_found, too_many
+from facade.limits import Attempts
 from facade.operation import OperationRoute
+from facade.routes.portfolios import curve
 from facade.schemas.connections import (
     AddConnection,
     ConnectionAnswer,
@@ -24,6 +36,7 @@ from facade.schemas.connections import (
     RotateKeys,
 )
 from facade.schemas.form import Answer, SetKillSwitch
+from facade.schemas.portfolios import BalanceAnswer, CurveAnswer, CurveAsked, VenuePositionsAnswer
 
 _DEFAULT_LEVERAGE: Final = 10
 
@@ -103,6 +116,21 @@ async def set_kill_switch(call: Call, body: SetKillSwitch) -> ConnectionAnswer:
     return await _shown(call, lambda: keys.connections.one(own.user_id, own.id))
 
 
+async def balance(call: Call) -> BalanceAnswer:
+    """Money of the account, asked of its venue now."""
+    return balance_answer(await _numbers(call))
+
+
+async def positions(call: Call) -> VenuePositionsAnswer:
+    """What the venue holds for the account now, whoever opened it."""
+    return venue_positions_answer(await _numbers(call))
+
+
+async def equity(call: Call, query: CurveAsked) -> CurveAnswer:
+    """The balance of the account after each of its fills, newest first; as stored, without asking the venue."""
+    return await curve(call, query, AccountKind.CONNECTION)
+
+
 async def rotate(call: Call, body: RotateKeys) -> ConnectionAnswer:
     """Replace the key by another of the same account."""
     keys, own = _keys(call), await _own(call)
@@ -111,6 +139,12 @@ async def rotate(call: Call, body: RotateKeys) -> ConnectionAnswer:
     rights = await keys.examine(own.venue, own.environment, opened)
     owner = Owner(user_id=own.user_id, account_id=own.id)
     return await _shown(call, lambda: keys.replace(owner, opened, rights))
+
+
+async def _numbers(call: Call) -> VenueNumbers:
+    keys, own = _keys(call), await _own(call)
+    _limited(call.services.number_reads, call.user_id, "The venue was asked for too many numbers")
+    return await keys.numbers(own)
 
 
 def connection_shown(connection: Connection) -> ConnectionShown:
@@ -152,11 +186,14 @@ def _keys(call: Call) -> Keys:
 
 def _check_key(call: Call) -> None:
     """Counts one question to a venue; 429 for a user who has asked too many."""
-    checks, user_id = call.services.key_checks, call.user_id
-    wait_s = checks.retry_after_s(user_id)
+    _limited(call.services.key_checks, call.user_id, "Too many keys were checked at venues")
+
+
+def _limited(asked: Attempts, user_id: UserId, what: str) -> None:
+    wait_s = asked.retry_after_s(user_id)
     if wait_s > 0:
-        raise too_many("Too many keys were checked at venues within a minute.", wait_s)
-    checks.tried(user_id)
+        raise too_many(f"{what} within a minute.", wait_s)
+    asked.tried(user_id)
 
 
 async def _own(call: Call) -> Connection:
@@ -187,4 +224,7 @@ ROUTES: list[OperationRoute] = [
     route("POST", "/api/connections/{id}/test", test, Access.USER, idempotent=False),
     route("PUT", "/api/connections/{id}/kill-switch", set_kill_switch, Access.USER),
     route("POST", "/api/connections/{id}/rotate", rotate, Access.USER),
+    route("GET", "/api/connections/{id}/balance", balance, Access.USER),
+    route("GET", "/api/connections/{id}/positions", positions, Access.USER),
+    route("GET", "/api/connections/{id}/equity", equity, Access.USER),
 ]

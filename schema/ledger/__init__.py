@@ -14,7 +14,7 @@ from schema.ledger.intents import BeforeSend, propose, send_refusal
 from schema.ledger.news import end_leg, observe_order
 from schema.ledger.payloads import PLATFORM_USER, signal_payload, switch_payload
 from schema.ledger.statuses import adapter_failed, adapter_recovered, command_run
-from schema.ledger.user_risk import end_old_pause, expire_pause, simulate_trade
+from schema.ledger.user_risk import end_old_pause, expire_pause, resume_user, simulate_trade
 from schema.ledger.venue_state import observe_balance, observe_position, observe_protection, observe_trail
 from schema.ops import (
     EndLeg,
@@ -29,6 +29,7 @@ from schema.ops import (
     ObserveProtection,
     ObserveTrail,
     ProposeIntent,
+    ResumeUser,
     SimulateTrade,
 )
 from schema.tx import Tx
@@ -74,5 +75,7 @@ def settle_one(tx: Tx, op: LedgerOp) -> LedgerResult:
             return simulate_trade(tx, op)
         case ExpirePause():
             return expire_pause(tx, op)
+        case ResumeUser():
+            return resume_user(tx, op)
         case _:
             assert_never(op)

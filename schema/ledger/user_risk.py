@@ -11,7 +11,7 @@ from core.ids import UserId
 from core.position import is_plausible
 from core.risk import PauseStarted, RiskChange, risk_day
 from schema.ledger.payloads import pause_payload, plain
-from schema.ops import ExpirePause, RiskSettled, SimulateTrade
+from schema.ops import ExpirePause, ResumeUser, RiskSettled, SimulateTrade
 from schema.tx import Tx
 
 
@@ -72,6 +72,17 @@ def simulate_trade(tx: Tx, op: SimulateTrade) -> RiskSettled:
 
 def expire_pause(tx: Tx, op: ExpirePause) -> RiskSettled:
     return _settled(end_old_pause(tx, op.user_id))
+
+
+def resume_user(tx: Tx, op: ResumeUser) -> RiskSettled:
+    user = UserRisk(tx, op.user_id)
+    until = user.state.paused_until
+    user.state = risk.resume(user.state, user.limits)
+    user.save(tx)
+    if until is not None:
+        resumed = plain(action="resumed", by=op.by, until=until)
+        tx.append_event(user_id=op.user_id, run_id=None, type="risk_block", at=user.now, payload=resumed)
+    return _settled(user)
 
 
 def end_old_pause(tx: Tx, user_id: UserId) -> UserRisk:

@@ -20,6 +20,8 @@ from facade.bridge import ActorNode, DemoTime
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg import PgStore
 from schema.pg_idempotency import PgIdempotency
+from schema.pg_limits import PgLimits
+from schema.pg_portfolios import PgPortfolios
 from schema.pg_reads import PgReads
 from schema.records import Ask, LostAsk, Node, SlotReport, TickRow, TickSource, TickStatus
 from schema.store import StoreUnavailable
@@ -86,6 +88,14 @@ class SmallRunner:
     @property
     def idempotency(self) -> PgIdempotency:
         return self.store.idempotency
+
+    @property
+    def portfolios(self) -> PgPortfolios:
+        return self.store.portfolios
+
+    @property
+    def limits(self) -> PgLimits:
+        return self.store.limits
 
     def tick_due(self, *, source: TickSource) -> None:
         if self.deaf:
