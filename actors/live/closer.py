@@ -22,6 +22,8 @@ from schema.store import Store
 
 TRY_EVERY_S = 3.0
 """Longer than an order needs to fill at market and be settled, so that attempts do not overlap."""
+LEASE_EVERY_S = 0.5
+"""While a tick holds the run's lease, as that of the entry does when its stop is refused: nothing overlaps."""
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -78,9 +80,10 @@ class Closer:
             lambda fence: CloseLease(symbol, run_id, fence),
             lambda _: CloseLease(symbol, run_id, None),
         )
-        self._ctx.after(TRY_EVERY_S, CloseDue(symbol))
 
     def leased(self, lease: CloseLease, guarded: Guarded | None) -> None:
+        """One chain a symbol: each answer has the next attempt come due."""
+        self._ctx.after(LEASE_EVERY_S if lease.fence is None else TRY_EVERY_S, CloseDue(lease.symbol))
         if lease.fence is None:
             return
         if guarded is None or guarded.run_id != lease.run_id:  # closed meanwhile

@@ -110,6 +110,8 @@ def _trader(
             leverage=1 + number % 3,
             stop_loss_pct=(Decimal("0.3"), Decimal(1), Decimal(2))[number % 3],
             take_profit_pct=(None, Decimal("0.5"), Decimal(2))[number // 2 % 3],
+            trailing_callback_pct=(None, None, Decimal("0.3"))[number // 4 % 3],
+            trailing_activation_pct=(Decimal(0), Decimal("0.2"))[number % 2],
         ),
     )
     store.create_run(run)
