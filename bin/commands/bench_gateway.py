@@ -132,6 +132,8 @@ def simulated_venue(seed: int) -> Iterator[Server]:
         url = known["BINANCE_BASE_URL"]
         ceilings = {"weight": 0, "orders_10s": 0, "orders_1m": 0}
         httpx.put(f"{url}/simulator/limits", json=ceilings, timeout=TIMEOUT_S).raise_for_status()
+        present = {"at": time.time_ns() // 1_000_000, "rate": 1.0}  # its start took a while
+        httpx.put(f"{url}/simulator/clock", json=present, timeout=TIMEOUT_S).raise_for_status()
         yield Server(url=url, key=known["key"], secret=known["secret"])
 
 

@@ -18,7 +18,7 @@ import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -40,7 +40,7 @@ from actors.service import DB_WORKERS
 from actors.system import Options, Parts, specs
 from bin.commands.bench_fanout import opened_database
 from bin.commands.bench_gateway_pace import Clock, Pace
-from bin.commands.bench_gateway_world import NOTIONAL, Trader, traders_of
+from bin.commands.bench_gateway_world import NOTIONAL, Trader, traders_of, venue_ahead
 from core.connection import Venue
 from core.errors import RunnerError
 from core.ids import NodeId, OrderKey, client_order_id
@@ -59,7 +59,7 @@ from schema.vault import Vault
 AT_ONCE: Final = 256
 """Orders proposed and sent before the next are: they are signed when they are proposed, and late after 5 s."""
 AT_ONCE_PAUSED: Final = 32
-MARKET_SPEED: Final = 10_000
+MARKET_SPEED: Final = 1_000_000
 WAIT_S: Final = 60.0
 LIMITS: Final = RiskLimits(
     daily_max_loss_usdt=Decimal(10**12),
@@ -193,8 +193,14 @@ class GatewayPath:
     """Users, rows and actors, ready to send; `round` measures."""
 
     def __init__(
-        self, system: ActorSystem, store: PgStore, traders: Sequence[Trader], watched: Watched
+        self,
+        system: ActorSystem,
+        store: PgStore,
+        traders: Sequence[Trader],
+        watched: Watched,
+        venue_ahead: Callable[[], timedelta],
     ) -> None:
+        self._venue_ahead = venue_ahead
         self._system = system
         self._store = store
         self._traders = traders
@@ -224,7 +230,8 @@ class GatewayPath:
 
     def _committed(self, leg: Leg, count: int) -> list[Order]:
         """Intents of all runs in turn, durable."""
-        asked = [self._propose(self._traders[number % len(self._traders)], leg) for number in range(count)]
+        ahead, traders = self._venue_ahead(), self._traders
+        asked = [self._propose(traders[number % len(traders)], leg, ahead) for number in range(count)]
         orders = []
         for result in self._store.settle(asked):
             if not isinstance(result, IntentCommitted):
@@ -232,7 +239,7 @@ class GatewayPath:
             orders.append(result.order)
         return orders
 
-    def _propose(self, trader: Trader, leg: Leg) -> ProposeIntent:
+    def _propose(self, trader: Trader, leg: Leg, ahead: timedelta) -> ProposeIntent:
         run = trader.run
         assert run.account_id is not None
         now = datetime.now(UTC).replace(microsecond=0)
@@ -253,7 +260,7 @@ class GatewayPath:
             reduce_only=leg is Leg.EXIT,
             fence=trader.fence,
         )
-        return ProposeIntent(order=order, deadline=slot + timedelta(hours=1))
+        return ProposeIntent(order=order, deadline=slot + timedelta(hours=1), venue_ahead=ahead)
 
 
 def _figures(volleys: Sequence[Volley], cpu_s: float) -> Mapping[str, float]:
@@ -321,7 +328,7 @@ def _running(store: PgStore, url: str, allowed: Limits, seed: int) -> Iterator[G
         for trader in traders:
             system.ref("gateway").tell(SyncVenue(run=trader.run, slot=clock.now()))
         _await_connected(knowledge, traders)
-        yield GatewayPath(system, store, traders, watched)
+        yield GatewayPath(system, store, traders, watched, partial(venue_ahead, url))
     finally:
         system.stop(StopMode.DRAIN)
         interpreter.end()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_UP, Decimal
 from typing import Final
 from uuid import UUID
@@ -19,7 +20,7 @@ from core.key_rights import KeyRights
 from core.market import Market
 from core.redact import Secret
 from core.run import Run, RunCommand, TradingMode
-from core.timeframe import Timeframe
+from core.timeframe import Timeframe, from_ms
 from schema.connections import NewConnection, StoredKeys
 from schema.pg import PgStore
 from schema.vault import Owner, Vault
@@ -87,6 +88,12 @@ def traders_of(store: PgStore, vault: Vault, url: str, rng: random.Random) -> li
                 raise RunnerError(f"The lease of run {run.id} is not free.")
             traders.append(Trader(run=run, fence=fence, quantity=quantities[strategy.symbol]))
     return traders
+
+
+def venue_ahead(url: str) -> timedelta:
+    """How far the simulator's clock, by which orders are signed, runs ahead of ours."""
+    told = httpx.get(f"{url}/fapi/v1/time", timeout=TIMEOUT_S).raise_for_status().json()
+    return from_ms(told["serverTime"]) - datetime.now(UTC)
 
 
 def _quantities(url: str) -> Mapping[str, Decimal]:
