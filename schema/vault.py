@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -151,6 +152,7 @@ class Vault:
         return VaultError(f"{where}: what is stored is not what was sealed for it.")
 
 
+@lru_cache(maxsize=4_096)  # nothing in it is secret, and keys are opened for every request
 def _bound(owner: Owner, key_id: str, field: str) -> bytes:
     """Associated data; each part with its length, so that no two lists of parts make the same bytes."""
     parts = (_PURPOSE, owner.user_id, str(owner.account_id), field, key_id)

@@ -8,7 +8,9 @@ costs no more than copying a prepared one.
 from __future__ import annotations
 
 import hmac
+import re
 from enum import Enum
+from itertools import chain
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -23,6 +25,7 @@ _FORM: Final = (("Content-Type", "application/x-www-form-urlencoded"),)
 _IN_BODY: Final = frozenset({"POST", "PUT"})
 
 Params = tuple[tuple[str, str], ...]
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*")
 
 
 class Access(Enum):
@@ -43,6 +46,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     cost: Cost
 
 
+def encoded(params: Params) -> str:
+    """As `urlencode` does it, but for one look at all where nothing has to be quoted: that is nearly every request."""
+    if _PLAIN.fullmatch("".join(chain.from_iterable(params))):
+        return "&".join([f"{name}={value}" for name, value in params])
+    return urlencode(params, quote_via=quote)
+
+
 def signature(secret: Secret, payload: str) -> str:
     """Lower-case hex HMAC-SHA256 of the bytes sent."""
     return hmac.digest(secret.reveal().encode(), payload.encode(), "sha256").hex()
@@ -50,18 +60,18 @@ def signature(secret: Secret, payload: str) -> str:
 
 def public_request(call: Call) -> Request:
     """The request of a call that needs no key."""
-    return _request(call, urlencode(call.params, quote_via=quote), ())
+    return _request(call, encoded(call.params), ())
 
 
 def keyed_request(call: Call, credentials: Credentials) -> Request:
     """The request of a call that shows the key alone."""
-    return _request(call, urlencode(call.params, quote_via=quote), _key(credentials))
+    return _request(call, encoded(call.params), _key(credentials))
 
 
 def signed_request(call: Call, credentials: Credentials, *, timestamp_ms: int) -> Request:
     """The request of a signed call. `timestamp_ms`: venue time; the venue refuses it 5 s later."""
     params = (*call.params, ("recvWindow", str(RECV_WINDOW_MS)), ("timestamp", str(timestamp_ms)))
-    payload = urlencode(params, quote_via=quote)
+    payload = encoded(params)
     payload = f"{payload}&signature={signature(credentials.secret, payload)}"
     return _request(call, payload, _key(credentials))
 

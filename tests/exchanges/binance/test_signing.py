@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import hmac
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote, urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.redact import Secret
-from exchanges.binance.signing import Access, Call, keyed_request, public_request, signature, signed_request
+from exchanges.binance.signing import (
+    Access,
+    Call,
+    encoded,
+    keyed_request,
+    public_request,
+    signature,
+    signed_request,
+)
 from exchanges.credentials import Credentials
 from exchanges.wire import Cost
 from tests.exchanges.fixtures import payload_file
@@ -79,3 +87,10 @@ def test_i13_neither_key_nor_signature_is_printed_with_a_request() -> None:
     """I13."""
     request = signed_request(call((("symbol", "BTCUSDT"),)), KEYS, timestamp_ms=1)
     assert repr(request) == "<POST /fapi/v1/order>"
+
+
+@given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=4))
+@example([("symbol", "BTCUSDT"), ("quantity", "0.010"), ("newClientOrderId", "a-_.~Z9")])
+@example([("a", "1&b=2"), ("c", "é /+")])
+def test_parameters_are_encoded_as_the_standard_library_does_it(params: list[tuple[str, str]]) -> None:
+    assert encoded(tuple(params)) == urlencode(params, quote_via=quote)
