@@ -19,6 +19,7 @@ from core.config_readers import (
     flag,
     located_secret,
     master_keys,
+    networks,
     number,
     plain,
     secret,
@@ -90,6 +91,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     frontend_url: Annotated[tuple[str, ...], Reads(urls("http", "https"))] = ()
     host: Annotated[str, Reads(plain)] = "127.0.0.1"
     port: Annotated[int, Reads(whole(0, 65_535))] = 8080
+    runner_trusted_proxies: Annotated[tuple[str, ...], Reads(networks)] = ()
+    runner_rate_limit_user: Annotated[int, Reads(whole(0, 1_000_000))] = 1_200
+    runner_rate_limit_address: Annotated[int, Reads(whole(0, 1_000_000))] = 6_000
     environment: Annotated[
         Literal["development", "test", "staging", "production"],
         Reads(choice("development", "test", "staging", "production")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from math import isfinite
@@ -119,6 +120,14 @@ def timeframe(text: str) -> Timeframe:
         return Timeframe.parse(text)
     except TimeframeError:
         raise ValueError(f"must be one of {', '.join(Timeframe)}, not {text!r:.60}") from None
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """Addresses and networks, each as a network: `10.0.0.1` is `10.0.0.1/32`."""
+    try:
+        return tuple(str(ipaddress.ip_network(each)) for each in _items(text))
+    except ValueError:
+        raise ValueError(f"must list addresses like 10.0.0.1 or 10.0.0.0/8, not {text!r:.60}") from None
 
 
 def secret(text: str) -> Secret:

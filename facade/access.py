@@ -15,8 +15,9 @@ from starlette.responses import Response
 from core.config import Settings
 from core.redact import Secret
 from facade.auth import Principal, TokenVerifier, unauthorized
+from facade.callers import FORWARDED_HEADERS, Callers
 from facade.errors import ApiError, too_many
-from facade.limits import FAILURES_PER_WINDOW, Attempts
+from facade.limits import FAILURES_PER_WINDOW, Attempts, Rates
 from facade.tokens import issue
 
 SESSION_COOKIE: Final = "runner_session"
@@ -83,12 +84,15 @@ class Gatekeeper:
         *,
         demo: DemoSession | None = None,
         failures: Attempts | None = None,
+        callers: Callers | None = None,
     ) -> None:
         self._runner_cron_secret = settings.runner_cron_secret
         self._bearer_secret = settings.cron_secret or settings.admin_api_key
         self._verifier = verifier
         self._demo = demo
         self._failures = failures or Attempts(FAILURES_PER_WINDOW)
+        self._callers = callers or Callers(settings.runner_trusted_proxies)
+        self._rates = Rates(settings.runner_rate_limit_user)
 
     async def admit(self, connection: HTTPConnection, access: Access) -> Principal | None:
         """The caller; None where nobody in particular is asking (open paths, a cron secret)."""
@@ -97,6 +101,9 @@ class Gatekeeper:
         if access is Access.CRON and self._is_cron(connection):
             return None
         principal = await self._principal(connection)
+        wait_s = self._rates.take(principal.user_id)
+        if wait_s:
+            raise too_many("Too many requests; RUNNER_RATE_LIMIT_USER a minute are allowed.", wait_s)
         if access is not Access.USER and not principal.admin:
             raise ApiError(403, "This is for administrators.")
         return principal
@@ -135,10 +142,10 @@ class Gatekeeper:
 
     def _fail(self, connection: HTTPConnection) -> None:
         self._refuse_over_limit(connection)
-        self._failures.tried(_caller(connection))
+        self._failures.tried(self._callers.of(connection))
 
     def _refuse_over_limit(self, connection: HTTPConnection) -> None:
-        wait_s = self._failures.retry_after_s(_caller(connection))
+        wait_s = self._failures.retry_after_s(self._callers.of(connection))
         if wait_s > 0:
             raise too_many("Too many failed attempts to authenticate.", wait_s)
 
@@ -146,12 +153,15 @@ class Gatekeeper:
 def is_local(connection: HTTPConnection) -> bool:
     """Whether the caller is on this machine and meant it: loopback socket, loopback name in Host.
 
-    The name is checked because a foreign page can make its own name resolve to 127.0.0.1.
+    The name is checked because a foreign page can make its own name resolve to 127.0.0.1. Behind a proxy on this
+    machine everybody has a loopback socket, so what was forwarded is never local.
     """
+    if any(name in connection.headers for name in FORWARDED_HEADERS):
+        return False
     host = connection.headers.get("host", "")
     try:
         name = urlsplit(f"//{host}").hostname
-        address = ipaddress.ip_address(_caller(connection))
+        address = ipaddress.ip_address(connection.client.host if connection.client is not None else "")
     except ValueError:
         return False
     return address.is_loopback and name in _LOOPBACK_NAMES
@@ -168,7 +178,3 @@ def _is_same_origin(connection: HTTPConnection) -> bool:
 def _bearer(connection: HTTPConnection) -> str | None:
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
-
-
-def _caller(connection: HTTPConnection) -> str:
-    return connection.client.host if connection.client is not None else "unknown"

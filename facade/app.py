@@ -17,13 +17,15 @@ from starlette.routing import BaseRoute
 from core.config import Settings
 from core.redact import Secret
 from facade.access import DemoSession, Gatekeeper
+from facade.admission import Admission
 from facade.auth import TokenVerifier, verifier
 from facade.bridge import Bridge, Keys, Runner, Waits
+from facade.callers import Callers
 from facade.endpoint import ErrorLog, Services, error_response
 from facade.errors import ApiError
 from facade.event_stream import EventHub
 from facade.idempotency import KEY_HEADER, REPLAYED_HEADER
-from facade.limits import Attempts
+from facade.limits import Attempts, Rates
 from facade.middleware import REQUEST_ID_HEADER, AccessLog, EveryRequest
 from facade.operation import OperationRoute
 from facade.routes import (
@@ -72,13 +74,17 @@ def build_app(
     there are no connections to exchanges. Raises SettingsError when there is nothing to check tokens with.
     """
     bridge = Bridge(system, waits or Waits())
+    callers = Callers(settings.runner_trusted_proxies)
     session_secret = settings.jwt_secret or demo_secret
     session = DemoSession(session_secret, settings) if _is_demo(system) and session_secret else None
     services = Services(
         settings=settings,
         bridge=bridge,
         gatekeeper=Gatekeeper(
-            settings, tokens or verifier(settings, generated_secret=demo_secret), demo=session
+            settings,
+            tokens or verifier(settings, generated_secret=demo_secret),
+            callers=callers,
+            demo=session,
         ),
         hub=EventHub(bridge),
         demo=session,
@@ -88,7 +94,11 @@ def build_app(
     )
     app = Starlette(
         routes=[*INTERFACE, *(demo.ROUTES if session is not None else ()), *pages],
-        middleware=[Middleware(EveryRequest, access_log=access_log), *_cors(settings)],
+        middleware=[
+            Middleware(EveryRequest, access_log=access_log),
+            *_cors(settings),
+            Middleware(Admission, callers=callers, rates=Rates(settings.runner_rate_limit_address)),
+        ],
         exception_handlers={HTTPException: _failed, ApiError: _failed, Exception: _failed},
         lifespan=_lifespan,
     )

@@ -33,21 +33,21 @@ async def read_body(request: Request) -> bytes:
 
 async def decode(request: Request, form: type[T]) -> T:
     """The body as `form`; ApiError or msgspec's error for anything else. An empty body is `{}`."""
-    decoded = msgspec.json.decode(await read_body(request) or b"{}", type=form, dec_hook=_decode_secret)
+    decoded = _json(await read_body(request), form)
     _refuse_control_characters(decoded)
     return decoded
 
 
 async def decode_either_case(request: Request, form: type[T]) -> T:
     """As `decode`, top-level fields in camelCase or snake_case."""
-    fields = msgspec.json.decode(await read_body(request) or b"{}", type=dict[str, msgspec.Raw])
+    fields = _json(await read_body(request), dict[str, msgspec.Raw])
     camel: dict[str, msgspec.Raw] = {}
     for name, value in fields.items():
         spelled = _SNAKE.sub(lambda match: match[1].upper(), name)
         if spelled in camel:
             raise bad_field(name, "is given twice")
         camel[spelled] = value
-    decoded = msgspec.json.decode(msgspec.json.encode(camel), type=form)
+    decoded = _json(msgspec.json.encode(camel), form)
     _refuse_control_characters(decoded)
     return decoded
 
@@ -74,6 +74,15 @@ def within(field: str, value: Decimal, low: Decimal | int, high: Decimal | int) 
     if not isinstance(exponent, int) or exponent < -MAX_DECIMALS:
         raise bad_field(field, f"may have at most {MAX_DECIMALS} decimals")
     return value
+
+
+def _json(body: bytes, form: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body or b"{}", type=form, dec_hook=_decode_secret)
+    except UnicodeDecodeError as error:
+        raise ApiError(400, "The request body is not UTF-8.") from error
+    except RecursionError as error:
+        raise ApiError(400, "The request body is nested too deeply.") from error
 
 
 def _decode_secret(form: type[Any], value: object) -> Secret:

@@ -1,4 +1,4 @@
-"""How often a caller may try something: a sliding count for each name, with a bound on the names."""
+"""How often a caller may do something: sliding counts and token buckets by name, with a bound on the names."""
 
 from __future__ import annotations
 
@@ -39,3 +39,31 @@ class Attempts:
         if times is None or len(times) < self._most:
             return 0.0
         return max(0.0, times[0] + WINDOW_S - self._monotonic())
+
+
+class Rates:
+    """Token buckets: `per_minute` at once, and as many a minute; 0 is no limit."""
+
+    def __init__(self, per_minute: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._most = float(per_minute)
+        self._per_s = per_minute / WINDOW_S
+        self._monotonic = monotonic
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        """What is left in each, and when it was so."""
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, caller: str) -> float:
+        """One request: 0 when it may be made, otherwise the seconds until the next one may."""
+        if not self._most:
+            return 0.0
+        now_s = self._monotonic()
+        left, at_s = self._buckets.get(caller, (self._most, now_s))
+        left = min(self._most, left + (now_s - at_s) * self._per_s)
+        wait_s = 0.0 if left >= 1 else (1 - left) / self._per_s
+        self._buckets[caller] = (left - 1 if not wait_s else left), now_s
+        self._buckets.move_to_end(caller)
+        if len(self._buckets) > MAX_CALLERS:
+            self._buckets.popitem(last=False)
+        return wait_s

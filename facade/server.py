@@ -13,11 +13,13 @@ from starlette.applications import Starlette
 
 from actors.runtime.event_loop import new_event_loop
 from core.errors import RunnerError
+from facade.callers import Callers
 from facade.endpoint import Services
+from facade.patience import Crowd, Patience, protocol_in
 
 KEEP_ALIVE_S: Final = 30
 SHUTDOWN_S: Final = 5
-MAX_CONNECTIONS: Final = 1_000
+MAX_CONNECTIONS: Final = 2_000
 BACKLOG: Final = 1_024
 MAX_HEADER_BYTES: Final = 32_768
 
@@ -31,18 +33,20 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def server(app: Starlette) -> Server:
+def server(app: Starlette, patience: Patience | None = None) -> Server:
     """A server for `app` to be run on a listening socket: `await server(app).serve([listen(...)])`."""
+    services: Services = app.state.services
+    crowd = Crowd(Callers(services.settings.runner_trusted_proxies), patience or Patience())
     return Server(
         uvicorn.Config(
             app,
-            http="h11",
+            http=protocol_in(crowd),
             ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
-            # The caller's address decides about limits and the demo's log-in: no header may change it.
+            # The socket's address decides about limits and the demo's log-in; proxies of ours: facade/callers.py.
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=SHUTDOWN_S,

@@ -33,6 +33,7 @@ THIRD_PARTY = {
     "numpy": EVERYWHERE,
     "talib": ("core/", "bin/commands/bench"),  # the benchmark's payload is TA-Lib's RSI
     "cronsim": ("core/",),
+    "h11": ("facade/",),
     "httpx": (*OVER_HTTP, "bin/commands/bench_gateway"),  # there as what ours is measured against
     "websockets": (*OVER_HTTP, "bin/commands/bench_gateway"),
     "psycopg": ("schema/",),

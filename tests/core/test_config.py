@@ -84,6 +84,13 @@ def test_the_first_source_with_a_value_wins_and_is_remembered() -> None:
         ("DAILY_MAX_LOSS_USDT", "0.01", "daily_max_loss_usdt", Decimal("0.01")),
         ("RUNNER_GRACE_SEC", "25", "runner_grace_sec", 25),
         ("MAX_TRADES_PER_DAY", "0", "max_trades_per_day", 0),
+        (
+            "RUNNER_TRUSTED_PROXIES",
+            "10.0.0.1, fd00::/8",
+            "runner_trusted_proxies",
+            ("10.0.0.1/32", "fd00::/8"),
+        ),
+        ("RUNNER_RATE_LIMIT_USER", "0", "runner_rate_limit_user", 0),
     ],
 )
 def test_a_name_or_alias_is_read(name: str, text: str, field: str, value: object) -> None:
@@ -101,6 +108,9 @@ def test_the_own_name_wins_over_its_alias_within_a_source() -> None:
     ("name", "text"),
     [
         ("PORT", "65536"),
+        ("RUNNER_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("RUNNER_TRUSTED_PROXIES", "proxy.example"),
+        ("RUNNER_RATE_LIMIT_ADDRESS", "-1"),
         ("PORT", "eighty"),
         ("RUNNER_GRACE_SEC", "25.001"),
         ("RUNNER_GRACE_SEC", "nan"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from starlette.requests import HTTPConnection
 
 from facade.access import SESSION_COOKIE
-from facade.limits import FAILURES_PER_WINDOW, MAX_CALLERS, WINDOW_S, Attempts
+from facade.callers import Callers
+from facade.limits import FAILURES_PER_WINDOW, MAX_CALLERS, WINDOW_S, Attempts, Rates
 from facade.routes import demo, events, health, runner, runs, strategies
 from tests.facade.world import ADMIN, SmallRunner, as_user, bearer, client_of, make_settings, token_of
 
@@ -191,3 +193,90 @@ def test_attempts_are_forgotten_after_a_while_and_callers_are_bounded() -> None:
     for n in range(MAX_CALLERS + 1):
         attempts.tried(f"caller {n}")
     assert attempts.retry_after_s("a") == 0
+
+
+def test_requests_of_a_user_and_of_an_address_are_bounded_and_forwarding_headers_do_not_help() -> None:
+    few = {"RUNNER_RATE_LIMIT_USER": "3", "RUNNER_RATE_LIMIT_ADDRESS": "8"}
+    client = client_of(SmallRunner(None), make_settings(**few))
+
+    def ask(user: str, number: int) -> int:
+        headers = {"X-Forwarded-For": f"192.0.2.{number}", "X-Real-IP": f"192.0.2.{number}"}
+        return client.get("/api/demo", headers=as_user(user) | headers).status_code
+
+    paths = [client.get("/api/runner/actors", headers=as_user("ann")).status_code for _ in range(4)]
+    assert paths == [403, 403, 403, 429], "counted by user"
+    assert client.get("/api/runner/actors", headers=ADMIN).status_code == 200
+    assert [ask("bob", number) for number in range(4)] == [404, 404, 404, 429], "counted by address"
+    refused = client.get("/docs", headers={"X-Forwarded-For": "192.0.2.99"})
+    assert (refused.json()["code"], refused.headers["x-content-type-options"]) == (
+        "TOO_MANY_REQUESTS",
+        "nosniff",
+    )
+    assert int(refused.headers["retry-after"]) > 0
+    assert refused.json()["requestId"] == refused.headers["x-request-id"]
+    assert client.get("/healthz").status_code == 200, "whoever decides whether we live is not counted"
+
+
+def test_a_bucket_fills_again_and_zero_is_no_limit() -> None:
+    now_s = 0.0
+    rates = Rates(60, lambda: now_s)
+    assert [rates.take("a") for _ in range(60)] == [0.0] * 60
+    assert rates.take("a") == 1.0
+    assert rates.take("b") == 0.0
+    now_s = 2.0
+    assert [rates.take("a") for _ in range(3)] == [0.0, 0.0, 1.0]
+    for number in range(MAX_CALLERS + 1):
+        rates.take(f"caller {number}")
+    assert len(rates) == MAX_CALLERS
+    assert {Rates(0).take("a") for _ in range(1_000)} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("socket", "forwarded", "caller"),
+    [
+        ("192.0.2.1", [], "192.0.2.1"),
+        ("192.0.2.1", ["198.51.100.7"], "192.0.2.1"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", ["198.51.100.7"], "198.51.100.7"),
+        ("10.0.0.1", ["1.1.1.1, 198.51.100.7"], "198.51.100.7"),
+        ("10.0.0.1", ["1.1.1.1", "198.51.100.7"], "198.51.100.7"),
+        ("10.0.0.1", ["1.1.1.1, 198.51.100.7, 10.0.0.2"], "198.51.100.7"),
+        ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        ("10.0.0.1", ["nonsense"], "10.0.0.1"),
+        ("10.0.0.1", ["198.51.100.7, "], "10.0.0.1"),
+        ("10.0.0.1", ["2001:db8:1:2:3:4:5:6"], "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.1", [], "192.0.2.1"),
+        ("::ffff:10.0.0.1", ["198.51.100.7"], "198.51.100.7"),
+        ("2001:db8:1:2::9", ["198.51.100.7"], "2001:db8:1:2::/64"),
+        ("testclient", ["198.51.100.7"], "unknown"),
+    ],
+)
+def test_a_caller_is_the_socket_or_what_a_proxy_of_ours_says(
+    socket: str, forwarded: list[str], caller: str
+) -> None:
+    headers = [(b"x-forwarded-for", each.encode()) for each in forwarded]
+    connection = HTTPConnection({"type": "http", "client": (socket, 1), "headers": headers})
+    assert Callers(["10.0.0.0/8"]).of(connection) == caller
+
+
+def test_failed_attempts_behind_a_proxy_of_ours_are_counted_by_who_is_behind_it() -> None:
+    settings = make_settings(RUNNER_CRON_SECRET="right", RUNNER_TRUSTED_PROXIES="10.0.0.1")
+    client = client_of(SmallRunner(None), settings, address="10.0.0.1")
+
+    def guess(behind: str) -> int:
+        headers = {"x-cron-secret": "wrong", "X-Forwarded-For": f"203.0.113.9, {behind}"}
+        return client.post(CRON, headers=headers).status_code
+
+    assert [guess("192.0.2.1") for _ in range(FAILURES_PER_WINDOW + 1)] == [401] * FAILURES_PER_WINDOW + [429]
+    assert guess("192.0.2.2") == 401
+
+
+def test_what_a_proxy_on_this_machine_passes_on_is_not_of_this_machine() -> None:
+    for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
+        assert demo_client().post("/api/demo/login", headers={name: "127.0.0.1"}).status_code == 403
+
+
+def test_a_request_has_so_many_headers() -> None:
+    client = client_of(SmallRunner(None))
+    refused = client.get("/docs", headers={f"X-{number}": "1" for number in range(101)})
+    assert (refused.status_code, refused.json()["code"]) == (400, "BAD_REQUEST")

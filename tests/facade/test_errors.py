@@ -61,6 +61,7 @@ def test_each_kind_of_error_has_its_status_and_code(error: Exception, status: in
     [
         ("{", None),
         ("\xff", None),
+        ('{"strategyRunId": "\xff"}', None),
         ("[]", None),
         ('"x"', None),
         ("{}", "strategyRunId"),
@@ -77,6 +78,16 @@ def test_what_cannot_be_read_is_400_with_the_field(body: str, field: str | None)
     if field is not None:
         assert field in answer.json()["error"]
         assert answer.json()["details"][0]["field"] == field
+
+
+@pytest.mark.parametrize(
+    "params",
+    ["[" * 100_000, '{"a":' * 100_000, "[" * 50_000 + "]" * 50_000, '{"a":' * 9_000 + "1" + "}" * 9_000],
+)
+def test_what_is_nested_without_end_is_400(params: str) -> None:
+    body = f'{{"symbol": "BTCUSDT", "timeframe": "5m", "strategy_params": {params}}}'[:MAX_BODY_BYTES]
+    answer = client_of(SmallRunner(None)).post("/api/strategies", content=body, headers=as_user("alice"))
+    assert form_of(answer) == (400, "BAD_REQUEST")
 
 
 @pytest.mark.parametrize(
