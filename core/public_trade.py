@@ -9,6 +9,8 @@ import msgspec
 
 from core.errors import ImpossibleVenueData
 
+# Decimals, as comparing with an int makes one of it each time.
+_ZERO: Final = Decimal(0)
 _MOST: Final = Decimal("1E12")
 _LAST_MS: Final = 4_102_444_800_000  # 2100
 
@@ -29,7 +31,7 @@ class PublicTrade(msgspec.Struct, frozen=True, gc=False):
 def check_trade(trade: PublicTrade) -> PublicTrade:
     """`trade` itself; raises ImpossibleVenueData for numbers and times that cannot be."""
     try:
-        if 0 < trade.price < _MOST and 0 < trade.quantity < _MOST and 0 < trade.at_ms < _LAST_MS:
+        if _ZERO < trade.price < _MOST and _ZERO < trade.quantity < _MOST and 0 < trade.at_ms < _LAST_MS:
             return trade
     except InvalidOperation:
         pass  # a NaN has no order

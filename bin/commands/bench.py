@@ -215,8 +215,9 @@ def gateway(
         for client, figure in figures.get(pace, {}).items()
     ]
     rows += [
-        (f"klines, {way}", f"{figure['perSecond']:,} /s", f"{figure['cpuUs']:.2f} µs of CPU each")
-        for way, figure in figures.get("klines", {}).items()
+        (f"{what}, {way}", f"{figure['perSecond']:,} /s", f"{figure['cpuUs']:.2f} µs of CPU each")
+        for what in ("klines", "trades")
+        for way, figure in figures.get(what, {}).items()
     ]
     _tell(figures, json, rows)
 

@@ -27,6 +27,7 @@ import msgspec
 
 from bin.commands.bench_gateway_klines import klines
 from bin.commands.bench_gateway_pace import Clock, Pace
+from bin.commands.bench_gateway_trades import trades
 from bin.tether import tether, tethered
 from core.errors import RunnerError
 from core.position import OrderSide
@@ -169,6 +170,8 @@ async def _measured(
             figures[called] = await _compared(clients, count, rounds, pace, partial(_progress, say, called))
     say("Klines …")
     figures["klines"] = await klines(flood, rounds)
+    say("Trades …")
+    figures["trades"] = await trades(flood, rounds)
     return figures
 
 

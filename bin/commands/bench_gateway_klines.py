@@ -33,9 +33,9 @@ async def klines(url: str, rounds: int) -> dict[str, Any]:
             market_news(message)
 
     ways: dict[str, Callable[[], Awaitable[tuple[float, float]]]] = {
-        "decoded": lambda: _flooded(url, decode),
-        "candles": lambda: _flooded(url, market_news),
-        "closedOnly": lambda: _flooded(url, closed_only),
+        "decoded": lambda: flooded(url, decode),
+        "candles": lambda: flooded(url, market_news),
+        "closedOnly": lambda: flooded(url, closed_only),
         "library": lambda: _by_library(url, decode),
     }
     measured: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
@@ -71,7 +71,7 @@ class _Message(msgspec.Struct, frozen=True):
     k: _Bar
 
 
-async def _flooded(url: str, read_it: Callable[[bytes], object]) -> tuple[float, float]:
+async def flooded(url: str, read_it: Callable[[bytes], object]) -> tuple[float, float]:
     seen = 0
 
     def heard(message: bytes) -> None:

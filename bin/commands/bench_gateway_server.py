@@ -1,4 +1,4 @@
-"""A bare local server for `bench gateway`: answers every order the same, and floods a WebSocket with klines.
+"""A bare local server for `bench gateway`: answers every order the same, and floods WebSockets with klines or trades.
 
 Run as a process of its own, so that what it costs is not counted with the client: `python -m
 bin.commands.bench_gateway_server` prints its two ports and lives until its stdin ends.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable, Iterable
+from functools import cache
+from itertools import repeat
 from typing import Final
 
 from websockets.utils import accept_key
@@ -33,6 +36,8 @@ INSTRUMENTS: Final = (
 CLOSED: Final = 60
 """One kline message in so many is of a closed candle."""
 BATCH: Final = 600
+TRADES_SENT: Final = 200 * BATCH
+FIRST_MS: Final = 1_763_726_400_000
 
 
 def kline(number: int) -> bytes:
@@ -42,6 +47,42 @@ def kline(number: int) -> bytes:
         b'"f":6000000000,"L":6000000500,"o":"60000.10","c":"60012.40","h":"60020.00","l":"59990.30","v":"41.250","n":501,'
         b'"x":' + closed + b',"q":"2475000.12345","V":"20.125","Q":"1207500.54321","B":"0"}}'
     )
+
+
+def agg_trade(number: int) -> bytes:
+    return (
+        b'{"e":"aggTrade","E":%d,"s":"BTCUSDT","a":%d,"p":"60000.%d0","q":"0.%03d","f":%d,"l":%d,"T":%d,"m":%s,"nq":"0.001"'
+        b',"st":1}'
+    ) % (
+        *(
+            FIRST_MS + 10 * number,
+            number,
+            number % 10,
+            number % 999 + 1,
+            number,
+            number,
+            FIRST_MS + 10 * number,
+        ),
+        b"true" if number % 2 else b"false",
+    )
+
+
+def public_trade(number: int) -> bytes:
+    at_ms = FIRST_MS + 10 * number
+    return (
+        b'{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":%d,"data":[{"T":%d,"s":"BTCUSDT","S":"%s","v":"0.%03d",'
+        b'"p":"60000.%d0","L":"PlusTick","i":"20f43950-d8dd-5b31-9112-%012d","BT":false,"seq":%d}]}'
+    ) % (at_ms, at_ms, b"Sell" if number % 2 else b"Buy", number % 999 + 1, number % 10, number, number)
+
+
+@cache
+def frames_of(make: Callable[[int], bytes], count: int) -> list[bytes]:
+    """Frames of so many messages, `BATCH` a piece."""
+    pieces = []
+    for first in range(0, count, BATCH):
+        made = [make(number) for number in range(first, first + BATCH)]
+        pieces.append(b"".join(b"\x81\x7e" + len(one).to_bytes(2, "big") + one for one in made))
+    return pieces
 
 
 class _Face(asyncio.Protocol):
@@ -73,14 +114,9 @@ class _Face(asyncio.Protocol):
 
 
 class _Flood(asyncio.Protocol):
-    """Answers the WebSocket handshake by hand, then sends the same frames until nobody reads them."""
+    """Answers the WebSocket handshake by hand, then sends: the same klines until nobody reads them, each trade once."""
 
     def __init__(self) -> None:
-        frames = []
-        for number in range(BATCH):
-            payload = kline(number)
-            frames.append(b"\x81\x7e" + len(payload).to_bytes(2, "big") + payload)
-        self._frames = b"".join(frames)
         self._ready = asyncio.Event()
         self._ready.set()
 
@@ -94,17 +130,24 @@ class _Flood(asyncio.Protocol):
             return
         self._buffer += data
         if self._buffer.endswith(b"\r\n\r\n"):
+            path = self._buffer.split(b" ", 2)[1]
+            made = next((make for name, make in TRADES.items() if path.endswith(name)), None)
+            frames: Iterable[bytes] = (
+                frames_of(made, TRADES_SENT) if made else repeat(frames_of(kline, BATCH)[0])
+            )
             at = self._buffer.lower().find(b"sec-websocket-key:")
             key = self._buffer[at + 18 :].split(b"\r\n", 1)[0].strip().decode()
             self._transport.write(
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 b"Sec-WebSocket-Accept: " + accept_key(key).encode() + b"\r\n\r\n"
             )
-            self._sending = asyncio.get_running_loop().create_task(self._send())
+            self._sending = asyncio.get_running_loop().create_task(self._send(frames))
 
-    async def _send(self) -> None:
-        while not self._transport.is_closing():
-            self._transport.write(self._frames)
+    async def _send(self, frames: Iterable[bytes]) -> None:
+        for some in frames:
+            if self._transport.is_closing():
+                return
+            self._transport.write(some)
             await self._ready.wait()
             await asyncio.sleep(0)
 
@@ -116,6 +159,9 @@ class _Flood(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._ready.set()
+
+
+TRADES: Final = {b"aggTrade": agg_trade, b"publicTrade": public_trade}
 
 
 async def serve() -> None:

@@ -149,7 +149,7 @@ class NamedTrades(TradeSeries):
         self._order: deque[str] = deque()
 
     def told(self, trade: PublicTrade) -> None:
-        if self._is_repeated(trade):
+        if trade.trade_id in self._known:
             return
         if self.missing:
             self._hold(trade)
@@ -183,7 +183,8 @@ class NamedTrades(TradeSeries):
 
     def _take(self, trade: PublicTrade) -> None:
         super()._take(trade)
-        self._known.add(trade.trade_id)
-        self._order.append(trade.trade_id)
-        if len(self._order) > KNOWN_IDS:
-            self._known.discard(self._order.popleft())
+        known, order, name = self._known, self._order, trade.trade_id
+        known.add(name)
+        order.append(name)
+        if len(order) > KNOWN_IDS:
+            known.discard(order.popleft())

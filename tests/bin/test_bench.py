@@ -110,7 +110,8 @@ def test_orders_are_counted_for_every_client_and_klines_for_every_way_to_read_th
         assert set(told[in_flight]) == clients
         assert all(figure["p50Us"] > 0 and figure["perSecond"] > 0 for figure in told[in_flight].values())
     assert set(told["klines"]) == {"decoded", "candles", "closedOnly", "library"}
-    assert all(figure["perSecond"] > 0 for figure in told["klines"].values())
+    assert set(told["trades"]) == {"binance", "bybit"}
+    assert all(figure["perSecond"] > 0 for what in ("klines", "trades") for figure in told[what].values())
 
 
 def test_the_whole_gateway_path_is_measured_to_report_and_rows(database: Database) -> None:
