@@ -83,6 +83,13 @@ CREATE TABLE connection_keys (
     CONSTRAINT connection_keys_wrapped_key_check CHECK ((octet_length(wrapped_key) = 60))
 );
 
+CREATE TABLE dropped_links (
+    user_id text NOT NULL,
+    link bigint NOT NULL,
+    CONSTRAINT dropped_links_pkey PRIMARY KEY (user_id),
+    CONSTRAINT dropped_links_link_check CHECK ((link >= 1))
+);
+
 CREATE TABLE equity_points (
     id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
     account_id uuid NOT NULL,
@@ -91,6 +98,16 @@ CREATE TABLE equity_points (
     CONSTRAINT equity_points_pkey PRIMARY KEY (id),
     CONSTRAINT equity_points_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id)
 );
+
+CREATE TABLE event_chains (
+    user_id text NOT NULL,
+    link bigint NOT NULL,
+    previous_hash bytea,
+    hash bytea NOT NULL,
+    CONSTRAINT event_chains_pkey PRIMARY KEY (user_id),
+    CONSTRAINT event_chains_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT event_chains_link_check CHECK ((link >= 0))
+) WITH (fillfactor=70);
 
 CREATE TABLE fills (
     account_id uuid NOT NULL,
@@ -389,6 +406,9 @@ CREATE TABLE strategy_events (
     type text NOT NULL,
     at timestamp with time zone NOT NULL,
     payload jsonb NOT NULL,
+    link bigint,
+    previous_hash bytea,
+    hash bytea,
     CONSTRAINT strategy_events_pkey PRIMARY KEY (id, at),
     CONSTRAINT strategy_events_payload_check CHECK ((jsonb_typeof(payload) = 'object'::text))
 ) PARTITION BY RANGE (at);
@@ -883,6 +903,15 @@ BEGIN
     RETURN made;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.event_content(link bigint, id bigint, user_id text, run_id uuid, seq bigint, type text, at timestamp with time zone, payload jsonb)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$
+    SELECT jsonb_build_array(link, id, user_id, run_id, seq, type, (extract(epoch FROM at) * 1000000)::bigint,
+                             payload)::text
+$function$;
+
 CREATE OR REPLACE FUNCTION public.events_horizon()
  RETURNS bigint
  LANGUAGE plpgsql
@@ -1152,6 +1181,28 @@ BEGIN
     RETURN market;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.seal_event()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+    LOOP
+        UPDATE event_chains c
+           SET link = c.link + 1, previous_hash = c.hash,
+               hash = sha256(c.hash || convert_to(event_content(c.link + 1, NEW.id, NEW.user_id, NEW.run_id, NEW.seq,
+                                                                NEW.type, NEW.at, NEW.payload), 'UTF8'))
+         WHERE c.user_id = NEW.user_id
+     RETURNING c.link, c.previous_hash, c.hash INTO NEW.link, NEW.previous_hash, NEW.hash;
+        EXIT WHEN FOUND;
+        INSERT INTO event_chains (user_id, link, hash)
+        VALUES (NEW.user_id, 0, sha256(convert_to('strategy-runner events of ' || NEW.user_id, 'UTF8')))
+            ON CONFLICT DO NOTHING;
+    END LOOP;
+    RETURN NEW;
+END $function$;
+
 CREATE TRIGGER connection_keys_notify AFTER INSERT OR DELETE OR UPDATE OF data_key_id, master_key_id ON public.connection_keys FOR EACH ROW EXECUTE FUNCTION notify_connection();
 
 CREATE TRIGGER fills_append_only BEFORE DELETE OR UPDATE ON public.fills FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -1173,6 +1224,8 @@ CREATE TRIGGER strategy_events_append_only BEFORE DELETE OR UPDATE ON public.str
 CREATE TRIGGER strategy_events_no_truncate BEFORE TRUNCATE ON public.strategy_events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER strategy_events_number BEFORE INSERT ON public.strategy_events FOR EACH ROW EXECUTE FUNCTION number_event();
+
+CREATE TRIGGER strategy_events_seal BEFORE INSERT ON public.strategy_events FOR EACH ROW EXECUTE FUNCTION seal_event();
 
 CREATE TRIGGER strategy_locks_guard BEFORE UPDATE OF fence, owner, last_slot ON public.strategy_locks FOR EACH ROW EXECUTE FUNCTION guard_lock();
 

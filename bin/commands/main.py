@@ -32,6 +32,7 @@ COMMANDS = (
         "drill",
         "simulator",
         "openapi",
+        "audit",
     ),
 )
 DEFAULT_COMMAND = "serve"
