@@ -19,6 +19,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 WARM_UP: Final = 64
 TIMEOUT_S: Final = 30.0
 SYMBOL: Final = "BTCUSDT"
+SIDES: Final = (OrderSide.BUY, OrderSide.SELL)
+"""In turns: a position that only grows is one day more than its leverage carries."""
 # The budgets are kept and counted, but not used up.
 AMPLE: Final = msgspec.structs.replace(
     BINANCE,
@@ -237,12 +240,12 @@ async def _ours(server: Server) -> AsyncIterator[Order]:
     host = VenueHost(HttpPool(server.url, rules=rules), AMPLE, clock=Clock())
     send = host.bound(tenant="bench", account="bench")
     credentials = Credentials(key=Secret(server.key), secret=Secret(server.secret))
-    numbers = iter(range(1, 10**9))
+    numbers, sides = iter(range(1, 10**9)), cycle(SIDES)
 
     async def order() -> None:
         call = place_order(
             symbol=SYMBOL,
-            side=OrderSide.BUY,
+            side=next(sides),
             quantity=Decimal("0.010"),
             client_order_id=f"ours-{time.time_ns()}-{next(numbers)}",
         )
@@ -258,13 +261,13 @@ async def _ours(server: Server) -> AsyncIterator[Order]:
         await host.close()
 
 
-def _signed(server: Server, name: str) -> tuple[str, dict[str, str]]:
+def _signed(server: Server, name: str, side: OrderSide) -> tuple[str, dict[str, str]]:
     """A body and headers as a bare loop makes them."""
     now_ns = time.time_ns()
     query = urlencode(
         {
             "symbol": SYMBOL,
-            "side": "BUY",
+            "side": side.value.upper(),
             "type": "MARKET",
             "quantity": "0.010",
             "newClientOrderId": f"{name}-{now_ns}",
@@ -280,10 +283,11 @@ def _signed(server: Server, name: str) -> tuple[str, dict[str, str]]:
 
 @asynccontextmanager
 async def _httpx(server: Server) -> AsyncIterator[Order]:
+    sides = cycle(SIDES)
     async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT_S) as client:
 
         async def order() -> None:
-            body, headers = _signed(server, "httpx")
+            body, headers = _signed(server, "httpx", next(sides))
             answer = await client.post("/fapi/v1/order", content=body, headers=headers)
             answer.raise_for_status()
             msgspec.json.decode(answer.content)
@@ -294,10 +298,11 @@ async def _httpx(server: Server) -> AsyncIterator[Order]:
 @asynccontextmanager
 async def _aiohttp(server: Server) -> AsyncIterator[Order]:
     aiohttp = importlib.import_module("aiohttp")
+    sides = cycle(SIDES)
     async with aiohttp.ClientSession(raise_for_status=True) as client:
 
         async def order() -> None:
-            body, headers = _signed(server, "aiohttp")
+            body, headers = _signed(server, "aiohttp", next(sides))
             async with client.post(f"{server.url}/fapi/v1/order", data=body, headers=headers) as answer:
                 msgspec.json.decode(await answer.read())
 
@@ -315,9 +320,10 @@ async def _ccxt(server: Server) -> AsyncIterator[Order]:
         # Without keys it asks nothing of other hosts.
         await client.load_markets()
         client.apiKey, client.secret = server.key, server.secret
+        sides = cycle(SIDES)
 
         async def order() -> None:
-            await client.create_order("BTC/USDT:USDT", "market", "buy", 0.01)
+            await client.create_order("BTC/USDT:USDT", "market", next(sides).value, 0.01)
 
         yield order
     finally:

@@ -91,6 +91,7 @@ def test_i13_neither_key_nor_signature_is_printed_with_a_request() -> None:
 
 @given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=4))
 @example([("symbol", "BTCUSDT"), ("quantity", "0.010"), ("newClientOrderId", "a-_.~Z9")])
+@example([("a b", "c")])
 @example([("a", "1&b=2"), ("c", "é /+")])
 def test_parameters_are_encoded_as_the_standard_library_does_it(params: list[tuple[str, str]]) -> None:
     assert encoded(tuple(params)) == urlencode(params, quote_via=quote)
