@@ -170,6 +170,7 @@ def _set_settings(tx: DeskTx, op: SetRunSettings) -> Arranged:
         stop_loss_pct=new.stop_loss_pct,
         trailing_callback_pct=new.trailing_callback_pct,
         trailing_activation_pct=new.trailing_activation_pct,
+        missing_stop=new.missing_stop.value,
     )
     return Arranged(strategy=run.strategy, run=replace(changed, version=run.version + 1))
 

@@ -49,9 +49,19 @@ function update(row, run) {
     h("span", { class: "sub" }, `${run.userId} · ${run.name} · ${held.leverage}×`),
   ]);
   pair(parts.price, held.entryPrice, held.markPrice ?? held.price);
-  pair(parts.guard, held.stopLoss, held.takeProfit);
+  guard(parts.guard, held);
   setText(parts.unrealised, pnl(held.unrealised));
   setAttribute(parts.unrealised, "class", `n ${toneOf(held.unrealised)}`);
+}
+
+/** Stop and target, and how far behind a trailing stop follows. */
+function guard(element, held) {
+  const { stopLoss, takeProfit, trailingCallbackPct: trails } = held;
+  fill(element, `${stopLoss}|${takeProfit}|${trails}`, () => [
+    price(stopLoss),
+    h("span", { class: "sub" }, price(takeProfit)),
+    ...(trails === null ? [] : [h("span", { class: "sub" }, `trailing ${trails} %`)]),
+  ]);
 }
 
 /** Two prices, one above the other. */
