@@ -11,6 +11,8 @@ from actors.connection import Connection
 from actors.messages import (
     AccountsHere,
     AccountsWanted,
+    FlattenHere,
+    FlattenWanted,
     OrdersExpected,
     ReadAgain,
     ReconcileRun,
@@ -79,6 +81,9 @@ class ExchangeGateway(Supervisor):
             case ReadAgain():
                 if message.account_id in self._accounts:
                     self.ctx.tell(account_name(message.account_id), message)
+            case FlattenWanted():
+                if message.flatten.account_id in self._accounts:
+                    self.ctx.tell("flattener", FlattenHere(flatten=message.flatten))
             case AccountsHere():
                 self._leave_others(message.account_ids)
             case Revive():

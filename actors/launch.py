@@ -12,6 +12,7 @@ import msgspec
 
 from actors.demo import Demo, seed, start_over
 from actors.feed import Feed, HeldFeed, LiveFeed, rules_of
+from actors.flattener import Flattener
 from actors.key_keeper import KeyKeeper
 from actors.key_probe import keys_of
 from actors.key_ring import KeyRing
@@ -186,6 +187,8 @@ def _service(
         access = live_access(settings, store, vault, clock, budgets)
         more.append(key_keeper(keys_of(store, vault, venue_addresses(settings)), access.ring))
         parts = msgspec.structs.replace(parts, venues=access.venues_over, read_connection=access.read)
+    if options.enabled:
+        more.append(flattener(store, parts))
     stand_ins = [address.rest for address in venue_addresses(settings).values()]
     return Service(
         parts=around(parts),
@@ -215,6 +218,22 @@ def live_access(
 
 def key_keeper(keys: Keys, ring: KeyRing) -> ChildSpec:
     return ChildSpec(id="keys", factory=lambda ctx: KeyKeeper(ctx, keys=keys, ring=ring), backoff=BACKOFF)
+
+
+def flattener(store: PgStore, parts: Parts) -> ChildSpec:
+    options = parts.options
+    return ChildSpec(
+        id="flattener",
+        factory=lambda ctx: Flattener(
+            ctx,
+            rows=store.flattens,
+            store=store,
+            knowledge=parts.knowledge,
+            worker=options.worker,
+            lease_s=options.lease_s,
+        ),
+        backoff=BACKOFF,
+    )
 
 
 def venue_addresses(settings: Settings) -> dict[Venue, Address]:

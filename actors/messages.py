@@ -21,6 +21,7 @@ from core.quiet import Quiet
 from core.run import Run, RunSettings
 from core.signal import Signal
 from core.timeframe import Timeframe
+from schema.flattens import Flatten
 from schema.ops import LedgerOp, LedgerResult
 from schema.records import Ask, Claim, ExecutionStatus, TickSource
 
@@ -218,6 +219,22 @@ class SyncVenue(Message, frozen=True, kw_only=True):
 
     run: Run
     slot: datetime
+
+
+class FlattensAsked(Message, frozen=True, kw_only=True):
+    """To the Flattener: there may be requests it has not seen (a hint)."""
+
+
+class FlattenWanted(Message, frozen=True, kw_only=True):
+    """To the gateway: where this process follows the account, answer `FlattenHere`."""
+
+    flatten: Flatten
+
+
+class FlattenHere(Message, frozen=True, kw_only=True):
+    """To the Flattener: the account of this request is followed here."""
+
+    flatten: Flatten
 
 
 class AccountsHere(Message, frozen=True, kw_only=True):

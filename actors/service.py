@@ -14,7 +14,7 @@ from actors.clock_keeper import ClockChanged, ClockKeeper, SetDemoClock
 from actors.interpreter import Interpreter
 from actors.key_keeper import KeysChanged
 from actors.market_clock import MarketClock
-from actors.messages import DueRequested, RowsChanged, SettleAsked, TickRequested
+from actors.messages import DueRequested, FlattensAsked, RowsChanged, SettleAsked, TickRequested
 from actors.recording.recorder import Recorder
 from actors.runtime.dead_letters import Sink
 from actors.runtime.errors import AskTimeout
@@ -32,7 +32,7 @@ from schema.pg_venue_budgets import BANS_CHANNEL
 from schema.records import ClockSettings, Node, TickSource
 from schema.store import Notifier, Store, StoreUnavailable
 
-CHANNELS = ("runs", "ticks", "clock", "connections", BANS_CHANNEL)
+CHANNELS = ("runs", "ticks", "clock", "connections", "flattens", BANS_CHANNEL)
 DB_WORKERS = 4
 ASK_TIMEOUT_S = 5.0
 MAX_HINTS = 100
@@ -150,6 +150,8 @@ class Service:
             self._tell("clock", ClockChanged())
         elif channel == BANS_CHANNEL:
             self._read_bans()
+        elif channel == "flattens":
+            self._tell("flattener", FlattensAsked())
         elif channel == "connections":
             self._tell("keys", KeysChanged(account_id=AccountId(UUID(payload)) if payload else None))
         elif payload:

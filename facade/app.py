@@ -33,6 +33,7 @@ from facade.routes import (
     demo,
     docs,
     events,
+    flatten,
     health,
     portfolios,
     risk,
@@ -44,6 +45,7 @@ from facade.routes import (
 INTERFACE: Final[Sequence[OperationRoute]] = (
     *health.ROUTES,
     *runner.ROUTES,
+    *flatten.ROUTES,
     *strategies.ROUTES,
     *runs.ROUTES,
     *connections.ROUTES,

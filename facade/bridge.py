@@ -20,9 +20,11 @@ from core.errors import RunnerError
 from core.ids import RunId, StrategyId, UserId
 from core.timeframe import Timeframe
 from schema.connections import Connection, NewConnection
+from schema.flattens import Flatten
 from schema.idempotency import Asked as KeyedRequest
 from schema.idempotency import Attempt, Busy, IdempotencyKeys, Kept, Reused, TooManyKeys
 from schema.ops import LedgerOp, LedgerResult, OpRefused, ResumeUser, RiskSettled, SimulateTrade
+from schema.pg_flattens import PgFlattens
 from schema.pg_limits import OwnLimits, PgLimits, TooLoose
 from schema.pg_portfolios import CurvePoint, Portfolio, Totals
 from schema.pg_portfolios import PgPortfolios as PortfolioRows
@@ -58,6 +60,7 @@ __all__ = [
     "DemoClock",
     "DemoTime",
     "Event",
+    "Flatten",
     "IdempotencyKeys",
     "Kept",
     "KeyRefused",
@@ -182,6 +185,11 @@ class Runner(Protocol):
 
     @property
     def portfolios(self) -> PortfolioRows:
+        """Blocks: used through `Bridge` only."""
+        ...
+
+    @property
+    def flattens(self) -> PgFlattens:
         """Blocks: used through `Bridge` only."""
         ...
 

@@ -29,6 +29,7 @@ class LiveRunner:
         self.idempotency = store.idempotency
         self.portfolios = store.portfolios
         self.limits = store.limits
+        self.flattens = store.flattens
 
     def replace(self, service: Service) -> None:
         """Go on with another service over the same database: a demo whose candles start over."""

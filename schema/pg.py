@@ -22,6 +22,7 @@ from schema.ops import LedgerOp, LedgerResult
 from schema.pg_connections import PgConnections
 from schema.pg_database import Connection, Database
 from schema.pg_desk import PgDeskTx, archive_ended
+from schema.pg_flattens import PgFlattens
 from schema.pg_idempotency import PgIdempotency
 from schema.pg_limits import PgLimits
 from schema.pg_portfolios import PgPortfolios
@@ -73,6 +74,7 @@ class PgStore:
         self.idempotency = PgIdempotency(self.database)
         self.portfolios = PgPortfolios(self.database)
         self.limits = PgLimits(self.database, default_limits)
+        self.flattens = PgFlattens(self.database, default_limits)
         self._limits = default_limits
 
     # -- time and installation ------------------------------------------------------------------

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from core.ids import RunId, UserId
+from core.ids import AccountId, RunId, UserId
 from core.timeframe import Timeframe
 from facade.bridge import ActorNode, TickSource, TickStatus
-from facade.schemas.form import Answer, Body, LagShown, Page, Shown
+from facade.schemas.form import Answer, Asked, Body, LagShown, Page, Shown
 
 
 class ExecuteTick(Body, frozen=True, kw_only=True):
@@ -162,3 +162,33 @@ class StatusAnswer(Answer, frozen=True, kw_only=True):
 
 class ReadyAnswer(Answer, frozen=True, kw_only=True):
     checks: Mapping[str, bool]
+
+
+class FlattenAsked(Body, frozen=True, kw_only=True):
+    """What is to be closed: exactly one of the three. `connectionId` may be a portfolio's as well."""
+
+    run_id: UUID | None = None
+    user_id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    connection_id: UUID | None = None
+
+
+class FlattenShown(Shown, frozen=True, kw_only=True):
+    """A position to be closed; `outcome` null while that is under way, then `flat` or `given_up`."""
+
+    id: UUID
+    run_id: RunId
+    user_id: UserId
+    account_id: AccountId
+    symbol: str
+    asked_by: str
+    asked_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+
+
+class FlattensAnswer(Answer, frozen=True, kw_only=True):
+    flattens: tuple[FlattenShown, ...]
+
+
+class FlattensListed(Asked, frozen=True, kw_only=True):
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50

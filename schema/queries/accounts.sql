@@ -68,3 +68,35 @@ ON CONFLICT (user_id) DO UPDATE
        max_consecutive_losses = excluded.max_consecutive_losses,
        cooldown_after_trade_s = excluded.cooldown_after_trade_s,
        pause_duration_min = excluded.pause_duration_min, set_by = excluded.set_by, set_at = clock_timestamp();
+
+-- name: ask_flattens
+-- A request for each open position that is named and has none under way.
+INSERT INTO flattens (id, run_id, user_id, account_id, symbol, asked_by)
+SELECT gen_random_uuid(), p.run_id, p.user_id, p.account_id, p.symbol, %(by)s FROM positions p
+ WHERE p.quantity <> 0 AND (%(run_id)s::uuid IS NULL OR p.run_id = %(run_id)s)
+   AND (%(user_id)s::text IS NULL OR p.user_id = %(user_id)s)
+   AND (%(account_id)s::uuid IS NULL OR p.account_id = %(account_id)s)
+ ORDER BY p.run_id
+ON CONFLICT (run_id) WHERE ended_at IS NULL DO NOTHING
+RETURNING run_id, user_id, symbol;
+
+-- name: flattens_asked
+-- Requests under way for what is named.
+SELECT * FROM flattens
+ WHERE ended_at IS NULL AND (%(run_id)s::uuid IS NULL OR run_id = %(run_id)s)
+   AND (%(user_id)s::text IS NULL OR user_id = %(user_id)s)
+   AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s)
+ ORDER BY asked_at, run_id;
+
+-- name: open_flattens
+-- Requests under way, oldest first.
+SELECT * FROM flattens WHERE ended_at IS NULL ORDER BY asked_at, run_id LIMIT %(limit)s;
+
+-- name: latest_flattens
+-- The latest requests, newest first.
+SELECT * FROM flattens ORDER BY asked_at DESC, run_id LIMIT %(limit)s;
+
+-- name: end_flatten
+-- Ends a request, once.
+UPDATE flattens SET ended_at = runner_now(), outcome = %(outcome)s WHERE id = %(id)s AND ended_at IS NULL
+RETURNING run_id, user_id, symbol;

@@ -103,6 +103,7 @@ class World:
         self.seed = seed
         self.options = options or (replay(columns) if replayed else LIVE)
         self.candles: CandleSource = source(columns, timeframe=timeframe, symbols=symbols, funding=funding)
+        self.more: list[ChildSpec] = []
         self._ids = count(1)
         self._begun = False
         self._default_begin = begin
@@ -178,7 +179,9 @@ class World:
             store=cast(Store, self.store), feed=self.feed, rules=rules(self.symbols), options=self.options
         )
         wired = [spec if spec.id != "gateway" else self._gateway(parts) for spec in specs(self.system, parts)]
-        self.system.start(wired, Supervision(intensity=Intensity(max_restarts=5, window_s=60.0)))
+        self.system.start(
+            [*wired, *self.more], Supervision(intensity=Intensity(max_restarts=5, window_s=60.0))
+        )
         self._begun = True
 
     def _data_end(self) -> datetime:

@@ -19,6 +19,7 @@ from facade.app import build_app
 from facade.bridge import ActorNode, DemoTime
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg import PgStore
+from schema.pg_flattens import PgFlattens
 from schema.pg_idempotency import PgIdempotency
 from schema.pg_limits import PgLimits
 from schema.pg_portfolios import PgPortfolios
@@ -92,6 +93,10 @@ class SmallRunner:
     @property
     def portfolios(self) -> PgPortfolios:
         return self.store.portfolios
+
+    @property
+    def flattens(self) -> PgFlattens:
+        return self.store.flattens
 
     @property
     def limits(self) -> PgLimits:

@@ -1,0 +1,176 @@
+"""Closing a position on an operator's word: through the ledger and the account, past the switches, until flat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import pytest
+
+from actors.flattener import Flattener
+from actors.live.known import VenueKnowledge
+from actors.messages import FlattensAsked
+from actors.runtime.spec import ChildSpec
+from core.ids import AccountId, RunId, UserId
+from core.order import Leg
+from core.run import RunCommand
+from schema.flattens import Flatten, FlattenOutcome
+from tests.actors.candles import SYMBOL
+from tests.actors.test_orders import assert_durable_before_sent
+from tests.actors.world import World
+
+
+class Requests:
+    """A `FlattenStore` that keeps them in a list."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Flatten] = []
+        self.ended: dict[UUID, FlattenOutcome] = {}
+
+    def open(self) -> Sequence[Flatten]:
+        return list(self.waiting)
+
+    def end(self, flatten_id: UUID, outcome: FlattenOutcome) -> None:
+        self.waiting = [each for each in self.waiting if each.id != flatten_id]
+        self.ended[flatten_id] = outcome
+
+
+class Closing(World):
+    """A world with a Flattener, whose requests are asked by `ask`."""
+
+    def __init__(self, path: str, **more: object) -> None:
+        super().__init__(path, **more)  # type: ignore[arg-type]
+        self.requests = Requests()
+        self.more = [ChildSpec(id="flattener", factory=self._flattener)]
+
+    def _flattener(self, ctx: object) -> Flattener:
+        return Flattener(
+            ctx,  # type: ignore[arg-type]
+            rows=self.requests,
+            store=self.store,  # type: ignore[arg-type]
+            knowledge=VenueKnowledge(),
+            worker="worker",
+            lease_s=120.0,
+        )
+
+    def ask(self, run_id: RunId) -> UUID:
+        run = self.status(run_id)
+        assert run.account_id is not None
+        request = Flatten(
+            id=self.id(),
+            run_id=run_id,
+            user_id=UserId("ann"),
+            account_id=AccountId(run.account_id),
+            symbol=SYMBOL,
+            asked_by="root",
+            asked_at=self.clock.now(),
+        )
+        self.requests.waiting.append(request)
+        self.system.ref("flattener").tell(FlattensAsked())
+        return request.id
+
+
+def opened(path: str = "uuuuuuuuuu") -> tuple[Closing, RunId]:
+    """A run that is long, paused so that it does not enter again."""
+    world = Closing(path)
+    run = world.run()
+    world.to_slot(1, plus_s=20)
+    world.memory.command(run, RunCommand.PAUSE, by="ann")
+    world.wait(11)
+    assert world.position(run).quantity > 0
+    return world, run
+
+
+def flattens(world: World, run: RunId) -> list[tuple[int, str]]:
+    return [(order.attempt, order.status.value) for order in world.orders(run) if order.leg is Leg.FLATTEN]
+
+
+def test_an_open_position_is_closed_reduce_only_as_a_committed_intent() -> None:
+    world, run = opened()
+    quantity = world.position(run).size
+    asked = world.ask(run)
+    world.to_slot(2, plus_s=5)
+    order = world.orders(run)[-1]
+    assert (order.leg, order.reduce_only, order.filled_quantity) == (Leg.FLATTEN, True, quantity)
+    assert world.position(run).is_flat
+    assert world.requests.ended == {asked: FlattenOutcome.FLAT}
+    assert_durable_before_sent(world.calls)
+    [trade] = world.memory.trades(run_id=run)
+    assert trade.exit_reason == "flatten"
+    lease = next(each for each in world.memory.leases() if each.run_id == run)
+    assert lease.locked_s <= 0, "the run's next slot is free"
+
+
+@pytest.mark.parametrize("of_account", [True, False])
+def test_i8_a_flatten_alone_passes_the_kill_switches(of_account: bool) -> None:
+    world, run = opened()
+    world.memory.command(run, RunCommand.RESUME, by="ann")
+    account = world.status(run).account_id if of_account else None
+    world.memory.set_kill_switch(on=True, reason="test", account_id=account)
+    world.ask(run)
+    world.to_slot(6)
+    assert world.position(run).is_flat
+    assert flattens(world, run) == [(1, "filled")]
+    assert len(world.placed()) == 2, "the entry before and the flatten; nothing else leaves"
+
+
+def test_a_stopped_run_without_an_actor_is_closed_as_well() -> None:
+    world, run = opened()
+    world.memory.command(run, RunCommand.STOP, by="ann")
+    world.wait(11)
+    assert not world.is_alive(run)
+    world.ask(run)
+    world.to_slot(3)
+    assert world.position(run).is_flat
+
+
+def test_what_the_run_enters_afterwards_is_not_chased() -> None:
+    world, run = opened()
+    world.memory.command(run, RunCommand.RESUME, by="ann")
+    world.ask(run)
+    world.to_slot(5)
+    assert flattens(world, run) == [(1, "filled")]
+    assert world.position(run).quantity > 0
+
+
+def test_what_was_not_placed_is_tried_again_until_it_is_flat() -> None:
+    world, run = opened()
+    world.venue_script.extend(["refused", "refused"])
+    asked = world.ask(run)
+    world.to_slot(5)
+    assert flattens(world, run) == [(1, "not_placed"), (2, "not_placed"), (3, "filled")]
+    assert world.requests.ended == {asked: FlattenOutcome.FLAT}
+
+
+def test_i3_i4_an_order_whose_answer_is_lost_is_looked_up_and_not_sent_again() -> None:
+    world, run = opened()
+    world.venue_script.extend(["lost_reply"])
+    asked = world.ask(run)
+    world.to_slot(6)
+    assert flattens(world, run) == [(1, "filled")]
+    assert world.requests.ended == {asked: FlattenOutcome.FLAT}
+
+
+def test_a_request_is_taken_up_by_the_next_process_and_one_for_what_is_flat_just_ends() -> None:
+    world, run = opened()
+    asked = world.ask(run)
+    world.end()
+    world.begin()
+    world.to_slot(3)
+    assert world.requests.ended == {asked: FlattenOutcome.FLAT}
+    again = world.ask(run)
+    world.wait(5)
+    assert world.requests.ended[again] is FlattenOutcome.FLAT
+    assert flattens(world, run) == [(1, "filled")]
+
+
+def test_a_lease_held_elsewhere_is_waited_for() -> None:
+    """I5: the tick of another process is never interfered with."""
+    world, run = opened()
+    fence = world.memory.acquire(run, owner="other", ttl_s=40.0)
+    assert fence is not None
+    world.ask(run)
+    world.to_slot(2)
+    assert (flattens(world, run), world.position(run).quantity > 0) == ([], True)
+    world.to_slot(4)
+    assert world.position(run).is_flat
