@@ -10,12 +10,14 @@ import base64
 import json
 import re
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from random import Random
 from typing import Final
 from urllib.parse import quote
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 PIECE: Final = 12
 
@@ -54,29 +56,50 @@ def forms_of(secret: str) -> Mapping[str, str]:
     return forms
 
 
-def _pieces() -> dict[str, tuple[int, str]]:
-    found: dict[str, tuple[int, str]] = {}
+def _pieces() -> dict[bytes, tuple[int, str]]:
+    found: dict[bytes, tuple[int, str]] = {}
     for number, canary in enumerate(CANARIES):
         for form, text in forms_of(canary).items():
             for start in range(len(text) - PIECE + 1):
-                found.setdefault(text[start : start + PIECE], (number, form))
+                found.setdefault(text[start : start + PIECE].encode(), (number, form))
     return found
 
 
+def _hashed(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+    """A number below 2^24 for every four bytes in a row."""
+    words = data.astype(np.uint32)
+    mixed = words[:-3] * np.uint32(0x9E3779B1) + words[1:-2] * np.uint32(0x85EBCA6B)
+    mixed += words[2:-1] * np.uint32(0xC2B2AE35) + words[3:] * np.uint32(0x27D4EB2F)
+    return mixed >> np.uint32(8)
+
+
 _PIECES: Final = _pieces()
-_HEX_RUN: Final = re.compile(r"[0-9A-Fa-f]{12,}")
+_BEGINNINGS: Final = np.zeros(1 << 24, dtype=bool)
+for _piece in _PIECES:
+    _BEGINNINGS[_hashed(np.frombuffer(_piece[:4], np.uint8))] = True
+_HEX_RUN: Final = re.compile(rb"[0-9A-Fa-f]{12,}")
+_AT_ONCE: Final = 1 << 20
 
 
-def scan(where: str, text: str) -> list[Trace]:
+def scan(where: str, text: str | bytes) -> list[Trace]:
     """Every canary and form of which `text` holds a piece, once each."""
+    raw = text.encode(errors="surrogatepass") if isinstance(text, str) else text
     found = {}
-    lower = _HEX_RUN.sub(lambda run: run[0].lower(), text)
-    for read in {text, lower}:
-        for start in range(len(read) - PIECE + 1):
-            hit = _PIECES.get(read[start : start + PIECE])
-            if hit is not None:
-                found[hit] = Trace(where=where, canary=hit[0], form=hit[1])
+    lower = _HEX_RUN.sub(lambda run: run[0].lower(), raw)
+    for read in (raw,) if lower == raw else (raw, lower):
+        for hit in _hits(read):
+            found[hit] = Trace(where=where, canary=hit[0], form=hit[1])
     return list(found.values())
+
+
+def _hits(data: bytes) -> Iterator[tuple[int, str]]:
+    """Few places begin as a piece does: only those are compared."""
+    for begin in range(0, len(data) - PIECE + 1, _AT_ONCE):
+        part = data[begin : begin + _AT_ONCE + PIECE - 1]
+        for start in np.flatnonzero(_BEGINNINGS[_hashed(np.frombuffer(part, np.uint8))]).tolist():
+            hit = _PIECES.get(part[start : start + PIECE])
+            if hit is not None:
+                yield hit
 
 
 def scan_all(texts: Iterable[tuple[str, str]]) -> list[Trace]:

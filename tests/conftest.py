@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.canaries import scan_all
+from tests.leftovers import LEFT
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -31,6 +32,14 @@ def chromium_program() -> str | None:
 def recorded_data() -> Path | None:
     """Folder of recorded candles, or None: then the test falls back on the generator."""
     return recorded_data_folder()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left_of_a_canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What programs printed and logged, and all files and databases of the session (I13); the last to be undone."""
+    yield
+    LEFT.note_folder(tmp_path_factory.getbasetemp())
+    assert LEFT.traces == [], f"the suite has left secrets behind: {', '.join(map(str, LEFT.traces))}"
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from typing import TypeVar
 import httpx
 
 from bin.tether import OWN_GROUP, tether, tethered
+from tests.leftovers import LEFT
 
 T = TypeVar("T")
 
@@ -56,6 +57,8 @@ def folder() -> Iterator[Path]:
     try:
         yield made
     finally:
+        for log in made.rglob("*.log"):
+            LEFT.note_file(log)
         shutil.rmtree(made)
 
 
@@ -136,8 +139,9 @@ class Serving:
         if self._client is not None:
             self._client.close()
         self._reader.join(5.0)
-        if self.process.stderr is not None:
+        if self.process.stderr is not None and not self.process.stderr.closed:
             self.process.stderr.close()
+            LEFT.note("what serve said", self.said)
 
     def _address(self) -> str | None:
         assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.said}"

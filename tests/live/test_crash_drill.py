@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bin.tether import tether
+from tests.leftovers import LEFT
 from tests.live.process import command, environment, folder
 
 pytestmark = pytest.mark.live
@@ -28,6 +29,7 @@ def drill(*arguments: str) -> dict[str, Any]:
             timeout=PATIENCE_S,
             check=False,
         )
+    LEFT.note("what the drill said", done.stdout + done.stderr)
     assert done.returncode == 0, done.stdout + done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     assert [each["text"] for each in report["statements"] if each["rows"]] == []

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bin.tether import tether
+from tests.leftovers import LEFT
 from tests.live.process import command, environment, folder
 
 pytestmark = pytest.mark.live
@@ -19,7 +20,7 @@ PATIENCE_S = 180.0
 
 def drill(*arguments: str) -> subprocess.CompletedProcess[str]:
     with folder() as data_dir:
-        return subprocess.run(
+        done = subprocess.run(
             command("drill", "kill", *arguments),
             cwd=data_dir,
             stdin=tether(),
@@ -29,6 +30,8 @@ def drill(*arguments: str) -> subprocess.CompletedProcess[str]:
             timeout=PATIENCE_S,
             check=False,
         )
+    LEFT.note("what the drill said", done.stdout + done.stderr)
+    return done
 
 
 def test_i1_i5_i11_nothing_is_lost_or_done_twice_by_processes_that_are_killed_and_frozen() -> None:

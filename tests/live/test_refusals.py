@@ -21,6 +21,7 @@ from core.risk import RiskLimits
 from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 from schema.pg import PgStore
+from tests.leftovers import LEFT
 from tests.live.candle_folder import START, candle_folder
 from tests.live.process import command, environment, folder
 from tests.schema.pg_world import make_run
@@ -53,6 +54,7 @@ class Said:
         self.code = done.returncode
         self.stdout = done.stdout
         self.stderr = done.stderr
+        LEFT.note("what a command said", done.stdout + done.stderr)
 
     def refusal(self) -> str:
         """The one sentence, after what was said about progress; exit code 1 and nothing else anywhere."""

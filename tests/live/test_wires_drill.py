@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bin.tether import tether
+from tests.leftovers import LEFT
 from tests.live.process import command, environment, folder
 
 pytestmark = pytest.mark.live
@@ -29,6 +30,7 @@ def test_i3_the_venues_own_books_and_ours_agree_to_the_last_cent() -> None:
             timeout=PATIENCE_S,
             check=False,
         )
+    LEFT.note("what the drill said", done.stdout + done.stderr)
     assert done.returncode == 0, done.stdout + done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     assert [each["text"] for each in report["statements"] if each["rows"]] == []

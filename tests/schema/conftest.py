@@ -23,6 +23,7 @@ from bin.kept_server import kept_server
 from schema.database_roles import make_database, make_roles
 from schema.migrate import migrate
 from schema.server_files import OWNER_ROLE, SERVICE_ROLE
+from tests.leftovers import LEFT
 
 COPIES_AHEAD = 3
 _numbers = itertools.count(1)
@@ -57,6 +58,7 @@ def database_url() -> Iterator[str]:
         with kept_server(folder / "database") as server:
             yield server.admin_dsn
     finally:
+        LEFT.note_file(folder / "database" / "server.log")
         shutil.rmtree(folder)
 
 
@@ -85,6 +87,8 @@ class Copies:
         self._template = template
         self._worker = ThreadPoolExecutor(1)
         self._ahead: deque[Future[str]] = deque()
+        self._given_back: list[Future[None]] = []
+        self._database_url = database_url
 
     def take(self) -> str:
         while len(self._ahead) <= self._most_ahead:
@@ -92,13 +96,21 @@ class Copies:
         return self._ahead.popleft().result(timeout=60)
 
     def give_back(self, name: str) -> None:
-        self._worker.submit(_drop, self._connection, name)
+        self._given_back.append(self._worker.submit(self._scan_and_drop, name))
 
     def close(self) -> None:
         for copy in self._ahead:
-            self.give_back(copy.result(timeout=60))
+            self._worker.submit(_drop, self._connection, copy.result(timeout=60))
         self._worker.shutdown()
         self._connection.close()
+        for done in self._given_back:
+            done.result()
+
+    def _scan_and_drop(self, name: str) -> None:
+        try:
+            LEFT.note_database(_dsn(self._database_url, name, OWNER_ROLE))
+        finally:
+            _drop(self._connection, name)
 
     def _copy(self) -> str:
         name = _new_name()
