@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from contextlib import suppress
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -17,14 +19,22 @@ from core.market import Market, Series
 from core.order import Leg, Order, OrderKind
 from core.position import OrderSide
 from core.timeframe import Timeframe
+from exchanges.binance.mark_feed import BinanceMarks
 from exchanges.binance.market_feed import BinanceCandles
+from exchanges.binance.trade_feed import BinanceTrades
 from exchanges.feeds.base import NoCandles
 from exchanges.feeds.candle_streams import CandleStreams
 from exchanges.feeds.live_candles import LiveCandles
+from exchanges.feeds.mark_streams import MarkStreams
+from exchanges.feeds.market_marks import MarketMarks
+from exchanges.feeds.market_trades import MarketTrades
+from exchanges.feeds.trade_rest import BinanceTradeRest
+from exchanges.feeds.trade_streams import TradeStreams
 from schema.records import Account
 from tests.actors.candles import rules
 from tests.exchanges.feeds.streamed import STEP, SYMBOL, Rest
-from tests.fakes.loop_clock import START, LoopClock
+from tests.exchanges.stream_venue import streaming
+from tests.fakes.loop_clock import START, LoopClock, until
 
 DEARER: Final = 1_000.0
 ACCOUNT: Final = AccountId(UUID(int=1))
@@ -86,3 +96,36 @@ def test_a_paper_order_meets_the_price_of_the_venue_its_account_names_or_of_the_
     )
     [execution] = asyncio.run(exchange.place(order)).executions
     assert execution.fill.price == pytest.approx(Decimal(price), rel=Decimal("0.01"))
+
+
+def test_following_the_venues_hears_trades_and_marks_as_well() -> None:
+    async def case() -> None:
+        clock = LoopClock()
+        async with streaming() as venue:
+            base = f"ws://127.0.0.1:{venue.port}"
+            rest = BinanceTradeRest("http://127.0.0.1:1", Market.SPOT, sleep=clock.sleep)
+            dialect = BinanceTrades(base, Market.SPOT)
+            trades = TradeStreams(dialect, rest, clock=clock, sleep=clock.sleep)
+            marks = MarketMarks(
+                {
+                    "binance": lambda held: MarkStreams(
+                        BinanceMarks(base), held, clock=clock, sleep=clock.sleep
+                    )
+                }
+            )
+            feed = LiveFeed(
+                [], (SYMBOL,), trades=MarketTrades({("binance", Market.SPOT): trades}), marks=marks
+            )
+            assert feed.trades is not None
+            await feed.trades.follow("binance", Market.SPOT, SYMBOL)
+            marks.hold("binance", "ann", frozenset({SYMBOL}))
+            following = asyncio.create_task(feed.follow())
+            await until(lambda: len(venue.heard) == 2, what=f"two subscriptions: {venue.heard}")
+            asked = sorted(topic for _, text in venue.heard for topic in json.loads(text)["params"])
+            assert asked == ["btcusdt@aggTrade", "btcusdt@markPrice@1s"]
+            following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
+            await rest.aclose()
+
+    asyncio.run(asyncio.wait_for(case(), 30))

@@ -199,6 +199,17 @@ def _instruments(fake: FakeBybit, sent: dict[str, Any]) -> tuple[int, Any]:
     return 0, {"list": [row] if sent["symbol"] == SYMBOL else []}
 
 
+def _risk_limits(fake: FakeBybit, sent: dict[str, Any]) -> tuple[int, Any]:
+    row = {
+        "id": 1,
+        "symbol": SYMBOL,
+        "riskLimitValue": "2000000",
+        "maintenanceMargin": "0.005",
+        "maxLeverage": "100.00",
+    }
+    return 0, {"category": "linear", "list": [row], "nextPageCursor": ""}
+
+
 def _wallet(fake: FakeBybit, sent: dict[str, Any]) -> tuple[int, Any]:
     coin = {
         "coin": "USDT",
@@ -228,6 +239,7 @@ _ANSWERS: dict[str, Callable[[FakeBybit, dict[str, Any]], tuple[int, Any]]] = {
     "/v5/account/info": lambda fake, sent: (0, {"marginMode": fake.margin_mode}),
     "/v5/account/wallet-balance": _wallet,
     "/v5/market/instruments-info": _instruments,
+    "/v5/market/risk-limit": _risk_limits,
     "/v5/market/tickers": lambda fake, sent: (0, {"list": [{"symbol": sent["symbol"], "lastPrice": "1.25"}]}),
     "/v5/market/time": _time,
     "/v5/user/query-api": lambda fake, sent: (0, {"readOnly": 0, "permissions": {"Wallet": ["Withdraw"]}}),
