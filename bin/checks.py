@@ -1,7 +1,8 @@
 """Every check a change must pass: lint, types, pykka's own suite, the store on another server, the tests, the speed.
 
-Run by `bin/test`, whose arguments go to pytest. What waits for databases runs in a lane beside the other tests; the
-benchmarks come last, when nothing else runs. A failed check does not stop the others.
+Run by `bin/test`, whose arguments go to pytest. What waits for databases and for processes runs in a lane beside
+the other tests, so that both take about as long; the benchmarks come last, when nothing else runs. A failed check does
+not stop the others.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core")
 SERVER_PACKAGES = ("postgresql",)
 STORE = "tests/schema"
+PROCESSES = "tests/live"
 ON_EVERY_SERVER = ("tests/schema/conformance", "tests/schema/test_pg_stalled.py")
 SERVER_FOLDER = Path("/usr/lib/postgresql")
 APT_TIMEOUT_S = 300
@@ -47,7 +49,9 @@ def main(arguments: list[str]) -> int:
         else:
             others += [Check("tests of the store", [*python, "pytest", "-rfEs", STORE], 900)]
             others += on_a_system_server(server)
-            tests = Check("tests of all else", [*python, "pytest", "-rfEs", f"--ignore={STORE}"], 1_200)
+            others += [Check("tests of processes", [*python, "pytest", "-rfEs", PROCESSES], 900)]
+            elsewhere = [f"--ignore={folder}" for folder in (STORE, PROCESSES)]
+            tests = Check("tests of all else", [*python, "pytest", "-rfEs", *elsewhere], 1_200)
             outcomes = side_by_side(lanes, others, [tests])
             outcomes += lanes.run([Check("speed", [*python, "bin.commands", "bench", "check"], 180)])
     except KeyboardInterrupt:

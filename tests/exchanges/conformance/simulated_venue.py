@@ -32,6 +32,7 @@ from exchanges.base import (
     News,
     OrderReport,
     PositionMode,
+    ProtectionMoved,
     StreamGap,
 )
 from exchanges.credentials import Credentials
@@ -342,7 +343,7 @@ class SimulatedVenue:
 
     def _heard(self, news: News) -> None:
         self.news.append(news)
-        if not isinstance(news, StreamGap):
+        if not isinstance(news, StreamGap | ProtectionMoved):
             self.books.told(news)
 
     def _traded(self) -> float:

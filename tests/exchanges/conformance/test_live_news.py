@@ -10,7 +10,7 @@ from core.order import Leg, OrderKind, OrderStatus
 from core.position import OrderSide
 from core.protection import Protection
 from core.timeframe import to_ms
-from exchanges.base import FundingPaid, OrderNews, StreamGap
+from exchanges.base import FundingPaid, OrderNews, ProtectionMoved, StreamGap
 from exchanges.simulator import model
 from tests.exchanges.conformance.simulated_venue import SimulatedVenue
 from tests.exchanges.conformance.venue import START, SYMBOL, order
@@ -78,6 +78,22 @@ def test_a_cancel_by_another_hand_is_told(live: SimulatedVenue) -> None:
     live.place(sent)
     live.engine.cancel_all(live.account)
     live.until(lambda: ended(live, sent.client_order_id) is OrderStatus.CANCELED)
+
+
+def test_a_stop_another_hand_cancels_is_told_as_gone_and_one_that_fires_is_not(live: SimulatedVenue) -> None:
+    live.stream()
+    live.place(order(live, stop_loss=D(950), take_profit=D(1100)))
+    live.run(live.exchange.protect(SYMBOL, Protection(stop_loss=D(950), take_profit=D(1100))))
+    [target] = [each for each in live.account.conditionals.values() if each.request.trigger_price == 1100]
+    gone = ProtectionMoved(symbol=SYMBOL, leg=Leg.TAKE_PROFIT, price=None)
+    assert gone not in live.news
+    live.do(lambda: live.engine.cancel_conditional(target))
+    live.until(lambda: gone in live.news)
+    live.set_price(940.0, jump=False)
+    live.until(lambda: len(live.told()) == 2)
+    assert not [
+        n for n in live.news if isinstance(n, ProtectionMoved) and n.leg is Leg.STOP_LOSS and not n.price
+    ]
 
 
 @pytest.mark.parametrize("origin", ["adl", "settlement", "liquidation"])
