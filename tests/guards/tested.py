@@ -13,7 +13,7 @@ GUARDS: tuple[Guard, ...] = (
         changes=(
             Change(
                 file="schema/ledger/intents.py",
-                old="if order.fence != fence or not lease_holds:",
+                old="if found.fence != fence or not found.lease_holds:",
                 new="if False:",
             ),
         ),
@@ -24,8 +24,8 @@ GUARDS: tuple[Guard, ...] = (
         changes=(
             Change(
                 file="schema/ledger/intents.py",
-                old="if order is None or order.status is not OrderStatus.INTENT:",
-                new="if order is None:",
+                old="if found is None or found.status is not OrderStatus.INTENT:",
+                new="if found is None:",
             ),
         ),
         proof=ByTest(test=f"{INTENTS}::test_i3_an_order_that_is_no_longer_an_intent_is_not_sent[memory]"),
