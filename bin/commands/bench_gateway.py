@@ -11,6 +11,7 @@ import asyncio
 import hmac
 import importlib
 import importlib.util
+import os
 import statistics
 import subprocess
 import time
@@ -29,6 +30,7 @@ import msgspec
 from bin.commands.bench_gateway_klines import klines
 from bin.commands.bench_gateway_pace import Clock, Pace
 from bin.commands.bench_gateway_trades import trades
+from bin.environment import ROOT
 from bin.tether import tether, tethered
 from core.errors import RunnerError
 from core.position import OrderSide
@@ -144,8 +146,8 @@ def simulated_venue(seed: int) -> Iterator[Server]:
 @contextmanager
 def _program(*module: str) -> Iterator[subprocess.Popen[str]]:
     command = tethered(*module)
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=tether(), stdout=pipe, text=True) as process:  # noqa: S603
+    pipe, ours = subprocess.PIPE, {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=ours, stdin=tether(), stdout=pipe, text=True) as process:  # noqa: S603
         try:
             yield process
         finally:
