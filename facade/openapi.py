@@ -96,12 +96,12 @@ def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
             if each is not None and types.setdefault(each.__name__, each) is not each:
                 raise TypeError(f"two structs of the interface are named {each.__name__}")
     _, schemas = msgspec.json.schema_components(
-        list(types.values()), schema_hook=_foreign_type, ref_template=_REFERENCE
+        list(types.values()), schema_hook=foreign_type, ref_template=_REFERENCE
     )
     return schemas
 
 
-def _foreign_type(form: type) -> dict[str, Any]:
+def foreign_type(form: type) -> dict[str, Any]:
     if form is Secret:
         return {"type": "string", "format": "password", "writeOnly": True}
     raise NotImplementedError(f"{form.__name__} has no place in the interface")
