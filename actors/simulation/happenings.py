@@ -150,9 +150,14 @@ class Happenings:
                 process.tell("runs", RowsChanged())
 
     def _by_hand(self) -> None:
-        """Somebody closes a position, or half of it, at the venue itself."""
+        """Somebody closes a position, or half of it, at the venue itself, or takes its stops away."""
         world, faults = self._world, self._faults
-        account_id = faults.one_of(sorted(world.venue.engines))
+        engines = world.venue.engines
+        held = sorted(account_id for account_id, engine in engines.items() if engine.holdings())
+        if held and faults.rng.random() < 0.5:
+            world.venue.bare_by_hand(faults.one_of(held))
+            return
+        account_id = faults.one_of(sorted(engines))
         world.venue.close_by_hand(account_id, half=faults.rng.random() < 0.5)
 
     def _switch(self) -> None:

@@ -158,6 +158,12 @@ class SimulatedVenue:
                 self._tell(account_id, execution, news_after_s)
         return outcome
 
+    def bare_by_hand(self, account_id: AccountId) -> None:
+        """The account's owner cancels the stops and the target of all that is open."""
+        engine = self.engines[account_id]
+        for held in engine.holdings():
+            engine.protect(held.symbol, Protection())
+
     def close_by_hand(self, account_id: AccountId, *, half: bool) -> None:
         """The account's owner closes the first of its positions, or half of it, with an order of his own."""
         engine = self.engines[account_id]
