@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from starlette.testclient import TestClient
 
+from actors.key_probe import keys_of
 from actors.keys import Keys
 from core.connection import Environment, Venue
 from core.ids import AccountId, UserId
@@ -17,9 +18,11 @@ from core.leverage import LeverageTier
 from core.run import RunCommand, RunStatus
 from exchanges.credentials import Unseal
 from exchanges.errors import ErrorKind, Unreachable
+from exchanges.venues import Address
 from facade.limits import KEY_CHECKS_PER_WINDOW, WINDOW_S, Attempts
 from schema.pg import PgStore
 from schema.records import Account, AccountKind
+from tests.exchanges.simulator.running import running
 from tests.facade.world import SmallRunner, as_user, client_of, go_live
 from tests.schema.test_vault import master, shown, vault_of
 from tests.venue_keys import VenueKeys
@@ -266,6 +269,26 @@ def test_a_run_whose_leverage_its_venue_does_not_carry_at_its_size_is_refused_wi
             assert "Binance does not carry" in refusal.text
             assert "a leverage of 5 is above the 4 it allows for positions up to 40,000 USDT" in refusal.text
         assert asked == ["BTCUSDT"] * 2, "what was told is kept for an hour"
+
+
+@pytest.mark.parametrize("name", ["binance", "bybit"])
+def test_the_tiers_a_start_is_held_to_are_the_venues_own(
+    runner: SmallRunner, store: PgStore, name: str
+) -> None:
+    """Over real wires, with the stored key: eight million at leverage ten are beyond the last tier."""
+    with running(name) as venue:
+        there = {Venue(name): Address(rest=venue.base, ws=venue.ws, rights=venue.base)}
+        keys = {"apiKey": venue.key, "apiSecret": venue.secret}
+        with client_of(runner, keys=keys_of(store, VAULT, there)) as http:
+            connection = added(http, venue=name, maxLeverage=10, **keys)["id"]
+            for capital, status in ((8_000_000, 422), (2_000, 200)):
+                more = {"exchange_connection_id": connection, "leverage": 10, "initial_capital_usdt": capital}
+                run_id = go_live(http, "ann", **more)["runId"]
+                answer = http.post(f"/api/runs/{run_id}/start", headers=ANN)
+                assert answer.status_code == status, answer.text
+                if status == 422:
+                    assert "80,000,000 USDT is above the 70,000,000 USDT it allows at most" in answer.text
+                    store.command(run_id, RunCommand.ARCHIVE, by="ann")
 
 
 def test_a_venue_that_is_away_stops_nothing_and_leaves_the_rights_as_they_were(
