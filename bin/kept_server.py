@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,8 @@ from schema.embedded import EmbeddedPostgres
 
 KEEPER_TIMEOUT_S: Final = 60.0
 """Longer than a server may take to stop."""
+GONE_TIMEOUT_S: Final = 10.0
+POLL_S: Final = 0.01
 
 
 @contextmanager
@@ -41,9 +44,8 @@ def kept_server(data_dir: Path) -> Iterator[EmbeddedPostgres]:
         finally:
             keeper.stdout.readline()  # attached by now, so that it starts nothing anew
             server.close()
-            keeper.stdin.close()
-            keeper.stdout.close()
-            keeper.wait(KEEPER_TIMEOUT_S)
+            with suppress(BrokenPipeError):
+                keeper.communicate(b"closed", KEEPER_TIMEOUT_S)
 
 
 def _environment() -> dict[str, str]:
@@ -51,14 +53,23 @@ def _environment() -> dict[str, str]:
 
 
 def main(data_dir: Path) -> int:
+    parent = os.getppid()
     try:
         with EmbeddedPostgres(data_dir):
             sys.stdout.write("attached\n")
             sys.stdout.flush()
-            sys.stdin.read()
+            if not sys.stdin.read():
+                _outlive(parent)
     except (RunnerError, BrokenPipeError):
         return 1
     return 0
+
+
+def _outlive(parent: int) -> None:
+    """Until a process that was killed is gone: the kernel may close its pipe before it lets go of its locks."""
+    deadline_s = time.monotonic() + GONE_TIMEOUT_S
+    while os.getppid() == parent and time.monotonic() < deadline_s:
+        time.sleep(POLL_S)
 
 
 if __name__ == "__main__":
