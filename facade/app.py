@@ -40,12 +40,14 @@ from facade.routes import (
     runner,
     runs,
     strategies,
+    subscriptions,
 )
 
 INTERFACE: Final[Sequence[OperationRoute]] = (
     *health.ROUTES,
     *runner.ROUTES,
     *flatten.ROUTES,
+    *subscriptions.ROUTES,
     *strategies.ROUTES,
     *runs.ROUTES,
     *connections.ROUTES,
@@ -139,7 +141,7 @@ def _cors(settings: Settings) -> list[Middleware]:
                 KEY_HEADER,
                 REQUEST_ID_HEADER,
             ],
-            expose_headers=[REQUEST_ID_HEADER, "Retry-After", "ETag", REPLAYED_HEADER],
+            expose_headers=[REQUEST_ID_HEADER, "ETag", "Retry-After", "ETag", REPLAYED_HEADER],
             max_age=600,
         )
     ]

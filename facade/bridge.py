@@ -20,6 +20,7 @@ from core.errors import RunnerError
 from core.ids import RunId, StrategyId, UserId
 from core.timeframe import Timeframe
 from schema.connections import Connection, NewConnection
+from schema.desk import Arranged, CancelRun, OpenRun, RetireStrategy, ReviseStrategy, SetRunSettings
 from schema.flattens import Flatten
 from schema.idempotency import Asked as KeyedRequest
 from schema.idempotency import Attempt, Busy, IdempotencyKeys, Kept, Reused, TooManyKeys
@@ -51,10 +52,12 @@ __all__ = [
     "Account",
     "AccountKind",
     "ActorNode",
+    "Arranged",
     "Attempt",
     "Bridge",
     "BridgeTimeout",
     "Busy",
+    "CancelRun",
     "Connection",
     "CurvePoint",
     "DemoClock",
@@ -71,6 +74,7 @@ __all__ = [
     "Node",
     "OpRefused",
     "OpenPosition",
+    "OpenRun",
     "OpenedKeys",
     "OwnLimits",
     "Owner",
@@ -79,13 +83,16 @@ __all__ = [
     "PortfolioRows",
     "Reads",
     "ResumeUser",
+    "RetireStrategy",
     "Reused",
+    "ReviseStrategy",
     "RiskSettled",
     "RiskView",
     "RunSummary",
     "Runner",
     "RunnerAway",
     "RunnerNumbers",
+    "SetRunSettings",
     "SimulateTrade",
     "Store",
     "StoreUnavailable",
@@ -161,6 +168,12 @@ class Reads(Protocol):
     ) -> list[StrategyView]: ...
 
     def strategy(self, strategy_id: StrategyId, user_id: UserId) -> StrategyDetail | None: ...
+
+    def subscriptions(
+        self, user_id: UserId, *, limit: int = 50, before: tuple[datetime, RunId] | None = None
+    ) -> list[RunSummary]: ...
+
+    def run(self, run_id: RunId, user_id: UserId | None) -> RunSummary | None: ...
 
     def numbers(self) -> RunnerNumbers: ...
 

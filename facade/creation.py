@@ -4,38 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID
 
 import msgspec
-from msgspec import UnsetType
 
 from core.definition import StrategyDefinition
 from core.ids import AccountId, RunId, StrategyId, UserId
-from core.position import ZERO
-from core.protection import (
-    CALLBACK_STEP_PCT,
-    LEAST_CALLBACK_PCT,
-    MOST_ACTIVATION_PCT,
-    MOST_CALLBACK_PCT,
-    is_callback,
-)
 from core.run import Run, RunSettings, TradingMode
 from core.strategies import template
 from core.strategy import strategy_parameters
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe
 from facade.bridge import Account, AccountKind, Store
-from facade.decoding import within
 from facade.errors import bad_field, not_found
+from facade.run_settings import settings_of
 from facade.schemas.strategies import CreateStrategy
 
-T = TypeVar("T")
-
-GO_LIVE_TAKE_PROFIT_PCT: Final = Decimal(3)
-GO_LIVE_STOP_LOSS_PCT: Final = Decimal("1.5")
-MAX_CAPITAL: Final = 1_000_000_000
-SMALLEST: Final = Decimal("0.0001")
+GO_LIVE: Final = RunSettings(take_profit_pct=Decimal(3), stop_loss_pct=Decimal("1.5"))
+"""What holds for a "go live" body that says nothing else (decision 17)."""
 
 
 class Created(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,62 +98,25 @@ def _account(store: Store, creation: Creation, new_id: Callable[[], UUID]) -> tu
             raise not_found()
         return found, False
     assert creation.settings is not None
-    bankroll = creation.settings.capital
-    portfolio = Account(
-        id=AccountId(new_id()),
+    new = paper_account(AccountId(new_id()), owner, creation.strategy, creation.settings.capital)
+    return new, True
+
+
+def paper_account(
+    account_id: AccountId, owner: UserId, strategy: StrategyDefinition, bankroll: Decimal
+) -> Account:
+    """A portfolio whose orders meet the prices the strategy decides on."""
+    return Account(
+        id=account_id,
         user_id=owner,
-        name=f"Paper, {creation.strategy.name}"[:120],
-        venue=creation.strategy.venue,  # its orders meet the prices the strategy decides on
+        name=f"Paper, {strategy.name}"[:120],
+        venue=strategy.venue,
         bankroll=bankroll,
         balance=bankroll,
         max_leverage=125,
     )
-    return portfolio, True
 
 
 def _run_settings(body: CreateStrategy) -> RunSettings:
-    default = RunSettings()
-    take_profit = _checked("takeProfitPct", body.take_profit_pct, 1_000)
-    stop_loss = _checked("stopLossPct", body.stop_loss_pct, 100)
-    return RunSettings(
-        direction=_or(body.direction, default.direction),
-        leverage=_or(body.leverage, default.leverage),
-        margin_mode=_or(body.margin_mode, default.margin_mode),
-        position_mode=_or(body.position_mode, default.position_mode),
-        order_size_pct=_or(_checked("orderSizePct", body.order_size_pct, 100), default.order_size_pct),
-        capital=_or(_checked("initialCapitalUsdt", body.initial_capital_usdt, MAX_CAPITAL), default.capital),
-        take_profit_pct=_or(take_profit, GO_LIVE_TAKE_PROFIT_PCT),
-        stop_loss_pct=_or(stop_loss, GO_LIVE_STOP_LOSS_PCT),
-        trailing_callback_pct=_callback(body),
-        trailing_activation_pct=_activation(body),
-        missing_stop=_or(body.missing_stop, default.missing_stop),
-    )
-
-
-def _callback(body: CreateStrategy) -> Decimal | None:
-    percent = _or(body.trailing_callback_pct, None)
-    if percent is not None and not is_callback(percent):
-        bounds = f"{LEAST_CALLBACK_PCT} to {MOST_CALLBACK_PCT} in steps of {CALLBACK_STEP_PCT}"
-        raise bad_field("trailingCallbackPct", f"must lie in {bounds}")
-    return percent
-
-
-def _activation(body: CreateStrategy) -> Decimal:
-    percent = body.trailing_activation_pct
-    if isinstance(percent, UnsetType):
-        return ZERO
-    if not isinstance(body.trailing_callback_pct, Decimal):
-        raise bad_field(
-            "trailingActivationPct", "says when a trailing stop begins: it needs trailingCallbackPct"
-        )
-    return within("trailingActivationPct", percent, 0, MOST_ACTIVATION_PCT)
-
-
-def _or(value: T | UnsetType, default: T) -> T:
-    return default if isinstance(value, UnsetType) else value
-
-
-def _checked(field: str, value: T, most: int) -> T:
-    if isinstance(value, Decimal):
-        within(field, value, SMALLEST, most)
-    return value
+    capital = body.initial_capital_usdt
+    return settings_of(body, GO_LIVE, capital=capital, capital_field="initialCapitalUsdt")

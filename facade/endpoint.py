@@ -75,6 +75,8 @@ class Call:
         self._principal = principal
         self._attempt = attempt
         self._ids = 0
+        self.headers: dict[str, str] = {}
+        """Of the answer, beside those every answer has."""
 
     @property
     def principal(self) -> Principal:
@@ -169,8 +171,11 @@ def route(
             wanted = {name: value for name, value in given.items() if name in takes}
 
             async def carry_out(attempt: Attempt | None) -> Response:
-                answer = await handler(Call(request, services, principal, attempt), **wanted)
-                return answer if isinstance(answer, Response) else encode(request, answer, status)
+                call = Call(request, services, principal, attempt)
+                answer = await handler(call, **wanted)
+                return (
+                    answer if isinstance(answer, Response) else encode(request, answer, status, call.headers)
+                )
 
             key = idempotency_key(request) if operation.idempotent else None
             if key is None or principal is None:
@@ -194,9 +199,11 @@ def require_runner(services: Services) -> None:
         raise ApiError(503, "The runner is disabled (ENABLE_STRATEGY_RUNNER).", code="RUNNER_DISABLED")
 
 
-def encode(request: Request, answer: Answer, status: int = 200) -> Response:
+def encode(
+    request: Request, answer: Answer, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
     dressed = msgspec.structs.replace(answer, request_id=request.state.request_id)
-    return Response(_ENCODER.encode(dressed), status, media_type=JSON)
+    return Response(_ENCODER.encode(dressed), status, headers=headers, media_type=JSON)
 
 
 def error_response(request: Request, error: Exception) -> Response:

@@ -23,6 +23,7 @@ from facade.bridge import (
 from facade.cursor import cursor_text
 from facade.schemas.form import LagShown
 from facade.schemas.runner import CandlesShown, NodeShown, StatusAnswer, TickRunsAnswer
+from facade.schemas.runs import RunShown
 from facade.schemas.strategies import StrategiesAnswer, StrategyAnswer
 from facade.views import actor_counts, event_shown, next_slot, run_shown, strategy_shown, tick_shown
 
@@ -34,8 +35,7 @@ def strategies_answer(
     page = views[:limit]
     return StrategiesAnswer(
         strategies=tuple(
-            strategy_shown(view.strategy, [summary.run for summary in unarchived(view)], viewer, now)
-            for view in page
+            strategy_shown(view.strategy, _runs_shown(view, now), viewer, view.created_at) for view in page
         ),
         next_cursor=cursor_text(page[-1].created_at, page[-1].strategy.id) if len(views) > limit else None,
     )
@@ -58,6 +58,7 @@ def strategy_answer(detail: StrategyDetail, *, viewer: UserId, now: datetime) ->
         version=definition.version,
         visibility=definition.visibility,
         own=definition.owner_id == viewer,
+        created_at=detail.view.created_at,
         subscriber_count=detail.subscribers,
         trading_mode=newest.run.trading_mode if newest else None,
         status=newest.run.status if newest else None,
@@ -69,7 +70,7 @@ def strategy_answer(detail: StrategyDetail, *, viewer: UserId, now: datetime) ->
         avg_execution_time_ms=detail.average_execution_ms,
         paper_pnl_usd=sum((summary.realised for summary in paper), ZERO),
         paper_positions_count=sum(1 for summary in paper if summary.position is not None),
-        runs=tuple(run_shown(summary.run, now) for summary in runs),
+        runs=tuple(_runs_shown(detail.view, now)),
         events=tuple(event_shown(event) for event in detail.events),
     )
 
@@ -117,6 +118,10 @@ def tick_runs_answer(
         ticks=tuple(tick_shown(row, lost.get((row.slot, row.run_id), ())) for row in page),
         next_cursor=cursor_text(page[-1].slot, page[-1].run_id) if more else None,
     )
+
+
+def _runs_shown(view: StrategyView, now: datetime) -> list[RunShown]:
+    return [run_shown(summary.run, now, summary.created_at) for summary in unarchived(view)]
 
 
 def unarchived(view: StrategyView) -> list[RunSummary]:

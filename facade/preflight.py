@@ -7,36 +7,36 @@ from core.errors import Reason
 from core.key_rights import SENTENCES, problem_of
 from core.leverage import largest_notional, leverage_problem
 from core.run import Run, TradingMode
-from facade.bridge import AccountKind, Connection, Keys, Store
+from facade.bridge import Account, AccountKind, Connection, Keys, Store
 from facade.endpoint import Call
 from facade.errors import ApiError, refused
 
 
-def preflight(store: Store, run: Run, settings: Settings, keys: Keys | None) -> None:
+def preflight(
+    store: Store, run: Run, settings: Settings, keys: Keys | None, *, new_account: Account | None = None
+) -> None:
     """Raises the first refusal: 423 for the global switch, 422 for the rest.
 
-    `keys`: where this process has master keys; without them it trades on no connection, and another answers for that.
+    `new_account`: the run's, where it is still to be created. `keys`: where this process has master keys; without
+    them it trades on no connection, and another answers for that.
     """
     platform = store.platform()
     if platform.kill_switch:
         raise refused(
             Reason.KILL_SWITCH, f"The kill switch is on: {platform.kill_switch_reason or 'no reason given'}."
         )
-    symbol = run.strategy.symbol
-    if symbol not in settings.symbol_whitelist:
-        allowed = ", ".join(settings.symbol_whitelist)
-        raise refused(
-            Reason.SYMBOL_NOT_ALLOWED, f"{symbol} is not among the symbols allowed here: {allowed}."
-        )
-    _within_leverage(run.settings.leverage, settings.max_leverage)
+    symbol_allowed(run.strategy.symbol, settings)
+    within_leverage(run.settings.leverage, settings.max_leverage)
     if run.trading_mode is TradingMode.SIGNALS:
         return
-    account = store.account(run.account_id) if run.account_id is not None else None
+    account = new_account
+    if account is None and run.account_id is not None:
+        account = store.account(run.account_id)
     if account is None or account.user_id != run.user_id:
         raise ApiError(422, "The run has neither portfolio nor exchange connection.", code="NO_PORTFOLIO")
     if account.kill_switch:
         raise ApiError(422, f"The kill switch of {account.name} is on.", code="ACCOUNT_KILL_SWITCH")
-    _within_leverage(run.settings.leverage, account.max_leverage)
+    within_leverage(run.settings.leverage, account.max_leverage)
     if account.kind is AccountKind.CONNECTION and keys is not None:
         _may_trade(keys.connections.get(account.id))
 
@@ -61,7 +61,15 @@ async def within_tiers(call: Call, run: Run) -> None:
         )
 
 
-def _within_leverage(leverage: int, allowed: int) -> None:
+def symbol_allowed(symbol: str, settings: Settings) -> None:
+    if symbol not in settings.symbol_whitelist:
+        allowed = ", ".join(settings.symbol_whitelist)
+        raise refused(
+            Reason.SYMBOL_NOT_ALLOWED, f"{symbol} is not among the symbols allowed here: {allowed}."
+        )
+
+
+def within_leverage(leverage: int, allowed: int) -> None:
     if leverage > allowed:
         raise refused(
             Reason.LEVERAGE_TOO_HIGH, f"A leverage of {leverage} is above the {allowed} allowed here."

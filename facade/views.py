@@ -8,15 +8,18 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid5
 
+import msgspec
+
 from core.definition import StrategyDefinition
 from core.ids import RunId, UserId
 from core.risk import risk_day
 from core.run import Run, ticks
 from core.schedule import Schedule
-from facade.bridge import ActorNode, Event, LostTrigger, RiskView, TickRow
+from facade.bridge import ActorNode, Event, LostTrigger, RiskView, RunSummary, TickRow
 from facade.schemas.runner import ActorCounts, LostTriggerShown, RiskAnswer, TickAnswer, TickShown
 from facade.schemas.runs import EventShown, RunShown
 from facade.schemas.strategies import StrategyShown
+from facade.schemas.subscriptions import SubscriptionShown
 
 _TICK_NAMESPACE: Final = UUID("5c8f9d1e-6f0b-5d1c-9c0e-3b1f7a2d4e60")
 
@@ -71,7 +74,7 @@ def late_ms(slot: datetime, asked_at: datetime) -> float:
     return round((asked_at - slot) / timedelta(milliseconds=1), 3)
 
 
-def run_shown(run: Run, now: datetime) -> RunShown:
+def run_shown(run: Run, now: datetime, created_at: datetime | None = None) -> RunShown:
     settings = run.settings
     return RunShown(
         id=run.id,
@@ -80,6 +83,7 @@ def run_shown(run: Run, now: datetime) -> RunShown:
         account_id=run.account_id,
         trading_mode=run.trading_mode,
         execution_mode=run.execution_mode,
+        schedule=run.schedule,
         status=run.status,
         error_message=run.status_reason,
         direction=settings.direction,
@@ -87,6 +91,7 @@ def run_shown(run: Run, now: datetime) -> RunShown:
         margin_mode=settings.margin_mode,
         position_mode=settings.position_mode,
         order_size_pct=settings.order_size_pct,
+        risk_pct=settings.risk_pct,
         initial_capital_usdt=settings.capital,
         take_profit_pct=settings.take_profit_pct,
         stop_loss_pct=settings.stop_loss_pct,
@@ -94,9 +99,28 @@ def run_shown(run: Run, now: datetime) -> RunShown:
         trailing_activation_pct=settings.trailing_activation_pct,
         missing_stop=settings.missing_stop,
         adapter_errors=run.adapter_errors,
+        version=run.version,
+        created_at=created_at,
         activated_at=run.activated_at,
         last_slot_at=run.last_slot,
         next_slot_at=next_slot(run, now),
+    )
+
+
+def subscription_shown(summary: RunSummary, now: datetime) -> SubscriptionShown:
+    run, strategy = summary.run, summary.run.strategy
+    return SubscriptionShown(
+        **msgspec.structs.asdict(run_shown(run, now, summary.created_at)),
+        strategy_name=strategy.name,
+        symbol=strategy.symbol,
+        timeframe=strategy.timeframe,
+        strategy_version=strategy.version,
+        capital=run.settings.capital,
+        size_by=run.settings.size_by,
+        ending=summary.ending,
+        last_run_at=summary.last_run_at,
+        last_signal=summary.last_signal,
+        pnl_usdt=summary.realised,
     )
 
 
@@ -110,7 +134,10 @@ def next_slot(run: Run, now: datetime) -> datetime | None:
 
 
 def strategy_shown(
-    definition: StrategyDefinition, runs: Iterable[Run], viewer: UserId, now: datetime
+    definition: StrategyDefinition,
+    runs: Iterable[RunShown],
+    viewer: UserId,
+    created_at: datetime | None = None,
 ) -> StrategyShown:
     return StrategyShown(
         id=definition.id,
@@ -125,7 +152,8 @@ def strategy_shown(
         version=definition.version,
         visibility=definition.visibility,
         own=definition.owner_id == viewer,
-        runs=tuple(run_shown(run, now) for run in runs),
+        created_at=created_at,
+        runs=tuple(runs),
     )
 
 

@@ -54,6 +54,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     last_signal_at: datetime | None
     position: OpenPosition | None
     realised: Decimal
+    ending: bool = False
+    """Cancelled: archived as soon as it is flat."""
 
 
 class StrategyView(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +178,27 @@ class PgReads:
 
         return self._database.run(read)
 
+    def subscriptions(
+        self, user_id: UserId, *, limit: int = 50, before: tuple[datetime, RunId] | None = None
+    ) -> list[RunSummary]:
+        """The user's unarchived runs that were made by subscribing or are of somebody else's strategy, newest first."""
+
+        def read(connection: Connection) -> list[RunSummary]:
+            at, last = before or (None, None)
+            named = {"user_id": user_id, "limit": limit, "before_at": at, "before_id": last}
+            return _with_positions(connection, many(connection, "subscriptions_of", named))
+
+        return self._database.run(read)
+
+    def run(self, run_id: RunId, user_id: UserId | None) -> RunSummary | None:
+        """One run of the user, or with None of anybody."""
+
+        def read(connection: Connection) -> RunSummary | None:
+            rows = many(connection, "run_summary", {"run_id": run_id, "user_id": user_id})
+            return next(iter(_with_positions(connection, rows)), None)
+
+        return self._database.run(read)
+
     def numbers(self) -> RunnerNumbers:
         def read(connection: Connection) -> RunnerNumbers:
             now: datetime = value(connection, "market_now")
@@ -252,7 +275,10 @@ def _summaries(
     connection: Connection, *, user_id: UserId | None, strategy_ids: list[StrategyId] | None, archived: bool
 ) -> list[RunSummary]:
     named: dict[str, Any] = {"user_id": user_id, "strategy_ids": strategy_ids, "archived": archived}
-    rows = many(connection, "run_summaries", named | {"limit": MAX_RUNS})
+    return _with_positions(connection, many(connection, "run_summaries", named | {"limit": MAX_RUNS}))
+
+
+def _with_positions(connection: Connection, rows: list[Row]) -> list[RunSummary]:
     held: dict[RunId, OpenPosition] = {
         row["run_id"]: position_of(row)
         for row in many(connection, "positions_of", {"run_ids": [row["id"] for row in rows]})
@@ -273,6 +299,7 @@ def _summary(row: Row, held: OpenPosition | None) -> RunSummary:
         last_signal_at=row["last_signal_at"],
         position=None if held is None or held.position.is_flat else held,
         realised=row["closed_pnl"] + open_trip,
+        ending=row["ending"],
     )
 
 

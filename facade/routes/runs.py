@@ -13,6 +13,7 @@ from facade.operation import OperationRoute
 from facade.preflight import preflight, within_tiers
 from facade.schemas.runner import TickAnswer
 from facade.schemas.runs import RunAnswer, SetStatus, VerbAnswer
+from facade.versions import show_version
 from facade.views import run_shown, tick_answer
 
 ACTIVATING = frozenset({RunCommand.START, RunCommand.RESUME})
@@ -65,7 +66,12 @@ async def execute_tick(call: Call, run: Run) -> TickAnswer:
 
 async def show(call: Call) -> RunAnswer:
     """One run."""
-    return RunAnswer(run=run_shown(await run_of(call), call.services.runner.market_now()))
+    run = await run_of(call)
+    summary = await call.bridge.read(lambda reads: reads.run(run.id, run.user_id))
+    if summary is None:
+        raise not_found()
+    show_version(call, summary.run.version)
+    return RunAnswer(run=run_shown(summary.run, call.services.runner.market_now(), summary.created_at))
 
 
 async def set_status(call: Call, body: SetStatus) -> VerbAnswer:

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from core.ids import StrategyId
+from core.definition import StrategyDefinition
+from core.ids import RunId, StrategyId
 from core.run import Run, RunCommand
 from facade.access import Access
-from facade.bridge import StrategyDetail
+from facade.bridge import RetireStrategy, ReviseStrategy, StrategyDetail
 from facade.creation import Created, carry_out, plan
 from facade.cursor import read_cursor
+from facade.deployment import deploy, deploy_any, strategy_to_run
+from facade.edits import next_version
 from facade.endpoint import Call, Handler, route
-from facade.errors import ApiError, Detail, not_found
+from facade.errors import ApiError, Detail, bad_field, not_found
 from facade.listing import strategies_answer, strategy_answer, unarchived
 from facade.operation import OperationRoute
 from facade.routes.runs import COMMAND_FOR, VERBS, command, execute_tick
-from facade.schemas.form import Page
+from facade.schemas.deployments import DeployAny, DeployedAnswer, DeployStrategy
+from facade.schemas.form import Answer, Page
 from facade.schemas.runner import TickAnswer
 from facade.schemas.runs import SetStatus, VerbAnswer
-from facade.schemas.strategies import CreatedAnswer, CreateStrategy, StrategiesAnswer, StrategyAnswer
+from facade.schemas.strategies import (
+    CreatedAnswer,
+    CreateStrategy,
+    EditStrategy,
+    SetSettings,
+    StrategiesAnswer,
+    StrategyAnswer,
+)
+from facade.versions import show_version, unchanged_since, version_seen
 from facade.views import run_shown, strategy_shown
 
 
@@ -37,29 +49,91 @@ async def create(call: Call, body: CreateStrategy) -> CreatedAnswer:
         created = await call.bridge.ask(lambda store: carry_out(store, creation, call.new_id))
         call.services.runner.rows_changed()
     now = call.services.runner.market_now()
-    runs = [created.run] if created.run is not None else []
+    run = run_shown(created.run, now) if created.run is not None else None
     return CreatedAnswer(
         id=created.strategy.id,
-        strategy=strategy_shown(created.strategy, runs, call.user_id, now),
+        strategy=strategy_shown(created.strategy, [run] if run is not None else [], call.user_id),
         run_id=created.run.id if created.run is not None else None,
-        run=run_shown(created.run, now) if created.run is not None else None,
+        run=run,
     )
 
 
 async def detail(call: Call) -> StrategyAnswer:
     """One strategy with the caller's runs, numbers and latest events."""
     seen = await _seen(call)
+    show_version(call, seen.view.strategy.version)
     return strategy_answer(seen, viewer=call.user_id, now=call.services.runner.market_now())
+
+
+async def edit(call: Call, body: EditStrategy) -> StrategyAnswer:
+    """Make the strategy's next version; every run of it follows from its next slot on."""
+    return await _revise(call, body, version_seen(call, required=False))
+
+
+async def set_settings(call: Call, body: SetSettings) -> StrategyAnswer:
+    """Change what the strategy trades on, at the version in If-Match; every subscriber's next slot uses it."""
+    if body.code is not None:
+        raise bad_field("code", "is not this strategy's to have: it is of a template")
+    edited = EditStrategy(symbol=body.symbol, timeframe=body.timeframe, strategy_params=body.params)
+    return await _revise(call, edited, version_seen(call, required=True))
+
+
+async def archive(call: Call) -> Answer:
+    """Archive the strategy and its runs; refused while one of them is active or not flat."""
+    strategy, user_id = await _own(call), call.user_id
+    await call.bridge.ask(lambda store: store.arrange(RetireStrategy(strategy_id=strategy.id, by=user_id)))
+    call.services.runner.rows_changed()
+    return Answer()
+
+
+async def deploy_new(call: Call, body: DeployAny) -> DeployedAnswer:
+    """Put a strategy to work, one that is there or a new one of a template."""
+    return _deployed(call, await deploy_any(call, body))
+
+
+async def deploy_one(call: Call, body: DeployStrategy) -> DeployedAnswer:
+    """Put the strategy to work: a run of the caller's."""
+    run_id, strategy = RunId(call.new_id()), await strategy_to_run(call, StrategyId(call.path_id()))
+    return _deployed(call, await deploy(call, body, strategy, run_id))
 
 
 async def set_status(call: Call, body: SetStatus) -> VerbAnswer:
     """Activate, pause or stop the caller's run."""
-    return await command(call, await _only_run(call), COMMAND_FOR[body.status])
+    return await command(call, await only_run(call), COMMAND_FOR[body.status])
 
 
 async def tick(call: Call) -> TickAnswer:
     """Tick the caller's run once, now."""
-    return await execute_tick(call, await _only_run(call))
+    return await execute_tick(call, await only_run(call))
+
+
+def _deployed(call: Call, run: Run) -> DeployedAnswer:
+    return DeployedAnswer(
+        run_id=run.id,
+        strategy_id=run.strategy.id,
+        status=run.status,
+        trading_mode=run.trading_mode,
+        execution_mode=run.execution_mode,
+        run=run_shown(run, call.services.runner.market_now()),
+    )
+
+
+async def _revise(call: Call, edited: EditStrategy, seen: int | None) -> StrategyAnswer:
+    current = await _own(call)
+    unchanged_since(seen, current.version)
+    venues, settings = call.services.runner.venues, call.settings
+    definition = next_version(current, edited, venues=venues, settings=settings)
+    await call.bridge.ask(lambda store: store.arrange(ReviseStrategy(definition=definition)))
+    call.services.runner.rows_changed()
+    return await detail(call)
+
+
+async def _own(call: Call) -> StrategyDefinition:
+    """The caller's own strategy in the path; 404 for anybody else's."""
+    strategy = (await _seen(call)).view.strategy
+    if strategy.owner_id != call.user_id:
+        raise not_found()
+    return strategy
 
 
 async def _made_before(call: Call, strategy_id: StrategyId) -> Created | None:
@@ -81,7 +155,7 @@ async def _seen(call: Call) -> StrategyDetail:
     return found
 
 
-async def _only_run(call: Call) -> Run:
+async def only_run(call: Call) -> Run:
     """The caller's run of the strategy in the path; 409 when there is none or the choice is not ours."""
     runs = [summary.run for summary in unarchived((await _seen(call)).view)]
     if not runs:
@@ -99,7 +173,7 @@ async def _only_run(call: Call) -> Run:
 
 def _verb(wanted: RunCommand) -> Handler:
     async def handler(call: Call) -> VerbAnswer:
-        return await command(call, await _only_run(call), wanted)
+        return await command(call, await only_run(call), wanted)
 
     handler.__doc__ = f"{wanted.title()} the caller's run."
     return handler
@@ -108,7 +182,12 @@ def _verb(wanted: RunCommand) -> Handler:
 ROUTES: list[OperationRoute] = [
     route("GET", "/api/strategies", list_strategies, Access.USER),
     route("POST", "/api/strategies", create, Access.USER, status=201, either_case=True),
+    route("POST", "/api/strategies/deploy", deploy_new, Access.USER, status=201),
     route("GET", "/api/strategies/{id}", detail, Access.USER),
+    route("PATCH", "/api/strategies/{id}", edit, Access.USER),
+    route("DELETE", "/api/strategies/{id}", archive, Access.USER),
+    route("PUT", "/api/strategies/{id}/settings", set_settings, Access.USER),
+    route("POST", "/api/strategies/{id}/deploy", deploy_one, Access.USER, status=201),
     route("PUT", "/api/strategies/{id}/status", set_status, Access.USER),
     route("POST", "/api/strategies/{id}/execute-tick", tick, Access.USER, needs_runner=True),
     *(

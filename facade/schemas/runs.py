@@ -23,6 +23,7 @@ class RunShown(Shown, frozen=True, kw_only=True):
     account_id: AccountId | None
     trading_mode: TradingMode
     execution_mode: ExecutionMode
+    schedule: str | None
     status: RunStatus
     error_message: str | None
     direction: Direction
@@ -30,6 +31,7 @@ class RunShown(Shown, frozen=True, kw_only=True):
     margin_mode: str
     position_mode: str
     order_size_pct: Decimal
+    risk_pct: Decimal | None
     initial_capital_usdt: Decimal
     take_profit_pct: Decimal | None
     stop_loss_pct: Decimal | None
@@ -37,6 +39,9 @@ class RunShown(Shown, frozen=True, kw_only=True):
     trailing_activation_pct: Decimal
     missing_stop: MissingStop
     adapter_errors: int
+    version: int
+    created_at: datetime | None
+    """Null in the answer to what creates it."""
     activated_at: datetime | None
     last_slot_at: datetime | None
     next_slot_at: datetime | None

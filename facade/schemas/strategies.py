@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -13,13 +13,14 @@ from msgspec import UNSET, Meta, UnsetType
 
 from core.definition import Visibility
 from core.ids import RunId, StrategyId
-from core.run import Direction, MissingStop, RunStatus, TradingMode
+from core.run import RunStatus, TradingMode
 from core.timeframe import Timeframe
 from facade.schemas.form import Answer, Body, Name, Parameters, Shown
 from facade.schemas.runs import EventShown, RunShown
+from facade.schemas.trading import TradingFields
 
 
-class CreateStrategy(Body, frozen=True, kw_only=True):
+class CreateStrategy(TradingFields, frozen=True, kw_only=True):
     """A strategy alone, or, with any field of a run, the flat "go live" body: strategy and draft run in one go.
 
     Percentages are of the entry price, unleveraged; null take profit or stop loss means none.
@@ -35,38 +36,35 @@ class CreateStrategy(Body, frozen=True, kw_only=True):
     description: Annotated[str, Meta(max_length=2_000)] = ""
     visibility: Visibility = Visibility.PRIVATE
     exchange_connection_id: UUID | UnsetType | None = UNSET
-    direction: Direction | UnsetType = UNSET
-    leverage: Annotated[int, Meta(ge=1, le=125)] | UnsetType = UNSET
-    margin_mode: Literal["isolated", "cross"] | UnsetType = UNSET
-    position_mode: Literal["one_way", "hedge"] | UnsetType = UNSET
-    order_size_pct: Decimal | UnsetType = UNSET
     initial_capital_usdt: Decimal | UnsetType = UNSET
-    take_profit_pct: Decimal | UnsetType | None = UNSET
-    stop_loss_pct: Decimal | UnsetType | None = UNSET
-    trailing_callback_pct: Decimal | UnsetType | None = UNSET
-    """How far behind the best price a trailing stop follows: 0.1 to 10, in steps of 0.1; none by default."""
-    trailing_activation_pct: Decimal | UnsetType = UNSET
-    """How far beyond the entry price it begins to follow, 0 to 99; 0: from the entry on."""
-    missing_stop: MissingStop | UnsetType = UNSET
-    """Of a live position without its stop: `repair` (tried for 10 s, then closed) or `close` (closed at once)."""
 
     @property
     def goes_live(self) -> bool:
-        run_fields = (
-            self.exchange_connection_id,
-            self.direction,
-            self.leverage,
-            self.margin_mode,
-            self.position_mode,
-            self.order_size_pct,
-            self.initial_capital_usdt,
-            self.take_profit_pct,
-            self.stop_loss_pct,
-            self.trailing_callback_pct,
-            self.trailing_activation_pct,
-            self.missing_stop,
-        )
-        return any(field is not UNSET for field in run_fields)
+        own = (self.exchange_connection_id, self.initial_capital_usdt)
+        return self.says_anything or any(field is not UNSET for field in own)
+
+
+class EditStrategy(Body, frozen=True, kw_only=True):
+    """What is not given stays; of the same template's parameters likewise. Every run follows from its next slot on."""
+
+    name: Name | None = None
+    description: Annotated[str, Meta(max_length=2_000)] | None = None
+    visibility: Visibility | None = None
+    symbol: Annotated[str, Meta(max_length=32)] | None = None
+    timeframe: Annotated[str, Meta(max_length=8)] | None = None
+    venue: Annotated[str, Meta(max_length=32)] | None = None
+    strategy_template: Annotated[str, Meta(max_length=64)] | None = None
+    strategy_params: Parameters | None = None
+
+
+class SetSettings(Body, frozen=True, kw_only=True):
+    """What is not given stays. Every subscriber's next slot uses it."""
+
+    symbol: Annotated[str, Meta(max_length=32)] | None = None
+    timeframe: Annotated[str, Meta(max_length=8)] | None = None
+    params: Parameters | None = None
+    code: Annotated[str, Meta(max_length=200_000)] | None = None
+    """Of strategies that are code; those of a template have none."""
 
 
 class StrategyShown(Shown, frozen=True, kw_only=True):
@@ -82,6 +80,8 @@ class StrategyShown(Shown, frozen=True, kw_only=True):
     version: int
     visibility: Visibility
     own: bool
+    created_at: datetime | None
+    """Null in the answer to what creates it."""
     runs: tuple[RunShown, ...]
 
 
@@ -113,6 +113,7 @@ class StrategyAnswer(Answer, frozen=True, kw_only=True):
     version: int
     visibility: Visibility
     own: bool
+    created_at: datetime
     subscriber_count: int
     trading_mode: TradingMode | None
     status: RunStatus | None

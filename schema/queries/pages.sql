@@ -5,7 +5,8 @@
 SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version, v.template, v.parameters, v.venue,
        v.market, v.symbol, v.timeframe, s.created_at
   FROM strategies s JOIN strategy_versions v ON v.strategy_id = s.id AND v.version = s.latest_version
- WHERE (s.owner_id = %(user_id)s
+ WHERE s.archived_at IS NULL
+   AND (s.owner_id = %(user_id)s
         OR EXISTS (SELECT FROM strategy_runs r WHERE r.strategy_id = s.id AND r.user_id = %(user_id)s))
    AND (%(before_at)s::timestamptz IS NULL OR (s.created_at, s.id) < (%(before_at)s, %(before_id)s::uuid))
  ORDER BY s.created_at DESC, s.id DESC LIMIT %(limit)s;
@@ -15,19 +16,35 @@ SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version,
 SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version, v.template, v.parameters, v.venue,
        v.market, v.symbol, v.timeframe, s.created_at
   FROM strategies s JOIN strategy_versions v ON v.strategy_id = s.id AND v.version = s.latest_version
- WHERE s.id = %(strategy_id)s
+ WHERE s.id = %(strategy_id)s AND s.archived_at IS NULL
    AND (s.owner_id = %(user_id)s OR s.visibility <> 'private'
         OR EXISTS (SELECT FROM strategy_runs r WHERE r.strategy_id = s.id AND r.user_id = %(user_id)s));
 
 -- name: run_summaries
 -- Runs with their last tick, position and what they realised, oldest first.
-SELECT r.*, coalesce(t.closed_pnl, 0) AS closed_pnl
+SELECT r.*, coalesce(t.closed_pnl, 0) AS closed_pnl, false AS ending
   FROM run_rows r
   LEFT JOIN LATERAL (SELECT sum(pnl) AS closed_pnl FROM trades WHERE trades.run_id = r.id) t ON true
  WHERE (%(user_id)s::text IS NULL OR r.user_id = %(user_id)s)
    AND (%(strategy_ids)s::uuid[] IS NULL OR r.strategy_id = ANY(%(strategy_ids)s))
    AND (%(archived)s OR r.status <> 'archived')
  ORDER BY r.number LIMIT %(limit)s;
+
+-- name: run_summary
+-- One run likewise, of a user or of anybody.
+SELECT r.*, coalesce(t.closed_pnl, 0) AS closed_pnl, q.ending
+  FROM strategy_runs q JOIN run_rows r ON r.id = q.id
+  LEFT JOIN LATERAL (SELECT sum(pnl) AS closed_pnl FROM trades WHERE trades.run_id = q.id) t ON true
+ WHERE q.id = %(run_id)s AND (%(user_id)s::text IS NULL OR q.user_id = %(user_id)s);
+
+-- name: subscriptions_of
+-- A user's subscriptions likewise, newest first, after a cursor.
+SELECT r.*, coalesce(t.closed_pnl, 0) AS closed_pnl, q.ending
+  FROM strategy_runs q JOIN run_rows r ON r.id = q.id
+  LEFT JOIN LATERAL (SELECT sum(pnl) AS closed_pnl FROM trades WHERE trades.run_id = q.id) t ON true
+ WHERE q.user_id = %(user_id)s AND q.status <> 'archived' AND (q.subscribed OR r.owner_id <> q.user_id)
+   AND (%(before_at)s::timestamptz IS NULL OR (q.created_at, q.id) < (%(before_at)s, %(before_id)s::uuid))
+ ORDER BY q.created_at DESC, q.id DESC LIMIT %(limit)s;
 
 -- name: positions_of
 -- Positions of these runs, flat ones too.

@@ -53,6 +53,7 @@ MADE_BY: Final[Mapping[str, Makes]] = {
 BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "AddConnection": CONNECTION,
     "CreateStrategy": {"symbol": "BTCUSDT", "timeframe": "5m", "initial_capital_usdt": 1000},
+    "DeployAny": {"symbol": "BTCUSDT", "timeframe": "5m"},
     "RotateKeys": {"apiKey": CONNECTION["apiKey"], "apiSecret": CONNECTION["apiSecret"]},
 }
 """Bodies by the name of their form, where what its schema says is not enough."""

@@ -1,0 +1,166 @@
+"""Subscriptions: a run on somebody else's strategy, with money and settings of one's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from core.ids import RunId
+from schema.pg import PgStore
+from tests.facade.test_deployments import NOBODYS, strategy_of
+from tests.facade.world import as_user
+
+ALICE, BOB, EVE = as_user("alice"), as_user("bob"), as_user("eve")
+LIST = "/api/strategies/subscriptions"
+TERMS = {
+    "capital": 1000,
+    "riskPct": 1,
+    "leverage": 3,
+    "direction": "long",
+    "takeProfitPct": 4,
+    "stopLossPct": 2,
+}
+
+
+def subscribed(client: TestClient, strategy: str, headers: dict[str, str] = BOB, **body: Any) -> Any:
+    answer = client.post(f"/api/strategies/{strategy}/subscribe", json={**TERMS, **body}, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def test_a_subscription_has_its_own_money_and_terms_and_ticks_from_now_on(
+    client: TestClient, store: PgStore
+) -> None:
+    strategy = strategy_of(client, visibility="public")
+    made = subscribed(client, strategy)
+    shown = made["subscription"]
+    assert (shown["id"], shown["userId"], shown["status"]) == (made["id"], "bob", "active")
+    assert (shown["capital"], shown["riskPct"], shown["leverage"], shown["sizeBy"]) == (
+        "1000",
+        "1",
+        3,
+        "risk",
+    )
+    assert (shown["direction"], shown["takeProfitPct"], shown["stopLossPct"]) == ("long", "4", "2")
+    assert shown["nextSlotAt"] == "2026-03-10T12:05:00Z"
+    types = [event.type for event in store.events(run_id=RunId(shown["id"]))]
+    assert types == ["subscription.created", "run.status"]
+    detail = client.get(f"/api/strategies/{strategy}", headers=ALICE).json()
+    assert (detail["subscriberCount"], detail["runs"]) == (1, [])
+    assert client.get(f"/api/strategies/{strategy}", headers=BOB).json()["runs"][0]["id"] == made["id"]
+
+
+def test_the_list_holds_the_callers_own_and_is_paged(client: TestClient) -> None:
+    strategy = strategy_of(client, visibility="marketplace")
+    mine = [subscribed(client, strategy)["id"] for _ in range(3)]
+    subscribed(client, strategy, EVE)
+    subscribed(client, strategy, ALICE)
+    seen, cursor = [], None
+    for _ in range(2):
+        params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = client.get(LIST, params=params, headers=BOB).json()
+        seen += [each["id"] for each in page["subscriptions"]]
+        cursor = page["nextCursor"]
+    assert cursor is None
+    assert seen == mine[::-1] or sorted(seen) == sorted(mine)  # made at one standing instant of market time
+    assert len(client.get(LIST, headers=ALICE).json()["subscriptions"]) == 1
+
+
+def test_terms_are_changed_at_the_version_that_was_seen(client: TestClient) -> None:
+    subscription = subscribed(client, strategy_of(client, visibility="public"))["id"]
+    path = f"{LIST}/{subscription}"
+    tag = client.get(path, headers=BOB).headers["ETag"]
+    changed = client.put(path, json={"capital": 50, "stopLossPct": 1}, headers={**BOB, "If-Match": tag})
+    assert changed.status_code == 200, changed.text
+    shown = changed.json()["subscription"]
+    assert (shown["capital"], shown["stopLossPct"], shown["takeProfitPct"], shown["leverage"]) == (
+        "50",
+        "1",
+        "4",
+        3,
+    )
+    assert changed.headers["ETag"] != tag
+    stale = client.put(path, json={"capital": 60}, headers={**BOB, "If-Match": tag})
+    assert (stale.status_code, stale.json()["code"]) == (409, "CONFLICT")
+    assert client.put(path, json={"capital": 70}, headers=BOB).json()["subscription"]["capital"] == "70"
+    sized = client.put(path, json={"riskPct": None, "orderSizePct": 25}, headers=BOB).json()["subscription"]
+    assert (sized["sizeBy"], sized["riskPct"], sized["orderSizePct"]) == ("percent", None, "25")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "named"),
+    [
+        ({"leverage": 11}, 422, "leverage"),
+        ({"leverage": 0}, 400, "leverage"),
+        ({"capital": 0}, 400, "capital"),
+        ({"riskPct": 101}, 400, "riskPct"),
+        ({"stopLossPct": None}, 400, "riskPct"),
+        ({"connectionId": NOBODYS}, 400, "connectionId"),
+        ({"symbol": "ETHUSDT"}, 400, "symbol"),
+    ],
+)
+def test_terms_that_cannot_be_change_nothing(
+    client: TestClient, body: dict[str, Any], status: int, named: str
+) -> None:
+    """I15: leverage within bounds, whatever the run does."""
+    path = f"{LIST}/{subscribed(client, strategy_of(client, visibility='public'))['id']}"
+    before = client.get(path, headers=BOB).json()["subscription"]
+    answer = client.put(path, json=body, headers=BOB)
+    assert answer.status_code == status, answer.text
+    assert named in answer.json()["error"]
+    assert client.get(path, headers=BOB).json()["subscription"] == before
+
+
+def test_it_is_paused_and_resumed(client: TestClient) -> None:
+    path = f"{LIST}/{subscribed(client, strategy_of(client, visibility='public'))['id']}"
+    assert client.post(f"{path}/pause", headers=BOB).json()["status"] == "paused"
+    assert client.post(f"{path}/resume", headers=BOB).json()["status"] == "active"
+
+
+def test_the_last_one_gone_leaves_nothing_to_evaluate(client: TestClient, store: PgStore) -> None:
+    """First subscriber in, evaluation starts; last out, it stops: only active runs are claimed."""
+    strategy = strategy_of(client, visibility="public")
+    assert store.runs(statuses=["active"]) == []  # type: ignore[list-item]
+    one, two = subscribed(client, strategy)["id"], subscribed(client, strategy, EVE)["id"]
+    for subscription, headers, left in ((one, BOB, 1), (two, EVE, 0)):
+        answer = client.delete(f"{LIST}/{subscription}", headers=headers)
+        assert (answer.status_code, answer.json()["subscription"]["status"]) == (200, "archived")
+        shown = client.get(f"/api/strategies/{strategy}", headers=ALICE).json()
+        assert shown["subscriberCount"] == left
+    assert store.runs(statuses=["active"]) == []  # type: ignore[list-item]
+    assert client.get(LIST, headers=BOB).json()["subscriptions"] == []
+    types = [event.type for event in store.events(run_id=RunId(one))]
+    assert types.count("subscription.cancelled") == 1
+
+
+def test_a_private_strategy_and_foreign_subscriptions_are_not_there(client: TestClient) -> None:
+    """I12: foreign ids answer like ids that never were."""
+    private, public = strategy_of(client), strategy_of(client, visibility="public")
+    theirs = subscribed(client, public)["id"]
+    for strategy in (private, NOBODYS):
+        assert (
+            client.post(f"/api/strategies/{strategy}/subscribe", json=TERMS, headers=BOB).status_code == 404
+        )
+    for subscription in (theirs, NOBODYS):
+        path = f"{LIST}/{subscription}"
+        answers = [
+            client.get(path, headers=EVE),
+            client.put(path, json={}, headers=EVE),
+            client.delete(path, headers=EVE),
+            client.post(f"{path}/pause", headers=EVE),
+            client.post(f"{path}/resume", headers=EVE),
+        ]
+        assert {answer.status_code for answer in answers} == {404}
+        assert {answer.json()["error"] for answer in answers} == {
+            "There is nothing here, or it is not yours."
+        }
+    assert client.get(f"{LIST}/{theirs}", headers=BOB).json()["subscription"]["status"] == "active"
+
+
+def test_a_repeat_under_the_same_key_subscribes_once(client: TestClient) -> None:
+    strategy = strategy_of(client, visibility="public")
+    headers = {**BOB, "Idempotency-Key": "subscribe-0001"}
+    made = {subscribed(client, strategy, headers)["id"] for _ in range(2)}
+    assert len(made) == 1
