@@ -19,6 +19,9 @@ from actors.key_ring import KeyRing
 from actors.keys import Keys
 from actors.live.access import LiveAccess
 from actors.market_clock import MarketClock
+from actors.publishers.mail import Mail, server_of
+from actors.publishers.notifier import Notifier, Operator, Ways
+from actors.publishers.webhook import Webhooks
 from actors.recording.recorder import Recorder
 from actors.runtime.dead_letters import Sink
 from actors.runtime.process_time import process_s
@@ -187,6 +190,7 @@ def _service(
         access = live_access(settings, store, vault, clock, budgets)
         more.append(key_keeper(keys_of(store, vault, venue_addresses(settings)), access.ring))
         parts = msgspec.structs.replace(parts, venues=access.venues_over, read_connection=access.read)
+    more.append(notifier(settings, store, vault))
     if options.enabled:
         more.append(flattener(store, parts))
     stand_ins = [address.rest for address in venue_addresses(settings).values()]
@@ -218,6 +222,29 @@ def live_access(
 
 def key_keeper(keys: Keys, ring: KeyRing) -> ChildSpec:
     return ChildSpec(id="keys", factory=lambda ctx: KeyKeeper(ctx, keys=keys, ring=ring), backoff=BACKOFF)
+
+
+def notifier(settings: Settings, store: PgStore, vault: Vault | None) -> ChildSpec:
+    """Raises SettingsError for an SMTP_URL that cannot be used."""
+    mail = None if settings.smtp_url is None else Mail(server_of(settings.smtp_url))
+    alert_url = settings.alert_webhook_url
+    ways = Ways(
+        operator=Operator(
+            webhook_url=None if alert_url is None else alert_url.reveal(),
+            email=None if mail is None else settings.alert_email,
+        ),
+        webhooks=Webhooks(private_too=settings.webhook_allow_private),
+        operator_webhooks=Webhooks(private_too=True),
+        mail=mail,
+        open_secret=None if vault is None else lambda sealed: vault.open(sealed).secret,
+    )
+    # The world outside has real time, in a demo too.
+    wall = MarketClock(msgspec.structs.replace(store.clock(), demo=False), process_s)
+    return ChildSpec(
+        id="notifier",
+        factory=lambda ctx: Notifier(ctx, rows=store.notices, ways=ways, wall_now=wall.now),
+        backoff=BACKOFF,
+    )
 
 
 def flattener(store: PgStore, parts: Parts) -> ChildSpec:

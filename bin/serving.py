@@ -106,6 +106,7 @@ def run(settings: Settings, request: ServeRequest) -> None:
             pages=page_routes(runner, store.reads),
             error_log=log_error,
             keys=None if vault is None or out_of_reach else keys_of(store, vault, venue_addresses(settings)),
+            vault=vault,
         )
         _say(f"Candles: {runner.origin}.")
         _say(f"Open {address} — stop with Ctrl-C.")

@@ -16,6 +16,7 @@ from core.config_readers import (
     any_decimal,
     any_whole,
     choice,
+    email,
     flag,
     located_secret,
     master_keys,
@@ -121,6 +122,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     influx_token: Annotated[Secret | None, Reads(secret)] = None
     smtp_url: Annotated[Secret | None, Reads(located_secret)] = None
     alert_webhook_url: Annotated[Secret | None, Reads(secret)] = None
+    alert_email: Annotated[str | None, Reads(email)] = None
+    webhook_allow_private: Annotated[bool, Reads(flag)] = False
     otel_exporter_otlp_endpoint: Annotated[str | None, Reads(_HTTP)] = None
     retention_days: Annotated[int, Reads(whole(1, 36_500))] = 400
     freqtrade_config: Annotated[str | None, Reads(plain)] = None

@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from math import isfinite
 from urllib.parse import urlsplit
 
+from core.email import is_email
 from core.redact import Secret, secret_url
 from core.symbols import SymbolError, parse_symbol
 from core.timeframe import Timeframe, TimeframeError
@@ -28,6 +29,12 @@ def flag(text: str) -> bool:
     if word not in _TRUE | _FALSE:
         raise ValueError(f"must be true or false, not {text!r:.60}")
     return word in _TRUE
+
+
+def email(text: str) -> str:
+    if not is_email(text):
+        raise ValueError("must be a mail address")
+    return text
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:

@@ -19,7 +19,7 @@ from core.redact import Secret
 from facade.access import DemoSession, Gatekeeper
 from facade.admission import Admission
 from facade.auth import TokenVerifier, verifier
-from facade.bridge import Bridge, Keys, Runner, Waits
+from facade.bridge import Bridge, Keys, Runner, Vault, Waits
 from facade.callers import Callers
 from facade.endpoint import ErrorLog, Services, error_response
 from facade.errors import ApiError
@@ -35,6 +35,7 @@ from facade.routes import (
     events,
     flatten,
     health,
+    notifications,
     portfolios,
     risk,
     runner,
@@ -53,6 +54,7 @@ INTERFACE: Final[Sequence[OperationRoute]] = (
     *connections.ROUTES,
     *portfolios.ROUTES,
     *risk.ROUTES,
+    *notifications.ROUTES,
     *events.ROUTES,
     *docs.ROUTES,
 )
@@ -71,11 +73,14 @@ def build_app(
     waits: Waits | None = None,
     keys: Keys | None = None,
     key_checks: Attempts | None = None,
+    vault: Vault | None = None,
 ) -> Starlette:
     """`demo_secret`: the generated one; tokens signed with it count, and the demo's page may log in.
 
     `tokens` replaces the verifier the settings ask for; `pages` are served beside the interface; without `keys`
-    there are no connections to exchanges. Raises SettingsError when there is nothing to check tokens with.
+    there are no connections to exchanges, without `vault` no webhooks.
+
+    Raises SettingsError when there is nothing to check tokens with.
     """
     bridge = Bridge(system, waits or Waits())
     callers = Callers(settings.runner_trusted_proxies)
@@ -95,6 +100,7 @@ def build_app(
         error_log=error_log or _to_nobody,
         keys=keys,
         key_checks=key_checks,
+        vault=vault,
     )
     app = Starlette(
         routes=[*INTERFACE, *(demo.ROUTES if session is not None else ()), *pages],

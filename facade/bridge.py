@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from actors.keys import KeyRefused, Keys, Tested, VenueAway
+from actors.publishers.webhook import NotDelivered, check_url
 from actors.venue_numbers import VenueNumbers
 from core.errors import RunnerError
 from core.ids import RunId, StrategyId, UserId
@@ -24,9 +25,11 @@ from schema.desk import Arranged, CancelRun, OpenRun, RetireStrategy, ReviseStra
 from schema.flattens import Flatten
 from schema.idempotency import Asked as KeyedRequest
 from schema.idempotency import Attempt, Busy, IdempotencyKeys, Kept, Reused, TooManyKeys
+from schema.notices import Delivery, NoticeSettings
 from schema.ops import LedgerOp, LedgerResult, OpRefused, ResumeUser, RiskSettled, SimulateTrade
 from schema.pg_flattens import PgFlattens
 from schema.pg_limits import OwnLimits, PgLimits, TooLoose
+from schema.pg_notices import PgNotices
 from schema.pg_portfolios import CurvePoint, Portfolio, Totals
 from schema.pg_portfolios import PgPortfolios as PortfolioRows
 from schema.pg_reads import RunnerNumbers, RunSummary, StrategyDetail, StrategyView
@@ -46,7 +49,7 @@ from schema.records import (
     Trade,
 )
 from schema.store import Store, StoreUnavailable
-from schema.vault import OpenedKeys, Owner
+from schema.vault import OpenedKeys, Owner, Vault
 
 __all__ = [
     "Account",
@@ -60,6 +63,7 @@ __all__ = [
     "CancelRun",
     "Connection",
     "CurvePoint",
+    "Delivery",
     "DemoClock",
     "DemoTime",
     "Event",
@@ -72,6 +76,8 @@ __all__ = [
     "LostTrigger",
     "NewConnection",
     "Node",
+    "NotDelivered",
+    "NoticeSettings",
     "OpRefused",
     "OpenPosition",
     "OpenRun",
@@ -107,9 +113,11 @@ __all__ = [
     "TooManyKeys",
     "Totals",
     "Trade",
+    "Vault",
     "VenueAway",
     "VenueNumbers",
     "Waits",
+    "check_url",
 ]
 
 T = TypeVar("T")
@@ -203,6 +211,11 @@ class Runner(Protocol):
 
     @property
     def flattens(self) -> PgFlattens:
+        """Blocks: used through `Bridge` only."""
+        ...
+
+    @property
+    def notices(self) -> PgNotices:
         """Blocks: used through `Bridge` only."""
         ...
 

@@ -16,7 +16,7 @@ from core.config import Settings
 from core.ids import UserId
 from facade.access import Access, DemoSession, Gatekeeper
 from facade.auth import Principal
-from facade.bridge import Attempt, Bridge, Keys, Runner
+from facade.bridge import Attempt, Bridge, Keys, Runner, Vault
 from facade.decoding import decode, decode_either_case, decode_query, read_body
 from facade.errors import UNFORESEEN, ApiError, api_error, not_found
 from facade.event_stream import EventHub
@@ -44,6 +44,7 @@ class Services:
         error_log: ErrorLog,
         keys: Keys | None = None,
         key_checks: Attempts | None = None,
+        vault: Vault | None = None,
     ) -> None:
         self.settings = settings
         self.bridge = bridge
@@ -52,6 +53,7 @@ class Services:
         self.demo = demo
         self.error_log = error_log
         self.keys = keys
+        self.vault = vault
         self.key_checks = key_checks or Attempts(KEY_CHECKS_PER_WINDOW)
         self.number_reads = Attempts(NUMBER_READS_PER_WINDOW)
 

@@ -30,6 +30,7 @@ class LiveRunner:
         self.portfolios = store.portfolios
         self.limits = store.limits
         self.flattens = store.flattens
+        self.notices = store.notices
 
     def replace(self, service: Service) -> None:
         """Go on with another service over the same database: a demo whose candles start over."""

@@ -25,6 +25,7 @@ from schema.pg_desk import PgDeskTx, archive_ended
 from schema.pg_flattens import PgFlattens
 from schema.pg_idempotency import PgIdempotency
 from schema.pg_limits import PgLimits
+from schema.pg_notices import PgNotices
 from schema.pg_portfolios import PgPortfolios
 from schema.pg_reads import PgReads
 from schema.pg_tx import PgTx
@@ -75,6 +76,7 @@ class PgStore:
         self.portfolios = PgPortfolios(self.database)
         self.limits = PgLimits(self.database, default_limits)
         self.flattens = PgFlattens(self.database, default_limits)
+        self.notices = PgNotices(self.database)
         self._limits = default_limits
 
     # -- time and installation ------------------------------------------------------------------

@@ -37,6 +37,16 @@ CREATE TABLE accounts (
     CONSTRAINT accounts_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255)))
 ) WITH (fillfactor=70);
 
+CREATE TABLE alerts (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    kind text NOT NULL,
+    subject text DEFAULT ''::text NOT NULL,
+    detail text NOT NULL,
+    raised_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    cleared_at timestamp with time zone,
+    CONSTRAINT alerts_pkey PRIMARY KEY (id)
+);
+
 CREATE TABLE candles (
     venue text NOT NULL,
     market text NOT NULL,
@@ -181,6 +191,51 @@ CREATE TABLE idempotency_keys (
 CREATE TABLE monthly_tables (
     name text NOT NULL,
     CONSTRAINT monthly_tables_pkey PRIMARY KEY (name)
+);
+
+CREATE TABLE notice_cursor (
+    only_row boolean DEFAULT true NOT NULL,
+    last_event_id bigint NOT NULL,
+    CONSTRAINT notice_cursor_pkey PRIMARY KEY (only_row),
+    CONSTRAINT notice_cursor_only_row_check CHECK (only_row)
+);
+
+CREATE TABLE notice_deliveries (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    event_id bigint NOT NULL,
+    user_id text NOT NULL,
+    channel text NOT NULL,
+    kind text NOT NULL,
+    content jsonb NOT NULL,
+    state text DEFAULT 'waiting'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    last_error text,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT notice_deliveries_pkey PRIMARY KEY (id),
+    CONSTRAINT notice_deliveries_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT notice_deliveries_channel_check CHECK ((channel = ANY (ARRAY['webhook'::text, 'email'::text]))),
+    CONSTRAINT notice_deliveries_event_id_user_id_channel_key UNIQUE (event_id, user_id, channel),
+    CONSTRAINT notice_deliveries_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'sent'::text, 'failed'::text])))
+);
+
+CREATE TABLE notice_settings (
+    user_id text NOT NULL,
+    webhook_url text,
+    email text,
+    wanted text[] DEFAULT '{}'::text[] NOT NULL,
+    secret_id uuid,
+    master_key_id text,
+    data_key_id uuid,
+    wrapped_key bytea,
+    sealed_key bytea,
+    sealed_secret bytea,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT notice_settings_pkey PRIMARY KEY (user_id),
+    CONSTRAINT notice_settings_check CHECK (((secret_id IS NULL) = (sealed_secret IS NULL))),
+    CONSTRAINT notice_settings_email_check CHECK ((length(email) <= 320)),
+    CONSTRAINT notice_settings_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255))),
+    CONSTRAINT notice_settings_webhook_url_check CHECK ((length(webhook_url) <= 2000))
 );
 
 CREATE TABLE orders (
@@ -601,6 +656,8 @@ CREATE TABLE venue_budgets (
 
 CREATE INDEX accounts_by_user ON public.accounts USING btree (user_id);
 
+CREATE UNIQUE INDEX alerts_one_open ON public.alerts USING btree (kind, subject) WHERE (cleared_at IS NULL);
+
 CREATE INDEX connection_keys_by_master_key ON public.connection_keys USING btree (master_key_id, account_id);
 
 CREATE INDEX connection_keys_by_rights ON public.connection_keys USING btree (rights_at);
@@ -616,6 +673,12 @@ CREATE INDEX flattens_by_user ON public.flattens USING btree (user_id, asked_at)
 CREATE UNIQUE INDEX flattens_one_open ON public.flattens USING btree (run_id) WHERE (ended_at IS NULL);
 
 CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (created_at);
+
+CREATE INDEX notice_deliveries_by_age ON public.notice_deliveries USING btree (created_at);
+
+CREATE INDEX notice_deliveries_by_user ON public.notice_deliveries USING btree (user_id, id);
+
+CREATE INDEX notice_deliveries_due ON public.notice_deliveries USING btree (next_at) WHERE (state = 'waiting'::text);
 
 CREATE INDEX orders_by_run ON public.orders USING btree (run_id, number);
 

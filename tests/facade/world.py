@@ -22,6 +22,7 @@ from schema.pg import PgStore
 from schema.pg_flattens import PgFlattens
 from schema.pg_idempotency import PgIdempotency
 from schema.pg_limits import PgLimits
+from schema.pg_notices import PgNotices
 from schema.pg_portfolios import PgPortfolios
 from schema.pg_reads import PgReads
 from schema.records import Ask, LostAsk, Node, SlotReport, TickRow, TickSource, TickStatus
@@ -97,6 +98,10 @@ class SmallRunner:
     @property
     def flattens(self) -> PgFlattens:
         return self.store.flattens
+
+    @property
+    def notices(self) -> PgNotices:
+        return self.store.notices
 
     @property
     def limits(self) -> PgLimits:
