@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.live.news import PositionSettled
 from actors.messages import Barrier, Record, Recorded, SettleAsked, account_name
@@ -41,10 +42,14 @@ RETRY = Backoff(min_s=0.2, max_s=5.0)
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """An operation in the queue; `reply` is set when somebody outside asked for it."""
+    """An operation in the queue; `reply` is set when somebody outside asked for it.
+
+    `again`: it may have been committed before, and nobody was told.
+    """
 
     record: Record
     reply: Reply | None = None
+    again: bool = False
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -244,7 +249,7 @@ class RiskLedger(Behaviour):
                 sentence = f"{type(failed.error).__name__}: {failed.error}"
                 self._answer(pending, OpRefused(sentence=sentence, impossible=True))
             else:
-                kept.setdefault(pending.record.user_id, []).append(pending)
+                kept.setdefault(pending.record.user_id, []).append(replace(pending, again=True))
         for user, again in kept.items():
             self._queues.setdefault(user, deque()).extendleft(reversed(again))
         if not unreachable:
@@ -269,7 +274,7 @@ class RiskLedger(Behaviour):
         if record.reply_to is not None:
             answer = Recorded(op=record.op, result=result, failure=record.failure)
             self.ctx.tell(record.reply_to, answer)
-        if isinstance(result, FillSettled) and not result.duplicate:
+        if isinstance(result, FillSettled) and (pending.again or not result.duplicate):
             self._tell_connection(record.op, result)
 
     def _tell_connection(self, op: LedgerOp, settled: FillSettled) -> None:

@@ -359,6 +359,7 @@ class LiveAccount:
     def _start_look(self) -> None:
         self._looking, self._look_again = True, False
         self._looked_at_s = self._ctx.clock.monotonic()
+        self._heard_at_look = dict(self._heard)
         store, account_id, user_id = self._store, self._account_id, self._user_id
 
         def read() -> OwnRows:
@@ -379,12 +380,16 @@ class LiveAccount:
         for run in rows.runs:
             self.trades(run.strategy.symbol, run.id)
             self._policies[run.id] = run.settings.missing_stop
-        self._holds(frozenset(held.symbol for held in rows.positions))
+        # What was settled while the rows were read is newer than they are.
+        moved = {
+            symbol for symbol, count in self._heard.items() if count != self._heard_at_look.get(symbol, 0)
+        }
+        self._holds(frozenset(held.symbol for held in rows.positions) - moved | self._held & moved)
         for held in rows.positions:
             self.trades(held.symbol, held.run_id)
-            self._protector.settled(settled_of(held))
+            if held.symbol not in moved:
+                self._protector.settled(settled_of(held))
         self._unsettled(rows.orders)
-        self._heard_at_look = dict(self._heard)
         self._ctx.run(
             look(
                 self._exchange,
