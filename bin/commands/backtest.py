@@ -204,10 +204,7 @@ def backtest(
     from core.timeframe import Timeframe
     from exchanges.paper.terms import Terms
 
-    if candles and data is not None:
-        raise typer.BadParameter("give --candles or --data, not both", param_hint="--data")
-    if trailing_activation_pct and trailing_callback_pct is None:
-        raise typer.BadParameter("needs --trailing-callback-pct", param_hint="--trailing-activation-pct")
+    _together(candles, data, trailing_callback_pct, trailing_activation_pct)
     strategy, given = template_named(template), parse_params(param or [])
     first, last = parse_span(start, end)
     request = BacktestRequest(
@@ -238,6 +235,14 @@ def backtest(
         sweep(request, source, parse_axes(template, grid, given), path=way, report=report, json=json)
     else:
         replay(request, source, path=way, report=report, json=json)
+
+
+def _together(candles: Files, data: Folder, callback_pct: Decimal | None, activation_pct: Decimal) -> None:
+    """Refuses options that are wrong together, naming one of them."""
+    if candles and data is not None:
+        raise typer.BadParameter("give --candles or --data, not both", param_hint="--data")
+    if activation_pct and callback_pct is None:
+        raise typer.BadParameter("needs --trailing-callback-pct", param_hint="--trailing-activation-pct")
 
 
 def gates(config: str | None) -> RiskLimits:
