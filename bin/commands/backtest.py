@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -230,11 +231,8 @@ def backtest(
         slippage_pct=slippage_pct,
     )
     source = SourceChoice.of(request, files=tuple(candles or ()), folder=data)
-    way = ReplayPath(path.value)
-    if grid:
-        sweep(request, source, parse_axes(template, grid, given), path=way, report=report, json=json)
-    else:
-        replay(request, source, path=way, report=report, json=json)
+    play = partial(sweep, axes=parse_axes(template, grid, given)) if grid else replay
+    play(request, source, path=ReplayPath(path.value), report=report, json=json)
 
 
 def _together(candles: Files, data: Folder, callback_pct: Decimal | None, activation_pct: Decimal) -> None:

@@ -14,6 +14,7 @@ from core.run import RunCommand, RunStatus
 from tests.schema.conformance.world import START, memory_world
 
 TO = {
+    RunCommand.DEPLOY: RunStatus.ACTIVE,
     RunCommand.START: RunStatus.ACTIVE,
     RunCommand.RESUME: RunStatus.ACTIVE,
     RunCommand.PAUSE: RunStatus.PAUSED,
