@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from actors.alert_watch import AlertWatch
 from actors.demo import Demo, seed, start_over
 from actors.feed import Feed, HeldFeed, LiveFeed, rules_of
 from actors.flattener import Flattener
@@ -29,6 +30,7 @@ from actors.runtime.spec import ChildSpec
 from actors.service import Service
 from actors.system import BACKOFF, Options, Parts
 from actors.venue_budgets import SharedVenueBudgets
+from core.alerts import Thresholds
 from core.clock import Clock
 from core.config import Settings
 from core.connection import Venue
@@ -191,6 +193,7 @@ def _service(
         more.append(key_keeper(keys_of(store, vault, venue_addresses(settings)), access.ring))
         parts = msgspec.structs.replace(parts, venues=access.venues_over, read_connection=access.read)
     more.append(notifier(settings, store, vault))
+    more.append(alert_watch(settings, store))
     if options.enabled:
         more.append(flattener(store, parts))
     stand_ins = [address.rest for address in venue_addresses(settings).values()]
@@ -243,6 +246,19 @@ def notifier(settings: Settings, store: PgStore, vault: Vault | None) -> ChildSp
     return ChildSpec(
         id="notifier",
         factory=lambda ctx: Notifier(ctx, rows=store.notices, ways=ways, wall_now=wall.now),
+        backoff=BACKOFF,
+    )
+
+
+def alert_watch(settings: Settings, store: PgStore) -> ChildSpec:
+    thresholds = Thresholds(
+        error_rate_pct=settings.alert_error_rate_pct,
+        no_signal_min=settings.alert_no_signal_min,
+        lag_s=settings.alert_slot_lag_sec,
+    )
+    return ChildSpec(
+        id="alerts",
+        factory=lambda ctx: AlertWatch(ctx, rows=store.alerts, thresholds=thresholds),
         backoff=BACKOFF,
     )
 

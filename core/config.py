@@ -123,6 +123,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_url: Annotated[Secret | None, Reads(located_secret)] = None
     alert_webhook_url: Annotated[Secret | None, Reads(secret)] = None
     alert_email: Annotated[str | None, Reads(email)] = None
+    alert_error_rate_pct: Annotated[float, Reads(number(1, 100))] = 20.0
+    alert_no_signal_min: Annotated[float, Reads(number(1, 1_440))] = 15.0
+    alert_slot_lag_sec: Annotated[float, Reads(number(0.5, 300))] = 10.0
     webhook_allow_private: Annotated[bool, Reads(flag)] = False
     otel_exporter_otlp_endpoint: Annotated[str | None, Reads(_HTTP)] = None
     retention_days: Annotated[int, Reads(whole(1, 36_500))] = 400

@@ -29,6 +29,7 @@ from facade.limits import Attempts, Rates
 from facade.middleware import REQUEST_ID_HEADER, AccessLog, EveryRequest
 from facade.operation import OperationRoute
 from facade.routes import (
+    alerts,
     connections,
     demo,
     docs,
@@ -55,6 +56,7 @@ INTERFACE: Final[Sequence[OperationRoute]] = (
     *portfolios.ROUTES,
     *risk.ROUTES,
     *notifications.ROUTES,
+    *alerts.ROUTES,
     *events.ROUTES,
     *docs.ROUTES,
 )

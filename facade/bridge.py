@@ -27,6 +27,7 @@ from schema.idempotency import Asked as KeyedRequest
 from schema.idempotency import Attempt, Busy, IdempotencyKeys, Kept, Reused, TooManyKeys
 from schema.notices import Delivery, NoticeSettings
 from schema.ops import LedgerOp, LedgerResult, OpRefused, ResumeUser, RiskSettled, SimulateTrade
+from schema.pg_alerts import PgAlerts
 from schema.pg_flattens import PgFlattens
 from schema.pg_limits import OwnLimits, PgLimits, TooLoose
 from schema.pg_notices import PgNotices
@@ -216,6 +217,11 @@ class Runner(Protocol):
 
     @property
     def notices(self) -> PgNotices:
+        """Blocks: used through `Bridge` only."""
+        ...
+
+    @property
+    def alerts(self) -> PgAlerts:
         """Blocks: used through `Bridge` only."""
         ...
 

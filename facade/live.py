@@ -31,6 +31,7 @@ class LiveRunner:
         self.limits = store.limits
         self.flattens = store.flattens
         self.notices = store.notices
+        self.alerts = store.alerts
 
     def replace(self, service: Service) -> None:
         """Go on with another service over the same database: a demo whose candles start over."""

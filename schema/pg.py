@@ -19,6 +19,7 @@ from schema.desk import Arranged, DeskOp, OpenRun
 from schema.ledger import adapter_failed, adapter_recovered, command_run, end_old_pause
 from schema.ledger.desk import arrange
 from schema.ops import LedgerOp, LedgerResult
+from schema.pg_alerts import PgAlerts
 from schema.pg_connections import PgConnections
 from schema.pg_database import Connection, Database
 from schema.pg_desk import PgDeskTx, archive_ended
@@ -77,6 +78,7 @@ class PgStore:
         self.limits = PgLimits(self.database, default_limits)
         self.flattens = PgFlattens(self.database, default_limits)
         self.notices = PgNotices(self.database)
+        self.alerts = PgAlerts(self.database, default_limits)
         self._limits = default_limits
 
     # -- time and installation ------------------------------------------------------------------

@@ -19,6 +19,7 @@ from facade.app import build_app
 from facade.bridge import ActorNode, DemoTime
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg import PgStore
+from schema.pg_alerts import PgAlerts
 from schema.pg_flattens import PgFlattens
 from schema.pg_idempotency import PgIdempotency
 from schema.pg_limits import PgLimits
@@ -102,6 +103,10 @@ class SmallRunner:
     @property
     def notices(self) -> PgNotices:
         return self.store.notices
+
+    @property
+    def alerts(self) -> PgAlerts:
+        return self.store.alerts
 
     @property
     def limits(self) -> PgLimits:
