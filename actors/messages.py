@@ -77,6 +77,8 @@ class ClaimedTick(Message, frozen=True, kw_only=True):
     asked_at_s: float
     closed_at_s: float
     trusted_until_s: float
+    strategy_version: int = 0
+    """The version that is evaluated; a run that follows another one by then asks anew."""
     gated_at: datetime | None = None
     blocked: Reason | None = None
     """What the gate said at `gated_at`; at another moment it is asked again."""

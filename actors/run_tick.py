@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from actors.messages import AdapterFailed, AdapterRecovered, ClaimedTick, Evaluation
+from actors.messages import AdapterFailed, AdapterRecovered, ClaimedTick, EvaluateSlot, Evaluation
 from core.clock import Clock
 from core.errors import Reason
 from core.lease import Lease
@@ -62,6 +62,18 @@ class Tick(msgspec.Struct, kw_only=True):
     working: Working | None = None
     owed: bool = False
     """An exit taken up again after its tick: it has no tick row of its own."""
+
+
+def asked_anew(tick: ClaimedTick, run: Run) -> EvaluateSlot | None:
+    """The evaluation the run's tick needs: it had none, or one of another version than the run follows by now.
+
+    None where the slot is no close of that version's timeframe.
+    """
+    strategy, slot = run.strategy, tick.claim.slot
+    if strategy.timeframe.floor(slot) != slot:
+        return None
+    mine = msgspec.structs.replace(tick, strategy_version=strategy.version)
+    return EvaluateSlot(definition=strategy, slot=slot, ticks=(mine,))
 
 
 def order_at_work(tick: Tick | None) -> Order | None:

@@ -210,6 +210,7 @@ class RunsSupervisor(Supervisor):
 
         def read() -> RowsRead:
             nodes = store.beat(node, version, within_s=self._node_live_s)
+            store.archive_ended()
             moved = [other.id for other in nodes] != before
             rows = store.runs_since(None if moved else mark, statuses=RESIDENT_STATUSES)
             left = left_open(store, {run.id for run in rows.runs}) if wanted or moved else []

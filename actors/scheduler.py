@@ -358,7 +358,7 @@ class Scheduler(Behaviour):
             if here is None:
                 continue  # dismissed meanwhile: the slot is closed as interrupted
             previous = claim.previous_slot
-            if previous is not None and slot - previous > here.step:
+            if previous is not None and slot - previous > here.step and ticks(here.run):
                 missed_left -= self._record_missed(claim, here, previous, min(MAX_MISSED, missed_left))
             blocked = gate(claim.risk, claim.limits, at)
             tick = ClaimedTick(
@@ -368,6 +368,7 @@ class Scheduler(Behaviour):
                 asked_at_s=claimed.asked_at_s,
                 closed_at_s=closed_at_s,
                 trusted_until_s=trusted_s,
+                strategy_version=here.run.strategy.version,
                 gated_at=at,
                 blocked=blocked,
             )

@@ -11,7 +11,6 @@ from actors.journal import JournalBuffer
 from actors.live.known import RuleBook, VenueKnowledge
 from actors.messages import (
     ClaimedTick,
-    EvaluateSlot,
     Reconciled,
     Recorded,
     RowsOutdated,
@@ -33,6 +32,7 @@ from actors.run_tick import (
     Tick,
     TrustOver,
     adapter_news,
+    asked_anew,
     facts_of,
     lease_of,
     order_at_work,
@@ -274,8 +274,10 @@ class StrategyRun(Behaviour):
         if blocked is not None and flat:
             return self._end_at_once(due, _BLOCKED, blocked)
         evaluation = due.evaluation
-        if evaluation is None:
-            ask = EvaluateSlot(definition=run.strategy, slot=claim.slot, ticks=(due.tick,))
+        if evaluation is None or due.tick.strategy_version != run.strategy.version:
+            ask = asked_anew(due.tick, run)
+            if ask is None:
+                return self._end_at_once(due, TickStatus.SKIPPED, Reason.SETTINGS_CHANGED)
             self.ctx.ref("evaluator").tell(ask)
             return None
         evaluation = self._owed.instead_of(evaluation, self._position)

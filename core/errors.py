@@ -77,3 +77,4 @@ class Reason(StrEnum):
     BREAKER = "breaker"
     QUEUE_FULL = "queue_full"
     DOWN = "down"
+    SETTINGS_CHANGED = "settings_changed"

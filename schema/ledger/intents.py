@@ -96,6 +96,8 @@ def _closed_door(
     always = leg in (Leg.FLATTEN, Leg.REPAIR)  # an unprotected position is closed whatever its run does
     if run.status is not RunStatus.ACTIVE and not always and (first or leg is Leg.ENTRY):
         return Reason.NOT_ACTIVE
+    if leg is Leg.ENTRY and op.order.symbol != run.strategy.symbol:
+        return Reason.SETTINGS_CHANGED  # decided on a version before
     if switched_off and leg is not Leg.FLATTEN:
         return Reason.KILL_SWITCH
     deadline = op.deadline
