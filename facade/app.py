@@ -61,6 +61,8 @@ INTERFACE: Final[Sequence[OperationRoute]] = (
     *docs.ROUTES,
 )
 """What a client may rely on, in the order paths are tried: of two that fit, the first is taken."""
+SOCKETS: Final[Sequence[BaseRoute]] = (*events.SOCKETS,)
+"""Streams of INTERFACE again, for those who ask with an upgrade."""
 
 
 def build_app(
@@ -105,7 +107,7 @@ def build_app(
         vault=vault,
     )
     app = Starlette(
-        routes=[*INTERFACE, *(demo.ROUTES if session is not None else ()), *pages],
+        routes=[*INTERFACE, *SOCKETS, *(demo.ROUTES if session is not None else ()), *pages],
         middleware=[
             Middleware(EveryRequest, access_log=access_log),
             *_cors(settings),

@@ -1,22 +1,22 @@
-"""Server-sent events from the event log: in id order, without gap, bounded for every reader.
+"""Streams of the event log: in id order, without gap, bounded for every reader.
 
 One poll of the log feeds all readers. A reader first reads the log itself from its cursor up to where the hub
 is, then takes from its queue. The store hands out events in id order and never one that a lower id may still
-follow, so a cursor is one number. A reader that falls behind is cut and resumes with `Last-Event-ID`.
+follow, so a cursor is one number. A reader that falls behind is cut and resumes with its last event's id.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Final
 
 import msgspec
 
 from core.errors import RunnerError
 from core.ids import RunId, UserId
 from facade.bridge import Bridge, Event, Store
-from facade.errors import ApiError, bad_field
+from facade.errors import ApiError
 
 POLL_S: Final = 0.25
 PAGE: Final = 500
@@ -24,38 +24,52 @@ QUEUE_EVENTS: Final = 1_000
 MAX_READERS: Final = 500
 MAX_READERS_PER_USER: Final = 20
 HEARTBEAT_S: Final = 15.0
-RETRY_MS: Final = 1_000
-MAX_EVENT_ID: Final = 2**63 - 1
 
 
-class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An event on the wire; the stream's id is the event's."""
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a stream holds. `user_id` None: everybody's; `accepts` narrows what the log was asked for."""
 
-    id: int
-    user_id: UserId
-    run_id: RunId | None
-    seq: int
-    type: str
-    at: Any
-    payload: Any
-
-
-class Reader:
-    """One stream: whose events, and those not yet sent."""
-
-    def __init__(
-        self, user_id: UserId | None, run_id: RunId | None, owner: UserId, queue_events: int
-    ) -> None:
-        self.user_id = user_id
-        self.run_id = run_id
-        self.owner = owner
-        self.queue: asyncio.Queue[Event | None] = asyncio.Queue(queue_events)
-        self.cut = False
+    user_id: UserId | None
+    run_id: RunId | None = None
+    accepts: Callable[[Event], bool] = lambda event: True
 
     def sees(self, event: Event) -> bool:
         if self.user_id is not None and event.user_id != self.user_id:
             return False
-        return self.run_id is None or event.run_id == self.run_id
+        if self.run_id is not None and event.run_id != self.run_id:
+            return False
+        return self.accepts(event)
+
+
+class Reader:
+    """One stream: what it holds, and what is not yet sent of it."""
+
+    def __init__(self, wanted: Wanted, owner: UserId, queue_events: int) -> None:
+        self.wanted = wanted
+        self.owner = owner
+        self.queue: asyncio.Queue[Event | None] = asyncio.Queue(queue_events)
+        self.cut = False
+
+
+class Following:
+    """An admitted stream: events after `cursor`; None where there was none for HEARTBEAT_S. It ends when cut.
+
+    It has a place among the readers until it is closed, whether or not anything of it was read.
+    """
+
+    def __init__(
+        self, cursor: int, events: AsyncGenerator[Event | None, None], leave: Callable[[], None]
+    ) -> None:
+        self.cursor = cursor
+        self._events = events
+        self._leave = leave
+
+    def __aiter__(self) -> AsyncIterator[Event | None]:
+        return self._events
+
+    async def aclose(self) -> None:
+        self._leave()
+        await self._events.aclose()
 
 
 class EventHub:
@@ -67,6 +81,7 @@ class EventHub:
         self._queue_events = queue_events
         self._readers: set[Reader] = set()
         self._position = 0
+        self._cuts = 0
         self._poller: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
 
@@ -75,19 +90,17 @@ class EventHub:
         """How many are listening and keeping up."""
         return len(self._readers)
 
-    async def stream(
-        self,
-        *,
-        owner: UserId,
-        user_id: UserId | None,
-        run_id: RunId | None = None,
-        after_id: int | None = None,
-    ) -> AsyncIterator[bytes]:
-        """Frames from after `after_id` on, or from now; `user_id` None sees everybody's.
+    @property
+    def cuts(self) -> int:
+        """How many readers have been cut because they fell behind."""
+        return self._cuts
+
+    async def follow(self, wanted: Wanted, *, owner: UserId, after_id: int | None = None) -> Following:
+        """Events from after `after_id` on, or from now.
 
         Admission and the first read happen before this returns, so that a refusal can still be a status.
         """
-        reader = Reader(user_id, run_id, owner, self._queue_events)
+        reader = Reader(wanted, owner, self._queue_events)
         self._admit(reader)
         try:
             position = await self._join(reader)
@@ -96,7 +109,7 @@ class EventHub:
         except BaseException:
             self._leave(reader)
             raise
-        return self._frames(reader, after_id, position)
+        return Following(after_id, self._events(reader, after_id, position), lambda: self._leave(reader))
 
     async def close(self) -> None:
         for reader in list(self._readers):
@@ -157,26 +170,28 @@ class EventHub:
 
     def _hand_out(self, event: Event) -> None:
         for reader in list(self._readers):
-            if reader.sees(event):
+            if reader.wanted.sees(event):
                 try:
                     reader.queue.put_nowait(event)
                 except asyncio.QueueFull:
+                    self._cuts += 1
                     self._cut(reader)
 
-    async def _frames(self, reader: Reader, after_id: int, position: int) -> AsyncIterator[bytes]:
+    async def _events(
+        self, reader: Reader, after_id: int, position: int
+    ) -> AsyncGenerator[Event | None, None]:
         try:
-            yield f"retry: {RETRY_MS}\nid: {after_id}\n\n".encode()
             async for event in self._stored(reader, after_id, position):
-                yield frame(event)
+                yield event
             newest = max(after_id, position)
             while not (reader.cut and reader.queue.empty()):
                 try:
                     waiting = await asyncio.wait_for(reader.queue.get(), HEARTBEAT_S)
                 except TimeoutError:
-                    yield b": still here\n\n"
+                    yield None
                     continue
                 if waiting is not None and waiting.id > newest:
-                    yield frame(waiting)
+                    yield waiting
         except RunnerError:
             return  # the store is away: the client comes back with its cursor
         finally:
@@ -187,7 +202,7 @@ class EventHub:
         while after_id < until_id:
             page = await self._bridge.ask(_page_after(after_id, reader))
             for event in page:
-                if event.id <= until_id:
+                if event.id <= until_id and reader.wanted.accepts(event):
                     yield event
             if len(page) < PAGE:
                 return
@@ -195,28 +210,7 @@ class EventHub:
 
 
 def _page_after(after_id: int, reader: Reader) -> Callable[[Store], list[Event]]:
+    wanted = reader.wanted
     return lambda store: store.events(
-        after_id=after_id, user_id=reader.user_id, run_id=reader.run_id, limit=PAGE
+        after_id=after_id, user_id=wanted.user_id, run_id=wanted.run_id, limit=PAGE
     )
-
-
-def frame(event: Event) -> bytes:
-    body = StreamedEvent(
-        id=event.id,
-        user_id=event.user_id,
-        run_id=event.run_id,
-        seq=event.seq,
-        type=event.type,
-        at=event.at,
-        payload=event.payload,
-    )
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), msgspec.json.encode(body))
-
-
-def cursor_of(text: str | None) -> int | None:
-    """The event id a client resumes after; ApiError 400 for a cursor of somebody else's making."""
-    if text is None or not text.strip():
-        return None
-    if not text.isascii() or not text.isdecimal() or len(text) > 19 or int(text) > MAX_EVENT_ID:
-        raise bad_field("Last-Event-ID", "must be the id of an event")
-    return int(text)

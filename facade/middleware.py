@@ -29,6 +29,8 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     ),
 }
 
+_STARTS: Final = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
+
 AccessLog = Callable[[Mapping[str, object]], None]
 
 
@@ -40,7 +42,7 @@ class EveryRequest:
         self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         offered = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
@@ -51,8 +53,9 @@ class EveryRequest:
 
         async def send_dressed(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            if message["type"] in _STARTS:
+                status = message.get("status", 101)
+                message.setdefault("headers", [])
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER] = request_id
                 for name, value in SECURITY_HEADERS.items():
@@ -69,7 +72,7 @@ class EveryRequest:
                 self._access_log(
                     {
                         "action": "http",
-                        "method": scope["method"],
+                        "method": scope.get("method", "WebSocket"),
                         "path": scope["path"],
                         "status": status,
                         "latency_ms": round((time.perf_counter() - started) * 1000, 2),

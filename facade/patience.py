@@ -18,6 +18,7 @@ from uuid import uuid4
 import h11
 import msgspec
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from facade.callers import Callers
 from facade.errors import ApiError
@@ -73,6 +74,7 @@ class PatientProtocol(H11Protocol):
         self._waits_for: type | None = None
         self._not_taken: asyncio.TimerHandle | None = None
         self._host: str | None = None
+        self._upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -95,6 +97,13 @@ class PatientProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         self._look()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """The connection is another protocol's from here on, its place among the address's with it."""
+        self._stop_waiting()
+        self._upgraded = True
+        self._host = None
+        super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -139,15 +148,12 @@ class PatientProtocol(H11Protocol):
         self.transport.close()
 
     def _cut(self) -> None:
-        """Ends the connection by a reset: the kernel forgets what is still to be sent as well."""
-        opened = self.transport.get_extra_info("socket")
-        if opened is not None:
-            with suppress(OSError):
-                opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.transport.abort()
+        cut(self.transport)
 
     def _look(self) -> None:
         """What is to arrive now, and until when."""
+        if self._upgraded:
+            return
         state = self.conn.their_state
         if state is h11.IDLE and self.conn.trailing_data[0]:
             self._wait_for(h11.IDLE, self.crowd.patience.head_s)
@@ -170,6 +176,49 @@ class PatientProtocol(H11Protocol):
             self._deadline = None
 
 
+class PatientSocket(WebSocketsSansIOProtocol):
+    """A connection that has become a WebSocket: cut, too, when nothing of what is sent is taken.
+
+    Pings find out who has gone without a word; they cannot end a connection whose buffer is full.
+    """
+
+    crowd: Crowd
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._not_taken: asyncio.TimerHandle | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.resume_writing()
+        self.crowd.leave(self.client[0] if self.client else "unknown")
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._not_taken is None:
+            self._not_taken = self.loop.call_later(self.crowd.patience.taken_s, cut, self.transport)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._not_taken is not None:
+            self._not_taken.cancel()
+            self._not_taken = None
+
+
+def cut(transport: asyncio.Transport) -> None:
+    """Ends the connection by a reset: the kernel forgets what is still to be sent as well."""
+    opened = transport.get_extra_info("socket")
+    if opened is not None:
+        with suppress(OSError):
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport.abort()
+
+
 def protocol_in(crowd: Crowd) -> type[PatientProtocol]:
     """The protocol of a server whose callers are counted in `crowd`."""
     return type("CrowdedProtocol", (PatientProtocol,), {"crowd": crowd})
+
+
+def socket_in(crowd: Crowd) -> type[PatientSocket]:
+    """Likewise for what has become a WebSocket."""
+    return type("CrowdedSocket", (PatientSocket,), {"crowd": crowd})

@@ -15,13 +15,16 @@ from actors.runtime.event_loop import new_event_loop
 from core.errors import RunnerError
 from facade.callers import Callers
 from facade.endpoint import Services
-from facade.patience import Crowd, Patience, protocol_in
+from facade.patience import Crowd, Patience, protocol_in, socket_in
 
 KEEP_ALIVE_S: Final = 30
 SHUTDOWN_S: Final = 5
 MAX_CONNECTIONS: Final = 2_000
 BACKLOG: Final = 1_024
 MAX_HEADER_BYTES: Final = 32_768
+MAX_MESSAGE_BYTES: Final = 4_096
+"""Of a WebSocket's messages to us, of which there are to be none."""
+PING_S: Final = 20.0
 
 
 class Server(uvicorn.Server):
@@ -41,7 +44,11 @@ def server(app: Starlette, patience: Patience | None = None) -> Server:
         uvicorn.Config(
             app,
             http=protocol_in(crowd),
-            ws="none",
+            ws=socket_in(crowd),
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_ping_interval=PING_S,
+            ws_ping_timeout=PING_S,
+            ws_per_message_deflate=False,  # a window for each of thousands of streams
             lifespan="on",
             log_config=None,
             access_log=False,

@@ -10,10 +10,9 @@ from uuid import UUID
 
 from core.ids import RunId
 from facade.access import Access
-from facade.bridge import STORE_TIMEOUT_S, Event, Store
+from facade.bridge import STORE_TIMEOUT_S, Store
 from facade.endpoint import Call, route
 from facade.errors import not_found
-from facade.event_stream import StreamedEvent
 from facade.operation import OperationRoute
 from facade.overview import (
     EQUITY_POINTS,
@@ -26,6 +25,7 @@ from facade.overview import (
 )
 from facade.price_chart import ChartAnswer, MarketView, chart_answer
 from facade.schemas.form import Answer, Asked
+from facade.stream_words import StreamedEvent, streamed
 
 FRESH_S: Final = 0.4
 """For how long an answer serves everybody who asks: however many pages are open, the rows are read once."""
@@ -90,7 +90,7 @@ class OverviewRoutes:
         """The newest events of everybody."""
         newest = await call.bridge.ask(lambda store: store.events(newest=True, limit=EVENTS_SHOWN))
         return RecentEvents(
-            events=tuple(_streamed(event) for event in newest), last_id=newest[-1].id if newest else 0
+            events=tuple(streamed(event) for event in newest), last_id=newest[-1].id if newest else 0
         )
 
     async def _read(self, call: Call) -> OverviewAnswer:
@@ -107,16 +107,3 @@ class OverviewRoutes:
             return overview_answer(self._reads.overview(equity_points=EQUITY_POINTS), market, around)
 
         return await call.bridge.call(read, timeout_s=STORE_TIMEOUT_S)
-
-
-def _streamed(event: Event) -> StreamedEvent:
-    """As the stream sends it, so that the page has one form of event."""
-    return StreamedEvent(
-        id=event.id,
-        user_id=event.user_id,
-        run_id=event.run_id,
-        seq=event.seq,
-        type=event.type,
-        at=event.at,
-        payload=event.payload,
-    )

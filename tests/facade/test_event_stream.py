@@ -20,8 +20,9 @@ from core.run import RunCommand
 from facade.app import build_app
 from facade.bridge import Bridge, Waits
 from facade.errors import ApiError
-from facade.event_stream import MAX_READERS_PER_USER, QUEUE_EVENTS, EventHub
+from facade.event_stream import MAX_READERS_PER_USER, QUEUE_EVENTS, EventHub, Wanted
 from facade.server import listen, server
+from facade.stream_words import frames as told_frames
 from schema.pg import PgStore
 from tests.facade.world import ADMIN, SECRET, SmallRunner, as_user, go_live, make_settings
 
@@ -51,6 +52,18 @@ async def take(frames: AsyncIterator[bytes], count: int) -> list[Frame]:
         if frame is not None:
             taken.append(frame)
     return taken
+
+
+async def opened(
+    hub: EventHub,
+    *,
+    owner: UserId,
+    user_id: UserId | None,
+    run_id: RunId | None = None,
+    after_id: int | None = None,
+) -> AsyncIterator[bytes]:
+    wanted = Wanted(user_id=user_id, run_id=run_id)
+    return told_frames(await hub.follow(wanted, owner=owner, after_id=after_id))
 
 
 def on_hub(
@@ -91,7 +104,7 @@ def test_a_reader_resumes_at_every_cursor_without_gap_or_repeat(
     async def story(hub: EventHub) -> None:
         for index in range(len(ids) + 1):
             cursor = ids[index - 1] if index else 0
-            frames = await hub.stream(owner=UserId("alice"), user_id=UserId("alice"), after_id=cursor)
+            frames = await opened(hub, owner=UserId("alice"), user_id=UserId("alice"), after_id=cursor)
             got = [frame.id for frame in await take(frames, 1 + len(ids) - index)]
             assert got == [cursor, *ids[index:]]
             await frames.aclose()  # type: ignore[attr-defined]
@@ -103,10 +116,10 @@ def test_old_and_new_events_meet_without_gap(runner: SmallRunner, store: PgStore
     toggle(store, run_id, 4)
 
     async def story(hub: EventHub) -> None:
-        early = await hub.stream(owner=UserId("a"), user_id=None)
+        early = await opened(hub, owner=UserId("a"), user_id=None)
         await take(early, 1)
         toggling = asyncio.create_task(asyncio.to_thread(toggle, store, run_id, 20))
-        late = await hub.stream(owner=UserId("b"), user_id=None, after_id=0)
+        late = await opened(hub, owner=UserId("b"), user_id=None, after_id=0)
         seen = [frame.id for frame in await take(late, 25)][1:]
         await toggling
         assert seen == [event.id for event in store.events()]
@@ -124,8 +137,8 @@ def test_a_reader_sees_its_own_users_events_alone(
     toggle(store, run_id, 1)
 
     async def story(hub: EventHub) -> None:
-        past = await hub.stream(owner=UserId("alice"), user_id=UserId("alice"), after_id=0)
-        live = await hub.stream(owner=UserId("alice"), user_id=UserId("alice"))
+        past = await opened(hub, owner=UserId("alice"), user_id=UserId("alice"), after_id=0)
+        live = await opened(hub, owner=UserId("alice"), user_id=UserId("alice"))
         await take(live, 1)
         toggle(store, other, 3)
         toggle(store, run_id, 1)
@@ -144,7 +157,7 @@ def test_a_run_stream_holds_that_run_alone(
     toggle(store, run_id, 2)
 
     async def story(hub: EventHub) -> None:
-        frames = await hub.stream(owner=UserId("alice"), user_id=UserId("alice"), run_id=run_id, after_id=0)
+        frames = await opened(hub, owner=UserId("alice"), user_id=UserId("alice"), run_id=run_id, after_id=0)
         got = await take(frames, 3)
         assert [frame.data["seq"] for frame in got if frame.data] == [1, 2]
         assert {frame.data["runId"] for frame in got if frame.data} == {str(run_id)}
@@ -156,7 +169,7 @@ def test_a_cursor_of_another_database_starts_from_now(
     runner: SmallRunner, store: PgStore, run_id: RunId
 ) -> None:
     async def story(hub: EventHub) -> None:
-        frames = await hub.stream(owner=UserId("a"), user_id=None, after_id=1_000_000)
+        frames = await opened(hub, owner=UserId("a"), user_id=None, after_id=1_000_000)
         (first,) = await take(frames, 1)
         toggle(store, run_id, 1)
         (second,) = await take(frames, 1)
@@ -171,7 +184,7 @@ def test_a_reader_that_falls_behind_is_cut_and_resumes_where_it_was(
     """Invariants §7: slow readers are cut with a cursor that resumes without gap."""
 
     async def story(hub: EventHub) -> None:
-        idle = await hub.stream(owner=UserId("a"), user_id=None)
+        idle = await opened(hub, owner=UserId("a"), user_id=None)
         await take(idle, 1)
         await asyncio.to_thread(toggle, store, run_id, 2 * QUEUE)
         seen: list[int] = []
@@ -182,7 +195,7 @@ def test_a_reader_that_falls_behind_is_cut_and_resumes_where_it_was(
                 frame = parsed(await asyncio.wait_for(anext(idle), WAIT_S))
                 seen += [frame.id] if frame else []
         assert len(seen) == QUEUE
-        resumed = await hub.stream(owner=UserId("a"), user_id=None, after_id=seen[-1])
+        resumed = await opened(hub, owner=UserId("a"), user_id=None, after_id=seen[-1])
         seen += [frame.id for frame in (await take(resumed, 1 + QUEUE))[1:]]
         assert seen == [event.id for event in store.events()]
 
@@ -192,15 +205,15 @@ def test_a_reader_that_falls_behind_is_cut_and_resumes_where_it_was(
 def test_streams_of_one_user_are_bounded_and_places_are_given_back(runner: SmallRunner) -> None:
     async def story(hub: EventHub) -> None:
         open_streams = [
-            await hub.stream(owner=UserId("a"), user_id=None) for _ in range(MAX_READERS_PER_USER)
+            await opened(hub, owner=UserId("a"), user_id=None) for _ in range(MAX_READERS_PER_USER)
         ]
         with pytest.raises(ApiError) as refused:
-            await hub.stream(owner=UserId("a"), user_id=None)
+            await opened(hub, owner=UserId("a"), user_id=None)
         assert refused.value.status == 429
-        await hub.stream(owner=UserId("b"), user_id=None)
+        await opened(hub, owner=UserId("b"), user_id=None)
         await take(open_streams[0], 1)
         await open_streams[0].aclose()  # type: ignore[attr-defined]
-        await hub.stream(owner=UserId("a"), user_id=None)
+        await opened(hub, owner=UserId("a"), user_id=None)
 
     on_hub(runner, story)
 
