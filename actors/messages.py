@@ -329,5 +329,11 @@ class RowsOutdated(Message, frozen=True, kw_only=True):
     """To a run: read the rows again. Another process may have acted for it, or its account's actor is a new one."""
 
 
+class StandDown(Message, frozen=True, kw_only=True):
+    """To the scheduler and the supervisor of runs: this process goes. It claims nothing more, ends what it has
+    claimed, and is none of those any more that runs live on.
+    """
+
+
 class RowsChanged(Message, frozen=True, kw_only=True):
     """To the supervisor of runs: re-read the rows (a hint)."""

@@ -28,6 +28,7 @@ from actors.messages import (
     RowsChanged,
     RowsOutdated,
     RunChanged,
+    StandDown,
     StrategyFaulted,
     Subscribe,
     run_name,
@@ -59,7 +60,12 @@ QUIET = (timedelta(seconds=5), timedelta(seconds=45))
 MAX_RESTARTS = 5
 RESTART_WINDOW_S = 60.0
 RUN_BACKOFF = Backoff(min_s=0.2, max_s=5.0, random_factor=0.2)
-HANDOVER_S = 10.0
+CLAIMS_BEGIN = timedelta(seconds=3)
+DECIDED_IN = timedelta(seconds=30)
+"""From before a minute until then slots claimed here may be under way. Runs whose user moved stay so long: an actor
+that ended before its tick would leave the slot cut off, and the run locked for the rest of a lease.
+"""
+HANDOVER_S = 35.0
 """Beside a poll of theirs: how long other processes may still act for runs that live here since the last change."""
 STOP_DEADLINE_S = 5.0
 
@@ -91,6 +97,14 @@ class RowsRead(msgspec.Struct, frozen=True):
 
 class HandedOver(msgspec.Struct, frozen=True):
     """The processes changed a while ago: whoever had our runs before has seen it and sends nothing new for them."""
+
+
+class Left(msgspec.Struct, frozen=True):
+    """This process is none of those any more that beat; or they will see so by its silence."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What was claimed here is decided: runs that live elsewhere now are left to others."""
 
 
 class RowRead(msgspec.Struct, frozen=True):
@@ -144,6 +158,9 @@ class RunsSupervisor(Supervisor):
         self._beat_at: datetime | None = None
         # Whether positions of runs without an actor are to be handed to their accounts once more.
         self._left_open_wanted = True
+        # Whether runs and accounts that live elsewhere now are still here.
+        self._parting = False
+        self._standing_down = False
 
     def started(self) -> None:
         self._read()
@@ -168,8 +185,8 @@ class RunsSupervisor(Supervisor):
                     self.ctx.tell("scheduler", Resident(run=run))
             case AccountsWanted():
                 self._accounts_wanted()
-            case HandedOver():
-                self._have_rows_read()
+            case HandedOver() | Part():
+                self._handover(message)
             case AdapterFailed() | AdapterRecovered():
                 self._adapter_said(message)
             case StrategyFaulted():
@@ -177,10 +194,10 @@ class RunsSupervisor(Supervisor):
             case RowRead():
                 if message.run is not None:
                     self._step_to([message.run])
+            case StandDown() | Left():
+                self._stand_down(message)
             case StoreFailed():
-                if isinstance(message.again, PollDue):
-                    self._reading, self._left_open_wanted = False, True
-                self.ctx.after(1.0, message.again)
+                self._store_failed(message.again)
             case _:
                 raise TypeError(f"runs cannot handle {type(message).__name__}")
 
@@ -199,7 +216,29 @@ class RunsSupervisor(Supervisor):
         self._left_open_wanted = True
         self._read()
 
+    def _store_failed(self, again: object) -> None:
+        if isinstance(again, PollDue):
+            self._reading, self._left_open_wanted = False, True
+            if self._standing_down:
+                self._leave()
+        self.ctx.after(1.0, again)
+
+    def _stand_down(self, message: StandDown | Left) -> None:
+        if isinstance(message, Left):
+            self._on_nodes(())
+            return
+        self._standing_down = True
+        if not self._reading:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Nothing of ours beats any more: a beat behind the farewell would have runs wait for a process that goes."""
+        store, node = self._store, self._node
+        self.ctx.call(lambda: store.leave(node), lambda _: Left(), lambda _: Left())
+
     def _read(self) -> None:
+        if self._standing_down:
+            return
         if self._reading:
             self._read_again = True
             return
@@ -228,14 +267,16 @@ class RunsSupervisor(Supervisor):
 
     def _rows_read(self, rows: RowsRead) -> None:
         self._reading = False
+        if self._standing_down:
+            self._leave()
+            return
         self._mark = rows.mark
         if rows.whole:
             self._polls = 0
         self._on_nodes(rows.nodes)
         nodes = [node.id for node in rows.nodes]
         was_silent = self._was_silent(rows.nodes)
-        if nodes != self._nodes:
-            self._leave_accounts(rows, nodes)
+        self._part(rows, nodes)
         if len(nodes) > 1 and (nodes != self._nodes or was_silent):
             self.ctx.after(self._poll_s + HANDOVER_S, HandedOver())
         self._nodes = nodes
@@ -249,6 +290,26 @@ class RunsSupervisor(Supervisor):
             self.ctx.tell("gateway", OrdersExpected(a_minute=_ORDERS_A_SLOT * slots))
         if self._read_again:
             self._read()
+
+    def _handover(self, message: HandedOver | Part) -> None:
+        if isinstance(message, HandedOver):
+            self._have_rows_read()
+            return
+        self._left_open_wanted = True  # and with it all rows are read
+        self._read()
+
+    def _part(self, rows: RowsRead, nodes: list[NodeId]) -> None:
+        """Where the processes have changed: leave what lives elsewhere, once nothing of it is under way."""
+        moved = nodes != self._nodes
+        if not moved and not (self._parting and rows.whole):
+            return
+        now = self.ctx.clock.now()
+        decided_at = Timeframe.M1.floor(now + CLAIMS_BEGIN) + DECIDED_IN
+        self._parting = self._nodes is not None and now < decided_at
+        if self._parting:
+            self.ctx.at(decided_at, Part())
+        else:
+            self._leave_accounts(rows, nodes)
 
     def _was_silent(self, nodes: Sequence[Node]) -> bool:
         """Whether this process had not beaten for as long as dead ones: others had its runs meanwhile.
@@ -269,7 +330,8 @@ class RunsSupervisor(Supervisor):
             if run.user_id not in homes:
                 homes[run.user_id] = home(run.user_id, self._nodes or ())
             known = self._runs.get(run.id)
-            if run.status in RESIDENT_STATUSES and homes[run.user_id] == self._node:
+            here = homes[run.user_id] == self._node or (self._parting and known is not None)
+            if run.status in RESIDENT_STATUSES and here:
                 mine.add(run.id)
                 if known is None or known.version < run.version or known.strategy != run.strategy:
                     self._admit(run)

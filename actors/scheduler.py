@@ -23,6 +23,7 @@ from actors.messages import (
     Resident,
     ResidentsWanted,
     SeriesAdvanced,
+    StandDown,
     TickDue,
     TickRequested,
     run_name,
@@ -130,6 +131,7 @@ class Scheduler(Behaviour):
         "_noted",
         "_residents",
         "_safety_s",
+        "_standing_down",
         "_store",
         "_trusted_s",
         "_worker",
@@ -169,6 +171,7 @@ class Scheduler(Behaviour):
         self._next_us: int | None = None
         self._attempt = 0
         self._again_set = False
+        self._standing_down = False
 
     def started(self) -> None:
         self.ctx.tell("runs", ResidentsWanted())  # after a restart; at first nobody is there to hear it
@@ -201,6 +204,8 @@ class Scheduler(Behaviour):
             case ClaimAgain():
                 self._again_set = False
                 self._claim_due(TickSource.TIMER)
+            case StandDown():
+                self._standing_down = True
             case Swept():
                 pass
             case _:
@@ -309,6 +314,8 @@ class Scheduler(Behaviour):
     # -- claims ---------------------------------------------------------------------------------
 
     def _claim(self, wanted: Sequence[Here], ask: Ask) -> None:
+        if self._standing_down:
+            return  # others have the runs by now, or will in time for this slot
         while len(wanted) > MAX_CLAIM_BATCH:
             self._claim_batch(wanted[:MAX_CLAIM_BATCH], ask)
             wanted = wanted[MAX_CLAIM_BATCH:]

@@ -14,10 +14,18 @@ from actors.clock_keeper import ClockChanged, ClockKeeper, SetDemoClock
 from actors.interpreter import Interpreter
 from actors.key_keeper import KeysChanged
 from actors.market_clock import MarketClock
-from actors.messages import DueRequested, FlattensAsked, RowsChanged, SettleAsked, TickRequested
+from actors.messages import (
+    DueRequested,
+    FlattensAsked,
+    RowsChanged,
+    SettleAsked,
+    StandDown,
+    TickRequested,
+)
 from actors.recording.recorder import Recorder
 from actors.runtime.dead_letters import Sink
 from actors.runtime.errors import AskTimeout
+from actors.runtime.process_time import process_s
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.system import ActorInfo, ActorSystem
 from actors.system import BACKOFF, Parts, specs
@@ -37,8 +45,12 @@ DB_WORKERS = 4
 ASK_TIMEOUT_S = 5.0
 MAX_HINTS = 100
 """Hints waiting to be sent; more are dropped, as periodic passes find what they were about."""
-STOP_TIMEOUT_S = 25.0
-"""A stop is bounded below the 30 s an orchestrator gives (I16)."""
+STOP_TIMEOUT_S = 16.0
+"""With standing down and the server's own 5 s before it, this is bounded below the 30 s an orchestrator gives (I16)."""
+LEAVE_TIMEOUT_S = 2.0
+CLAIMS_TIMEOUT_S = 6.0
+"""How long slots that were claimed may take to be decided; what takes longer is closed as interrupted."""
+CLAIMS_POLL_S = 0.1
 
 
 class TickHint(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +92,8 @@ class Service:
         self._stand_ins = stand_ins
         self._read_bans = read_bans
         self._running = False
+        self._standing_down = threading.Lock()
+        self._left = threading.Event()
         self._hints = ThreadPoolExecutor(1, thread_name_prefix="hints")
         self._hint_places = threading.BoundedSemaphore(MAX_HINTS)
         self.system = ActorSystem.live(clock, db_workers=DB_WORKERS, sink=sink)
@@ -127,10 +141,11 @@ class Service:
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
         """Drain: no new claims, orders in flight end recorded; whether all ended in time (I16)."""
-        self._running = False
+        deadline_s = process_s() + timeout_s
+        self.stand_down()
         if self._recorder is not None:
             self._recorder.stopping(StopMode.DRAIN.value)
-        in_time = self.system.stop(StopMode.DRAIN, timeout_s)
+        in_time = self.system.stop(StopMode.DRAIN, deadline_s - process_s())
         if self._recorder is not None:
             self._recorder.finish()
         self._hints.shutdown(wait=False, cancel_futures=True)
@@ -141,6 +156,34 @@ class Service:
         except StoreUnavailable:
             in_time = False
         return in_time
+
+    def stand_down(self) -> None:
+        """Hand the runs to the other processes, and end what was claimed; not ready from the first moment on. Blocks.
+
+        The others hear at once that the runs are theirs now, so that none misses a slot for this process's end.
+        """
+        running, self._running = self._running, False
+        with self._standing_down:  # whoever stops it meanwhile waits
+            if not running:
+                return
+            for name in ("scheduler", "runs"):
+                self._tell(name, StandDown())
+            self._left.wait(LEAVE_TIMEOUT_S)
+            self._send("runs", "")
+            self._await_claims(process_s() + CLAIMS_TIMEOUT_S)
+
+    def _await_claims(self, deadline_s: float) -> None:
+        """Until every slot this process has claimed has its row."""
+        pause = threading.Event()
+        owned = f"{self._parts.options.worker}:"
+        while process_s() < deadline_s:
+            try:
+                leases = self._parts.store.leases()
+            except StoreUnavailable:
+                return
+            if not any(each.locked_s > 0 and each.owner.startswith(owned) for each in leases):
+                return
+            pause.wait(CLAIMS_POLL_S)
 
     def _heard(self, channel: str, payload: str) -> None:
         """On the listener's thread: hints become messages; an empty payload says that hints may be missing."""
@@ -216,6 +259,8 @@ class Service:
 
     def _saw_nodes(self, nodes: Sequence[Node]) -> None:
         self._nodes = tuple(nodes)
+        if not nodes:
+            self._left.set()
 
     def actors(self) -> Sequence[ActorInfo]:
         root = self.system.snapshot()
@@ -265,8 +310,12 @@ class Service:
 
     def _send_hint(self, channel: str, payload: str) -> None:
         try:
+            self._send(channel, payload)
+        finally:
+            self._hint_places.release()
+
+    def _send(self, channel: str, payload: str) -> None:
+        try:
             self._notifier.notify(channel, payload)
         except StoreUnavailable:
             return  # a hint: periodic passes find what it was about
-        finally:
-            self._hint_places.release()

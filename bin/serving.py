@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from types import FrameType
 
 import msgspec
@@ -46,6 +47,8 @@ from schema.pg import PgStore
 from schema.vault import Vault
 
 STOP_ROUNDS_S = 5.0
+NOTICE_S = 5.0
+"""In production: how long a process that was asked to end answers on, `/readyz` with 503."""
 ROWS_TURN_S = 60.0
 """How long to wait while another process makes the demo's rows."""
 
@@ -110,9 +113,17 @@ def run(settings: Settings, request: ServeRequest) -> None:
         )
         _say(f"Candles: {runner.origin}.")
         _say(f"Open {address} — stop with Ctrl-C.")
-        serve(app, listening, stop_with=ending.stop_with)
+        serve(app, listening, stop_with=ending.stop_with, before_exit=lambda: _stand_down(runner, settings))
     if ending.failure is not None:
         raise RunnerError(ending.failure)
+
+
+def _stand_down(runner: LiveRunner, settings: Settings) -> None:
+    """Not ready any more, for long enough that whoever spreads the requests has seen it; the runs go to others."""
+    began_s = monotonic()
+    runner.stand_down()
+    notice_s = NOTICE_S if settings.environment == "production" else 0.0
+    sleep(max(0.0, notice_s - (monotonic() - began_s)))
 
 
 def vault_of(settings: Settings) -> Vault | None:

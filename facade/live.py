@@ -81,6 +81,10 @@ class LiveRunner:
     def ready(self) -> dict[str, bool]:
         return self._service.ready()
 
+    def stand_down(self) -> None:
+        """Ready no more; other processes have the runs when this returns. Blocks."""
+        self._service.stand_down()
+
     def demo_clock(self) -> LiveDemoClock | None:
         return self._clock
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -28,7 +30,29 @@ PING_S: Final = 20.0
 
 
 class Server(uvicorn.Server):
-    """Ends event streams first when it stops: they would keep their connections open."""
+    """Answers on while the process stands down; ends event streams first when it stops: they would keep their
+    connections open.
+    """
+
+    def __init__(self, config: uvicorn.Config, before_exit: Callable[[], None] | None = None) -> None:
+        super().__init__(config)
+        self._before_exit = before_exit
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal has the process stand down, and it says that it is not ready; a second one ends that."""
+        before_exit, self._before_exit = self._before_exit, None
+        if before_exit is None:
+            super().handle_exit(sig, frame)
+            return
+        self._captured_signals.append(sig)
+
+        def stand_down() -> None:
+            try:
+                before_exit()
+            finally:
+                self.should_exit = True
+
+        threading.Thread(target=stand_down, name="stand-down", daemon=True).start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         services: Services = self.config.app.state.services  # type: ignore[union-attr]
@@ -36,7 +60,9 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def server(app: Starlette, patience: Patience | None = None) -> Server:
+def server(
+    app: Starlette, patience: Patience | None = None, before_exit: Callable[[], None] | None = None
+) -> Server:
     """A server for `app` to be run on a listening socket: `await server(app).serve([listen(...)])`."""
     services: Services = app.state.services
     crowd = Crowd(Callers(services.settings.runner_trusted_proxies), patience or Patience())
@@ -59,17 +85,25 @@ def server(app: Starlette, patience: Patience | None = None) -> Server:
             timeout_graceful_shutdown=SHUTDOWN_S,
             limit_concurrency=MAX_CONNECTIONS,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
-        )
+        ),
+        before_exit,
     )
 
 
 def serve(
-    app: Starlette, listening: socket.socket, *, stop_with: Callable[[Callable[[], None]], None]
+    app: Starlette,
+    listening: socket.socket,
+    *,
+    stop_with: Callable[[Callable[[], None]], None],
+    before_exit: Callable[[], None] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, or until what `stop_with` was handed is called from another thread."""
+    """Serve until SIGTERM or SIGINT, or until what `stop_with` was handed is called from another thread.
+
+    `before_exit` is called on a thread of its own at the first signal; the server answers until it returns.
+    """
 
     async def until_stopped() -> None:
-        served = server(app)
+        served = server(app, before_exit=before_exit)
         loop = asyncio.get_running_loop()
 
         def stop() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Protocol, TypeVar
@@ -33,6 +34,8 @@ def register(app: typer.Typer) -> None:
     drill.command()(wires)
     drill.command()(crash)
     drill.command()(faults)
+    for name in ("rolling",):
+        importlib.import_module(f"bin.commands.drill_{name}").register(drill)
     app.add_typer(drill, name="drill", no_args_is_help=True)
 
 
@@ -85,7 +88,7 @@ def kill(
         seed=seed,
     )
     report = drill(plan, database)
-    _end(report, show, json=json)
+    end(report, show, json=json)
 
 
 def wires(
@@ -125,7 +128,7 @@ def wires(
         data=data,
     )
     report = drill(plan)
-    _end(report, show_wires, json=json)
+    end(report, show_wires, json=json)
 
 
 def crash(
@@ -170,7 +173,7 @@ def crash(
         lease_s=lease,
     )
     report = drill(plan)
-    _end(report, show, json=json)
+    end(report, show, json=json)
 
 
 def faults(
@@ -200,10 +203,10 @@ def faults(
         venues=tuple(venue or Venue), users=users, speed=speed, lease_s=5.0, switches=switches, seed=seed
     )
     report = drill(plan)
-    _end(report, show, json=json)
+    end(report, show, json=json)
 
 
-def _end(report: R, show: Callable[[R], None], *, json: bool) -> None:
+def end(report: R, show: Callable[[R], None], *, json: bool) -> None:
     """The report as it was asked for; exit code 1 where a statement was broken."""
     if json:
         from bin.commands.output import write_json

@@ -56,10 +56,22 @@ class Node:
         self._data = data
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_began = 0
 
     @property
     def log(self) -> Path:
         return self._folder / f"node-{self._place}.log"
+
+    @property
+    def address(self) -> str | None:
+        """Where the present process answers, once it has said so."""
+        if not self.log.exists():
+            return None
+        with self.log.open("rb") as log:
+            log.seek(self._log_began)
+            said = log.read().decode(errors="replace")
+        found = [line.split()[1] for line in said.splitlines() if line.startswith("Open ")]
+        return found[0] if found else None
 
     @property
     def started(self) -> bool:
@@ -80,6 +92,7 @@ class Node:
         if self._data is not None:
             serve += ["--data", str(self._data)]
         with self.log.open("ab") as log:
+            self._log_began = log.tell()
             self._process = subprocess.Popen(  # noqa: S603 (our own program, no shell)
                 [*serve, "--speed", f"{self._speed:g}"],
                 cwd=self._folder,
@@ -106,9 +119,13 @@ class Node:
         self._send(signal.SIGCONT)
         self.frozen = False
 
+    def ask_to_end(self) -> None:
+        """SIGTERM, without waiting."""
+        self._send(signal.SIGTERM)
+
     def stop(self, timeout_s: float) -> int | None:
         """SIGTERM, and the exit code; None when it did not end in time."""
-        self._send(signal.SIGTERM)
+        self.ask_to_end()
         try:
             return None if self._process is None else self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.messages import run_name
+from actors.messages import RowsChanged, StandDown, run_name
 from actors.run_rows import MAX_BATCH, Loaded
 from actors.runs import WHOLE_EVERY_S, RowRead
 from core.ids import NodeId, RunId, UserId
@@ -164,3 +164,52 @@ def test_i4_who_was_silent_for_so_long_that_others_took_over_reads_its_runs_anew
     world.wait_dead(frozen_s)  # its actors stand still
     minute_with_another()
     assert reads(world)[before:] == [[run]] * times
+
+
+def moved_away(world: World) -> RunId:
+    """A run that ticks here, whose user's home another process is once it beats."""
+    another = NodeId("another")
+    user = next(f"user-{n}" for n in range(99) if home(UserId(f"user-{n}"), [another, LIVE.node]) == another)
+    run = world.run(user)
+    world.to_slot(0, plus_s=30)
+    assert world.is_alive(run)
+    return run
+
+
+def test_i1_a_run_whose_user_moved_stays_until_the_slot_that_was_claimed_here_is_decided() -> None:
+    """Its actor ended before the tick would leave the slot cut off, and the run locked for the rest of a lease."""
+    world = World("----")
+    run = moved_away(world)
+    world.to_slot(1, plus_s=-1)  # claimed, and waiting for its candle
+    world.memory.beat(NodeId("another"), "1")
+    world.system.ref("runs").tell(RowsChanged())
+    world.to_slot(1, plus_s=5)
+    assert world.tick(run, 1) == ("ok", None)
+    assert world.is_alive(run)
+    for second in range(10, 45, 5):
+        world.memory.beat(NodeId("another"), "1")
+        world.to_slot(1, plus_s=second)
+    assert not world.is_alive(run)
+
+
+def test_a_run_whose_user_moved_between_slots_goes_at_once() -> None:
+    world = World("----")
+    run = moved_away(world)
+    world.memory.beat(NodeId("another"), "1")
+    world.system.ref("runs").tell(RowsChanged())
+    world.wait(2)
+    assert not world.is_alive(run)
+
+
+def test_i16_who_stands_down_decides_what_it_has_claimed_and_claims_nothing_more() -> None:
+    world = World("----")
+    run = world.run()
+    world.to_slot(1, plus_s=-1)
+    for name in ("scheduler", "runs"):
+        world.system.ref(name).tell(StandDown())
+    world.to_slot(1, plus_s=1)
+    assert world.tick(run, 1) == ("ok", None)
+    assert [node.id for node in world.memory.beat(NodeId("another"), "1")] == ["another"]
+    world.to_slot(2, plus_s=30)
+    assert world.tick(run, 2) is None
+    assert [node.id for node in world.memory.beat(NodeId("another"), "1")] == ["another"], "it beats no more"
