@@ -19,6 +19,7 @@ from actors.publishers.webhook import NotDelivered, check_url
 from actors.venue_numbers import VenueNumbers
 from core.errors import RunnerError
 from core.ids import RunId, StrategyId, UserId
+from core.run import Run
 from core.timeframe import Timeframe
 from schema.connections import Connection, NewConnection
 from schema.desk import Arranged, CancelRun, OpenRun, RetireStrategy, ReviseStrategy, SetRunSettings
@@ -29,6 +30,7 @@ from schema.notices import Delivery, NoticeSettings
 from schema.ops import LedgerOp, LedgerResult, OpRefused, ResumeUser, RiskSettled, SimulateTrade
 from schema.pg_alerts import PgAlerts
 from schema.pg_flattens import PgFlattens
+from schema.pg_history import EventsPage, Listing, OrderRecord, RunTotals, TickRecord, TradeRecord
 from schema.pg_limits import OwnLimits, PgLimits, TooLoose
 from schema.pg_notices import PgNotices
 from schema.pg_portfolios import CurvePoint, Portfolio, Totals
@@ -68,12 +70,14 @@ __all__ = [
     "DemoClock",
     "DemoTime",
     "Event",
+    "EventsPage",
     "Flatten",
     "IdempotencyKeys",
     "Kept",
     "KeyRefused",
     "KeyedRequest",
     "Keys",
+    "Listing",
     "LostTrigger",
     "NewConnection",
     "Node",
@@ -83,6 +87,7 @@ __all__ = [
     "OpenPosition",
     "OpenRun",
     "OpenedKeys",
+    "OrderRecord",
     "OwnLimits",
     "Owner",
     "Platform",
@@ -96,6 +101,7 @@ __all__ = [
     "RiskSettled",
     "RiskView",
     "RunSummary",
+    "RunTotals",
     "Runner",
     "RunnerAway",
     "RunnerNumbers",
@@ -107,6 +113,7 @@ __all__ = [
     "StrategyView",
     "Tested",
     "TickPlace",
+    "TickRecord",
     "TickRow",
     "TickSource",
     "TickStatus",
@@ -114,6 +121,7 @@ __all__ = [
     "TooManyKeys",
     "Totals",
     "Trade",
+    "TradeRecord",
     "Vault",
     "VenueAway",
     "VenueNumbers",
@@ -183,6 +191,34 @@ class Reads(Protocol):
     ) -> list[RunSummary]: ...
 
     def run(self, run_id: RunId, user_id: UserId | None) -> RunSummary | None: ...
+
+    def orders(self, run: Run, *, before: int = ..., limit: int = 50) -> list[OrderRecord]: ...
+
+    def trades(self, run: Run, *, before: int = ..., limit: int = 50) -> list[TradeRecord]: ...
+
+    def executions(
+        self, run: Run, *, before: datetime | None = None, limit: int = 50
+    ) -> list[TickRecord]: ...
+
+    def events_page(
+        self,
+        run: Run,
+        *,
+        before: int = ...,
+        limit: int = 50,
+        kinds: Sequence[str] | None = None,
+        among: bool = True,
+    ) -> EventsPage: ...
+
+    def totals(self, run: Run) -> RunTotals: ...
+
+    def marketplace(
+        self,
+        *,
+        symbol: str | None = None,
+        before: tuple[datetime, StrategyId] | None = None,
+        limit: int = 50,
+    ) -> list[Listing]: ...
 
     def numbers(self) -> RunnerNumbers: ...
 

@@ -18,6 +18,7 @@ from core.risk import RiskLimits, gate, risk_day
 from core.run import Run
 from core.timeframe import Timeframe
 from schema.pg_database import Connection, Database
+from schema.pg_history import PgHistory
 from schema.pg_rows import (
     Row,
     as_type,
@@ -137,7 +138,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     slot_lag_p99_ms: float | None
 
 
-class PgReads:
+class PgReads(PgHistory):
     """Each method is one read-only transaction."""
 
     def __init__(self, database: Database, default_limits: RiskLimits) -> None:
