@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -27,7 +28,8 @@ class Looked(msgspec.Struct, frozen=True):
 class AlertWatch(Behaviour):
     __slots__ = ("_looking", "_rows", "_thresholds")
 
-    def __init__(self, ctx: Context, *, rows: PgAlerts, thresholds: Thresholds) -> None:
+    def __init__(self, ctx: Context, *, rows: PgAlerts, thresholds: Callable[[], Thresholds]) -> None:
+        """`thresholds`: as they are when they are asked for."""
         super().__init__(ctx)
         self._rows = rows
         self._thresholds = thresholds
@@ -51,4 +53,4 @@ class AlertWatch(Behaviour):
     def _look(self) -> None:
         if not self._looking:
             self._looking = True
-            self.ctx.call(lambda: self._rows.look(self._thresholds), Looked, lambda _: Looked(None))
+            self.ctx.call(lambda: self._rows.look(self._thresholds()), Looked, lambda _: Looked(None))

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from actors.alert_watch import AlertWatch
+from actors.config_keeper import ConfigKeeper
 from actors.demo import Demo, seed, start_over
 from actors.feed import Feed, HeldFeed, LiveFeed, rules_of
 from actors.flattener import Flattener
@@ -36,6 +37,7 @@ from core.config import Settings
 from core.connection import Venue
 from core.errors import RunnerError
 from core.ids import NodeId
+from core.live_settings import LiveSettings
 from core.version import VERSION, is_older
 from exchanges.feeds.looped import MAX_ROUNDS
 from exchanges.stand_in import StandIns
@@ -90,11 +92,17 @@ def forget_dead_nodes(store: PgStore) -> None:
 
 
 def live_service(
-    settings: Settings, store: PgStore, dsn: str, sink: Sink, vault: Vault | None = None
+    settings: Settings,
+    store: PgStore,
+    dsn: str,
+    sink: Sink,
+    vault: Vault | None = None,
+    live: LiveSettings | None = None,
 ) -> Service:
     """A production process on the venues' public candles. Refuses a demo's database (decision 2).
 
-    `vault` opens the keys of connections; without it only paper is traded.
+    `vault` opens the keys of connections; without it only paper is traded. `live`: the box that is kept in step with
+    what administrators change.
     """
     if store.platform().demo:
         raise RunnerError(
@@ -107,7 +115,7 @@ def live_service(
         trades=market_trades(given, clock=clock),
         marks=market_marks(given, clock=clock),
     )
-    return _service(settings, store, dsn, feed, sink, vault=vault)
+    return _service(settings, store, dsn, feed, sink, vault=vault, live=live)
 
 
 def open_demo(store: PgStore, demo: Demo, *, speed: float) -> int:
@@ -140,6 +148,7 @@ def demo_service(
     on_data_end: Callable[[], None],
     vault: Vault | None = None,
     around: Callable[[Parts], Parts] = lambda parts: parts,
+    live: LiveSettings | None = None,
 ) -> Service:
     """A demo process, for one round of its candles. `around` wraps what its actors are given.
 
@@ -148,7 +157,7 @@ def demo_service(
     feed = HeldFeed(demo.source, (demo.source.start, demo.source.start_of(MAX_ROUNDS)))
     if not venue_addresses(settings):
         vault = None
-    return _service(settings, store, dsn, feed, sink, demo.end_of(round_), on_data_end, vault, around)
+    return _service(settings, store, dsn, feed, sink, demo.end_of(round_), on_data_end, vault, around, live)
 
 
 def _too_old(platform: Platform, sink: Sink) -> bool:
@@ -170,7 +179,9 @@ def _service(
     on_data_end: Callable[[], None] | None = None,
     vault: Vault | None = None,
     around: Callable[[Parts], Parts] = lambda parts: parts,
+    live: LiveSettings | None = None,
 ) -> Service:
+    live = live or LiveSettings(settings)
     worker = settings.worker_id or "runner"
     clock = MarketClock(store.clock(), process_s)
     options = Options(
@@ -193,7 +204,8 @@ def _service(
         more.append(key_keeper(keys_of(store, vault, venue_addresses(settings)), access.ring))
         parts = msgspec.structs.replace(parts, venues=access.venues_over, read_connection=access.read)
     more.append(notifier(settings, store, vault))
-    more.append(alert_watch(settings, store))
+    more.append(alert_watch(live, store))
+    more.append(config_keeper(live, store))
     if options.enabled:
         more.append(flattener(store, parts))
     stand_ins = [address.rest for address in venue_addresses(settings).values()]
@@ -250,16 +262,25 @@ def notifier(settings: Settings, store: PgStore, vault: Vault | None) -> ChildSp
     )
 
 
-def alert_watch(settings: Settings, store: PgStore) -> ChildSpec:
-    thresholds = Thresholds(
-        error_rate_pct=settings.alert_error_rate_pct,
-        no_signal_min=settings.alert_no_signal_min,
-        lag_s=settings.alert_slot_lag_sec,
-    )
+def alert_watch(live: LiveSettings, store: PgStore) -> ChildSpec:
+    def thresholds() -> Thresholds:
+        now = live.now
+        return Thresholds(
+            error_rate_pct=now.alert_error_rate_pct,
+            no_signal_min=now.alert_no_signal_min,
+            lag_s=now.alert_slot_lag_sec,
+        )
+
     return ChildSpec(
         id="alerts",
         factory=lambda ctx: AlertWatch(ctx, rows=store.alerts, thresholds=thresholds),
         backoff=BACKOFF,
+    )
+
+
+def config_keeper(live: LiveSettings, store: PgStore) -> ChildSpec:
+    return ChildSpec(
+        id="config", factory=lambda ctx: ConfigKeeper(ctx, rows=store.config, live=live), backoff=BACKOFF
     )
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from actors.clock_keeper import ClockChanged, ClockKeeper, SetDemoClock
+from actors.config_keeper import ConfigChanged
 from actors.interpreter import Interpreter
 from actors.key_keeper import KeysChanged
 from actors.market_clock import MarketClock
@@ -40,7 +41,7 @@ from schema.pg_venue_budgets import BANS_CHANNEL
 from schema.records import ClockSettings, Node, TickSource
 from schema.store import Notifier, Store, StoreUnavailable
 
-CHANNELS = ("runs", "ticks", "clock", "connections", "flattens", BANS_CHANNEL)
+CHANNELS = ("runs", "ticks", "clock", "connections", "flattens", "config", BANS_CHANNEL)
 DB_WORKERS = 4
 ASK_TIMEOUT_S = 5.0
 MAX_HINTS = 100
@@ -195,6 +196,8 @@ class Service:
             self._read_bans()
         elif channel == "flattens":
             self._tell("flattener", FlattensAsked())
+        elif channel == "config":
+            self._tell("config", ConfigChanged())
         elif channel == "connections":
             self._tell("keys", KeysChanged(account_id=AccountId(UUID(payload)) if payload else None))
         elif payload:

@@ -36,6 +36,7 @@ from actors.service import Service
 from actors.system import Parts
 from core.config import Settings
 from core.errors import RunnerError
+from core.live_settings import LiveSettings
 from core.redact import Secret
 from facade.app import build_app
 from facade.live import LiveRunner
@@ -83,12 +84,14 @@ def run(settings: Settings, request: ServeRequest) -> None:
         _say("Starting the database …" if settings.database_url is None else "Connecting to the database …")
         database = stack.enter_context(installation(settings, folder))
         store = stack.enter_context(opened_store(settings, database.dsn))
+        live = live_settings(settings, store)
+        settings = live.now
         vault = vault_of(settings)
         if database.alone:
             store.free_leases()
             forget_dead_nodes(store)
         if demo is None:
-            service = live_service(settings, store, database.dsn, _sink, vault)
+            service = live_service(settings, store, database.dsn, _sink, vault, live)
             service.start()
             stack.callback(service.stop)
             service.on_failure(ending.fail)
@@ -96,7 +99,7 @@ def run(settings: Settings, request: ServeRequest) -> None:
             secret = None
         else:
             rows_turn = folder / "demo-rows.lock"
-            playing = DemoPlay(settings, request, store, database.dsn, demo, ending, rows_turn, vault)
+            playing = DemoPlay(settings, request, store, database.dsn, demo, ending, rows_turn, vault, live)
             stack.callback(playing.stop)
             runner = playing.runner
             secret = Secret(load_or_create(Path(settings.runner_data_dir), "jwt_secret"))
@@ -110,6 +113,7 @@ def run(settings: Settings, request: ServeRequest) -> None:
             error_log=log_error,
             keys=None if vault is None or out_of_reach else keys_of(store, vault, venue_addresses(settings)),
             vault=vault,
+            live=live,
         )
         _say(f"Candles: {runner.origin}.")
         _say(f"Open {address} — stop with Ctrl-C.")
@@ -124,6 +128,14 @@ def _stand_down(runner: LiveRunner, settings: Settings) -> None:
     runner.stand_down()
     notice_s = NOTICE_S if settings.environment == "production" else 0.0
     sleep(max(0.0, notice_s - (monotonic() - began_s)))
+
+
+def live_settings(given: Settings, store: PgStore) -> LiveSettings:
+    """What is in force, kept so: with what administrators have changed, now and from here on."""
+    live = LiveSettings(given, store.config.overrides())
+    live.on_change(lambda now: store.use_limits(now.risk_limits()))
+    live.on_change(set_up_logging)
+    return live
 
 
 def vault_of(settings: Settings) -> Vault | None:
@@ -174,6 +186,7 @@ class DemoPlay:
         ending: Ending,
         rows_turn: Path,
         vault: Vault | None,
+        live: LiveSettings,
     ) -> None:
         """`rows_turn`: a file to lock while rows of the demo are made."""
         self._settings = settings
@@ -184,6 +197,7 @@ class DemoPlay:
         self._ending = ending
         self._rows_turn = rows_turn
         self._vault = vault
+        self._live = live
         self._over: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._closing = False
         with self._turn():
@@ -225,6 +239,7 @@ class DemoPlay:
             on_data_end=lambda: self._over.put(round_),
             vault=self._vault,
             around=self._request.around,
+            live=self._live,
         )
         service.start()
         service.on_failure(self._ending.fail)

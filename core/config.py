@@ -228,6 +228,27 @@ def parse(sources: Sequence[tuple[str, Mapping[str, str]]]) -> Settings:
     return settings
 
 
+def overridden(settings: Settings, values: Mapping[str, str], origin: str) -> Settings:
+    """With these values in the place of others. Raises SettingsError with one sentence a problem."""
+    problems: list[str] = []
+    found: dict[str, Any] = {}
+    for name, text in values.items():
+        reads = _READS.get(name)
+        if reads is None:
+            problems.append(f"there is no setting {name}")
+            continue
+        try:
+            found[name.lower()] = reads.read(text)
+        except ValueError as error:
+            problems.append(f"{name} {error}")
+    origins = {**settings.origins, **dict.fromkeys(values, origin)}
+    after = msgspec.structs.replace(settings, **found, origins=origins)
+    problems += _risk_problems(after)
+    if problems:
+        raise SettingsError("; ".join(problems) + ".")
+    return after
+
+
 def production_problems(settings: Settings) -> list[str]:
     """What production refuses to start with."""
     problems = []

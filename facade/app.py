@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from core.config import Settings
+from core.live_settings import LiveSettings
 from core.redact import Secret
 from facade.access import DemoSession, Gatekeeper
 from facade.admission import Admission
@@ -30,6 +31,7 @@ from facade.middleware import REQUEST_ID_HEADER, AccessLog, EveryRequest
 from facade.operation import OperationRoute
 from facade.routes import (
     alerts,
+    config,
     connections,
     demo,
     docs,
@@ -61,6 +63,7 @@ INTERFACE: Final[Sequence[OperationRoute]] = (
     *risk.ROUTES,
     *notifications.ROUTES,
     *alerts.ROUTES,
+    *config.ROUTES,
     *events.ROUTES,
     *docs.ROUTES,
 )
@@ -82,11 +85,12 @@ def build_app(
     keys: Keys | None = None,
     key_checks: Attempts | None = None,
     vault: Vault | None = None,
+    live: LiveSettings | None = None,
 ) -> Starlette:
     """`demo_secret`: the generated one; tokens signed with it count, and the demo's page may log in.
 
     `tokens` replaces the verifier the settings ask for; `pages` are served beside the interface; without `keys`
-    there are no connections to exchanges, without `vault` no webhooks.
+    there are no connections to exchanges, without `vault` no webhooks. `live`: the box of settings that change.
 
     Raises SettingsError when there is nothing to check tokens with.
     """
@@ -109,6 +113,7 @@ def build_app(
         keys=keys,
         key_checks=key_checks,
         vault=vault,
+        live=live,
     )
     app = Starlette(
         routes=[*INTERFACE, *SOCKETS, *(demo.ROUTES if session is not None else ()), *pages],

@@ -29,6 +29,7 @@ from schema.idempotency import Attempt, Busy, IdempotencyKeys, Kept, Reused, Too
 from schema.notices import Delivery, NoticeSettings
 from schema.ops import LedgerOp, LedgerResult, OpRefused, ResumeUser, RiskSettled, SimulateTrade
 from schema.pg_alerts import PgAlerts
+from schema.pg_config import PgConfig
 from schema.pg_flattens import PgFlattens
 from schema.pg_history import EventsPage, Listing, OrderRecord, RunTotals, TickRecord, TradeRecord
 from schema.pg_limits import OwnLimits, PgLimits, TooLoose
@@ -258,6 +259,11 @@ class Runner(Protocol):
 
     @property
     def alerts(self) -> PgAlerts:
+        """Blocks: used through `Bridge` only."""
+        ...
+
+    @property
+    def config(self) -> PgConfig:
         """Blocks: used through `Bridge` only."""
         ...
 

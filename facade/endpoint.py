@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from core.config import Settings
 from core.ids import UserId
+from core.live_settings import LiveSettings
 from facade.access import Access, DemoSession, Gatekeeper
 from facade.auth import Principal
 from facade.bridge import Attempt, Bridge, Keys, Runner, Vault
@@ -45,8 +46,9 @@ class Services:
         keys: Keys | None = None,
         key_checks: Attempts | None = None,
         vault: Vault | None = None,
+        live: LiveSettings | None = None,
     ) -> None:
-        self.settings = settings
+        self.live = live or LiveSettings(settings)
         self.bridge = bridge
         self.gatekeeper = gatekeeper
         self.hub = hub
@@ -56,6 +58,11 @@ class Services:
         self.vault = vault
         self.key_checks = key_checks or Attempts(KEY_CHECKS_PER_WINDOW)
         self.number_reads = Attempts(NUMBER_READS_PER_WINDOW)
+
+    @property
+    def settings(self) -> Settings:
+        """As they are now: some change while the service runs."""
+        return self.live.now
 
     @property
     def runner(self) -> Runner:

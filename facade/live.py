@@ -32,6 +32,7 @@ class LiveRunner:
         self.flattens = store.flattens
         self.notices = store.notices
         self.alerts = store.alerts
+        self.config = store.config
 
     def replace(self, service: Service) -> None:
         """Go on with another service over the same database: a demo whose candles start over."""

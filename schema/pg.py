@@ -20,6 +20,7 @@ from schema.ledger import adapter_failed, adapter_recovered, command_run, end_ol
 from schema.ledger.desk import arrange
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg_alerts import PgAlerts
+from schema.pg_config import PgConfig
 from schema.pg_connections import PgConnections
 from schema.pg_database import Connection, Database
 from schema.pg_desk import PgDeskTx, archive_ended
@@ -79,7 +80,14 @@ class PgStore:
         self.flattens = PgFlattens(self.database, default_limits)
         self.notices = PgNotices(self.database)
         self.alerts = PgAlerts(self.database, default_limits)
+        self.config = PgConfig(self.database, default_limits)
         self._limits = default_limits
+
+    def use_limits(self, default_limits: RiskLimits) -> None:
+        """From now on the limits of users who have none of their own."""
+        self._limits = default_limits
+        self.reads.use_limits(default_limits)
+        self.limits.use_limits(default_limits)
 
     # -- time and installation ------------------------------------------------------------------
     def clock(self) -> ClockSettings:

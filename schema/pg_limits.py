@@ -40,6 +40,9 @@ class PgLimits:
         self._database = database
         self._default = default
 
+    def use_limits(self, default_limits: RiskLimits) -> None:
+        self._default = default_limits
+
     def of(self, user_id: UserId) -> OwnLimits:
         return self._database.run(lambda connection: self._read(connection, user_id))
 

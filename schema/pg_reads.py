@@ -145,6 +145,9 @@ class PgReads(PgHistory):
         self._database = database
         self._limits = default_limits
 
+    def use_limits(self, default_limits: RiskLimits) -> None:
+        self._limits = default_limits
+
     def strategies(
         self, user_id: UserId, *, limit: int = 50, before: tuple[datetime, StrategyId] | None = None
     ) -> list[StrategyView]:

@@ -63,6 +63,16 @@ CREATE TABLE candles (
     CONSTRAINT candles_pkey PRIMARY KEY (venue, market, symbol, timeframe, open_time)
 );
 
+CREATE TABLE config_overrides (
+    name text NOT NULL,
+    value text NOT NULL,
+    changed_by text NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT config_overrides_pkey PRIMARY KEY (name),
+    CONSTRAINT config_overrides_name_check CHECK ((name ~ '^[A-Z][A-Z0-9_]*$'::text)),
+    CONSTRAINT config_overrides_value_check CHECK ((length(value) <= 4000))
+);
+
 CREATE TABLE connection_keys (
     account_id uuid NOT NULL,
     user_id text NOT NULL,
@@ -1142,6 +1152,15 @@ BEGIN
     RETURN NEW;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.notify_config()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    PERFORM pg_notify('config', '');
+    RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.notify_connection()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1265,6 +1284,8 @@ BEGIN
     END LOOP;
     RETURN NEW;
 END $function$;
+
+CREATE TRIGGER config_overrides_notify AFTER INSERT OR DELETE OR UPDATE ON public.config_overrides FOR EACH STATEMENT EXECUTE FUNCTION notify_config();
 
 CREATE TRIGGER connection_keys_notify AFTER INSERT OR DELETE OR UPDATE OF data_key_id, master_key_id ON public.connection_keys FOR EACH ROW EXECUTE FUNCTION notify_connection();
 

@@ -13,6 +13,7 @@ from actors.runtime.deterministic import VirtualClock
 from actors.runtime.spec import Supervision
 from actors.runtime.system import ActorSystem
 from core.ids import UserId
+from core.live_settings import LiveSettings
 from core.risk import RiskLimits
 from schema.ops import SimulateTrade
 from schema.pg import PgStore
@@ -34,7 +35,7 @@ def test_what_is_wrong_is_found_by_the_next_look_and_logged_once(store: PgStore)
     store.settle([SimulateTrade(user_id=UserId("ann"), delta=Decimal(-50))])
     reports: list[tuple[str, Mapping[str, object]]] = []
     system = ActorSystem.deterministic(VirtualClock(START), None, sink=lambda *report: reports.append(report))
-    system.start([alert_watch(make_settings(), store)], Supervision())
+    system.start([alert_watch(LiveSettings(make_settings()), store)], Supervision())
     assert system.virtual is not None
     for looks in (0, 1, 4):
         system.virtual.run_until(START + timedelta(seconds=15 * looks + 1))

@@ -20,6 +20,7 @@ from facade.bridge import ActorNode, DemoTime
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg import PgStore
 from schema.pg_alerts import PgAlerts
+from schema.pg_config import PgConfig
 from schema.pg_flattens import PgFlattens
 from schema.pg_idempotency import PgIdempotency
 from schema.pg_limits import PgLimits
@@ -107,6 +108,10 @@ class SmallRunner:
     @property
     def alerts(self) -> PgAlerts:
         return self.store.alerts
+
+    @property
+    def config(self) -> PgConfig:
+        return self.store.config
 
     @property
     def limits(self) -> PgLimits:
