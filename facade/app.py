@@ -45,6 +45,7 @@ from facade.routes import (
     risk,
     runner,
     runs,
+    signals,
     strategies,
     subscriptions,
 )
@@ -65,10 +66,11 @@ INTERFACE: Final[Sequence[OperationRoute]] = (
     *alerts.ROUTES,
     *config.ROUTES,
     *events.ROUTES,
+    *signals.ROUTES,
     *docs.ROUTES,
 )
 """What a client may rely on, in the order paths are tried: of two that fit, the first is taken."""
-SOCKETS: Final[Sequence[BaseRoute]] = (*events.SOCKETS,)
+SOCKETS: Final[Sequence[BaseRoute]] = (*events.SOCKETS, *signals.SOCKETS)
 """Streams of INTERFACE again, for those who ask with an upgrade."""
 
 

@@ -37,6 +37,7 @@ from schema.pg_notices import PgNotices
 from schema.pg_portfolios import CurvePoint, Portfolio, Totals
 from schema.pg_portfolios import PgPortfolios as PortfolioRows
 from schema.pg_reads import RunnerNumbers, RunSummary, StrategyDetail, StrategyView
+from schema.pg_signals import PgSignals, SignalsAsked
 from schema.records import (
     Account,
     AccountKind,
@@ -107,6 +108,7 @@ __all__ = [
     "RunnerAway",
     "RunnerNumbers",
     "SetRunSettings",
+    "SignalsAsked",
     "SimulateTrade",
     "Store",
     "StoreUnavailable",
@@ -264,6 +266,7 @@ class Runner(Protocol):
 
     @property
     def config(self) -> PgConfig:
+    def signals(self) -> PgSignals:
         """Blocks: used through `Bridge` only."""
         ...
 

@@ -30,6 +30,7 @@ class LiveRunner:
         self.portfolios = store.portfolios
         self.limits = store.limits
         self.flattens = store.flattens
+        self.signals = store.signals
         self.notices = store.notices
         self.alerts = store.alerts
         self.config = store.config

@@ -30,6 +30,7 @@ from schema.pg_limits import PgLimits
 from schema.pg_notices import PgNotices
 from schema.pg_portfolios import PgPortfolios
 from schema.pg_reads import PgReads
+from schema.pg_signals import PgSignals
 from schema.pg_tx import PgTx
 from schema.pg_venue_budgets import PgVenueBudgets
 from schema.records import (
@@ -77,6 +78,7 @@ class PgStore:
         self.idempotency = PgIdempotency(self.database)
         self.portfolios = PgPortfolios(self.database)
         self.limits = PgLimits(self.database, default_limits)
+        self.signals = PgSignals(self.database)
         self.flattens = PgFlattens(self.database, default_limits)
         self.notices = PgNotices(self.database)
         self.alerts = PgAlerts(self.database, default_limits)

@@ -204,15 +204,14 @@ def _publish(connection: Connection, months: Months, rows: Sequence[TickRow]) ->
         "run_id": [row.run_id for row in rows],
         "slot": [row.slot for row in rows],
         "action": [row.signal for row in rows],
+        "score": [row.score for row in rows],
     }
-    stored = set(connection.execute(SQL["insert_signals"], columns).fetchall())
+    inserted = connection.execute(SQL["insert_signals"], columns).fetchall()
+    stored = {(run_id, slot): (symbol, strategy_id) for run_id, slot, symbol, strategy_id in inserted}
     told = [row for row in rows if (row.run_id, row.slot) in stored]
     now = value(connection, "market_now")
     months.cover(connection, [now])
-    payloads = [
-        signal_payload(row.signal or "", slot=row.slot, status=row.status.value, reason=row.reason)
-        for row in told
-    ]
+    payloads = [signal_payload(row, *stored[row.run_id, row.slot]) for row in told]
     named = {
         "user_id": [row.user_id for row in told],
         "run_id": [row.run_id for row in told],

@@ -143,7 +143,8 @@ class RunLease(msgspec.Struct, frozen=True, kw_only=True):
 class TickRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One run in one slot, written once, at the end. `fence` 0: nothing was claimed (missed slots).
 
-    `asked_at`: when `source` asked, up to 2 s before the slot; None where nobody did.
+    `asked_at`: when `source` asked, up to 2 s before the slot; None where nobody did. `score` goes into the
+    signal's row and event; a tick's row does not keep it.
     """
 
     run_id: RunId
@@ -151,6 +152,7 @@ class TickRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     slot: datetime
     status: TickStatus
     signal: str | None = None
+    score: float | None = None
     reason: str | None = None
     source: TickSource = TickSource.TIMER
     scheduled_at: datetime

@@ -441,8 +441,10 @@ CREATE TABLE signals (
     symbol text NOT NULL,
     action text NOT NULL,
     at timestamp with time zone NOT NULL,
+    score double precision,
     CONSTRAINT signals_pkey PRIMARY KEY (run_id, slot),
-    CONSTRAINT signals_action_check CHECK ((action = ANY (ARRAY['long'::text, 'short'::text, 'exit_long'::text, 'exit_short'::text])))
+    CONSTRAINT signals_action_check CHECK ((action = ANY (ARRAY['long'::text, 'short'::text, 'exit_long'::text, 'exit_short'::text]))),
+    CONSTRAINT signals_score_check CHECK ((score = score))
 ) PARTITION BY RANGE (slot);
 
 CREATE TABLE strategies (

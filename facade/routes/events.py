@@ -48,19 +48,21 @@ def told(following: Following) -> Response:
     return StreamingResponse(frames(following), media_type=EVENTS, headers=_HEADERS)
 
 
-async def followed(call: Call, query: StreamAsked, wanted: Wanted) -> Following:
+async def followed(call: Call, last_event_id: str | None, wanted: Wanted) -> Following:
     """The stream from the caller's cursor on."""
-    cursor = call.request.headers.get("last-event-id") or query.last_event_id
+    cursor = call.request.headers.get("last-event-id") or last_event_id
     return await call.services.hub.follow(wanted, owner=call.user_id, after_id=cursor_of(cursor))
 
 
 async def _every_event(call: Call, query: StreamAsked) -> Following:
-    return await followed(call, query, Wanted(user_id=None if call.principal.admin else call.user_id))
+    return await followed(
+        call, query.last_event_id, Wanted(user_id=None if call.principal.admin else call.user_id)
+    )
 
 
 async def _run_events(call: Call, query: StreamAsked) -> Following:
     run = await run_of(call)
-    return await followed(call, query, Wanted(user_id=run.user_id, run_id=run.id))
+    return await followed(call, query.last_event_id, Wanted(user_id=run.user_id, run_id=run.id))
 
 
 async def _strategy_events(call: Call, query: StreamAsked) -> Following:
@@ -77,7 +79,7 @@ async def _strategy_events(call: Call, query: StreamAsked) -> Following:
             runs.add(event.run_id)  # one that began after the stream: its first event names the strategy
         return True
 
-    return await followed(call, query, Wanted(user_id=user_id, accepts=accepts))
+    return await followed(call, query.last_event_id, Wanted(user_id=user_id, accepts=accepts))
 
 
 ROUTES: list[OperationRoute] = [

@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 from core.errors import Reason
-from core.ids import UserId
+from core.ids import StrategyId, UserId
 from core.order import Order
 from core.position import Fill, RoundTrip
 from core.risk import PauseStarted
+from schema.records import TickRow
 
 PLATFORM_USER = UserId("platform")
 """Whose events concern the whole installation, like the global kill switch."""
@@ -96,9 +97,17 @@ def pause_payload(pause: PauseStarted) -> dict[str, Any]:
     return plain(action="paused", reason=pause.reason.value, until=pause.until)
 
 
-def signal_payload(signal: str, *, slot: datetime, status: str, reason: str | None) -> Mapping[str, Any]:
+def signal_payload(tick: TickRow, symbol: str, strategy_id: StrategyId) -> Mapping[str, Any]:
     """Event `signal`: what the strategy said and what became of the tick."""
-    return plain(signal=signal, slot=slot, status=status, reason=reason)
+    return plain(
+        signal=tick.signal,
+        symbol=symbol,
+        strategy_id=str(strategy_id),
+        score=tick.score,
+        slot=tick.slot,
+        status=tick.status.value,
+        reason=tick.reason,
+    )
 
 
 def switch_payload(*, on: bool, reason: str, account_id: str | None) -> Mapping[str, Any]:

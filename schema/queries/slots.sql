@@ -149,12 +149,13 @@ SELECT open_time, open, high, low, close, volume, taker_buy_volume FROM candles
 
 -- name: insert_signals
 -- Stores signals that are not there yet and tells which those were.
-INSERT INTO signals (run_id, user_id, slot, strategy_id, symbol, action, at)
-SELECT r.id, r.user_id, given.slot, r.strategy_id, r.symbol, given.action, runner_now()
-  FROM unnest(%(run_id)s::uuid[], %(slot)s::timestamptz[], %(action)s::text[]) AS given (run_id, slot, action)
+INSERT INTO signals (run_id, user_id, slot, strategy_id, symbol, action, score, at)
+SELECT r.id, r.user_id, given.slot, r.strategy_id, r.symbol, given.action, given.score, runner_now()
+  FROM unnest(%(run_id)s::uuid[], %(slot)s::timestamptz[], %(action)s::text[], %(score)s::float8[])
+       AS given (run_id, slot, action, score)
   JOIN strategy_runs r ON r.id = given.run_id
 ON CONFLICT (run_id, slot) DO NOTHING
-RETURNING run_id, slot;
+RETURNING run_id, slot, symbol, strategy_id;
 
 -- name: insert_signal_events
 -- Appends an event for each signal, runs locked in order of user and run.

@@ -27,6 +27,7 @@ from schema.pg_limits import PgLimits
 from schema.pg_notices import PgNotices
 from schema.pg_portfolios import PgPortfolios
 from schema.pg_reads import PgReads
+from schema.pg_signals import PgSignals
 from schema.records import Ask, LostAsk, Node, SlotReport, TickRow, TickSource, TickStatus
 from schema.store import StoreUnavailable
 
@@ -112,6 +113,9 @@ class SmallRunner:
     @property
     def config(self) -> PgConfig:
         return self.store.config
+
+    def signals(self) -> PgSignals:
+        return self.store.signals
 
     @property
     def limits(self) -> PgLimits:
