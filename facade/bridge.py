@@ -266,6 +266,10 @@ class Runner(Protocol):
 
     @property
     def config(self) -> PgConfig:
+        """Blocks: used through `Bridge` only."""
+        ...
+
+    @property
     def signals(self) -> PgSignals:
         """Blocks: used through `Bridge` only."""
         ...
