@@ -31,6 +31,7 @@ from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.system import ActorInfo, ActorSystem
 from actors.system import BACKOFF, Parts, specs
 from core.candles import CandleColumns, empty
+from core.decoders import prepare_decoders
 from core.ids import AccountId, RunId, UserId
 from core.mark import Mark
 from core.market import Series
@@ -118,6 +119,7 @@ class Service:
     def start(self) -> None:
         """Raises StartFailed with nothing left running."""
         store = self._parts.store
+        prepare_decoders()
         self._interpreter.begin()
         if self._recorder is not None:
             beside = ("clock", *(spec.id for spec in self._more))
