@@ -23,7 +23,7 @@ def prepare_decoders() -> int:
     return prepared
 
 
-def _structs(base: type) -> Iterator[type]:
+def _structs(base: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
     for struct in base.__subclasses__():
         yield struct
         yield from _structs(struct)

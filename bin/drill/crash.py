@@ -125,6 +125,9 @@ class Crash:
         settled_s: float | None = 0.0
         if struck is None:
             wrong.append((REACHED, f"not within {REACH_TIMEOUT_S:g} s"))
+            if victim.node.ended is not None:
+                wrong.append((ENDED, f"{victim.node.name} ended by itself with {victim.node.ended}"))
+                world.start(victim)
         else:
             sleep(LOOK_S)  # a transaction that was sent commits or not by now
             open_then = world.open_orders()
