@@ -20,11 +20,7 @@ def preflight(
     `new_account`: the run's, where it is still to be created. `keys`: where this process has master keys; without
     them it trades on no connection, and another answers for that.
     """
-    platform = store.platform()
-    if platform.kill_switch:
-        raise refused(
-            Reason.KILL_SWITCH, f"The kill switch is on: {platform.kill_switch_reason or 'no reason given'}."
-        )
+    _platform_open(store)
     symbol_allowed(run.strategy.symbol, settings)
     within_leverage(run.settings.leverage, settings.max_leverage)
     if run.trading_mode is TradingMode.SIGNALS:
@@ -34,11 +30,31 @@ def preflight(
         account = store.account(run.account_id)
     if account is None or account.user_id != run.user_id:
         raise ApiError(422, "The run has neither portfolio nor exchange connection.", code="NO_PORTFOLIO")
-    if account.kill_switch:
-        raise ApiError(422, f"The kill switch of {account.name} is on.", code="ACCOUNT_KILL_SWITCH")
+    _account_open(account)
     within_leverage(run.settings.leverage, account.max_leverage)
     if account.kind is AccountKind.CONNECTION and keys is not None:
         _may_trade(keys.connections.get(account.id))
+
+
+def switches_off(store: Store, run: Run) -> None:
+    """A switch blocks exits too; past it only an operator has positions closed (invariants)."""
+    _platform_open(store)
+    account = store.account(run.account_id) if run.account_id is not None else None
+    if account is not None:
+        _account_open(account)
+
+
+def _platform_open(store: Store) -> None:
+    platform = store.platform()
+    if platform.kill_switch:
+        raise refused(
+            Reason.KILL_SWITCH, f"The kill switch is on: {platform.kill_switch_reason or 'no reason given'}."
+        )
+
+
+def _account_open(account: Account) -> None:
+    if account.kill_switch:
+        raise ApiError(422, f"The kill switch of {account.name} is on.", code="ACCOUNT_KILL_SWITCH")
 
 
 async def within_tiers(call: Call, run: Run) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from core.ids import RunId, StrategyId
 from core.run import Run, RunCommand
 from facade.access import Access
-from facade.bridge import CancelRun, RunSummary, SetRunSettings
+from facade.bridge import STORE_TIMEOUT_S, CancelRun, RunSummary, SetRunSettings
 from facade.cursor import cursor_text, read_cursor
 from facade.deployment import strategy_to_run, subscribe
-from facade.endpoint import Call, Handler, route
+from facade.endpoint import Call, Handler, require_runner, route
 from facade.errors import not_found
 from facade.operation import OperationRoute
-from facade.preflight import within_leverage
+from facade.preflight import switches_off, within_leverage
 from facade.routes.runs import command
 from facade.run_settings import settings_of
 from facade.schemas.form import Page
@@ -72,9 +72,15 @@ async def edit(call: Call, body: EditSubscription) -> SubscriptionAnswer:
 
 
 async def cancel(call: Call, query: CancelAsked) -> SubscriptionAnswer:
-    """Stop a subscription at once; it is archived as soon as it is flat."""
+    """Stop a subscription at once, and on request close what it has open; it is archived as soon as it is flat."""
     run, user_id = (await _own(call, RunId(call.path_id()))).run, call.user_id
+    if query.close_positions:
+        require_runner(call.services)
+        await call.bridge.ask(lambda store: switches_off(store, run))
     await call.bridge.ask(lambda store: store.arrange(CancelRun(run_id=run.id, by=user_id)))
+    if query.close_positions:
+        flattens = call.services.runner.flattens
+        await call.bridge.call(lambda: flattens.ask(by=user_id, run_id=run.id), timeout_s=STORE_TIMEOUT_S)
     call.services.runner.rows_changed()
     return await _answer(call, run.id)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -22,17 +21,6 @@ from tests.schema.conformance.world import World
 
 ALICE, BOB = as_user("alice"), as_user("bob")
 PAGES = ["stats", "executions", "logs", "events", "orders", "trades", "positions"]
-
-
-@pytest.fixture
-def world(store: PgStore) -> World:
-    def set_now(at: datetime) -> None:
-        store.set_clock(at=at, ceiling=at)
-
-    def nothing(_: Any) -> None:
-        raise NotImplementedError
-
-    return World(store, set_now=set_now, expire_leases=nothing, forget_lease=nothing)
 
 
 def get(client: TestClient, run: Run, page: str, **params: Any) -> Any:

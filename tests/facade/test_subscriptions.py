@@ -8,9 +8,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from core.ids import RunId
+from core.order import Leg
 from schema.pg import PgStore
 from tests.facade.test_deployments import NOBODYS, strategy_of
-from tests.facade.world import as_user
+from tests.facade.world import SmallRunner, as_user
+from tests.schema.conformance.world import World
 
 ALICE, BOB, EVE = as_user("alice"), as_user("bob"), as_user("eve")
 LIST = "/api/strategies/subscriptions"
@@ -164,3 +166,44 @@ def test_a_repeat_under_the_same_key_subscribes_once(client: TestClient) -> None
     headers = {**BOB, "Idempotency-Key": "subscribe-0001"}
     made = {subscribed(client, strategy, headers)["id"] for _ in range(2)}
     assert len(made) == 1
+
+
+def test_cancelled_with_its_position_it_is_stopped_closed_and_archived(
+    client: TestClient, world: World, runner: SmallRunner
+) -> None:
+    """Closed reduce-only by a request to whoever follows the account; archived once that has been filled."""
+    run = world.run("alice")
+    fence = world.held(run)
+    path = f"{LIST}/{run.id}"
+    for _ in range(2):
+        shown = client.delete(path, params={"closePositions": "true"}, headers=ALICE).json()["subscription"]
+        assert (shown["status"], shown["ending"]) == ("stopped", True)
+    [asked] = runner.flattens.open()
+    assert (asked.run_id, asked.asked_by) == (run.id, "alice")
+    order = world.committed(run, fence, leg=Leg.FLATTEN)
+    assert order.reduce_only
+    world.filled(order, "100")
+    assert world.store.archive_ended() == [run.id]
+    assert client.get(path, headers=ALICE).json()["subscription"]["status"] == "archived"
+
+
+def test_without_being_asked_it_closes_nothing(client: TestClient, world: World, runner: SmallRunner) -> None:
+    run = world.run("alice")
+    world.held(run)
+    shown = client.delete(f"{LIST}/{run.id}", headers=ALICE).json()["subscription"]
+    assert (shown["status"], shown["ending"]) == ("stopped", True)
+    assert runner.flattens.open() == []
+
+
+def test_a_kill_switch_keeps_a_user_from_closing_and_the_run_as_it_is(
+    client: TestClient, world: World, runner: SmallRunner
+) -> None:
+    """The switch blocks exits too; only an operator has positions closed past it."""
+    run = world.run("alice")
+    world.held(run)
+    for account, status in ((run.account_id, 422), (None, 423)):
+        world.store.set_kill_switch(on=True, reason="drill", account_id=account)
+        answer = client.delete(f"{LIST}/{run.id}", params={"closePositions": "true"}, headers=ALICE)
+        assert answer.status_code == status
+    assert runner.flattens.open() == []
+    assert client.get(f"{LIST}/{run.id}", headers=ALICE).json()["subscription"]["status"] == "active"
