@@ -43,6 +43,7 @@ from facade.live import LiveRunner
 from facade.routes.pages import page_routes
 from facade.secrets import load_or_create, sealing_keys
 from facade.server import listen, serve
+from facade.work.manager import Workers
 from schema.locked_files import LockedFile
 from schema.pg import PgStore
 from schema.vault import Vault
@@ -105,6 +106,14 @@ def run(settings: Settings, request: ServeRequest) -> None:
             secret = Secret(load_or_create(Path(settings.runner_data_dir), "jwt_secret"))
         # A demo never speaks to a venue itself, so it takes no keys of one either.
         out_of_reach = demo is not None and not venue_addresses(settings)
+        workers = Workers(
+            store.jobs,
+            dsn=database.dsn,
+            worker=settings.worker_id or "runner",
+            rest={venue.value: address.rest for venue, address in venue_addresses(settings).items()},
+        )
+        workers.start()
+        stack.callback(workers.stop)
         app = build_app(
             runner,
             settings,
@@ -112,6 +121,7 @@ def run(settings: Settings, request: ServeRequest) -> None:
             pages=page_routes(runner, store.reads),
             error_log=log_error,
             keys=None if vault is None or out_of_reach else keys_of(store, vault, venue_addresses(settings)),
+            job_added=workers.poke,
             vault=vault,
             live=live,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -31,6 +31,7 @@ from facade.middleware import REQUEST_ID_HEADER, AccessLog, EveryRequest
 from facade.operation import OperationRoute
 from facade.routes import (
     alerts,
+    backtests,
     config,
     connections,
     demo,
@@ -39,6 +40,7 @@ from facade.routes import (
     flatten,
     health,
     history,
+    jobs,
     marketplace,
     notifications,
     portfolios,
@@ -62,6 +64,8 @@ INTERFACE: Final[Sequence[OperationRoute]] = (
     *connections.ROUTES,
     *portfolios.ROUTES,
     *risk.ROUTES,
+    *jobs.ROUTES,
+    *backtests.ROUTES,
     *notifications.ROUTES,
     *alerts.ROUTES,
     *config.ROUTES,
@@ -86,6 +90,7 @@ def build_app(
     waits: Waits | None = None,
     keys: Keys | None = None,
     key_checks: Attempts | None = None,
+    job_added: Callable[[], None] = lambda: None,
     vault: Vault | None = None,
     live: LiveSettings | None = None,
 ) -> Starlette:
@@ -93,6 +98,7 @@ def build_app(
 
     `tokens` replaces the verifier the settings ask for; `pages` are served beside the interface; without `keys`
     there are no connections to exchanges, without `vault` no webhooks. `live`: the box of settings that change.
+    there are no connections to exchanges, without `vault` no webhooks. `job_added` wakes whoever carries jobs out.
 
     Raises SettingsError when there is nothing to check tokens with.
     """
@@ -114,6 +120,7 @@ def build_app(
         error_log=error_log or _to_nobody,
         keys=keys,
         key_checks=key_checks,
+        job_added=job_added,
         vault=vault,
         live=live,
     )

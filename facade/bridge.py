@@ -14,9 +14,11 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from actors.backtest import BacktestRequest
 from actors.keys import KeyRefused, Keys, Tested, VenueAway
 from actors.publishers.webhook import NotDelivered, check_url
 from actors.venue_numbers import VenueNumbers
+from actors.work.backtest import BacktestJob
 from core.errors import RunnerError
 from core.ids import RunId, StrategyId, UserId
 from core.run import Run
@@ -26,12 +28,15 @@ from schema.desk import Arranged, CancelRun, OpenRun, RetireStrategy, ReviseStra
 from schema.flattens import Flatten
 from schema.idempotency import Asked as KeyedRequest
 from schema.idempotency import Attempt, Busy, IdempotencyKeys, Kept, Reused, TooManyKeys
+from schema.jobs import Job, JobId, TooManyJobs
 from schema.notices import Delivery, NoticeSettings
 from schema.ops import LedgerOp, LedgerResult, OpRefused, ResumeUser, RiskSettled, SimulateTrade
 from schema.pg_alerts import PgAlerts
+from schema.pg_candles import PgCandles
 from schema.pg_config import PgConfig
 from schema.pg_flattens import PgFlattens
 from schema.pg_history import EventsPage, Listing, OrderRecord, RunTotals, TickRecord, TradeRecord
+from schema.pg_jobs import PgJobs
 from schema.pg_limits import OwnLimits, PgLimits, TooLoose
 from schema.pg_notices import PgNotices
 from schema.pg_portfolios import CurvePoint, Portfolio, Totals
@@ -62,6 +67,8 @@ __all__ = [
     "ActorNode",
     "Arranged",
     "Attempt",
+    "BacktestJob",
+    "BacktestRequest",
     "Bridge",
     "BridgeTimeout",
     "Busy",
@@ -75,6 +82,8 @@ __all__ = [
     "EventsPage",
     "Flatten",
     "IdempotencyKeys",
+    "Job",
+    "JobId",
     "Kept",
     "KeyRefused",
     "KeyedRequest",
@@ -121,6 +130,7 @@ __all__ = [
     "TickSource",
     "TickStatus",
     "TooLoose",
+    "TooManyJobs",
     "TooManyKeys",
     "Totals",
     "Trade",
@@ -271,6 +281,16 @@ class Runner(Protocol):
 
     @property
     def signals(self) -> PgSignals:
+        """Blocks: used through `Bridge` only."""
+        ...
+
+    @property
+    def jobs(self) -> PgJobs:
+        """Blocks: used through `Bridge` only."""
+        ...
+
+    @property
+    def market(self) -> PgCandles:
         """Blocks: used through `Bridge` only."""
         ...
 

@@ -45,6 +45,7 @@ class Services:
         error_log: ErrorLog,
         keys: Keys | None = None,
         key_checks: Attempts | None = None,
+        job_added: Callable[[], None] = lambda: None,
         vault: Vault | None = None,
         live: LiveSettings | None = None,
     ) -> None:
@@ -55,6 +56,7 @@ class Services:
         self.demo = demo
         self.error_log = error_log
         self.keys = keys
+        self.job_added = job_added
         self.vault = vault
         self.key_checks = key_checks or Attempts(KEY_CHECKS_PER_WINDOW)
         self.number_reads = Attempts(NUMBER_READS_PER_WINDOW)

@@ -31,6 +31,8 @@ class LiveRunner:
         self.limits = store.limits
         self.flattens = store.flattens
         self.signals = store.signals
+        self.jobs = store.jobs
+        self.market = store.market
         self.notices = store.notices
         self.alerts = store.alerts
         self.config = store.config

@@ -20,12 +20,14 @@ from schema.ledger import adapter_failed, adapter_recovered, command_run, end_ol
 from schema.ledger.desk import arrange
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg_alerts import PgAlerts
+from schema.pg_candles import PgCandles
 from schema.pg_config import PgConfig
 from schema.pg_connections import PgConnections
 from schema.pg_database import Connection, Database
 from schema.pg_desk import PgDeskTx, archive_ended
 from schema.pg_flattens import PgFlattens
 from schema.pg_idempotency import PgIdempotency
+from schema.pg_jobs import PgJobs
 from schema.pg_limits import PgLimits
 from schema.pg_notices import PgNotices
 from schema.pg_portfolios import PgPortfolios
@@ -65,7 +67,7 @@ class PgStore:
     """`pool_size` connections at most; `worker` names this process in the server's list of sessions;
     `reads` has what HTTP asks for beyond the protocol, `connections` the keys of venues,
     `venue_budgets` what processes share of a venue's limits, `idempotency` the requests under a key, `portfolios` and
-    `limits` a user's accounts and limits.
+    `limits` a user's accounts and limits, `jobs` long work, `market` the stored candles.
 
     Raises StoreUnavailable when the database cannot be reached or is not migrated.
     """
@@ -83,6 +85,8 @@ class PgStore:
         self.notices = PgNotices(self.database)
         self.alerts = PgAlerts(self.database, default_limits)
         self.config = PgConfig(self.database, default_limits)
+        self.jobs = PgJobs(self.database, default_limits)
+        self.market = PgCandles(self.database)
         self._limits = default_limits
 
     def use_limits(self, default_limits: RiskLimits) -> None:

@@ -44,7 +44,7 @@ def report(connection: Connection, months: Months, given: SlotReport) -> int:
             cursor.executemany(SQL["insert_execution"], [fields(row) for row in given.executions])
     if given.candles:
         with connection.cursor() as cursor:
-            cursor.executemany(SQL["insert_candle"], [_candle_fields(row) for row in given.candles])
+            cursor.executemany(SQL["insert_candle"], [candle_fields(row) for row in given.candles])
     if given.lost:
         note_lost(connection, months, given.lost)
     _publish(connection, months, [tick for tick in new if tick.signal not in (None, _HOLD)])
@@ -52,8 +52,8 @@ def report(connection: Connection, months: Months, given: SlotReport) -> int:
 
 
 def candles(connection: Connection, series: Series, *, since: datetime, limit: int) -> list[Candle]:
-    named = _series_fields(series) | {"since": since, "limit": limit}
-    return [_candle(row) for row in many(connection, "list_candles", named)]
+    named = series_fields(series) | {"since": since, "limit": limit}
+    return [candle_of(row) for row in many(connection, "list_candles", named)]
 
 
 def close_interrupted(connection: Connection, months: Months, *, older_than_s: float) -> list[TickRow]:
@@ -95,7 +95,7 @@ def _close(connection: Connection, months: Months, rows: Sequence[Row]) -> list[
     return list(new)
 
 
-def _series_fields(series: Series) -> dict[str, object]:
+def series_fields(series: Series) -> dict[str, object]:
     return {
         "venue": series.venue,
         "market": series.market.value,
@@ -104,10 +104,10 @@ def _series_fields(series: Series) -> dict[str, object]:
     }
 
 
-def _candle_fields(row: CandleRow) -> dict[str, object]:
+def candle_fields(row: CandleRow) -> dict[str, object]:
     candle = row.candle
     taker_buy = None if isnan(candle.taker_buy_volume) else candle.taker_buy_volume
-    return _series_fields(row.series) | {
+    return series_fields(row.series) | {
         "open_time": from_ms(candle.open_time_ms),
         "open": candle.open,
         "high": candle.high,
@@ -118,7 +118,7 @@ def _candle_fields(row: CandleRow) -> dict[str, object]:
     }
 
 
-def _candle(row: Row) -> Candle:
+def candle_of(row: Row) -> Candle:
     taker_buy = row["taker_buy_volume"]
     return Candle(
         open_time_ms=to_ms(row["open_time"]),

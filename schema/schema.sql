@@ -198,6 +198,46 @@ CREATE TABLE idempotency_keys (
     CONSTRAINT idempotency_keys_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255)))
 );
 
+CREATE TABLE job_files (
+    job_id uuid NOT NULL,
+    user_id text NOT NULL,
+    name text NOT NULL,
+    content bytea NOT NULL,
+    CONSTRAINT job_files_pkey PRIMARY KEY (job_id, name),
+    CONSTRAINT job_files_content_check CHECK ((octet_length(content) <= 33554432)),
+    CONSTRAINT job_files_job_id_fkey FOREIGN KEY (job_id) REFERENCES jobs(id) ON DELETE CASCADE,
+    CONSTRAINT job_files_name_check CHECK (((length(name) >= 1) AND (length(name) <= 64)))
+);
+
+CREATE TABLE jobs (
+    id uuid NOT NULL,
+    user_id text NOT NULL,
+    kind text NOT NULL,
+    state text DEFAULT 'queued'::text NOT NULL,
+    params jsonb NOT NULL,
+    done bigint DEFAULT 0 NOT NULL,
+    total bigint DEFAULT 0 NOT NULL,
+    result jsonb,
+    error text,
+    attempts integer DEFAULT 0 NOT NULL,
+    owner text,
+    lease_until timestamp with time zone,
+    fence bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT jobs_pkey PRIMARY KEY (id),
+    CONSTRAINT jobs_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT jobs_check CHECK (((state = 'running'::text) = ((owner IS NOT NULL) AND (lease_until IS NOT NULL)))),
+    CONSTRAINT jobs_check1 CHECK (((state = ANY (ARRAY['done'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT jobs_check2 CHECK (((state = 'failed'::text) = (error IS NOT NULL))),
+    CONSTRAINT jobs_done_check CHECK ((done >= 0)),
+    CONSTRAINT jobs_kind_check CHECK ((kind = ANY (ARRAY['backtest'::text, 'backfill'::text, 'what_if'::text]))),
+    CONSTRAINT jobs_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'done'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT jobs_total_check CHECK ((total >= 0)),
+    CONSTRAINT jobs_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255)))
+);
+
 CREATE TABLE monthly_tables (
     name text NOT NULL,
     CONSTRAINT monthly_tables_pkey PRIMARY KEY (name)
@@ -685,6 +725,10 @@ CREATE INDEX flattens_by_user ON public.flattens USING btree (user_id, asked_at)
 CREATE UNIQUE INDEX flattens_one_open ON public.flattens USING btree (run_id) WHERE (ended_at IS NULL);
 
 CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (created_at);
+
+CREATE INDEX jobs_by_user ON public.jobs USING btree (user_id, kind, created_at, id);
+
+CREATE INDEX jobs_open ON public.jobs USING btree (created_at, id) WHERE (state = ANY (ARRAY['queued'::text, 'running'::text]));
 
 CREATE INDEX notice_deliveries_by_age ON public.notice_deliveries USING btree (created_at);
 

@@ -41,10 +41,14 @@ def _run(client: TestClient, user: str) -> str:
     return str(go_live(client, user)["runId"])
 
 
+_backtest = _posted("/api/backtests", {"symbol": "BTCUSDT", "timeframe": "5m"}, lambda made: str(made["id"]))
+
 MADE_BY: Final[Mapping[str, Makes]] = {
     r"/api/strategies/subscriptions/{id}": _run,
     r"/api/strategies/{id}": _strategy,
     r"/api/runs/{id}": _run,
+    r"/api/jobs/{id}": _backtest,
+    r"/api/backtests/{id}": _backtest,
     r"/api/connections/{id}": _posted("/api/connections", CONNECTION, lambda made: made["connection"]["id"]),
     r"/api/portfolios/{id}": _posted("/api/portfolios", {"name": "p"}, lambda made: made["portfolio"]["id"]),
 }
@@ -52,6 +56,7 @@ MADE_BY: Final[Mapping[str, Makes]] = {
 
 BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "AddConnection": CONNECTION,
+    "StartBacktest": {"symbol": "BTCUSDT", "timeframe": "5m"},
     "CreateStrategy": {"symbol": "BTCUSDT", "timeframe": "5m", "initial_capital_usdt": 1000},
     "DeployAny": {"symbol": "BTCUSDT", "timeframe": "5m"},
     "RotateKeys": {"apiKey": CONNECTION["apiKey"], "apiSecret": CONNECTION["apiSecret"]},

@@ -20,9 +20,11 @@ from facade.bridge import ActorNode, DemoTime
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg import PgStore
 from schema.pg_alerts import PgAlerts
+from schema.pg_candles import PgCandles
 from schema.pg_config import PgConfig
 from schema.pg_flattens import PgFlattens
 from schema.pg_idempotency import PgIdempotency
+from schema.pg_jobs import PgJobs
 from schema.pg_limits import PgLimits
 from schema.pg_notices import PgNotices
 from schema.pg_portfolios import PgPortfolios
@@ -116,6 +118,14 @@ class SmallRunner:
 
     def signals(self) -> PgSignals:
         return self.store.signals
+
+    @property
+    def jobs(self) -> PgJobs:
+        return self.store.jobs
+
+    @property
+    def market(self) -> PgCandles:
+        return self.store.market
 
     @property
     def limits(self) -> PgLimits:

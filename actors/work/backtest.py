@@ -1,0 +1,43 @@
+"""A backtest over stored candles, by the engine of the command line."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from actors.backtest import BacktestRequest, BacktestResult, Progress, run_backtest
+from actors.evaluator import prepare
+from actors.work.stored import StoredRange
+from core.definition import StrategyDefinition
+from core.ids import StrategyId, UserId
+from schema.pg_candles import PgCandles
+
+
+class BacktestJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What is replayed, and whose candles."""
+
+    venue: str
+    request: BacktestRequest
+
+
+def replay_stored(job: BacktestJob, market: PgCandles, progress: Progress) -> BacktestResult:
+    """Raises RunnerError for what cannot be replayed."""
+    request = job.request
+    stored = StoredRange(market, job.venue, start=request.start, end=request.end)
+    source = stored.source([(request.symbol, request.timeframe, lookback_of(request))])
+    return run_backtest(request, source, progress=progress)
+
+
+def lookback_of(request: BacktestRequest) -> int:
+    """How many candles before its first slot the strategy looks at."""
+    definition = StrategyDefinition(
+        id=StrategyId(UUID(int=0)),
+        owner_id=UserId("backtest"),
+        name=request.template,
+        template=request.template,
+        parameters=request.parameters,
+        symbol=request.symbol,
+        timeframe=request.timeframe,
+    )
+    return prepare(definition).lookback

@@ -1,0 +1,79 @@
+"""The candles of the database as a source to replay from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from core.candles import CandleColumns
+from core.errors import RunnerError
+from core.market import Market, Series
+from core.timeframe import Timeframe
+from exchanges.feeds.base import ColumnSource
+from exchanges.feeds.generator import GeneratedMarket
+from schema.pg_candles import PgCandles
+
+MAX_CANDLES: Final = 1_200_000
+"""Of all series of one replay: two years of minutes."""
+_ALWAYS: Final = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC))
+
+
+class StoredRange:
+    """What of the stored candles a replay looks at. `start`, `end` None: all there is; `warm_up`: before the start."""
+
+    def __init__(
+        self, market: PgCandles, venue: str, *, start: datetime | None, end: datetime | None
+    ) -> None:
+        self._market = market
+        self._venue = venue
+        self._start = start
+        self._end = end
+        self._left = MAX_CANDLES
+
+    def source(self, wanted: Iterable[tuple[str, Timeframe, int]]) -> ColumnSource:
+        """Of each symbol and timeframe, with so many candles before the start, and what is finer, as far as that fits.
+
+        Raises RunnerError where nothing is stored, or more than fits.
+        """
+        found: dict[Series, CandleColumns] = {}
+        for symbol, timeframe, lookback in wanted:
+            lead = timeframe.delta * (lookback + 1)
+            # From the asked-for timeframe down: it is never left out for the sake of a finer one.
+            for each in reversed(
+                [base for base in Timeframe if base.divides(timeframe) and base <= timeframe]
+            ):
+                series = Series(venue=self._venue, market=Market.PERP, symbol=symbol, timeframe=each)
+                if series not in found:
+                    self._load(series, lead, found, needed=each is timeframe)
+            if not any(series.symbol == symbol for series in found):
+                raise RunnerError(
+                    f"There are no candles of {symbol} stored for {timeframe} at {self._venue}; "
+                    "POST /api/market-data/backfill downloads them."
+                )
+        return ColumnSource(origin=_origin(self._venue), venue=self._venue, series=found)
+
+    def _load(
+        self, series: Series, lead: timedelta, found: dict[Series, CandleColumns], *, needed: bool
+    ) -> None:
+        start = _ALWAYS[0] if self._start is None else self._start - lead
+        ends = self._market.ends(series, start, self._end or _ALWAYS[1])
+        if ends.first is None or ends.last is None:
+            return
+        until = ends.last + series.timeframe.delta
+        most = (until - ends.first) // series.timeframe.delta
+        if most > self._left:
+            if needed:
+                raise RunnerError(
+                    f"{ends.first:%Y-%m-%d} to {until:%Y-%m-%d} may hold {most:,} {series.timeframe} candles of "
+                    f"{series.symbol}; a replay takes {self._left:,} more at most."
+                )
+            return
+        columns = self._market.columns(series, ends.first, until)
+        self._left -= len(columns)
+        found[series] = columns
+
+
+def _origin(venue: str) -> str:
+    """Generated candles are never mistaken for recorded ones, wherever they have been since."""
+    return "generated candles, stored" if venue == GeneratedMarket.venue else f"stored candles of {venue}"
