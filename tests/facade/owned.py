@@ -41,13 +41,24 @@ def _run(client: TestClient, user: str) -> str:
     return str(go_live(client, user)["runId"])
 
 
-_backtest = _posted("/api/backtests", {"symbol": "BTCUSDT", "timeframe": "5m"}, lambda made: str(made["id"]))
+_job = _posted("/api/backtests", {"symbol": "BTCUSDT", "timeframe": "5m"}, lambda made: str(made["id"]))
+
+
+def _backtest(client: TestClient, user: str) -> str:
+    """One that is done, by whoever carries out jobs here."""
+    id_ = _job(client, user)
+    jobs = client.app.state.services.runner.jobs  # type: ignore[attr-defined]
+    parts = {"equity.json": b"[]", "trades.json": b"[]", "report.html": b"<!doctype html>"}
+    while (held := jobs.claim("tests")) is not None:
+        jobs.finish(held, {"summary": {}}, parts)
+    return id_
+
 
 MADE_BY: Final[Mapping[str, Makes]] = {
     r"/api/strategies/subscriptions/{id}": _run,
     r"/api/strategies/{id}": _strategy,
     r"/api/runs/{id}": _run,
-    r"/api/jobs/{id}": _backtest,
+    r"/api/jobs/{id}": _job,
     r"/api/backtests/{id}": _backtest,
     r"/api/connections/{id}": _posted("/api/connections", CONNECTION, lambda made: made["connection"]["id"]),
     r"/api/portfolios/{id}": _posted("/api/portfolios", {"name": "p"}, lambda made: made["portfolio"]["id"]),
