@@ -340,12 +340,12 @@ class Runner(Protocol):
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
-    """How long callers wait for ticks, seconds. A cron call up to 5 s before the boundary answers
+    """How long callers wait for ticks, seconds. A cron call up to 5 s before the boundary looks for the last time
     `cron_answer_s` after it; `cron_longest_s` ends the wait when market time stands still.
     """
 
     tick_s: float = 10.0
-    cron_answer_s: float = 2.0
+    cron_answer_s: float = 1.7
     cron_longest_s: float = 8.0
 
 
@@ -363,6 +363,7 @@ class Bridge:
         self.runner = runner
         self._waits = waits
         self._threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="facade-store")
+        self._outcomes: dict[datetime, asyncio.Task[SlotOutcome]] = {}
         self._places = threading.BoundedSemaphore(MAX_WAITING)
 
     def close(self) -> None:
@@ -416,19 +417,30 @@ class Bridge:
         self.runner.tick_due(source=TickSource.CRON)
         pause_s = _POLL_FIRST_S
         while True:
-            undecided = await self.ask(lambda store: store.pending(slot))
+            outcome = await self._outcome(slot)
             waited = _now_s() - called
             past_boundary = self.runner.market_now() >= slot + timedelta(seconds=self._waits.cron_answer_s)
             if (
-                not undecided
+                not outcome.undecided
                 or waited >= self._waits.cron_longest_s
                 or (waited >= self._waits.cron_answer_s and past_boundary)
             ):
                 break
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _POLL_LONGEST_S)
-        counts = await self.ask(lambda store: store.slot_counts(slot))
-        return SlotOutcome(counts=counts, undecided=undecided)
+        return outcome
+
+    async def _outcome(self, slot: datetime) -> SlotOutcome:
+        """What the slot has come to so far. Who asks while it is being read is told the same: a crowd of cron calls
+        costs no more than one.
+        """
+        reading = self._outcomes.get(slot)
+        if reading is None:
+            reading = self._outcomes[slot] = asyncio.create_task(
+                self.ask(lambda store: _outcome_of(store, slot))
+            )
+            reading.add_done_callback(lambda _: self._outcomes.pop(slot, None))
+        return await asyncio.shield(reading)
 
     def slot_due_now(self, grace_s: float) -> datetime | None:
         """The boundary that is due at this moment, if any: windows of 30 s at most never meet another one's."""
@@ -438,6 +450,11 @@ class Bridge:
     async def _tick_row(self, run_id: RunId, slot: datetime) -> TickRow | None:
         rows = await self.ask(lambda store: store.ticks(run_id=run_id, slot=slot, limit=1))
         return rows[0] if rows else None
+
+
+def _outcome_of(store: Store, slot: datetime) -> SlotOutcome:
+    undecided = store.pending(slot)  # first: what is decided meanwhile is counted, not lost
+    return SlotOutcome(counts=store.slot_counts(slot), undecided=undecided)
 
 
 def _now_s() -> float:
