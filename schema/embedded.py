@@ -103,6 +103,8 @@ class EmbeddedPostgres:
                     self._start()
                 if not (self._home / "ready").exists():
                     self._make_first_database()
+                elif self.first:
+                    self._make_roles()  # those a version before this one did not know
                 if not attached.try_shared():
                     raise RunnerError(f"The data directory {self._folder} is in use in an unexpected way.")
             except BaseException:
@@ -284,10 +286,14 @@ class EmbeddedPostgres:
 
     def _make_first_database(self) -> None:
         """Roles and database, repeatable until its marker is written last."""
+        self._make_roles()
         with self._connect(self.admin_dsn) as connection:
-            make_roles(connection)
             make_database(connection, DATABASE)
         (self._home / "ready").touch(mode=0o600)
+
+    def _make_roles(self) -> None:
+        with self._connect(self.admin_dsn) as connection:
+            make_roles(connection)
 
     def _clear_stale(self, cluster: Path, sockets: Path) -> None:
         """Removes a pid file that names a live program which is not the server.

@@ -66,13 +66,15 @@ class PgConnections:
         return self._database.run(add)
 
     def of_user(self, user_id: UserId) -> list[Connection]:
-        return self._database.read(lambda session: _several(session, user_id, None, MAX_CONNECTIONS))
+        return self._database.read_as(
+            user_id, lambda session: _several(session, user_id, None, MAX_CONNECTIONS)
+        )
 
     def of_all(self) -> list[Connection]:
         return self._database.read(lambda session: _several(session, None, None, MAX_LISTED))
 
     def one(self, user_id: UserId, account_id: AccountId) -> Connection | None:
-        return self._database.read(lambda session: _one(session, account_id, user_id))
+        return self._database.read_as(user_id, lambda session: _one(session, account_id, user_id))
 
     def get(self, account_id: AccountId) -> Connection | None:
         return self._database.read(lambda session: _one(session, account_id, None))

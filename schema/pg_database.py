@@ -89,6 +89,7 @@ class Database:
         try:
             self._pool.open(wait=True, timeout=_POOL_TIMEOUT_S)
             self.run(self.cover_now)
+            self.walled = self.run(_is_walled)
         except PoolTimeout as error:
             self._pool.close()
             raise StoreUnavailable(f"The database gave no connection in {_POOL_TIMEOUT_S:g} s.") from error
@@ -146,6 +147,20 @@ class Database:
         except _Lost:
             return self.run(work)
 
+    def read_as(self, user_id: str, work: Callable[[Connection], T]) -> T:
+        """What `work` reads where it can see nothing of anybody but this user: the wall behind every WHERE (I12).
+
+        Where the database has no wall (it could not be raised there), as `read`.
+        """
+        if not self.walled:
+            return self.read(work)
+
+        def behind_the_wall(connection: Connection) -> T:
+            connection.execute(SQL["become_reader"], {"user_id": user_id})
+            return work(connection)
+
+        return self.run(behind_the_wall)
+
     def cover_now(self, connection: Connection) -> datetime:
         """Market time, with monthly partitions from a month back to the next month."""
         row = connection.execute(SQL["market_now"]).fetchone()
@@ -184,6 +199,11 @@ class Months:
     def forget(self) -> None:
         with self._lock:
             self._known = frozenset()
+
+
+def _is_walled(connection: Connection) -> bool:
+    row = connection.execute(SQL["has_walls"]).fetchone()
+    return row is not None and bool(row[0])
 
 
 def refusal(error: psycopg.IntegrityError) -> str:

@@ -164,7 +164,11 @@ class PgPortfolios:
         return [position_of(row) for row in rows]
 
     def _read(self, query: str, named: Row) -> Sequence[Row]:
-        return self._database.read(lambda connection: many(connection, query, named))
+        def read(connection: Connection) -> Sequence[Row]:
+            return many(connection, query, named)
+
+        user_id = named.get("user_id")
+        return self._database.read(read) if user_id is None else self._database.read_as(user_id, read)
 
 
 def _portfolio(row: Row) -> Portfolio:

@@ -159,13 +159,15 @@ class PgReads(PgHistory):
             rows = many(connection, "strategies_seen_by", named)
             return _views(connection, rows, user_id)
 
-        return self._database.run(read)
+        return self._database.read_as(user_id, read)
 
     def strategy(self, strategy_id: StrategyId, user_id: UserId) -> StrategyDetail | None:
         """None when there is none or the user may not see it."""
 
+        named = {"strategy_id": strategy_id, "user_id": user_id}
+        subscribers = self._database.read(lambda connection: value(connection, "subscribers", named))
+
         def read(connection: Connection) -> StrategyDetail | None:
-            named = {"strategy_id": strategy_id, "user_id": user_id}
             row = one(connection, "strategy_seen_by", named)
             if row is None:
                 return None
@@ -174,13 +176,13 @@ class PgReads(PgHistory):
             events = many(connection, "strategy_events_of", named | {"limit": DETAIL_EVENTS})
             return StrategyDetail(
                 view=_views(connection, [row], user_id)[0],
-                subscribers=value(connection, "subscribers", named),
+                subscribers=subscribers,
                 executions=totals["total"],
                 average_execution_ms=totals["average_ms"],
                 events=tuple(as_type(Event)(event) for event in events),
             )
 
-        return self._database.run(read)
+        return self._database.read_as(user_id, read)
 
     def subscriptions(
         self, user_id: UserId, *, limit: int = 50, before: tuple[datetime, RunId] | None = None
@@ -192,7 +194,7 @@ class PgReads(PgHistory):
             named = {"user_id": user_id, "limit": limit, "before_at": at, "before_id": last}
             return _with_positions(connection, many(connection, "subscriptions_of", named))
 
-        return self._database.run(read)
+        return self._database.read_as(user_id, read)
 
     def run(self, run_id: RunId, user_id: UserId | None) -> RunSummary | None:
         """One run of the user, or with None of anybody."""
@@ -201,7 +203,7 @@ class PgReads(PgHistory):
             rows = many(connection, "run_summary", {"run_id": run_id, "user_id": user_id})
             return next(iter(_with_positions(connection, rows)), None)
 
-        return self._database.run(read)
+        return self._database.run(read) if user_id is None else self._database.read_as(user_id, read)
 
     def numbers(self) -> RunnerNumbers:
         def read(connection: Connection) -> RunnerNumbers:
