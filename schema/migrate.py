@@ -155,7 +155,7 @@ def _apply_next(connection: psycopg.Connection[Any], migrations: tuple[Migration
 
 
 def _raise_walls(connection: psycopg.Connection[Any]) -> None:
-    """Row-level security on every table there is by now (0019_walls.sql). Where it stands already, a few reads."""
+    """Row-level security on every table there is by now (0022_walls.sql). Where it stands already, a few reads."""
     known = connection.execute("SELECT to_regproc('raise_walls') IS NOT NULL").fetchone()
     if known and known[0]:
         connection.execute("SELECT raise_walls()")

@@ -1,4 +1,4 @@
--- The wall between users: migrations/0019_walls.sql.
+-- The wall between users: migrations/0022_walls.sql.
 
 -- name: has_walls
 -- Whether this session may read as one user, and the tables keep to it.
