@@ -21,6 +21,7 @@ from core.alerts import (
 )
 from core.key_rights import KeyProblem
 from core.risk import RiskLimits
+from schema import pg_platform
 from schema.ledger import PLATFORM_USER
 from schema.ledger.payloads import plain
 from schema.pg_database import Connection, Database
@@ -93,11 +94,14 @@ def _numbers(connection: Connection) -> Numbers:
     ticks = one(connection, "alert_ticks", {"since": now - RATE_WINDOW}) or {}
     silence = one(connection, "alert_silence", {"since": now - SILENCE_WINDOW}) or {}
     lag = one(connection, "slot_lag", {"since": now - LAG_WINDOW}) or {}
+    # A demo's minute may be a second of ours: what we are slow at is counted in our time.
+    clock = pg_platform.clock(connection)
+    fast = max(1.0, clock.rate) if clock.demo else 1.0
     named = {
         "now": now,
         "limit": MAX_NAMED,
-        "unknown_s": UNKNOWN_S,
-        "unprotected_s": UNPROTECTED_S,
+        "unknown_s": UNKNOWN_S * fast,
+        "unprotected_s": UNPROTECTED_S * fast,
         "troubles": list(KEY_TROUBLES),
     }
     return Numbers(
@@ -106,7 +110,7 @@ def _numbers(connection: Connection) -> Numbers:
         failed=ticks.get("failed", 0),
         decided_at=silence.get("decided_at"),
         every_s=silence.get("every_s"),
-        lag_p99_ms=lag.get("p99"),
+        lag_p99_ms=None if lag.get("p99") is None else lag["p99"] / fast,
         auto_paused=_named(connection, "alert_auto_paused", named),
         daily_loss=_named(connection, "alert_daily_loss", named),
         unknown_orders=_named(connection, "alert_unknown_orders", named),

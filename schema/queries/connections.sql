@@ -89,18 +89,29 @@ SELECT user_id, account_id, master_key_id, data_key_id, wrapped_key, sealed_key,
   FROM connection_keys WHERE account_id = ANY(%(account_ids)s);
 
 -- name: keys_to_rewrap
--- The next connections, by id, whose data key another master key wraps.
-SELECT user_id, account_id, master_key_id, data_key_id, wrapped_key, sealed_key, sealed_secret
-  FROM connection_keys
+-- The next connections and signing secrets, by id, whose data key another master key wraps.
+SELECT * FROM (
+    SELECT user_id, account_id, master_key_id, data_key_id, wrapped_key, sealed_key, sealed_secret FROM connection_keys
+    UNION ALL
+    SELECT user_id, secret_id, master_key_id, data_key_id, wrapped_key, sealed_key, sealed_secret FROM notice_settings
+     WHERE secret_id IS NOT NULL
+) AS sealed
  WHERE master_key_id <> %(master_key_id)s AND (%(after)s::uuid IS NULL OR account_id > %(after)s)
  ORDER BY account_id LIMIT %(limit)s;
 
 -- name: count_to_rewrap
 -- How many data keys another master key wraps.
-SELECT count(*) FROM connection_keys WHERE master_key_id <> %(master_key_id)s;
+SELECT (SELECT count(*) FROM connection_keys WHERE master_key_id <> %(master_key_id)s)
+     + (SELECT count(*) FROM notice_settings WHERE master_key_id <> %(master_key_id)s);
 
 -- name: rewrap_keys
 -- Puts the new wrapping in place where key and wrapping are still those that were read.
-UPDATE connection_keys
-   SET master_key_id = %(master_key_id)s, wrapped_key = %(wrapped_key)s
- WHERE account_id = %(account_id)s AND data_key_id = %(data_key_id)s AND master_key_id = %(was)s;
+WITH of_connection AS (
+    UPDATE connection_keys SET master_key_id = %(master_key_id)s, wrapped_key = %(wrapped_key)s
+     WHERE account_id = %(account_id)s AND data_key_id = %(data_key_id)s AND master_key_id = %(was)s RETURNING data_key_id
+), of_notices AS (
+    UPDATE notice_settings SET master_key_id = %(master_key_id)s, wrapped_key = %(wrapped_key)s
+     WHERE secret_id = %(account_id)s AND data_key_id = %(data_key_id)s AND master_key_id = %(was)s
+    RETURNING data_key_id
+)
+SELECT data_key_id FROM of_connection UNION ALL SELECT data_key_id FROM of_notices;

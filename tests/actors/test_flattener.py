@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
+from typing import cast
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from actors.flattener import Flattener
-from actors.live.known import VenueKnowledge
 from actors.messages import FlattensAsked
+from actors.runtime.behaviour import Context
 from actors.runtime.spec import ChildSpec
-from core.ids import AccountId, RunId, UserId
+from core.ids import AccountId, RunId
 from core.order import Leg
 from core.run import RunCommand
+from exchanges.errors import ErrorKind, Unreachable
 from schema.flattens import Flatten, FlattenOutcome
+from schema.store import Store
 from tests.actors.candles import SYMBOL
+from tests.actors.live.world import LiveWorld
 from tests.actors.test_orders import assert_durable_before_sent
 from tests.actors.world import World
 
@@ -35,39 +41,45 @@ class Requests:
         self.ended[flatten_id] = outcome
 
 
+def closing(world: World) -> Requests:
+    """Has the world a Flattener, whose requests these are."""
+    requests = Requests()
+
+    def flattener(ctx: Context) -> Flattener:
+        knowledge = world.parts.knowledge
+        store = cast(Store, world.store)
+        return Flattener(ctx, rows=requests, store=store, knowledge=knowledge, worker="worker", lease_s=120.0)
+
+    world.more = [ChildSpec(id="flattener", factory=flattener)]
+    return requests
+
+
+def ask(world: World, requests: Requests, run_id: RunId) -> UUID:
+    run = world.status(run_id)
+    assert run.account_id is not None
+    request = Flatten(
+        id=world.id(),
+        run_id=run_id,
+        user_id=run.user_id,
+        account_id=AccountId(run.account_id),
+        symbol=SYMBOL,
+        asked_by="root",
+        asked_at=world.clock.now(),
+    )
+    requests.waiting.append(request)
+    world.system.ref("flattener").tell(FlattensAsked())
+    return request.id
+
+
 class Closing(World):
-    """A world with a Flattener, whose requests are asked by `ask`."""
+    """On paper, with its requests."""
 
-    def __init__(self, path: str, **more: object) -> None:
-        super().__init__(path, **more)  # type: ignore[arg-type]
-        self.requests = Requests()
-        self.more = [ChildSpec(id="flattener", factory=self._flattener)]
-
-    def _flattener(self, ctx: object) -> Flattener:
-        return Flattener(
-            ctx,  # type: ignore[arg-type]
-            rows=self.requests,
-            store=self.store,  # type: ignore[arg-type]
-            knowledge=VenueKnowledge(),
-            worker="worker",
-            lease_s=120.0,
-        )
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.requests = closing(self)
 
     def ask(self, run_id: RunId) -> UUID:
-        run = self.status(run_id)
-        assert run.account_id is not None
-        request = Flatten(
-            id=self.id(),
-            run_id=run_id,
-            user_id=UserId("ann"),
-            account_id=AccountId(run.account_id),
-            symbol=SYMBOL,
-            asked_by="root",
-            asked_at=self.clock.now(),
-        )
-        self.requests.waiting.append(request)
-        self.system.ref("flattener").tell(FlattensAsked())
-        return request.id
+        return ask(self, self.requests, run_id)
 
 
 def opened(path: str = "uuuuuuuuuu") -> tuple[Closing, RunId]:
@@ -174,3 +186,29 @@ def test_a_lease_held_elsewhere_is_waited_for() -> None:
     assert (flattens(world, run), world.position(run).quantity > 0) == ([], True)
     world.to_slot(4)
     assert world.position(run).is_flat
+
+
+def test_i15_a_live_position_is_closed_at_its_venue_within_its_filters_and_its_stop_is_gone() -> None:
+    world = LiveWorld("uuuuuuuuuu")
+    requests = closing(world)
+    run = world.live_run(stop_loss_pct=Decimal(50))
+    world.to_slot(1, plus_s=20)
+    quantity = world.position(run).size
+    asked = ask(world, requests, run)
+    world.venue.fail("place", Unreachable(ErrorKind.CONNECTION, "away"))
+    world.to_slot(3, plus_s=20)
+    attempts = [order for order in world.orders(run) if order.leg is Leg.FLATTEN]
+    assert next(order.status.value for order in attempts) == "not_placed"
+    assert attempts[-1].filled_quantity == quantity
+    assert requests.ended == {asked: FlattenOutcome.FLAT}
+    assert [order.reduce_only for order in world.venue.asked("place") if order.leg is Leg.FLATTEN] == [
+        True
+    ] * len(attempts)
+
+
+def test_an_account_followed_by_another_process_is_left_to_it() -> None:
+    world, run = opened()
+    request = world.ask(run)
+    world.requests.waiting[0] = replace(world.requests.waiting[0], account_id=AccountId(UUID(int=99)))
+    world.to_slot(4)
+    assert (flattens(world, run), request in world.requests.ended) == ([], False)

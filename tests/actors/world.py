@@ -178,6 +178,7 @@ class World:
         parts = Parts(
             store=cast(Store, self.store), feed=self.feed, rules=rules(self.symbols), options=self.options
         )
+        self.parts = parts
         wired = [spec if spec.id != "gateway" else self._gateway(parts) for spec in specs(self.system, parts)]
         self.system.start(
             [*wired, *self.more], Supervision(intensity=Intensity(max_restarts=5, window_s=60.0))

@@ -185,3 +185,20 @@ def test_of_several_processes_that_look_at_once_each_alert_is_told_by_one(store:
     with ThreadPoolExecutor(4) as threads:
         assert sum(threads.map(process, range(4))) == 1
     assert told(store) == [("raised", AlertKind.DAILY_LOSS.value)]
+
+
+def test_a_demos_fast_minutes_make_no_lag(store: PgStore, database: Database) -> None:
+    run = make_run(store, "ann")
+    execute(
+        database, "UPDATE platform_settings SET demo = true, rate = 60, anchor_market = clock_timestamp()"
+    )
+    execute(
+        database,
+        "INSERT INTO strategy_tick_runs (run_id, user_id, slot, status, scheduled_at, finished_at, latency_ms, worker,"
+        " fence, source) SELECT %s, 'ann', at, 'ok', at, at + interval '40 seconds', 1, 'w', 0, 'timer'"
+        " FROM (SELECT date_trunc('second', clock_timestamp()) - n * interval '5 seconds' AS at"
+        " FROM generate_series(9, 32) AS n) AS given",
+        run.id,
+    )
+    store.alerts.look(USUAL)
+    assert "scheduler_lag" not in open_kinds(store)

@@ -15,6 +15,7 @@ from core.ids import UserId
 from core.notice import Notice
 from core.redact import Secret
 from core.risk import RiskLimits
+from schema.connections import Rewrapped
 from schema.ledger import PLATFORM_USER
 from schema.notices import MAX_WAITING, Channel, NoticeSettings, sealed_id
 from schema.ops import SimulateTrade
@@ -172,3 +173,17 @@ def test_old_deliveries_are_forgotten(store: PgStore, database: Database) -> Non
     with psycopg.connect(database.owner_dsn) as connection:
         connection.execute("UPDATE notice_deliveries SET created_at = created_at - interval '8 days'")
     assert store.notices.forget_old() == 1
+
+
+def test_i13_a_signing_secret_goes_with_the_keys_to_another_master_key(store: PgStore) -> None:
+    old, both = vault_of(master("m1", 1)), vault_of(master("m2", 2), master("m1", 1))
+    owner = Owner(user_id=ANN, account_id=sealed_id(uuid4()))
+    wants(store, ANN, sealed=old.seal(owner, key=Secret("k"), secret=Secret("signing")))
+    assert store.connections.count_to_rewrap("m2") == 1
+    (sealed,) = store.connections.to_rewrap("m2", after=None)
+    moved = Rewrapped(sealed=both.rewrap(sealed), was="m1")
+    assert [store.connections.rewrap([moved]) for _ in range(2)] == [1, 0]
+    assert store.connections.count_to_rewrap("m2") == 0
+    kept = store.notices.settings(ANN).sealed
+    assert kept is not None
+    assert vault_of(master("m2", 2)).open(kept).secret.reveal() == "signing"
