@@ -116,6 +116,7 @@ class SmallRunner:
     def config(self) -> PgConfig:
         return self.store.config
 
+    @property
     def signals(self) -> PgSignals:
         return self.store.signals
 
