@@ -109,13 +109,14 @@ def live_service(
             "This database holds a demo; plain serve needs one of its own (or use serve --demo)."
         )
     given, clock = venue_addresses(settings), MarketClock(store.clock(), process_s)
+    budgets = shared_budgets(store)
     feed = LiveFeed(
-        live_candles(given, clock=clock),
+        live_candles(given, clock=clock, shared=budgets),
         settings.symbol_whitelist,
-        trades=market_trades(given, clock=clock),
+        trades=market_trades(given, clock=clock, shared=budgets),
         marks=market_marks(given, clock=clock),
     )
-    return _service(settings, store, dsn, feed, sink, vault=vault, live=live)
+    return _service(settings, store, dsn, feed, sink, vault=vault, live=live, budgets=budgets)
 
 
 def open_demo(store: PgStore, demo: Demo, *, speed: float) -> int:
@@ -180,7 +181,9 @@ def _service(
     vault: Vault | None = None,
     around: Callable[[Parts], Parts] = lambda parts: parts,
     live: LiveSettings | None = None,
+    budgets: SharedVenueBudgets | None = None,
 ) -> Service:
+    budgets = budgets or shared_budgets(store)
     live = live or LiveSettings(settings)
     worker = settings.worker_id or "runner"
     clock = MarketClock(store.clock(), process_s)
@@ -197,7 +200,6 @@ def _service(
         enabled=settings.enable_strategy_runner and not _too_old(store.platform(), sink),
     )
     parts = Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options)
-    budgets = SharedVenueBudgets(store.venue_budgets, ThreadPoolExecutor(1, thread_name_prefix="budgets"))
     more: list[ChildSpec] = []
     if vault is not None:
         access = live_access(settings, store, vault, clock, budgets)
@@ -221,6 +223,10 @@ def _service(
         stand_ins=StandIns(stand_ins) if store.platform().demo and vault is not None else None,
         read_bans=budgets.read_bans,
     )
+
+
+def shared_budgets(store: PgStore) -> SharedVenueBudgets:
+    return SharedVenueBudgets(store.venue_budgets, ThreadPoolExecutor(1, thread_name_prefix="budgets"))
 
 
 def live_access(

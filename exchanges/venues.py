@@ -27,7 +27,7 @@ from exchanges.binance.instruments import Instruments
 from exchanges.binance.mark_feed import BinanceMarks
 from exchanges.binance.market_feed import BinanceCandles
 from exchanges.binance.trade_feed import BinanceTrades
-from exchanges.budgets import SharedBudget
+from exchanges.budgets import CEILINGS, SharedBudget
 from exchanges.bybit.adapter import BybitExchange
 from exchanges.bybit.mark_feed import BybitMarks
 from exchanges.bybit.market_feed import BybitCandles
@@ -40,11 +40,14 @@ from exchanges.feeds.live_candles import LiveCandles
 from exchanges.feeds.mark_streams import MarkStreams
 from exchanges.feeds.market_marks import MarketMarks
 from exchanges.feeds.market_trades import MarketTrades
+from exchanges.feeds.public_candles import PublicCandles
+from exchanges.feeds.public_turn import LIVE_WAIT_S, PublicTurn
 from exchanges.feeds.trade_rest import BinanceTradeRest, BybitTradeRest
 from exchanges.feeds.trade_streams import TradeStreams
 from exchanges.http import HttpPool
 from exchanges.stream import Stream
 from exchanges.venue_host import VenueHost
+from exchanges.wire import Purpose
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,16 +96,50 @@ def given_address(rest: str | None, ws: str | None) -> Address | None:
     return Address(rest=rest, ws=ws, rights=rest, spot_rest=rest, spot_ws=f"{ws}/spot")
 
 
-def live_candles(given: Mapping[Venue, Address], *, clock: Clock) -> tuple[LiveCandles, ...]:
+def public_turn(
+    venue: Venue,
+    rest: str,
+    shared: SharedBudget | None,
+    *,
+    clock: Clock,
+    share: float = CEILINGS[Purpose.READ],
+    max_wait_s: float = LIVE_WAIT_S,
+) -> PublicTurn | None:
+    """A host's public reads within what all processes have there; None where nothing is shared."""
+    if shared is None:
+        return None
+    return PublicTurn(rest, _LIMITS[venue], shared, clock=clock, share=share, max_wait_s=max_wait_s)
+
+
+def public_candles(venue: Venue, rest: str, turn: PublicTurn | None) -> PublicCandles:
+    """A venue's candles over REST alone; `aclose` it."""
+    return BinancePublic(rest, turn=turn) if venue is Venue.BINANCE else BybitPublic(rest, turn=turn)
+
+
+def live_candles(
+    given: Mapping[Venue, Address], *, clock: Clock, shared: SharedBudget | None = None
+) -> tuple[LiveCandles, ...]:
     """The candles of every venue, from its streams and over REST; market data of test networks are nobody's."""
     binance, bybit = (address(venue, Environment.LIVE, given) for venue in (Venue.BINANCE, Venue.BYBIT))
     return (
-        LiveCandles(BinancePublic(binance.rest), CandleStreams(BinanceCandles(binance.ws), clock=clock)),
-        LiveCandles(BybitPublic(bybit.rest), CandleStreams(BybitCandles(bybit.ws), clock=clock)),
+        LiveCandles(
+            public_candles(
+                Venue.BINANCE, binance.rest, public_turn(Venue.BINANCE, binance.rest, shared, clock=clock)
+            ),
+            CandleStreams(BinanceCandles(binance.ws), clock=clock),
+        ),
+        LiveCandles(
+            public_candles(
+                Venue.BYBIT, bybit.rest, public_turn(Venue.BYBIT, bybit.rest, shared, clock=clock)
+            ),
+            CandleStreams(BybitCandles(bybit.ws), clock=clock),
+        ),
     )
 
 
-def market_trades(given: Mapping[Venue, Address], *, clock: Clock) -> MarketTrades:
+def market_trades(
+    given: Mapping[Venue, Address], *, clock: Clock, shared: SharedBudget | None = None
+) -> MarketTrades:
     """The trades of every venue's perpetuals and spot markets."""
     binance, bybit = (address(venue, Environment.LIVE, given) for venue in (Venue.BINANCE, Venue.BYBIT))
     streams: dict[tuple[str, Market], TradeStreams] = {}
@@ -111,12 +148,22 @@ def market_trades(given: Mapping[Venue, Address], *, clock: Clock) -> MarketTrad
         rest, ws = (binance.spot_rest, binance.spot_ws) if is_spot else (binance.rest, binance.ws)
         streams[str(Venue.BINANCE), market] = TradeStreams(
             BinanceTrades(ws or binance.ws, market),
-            BinanceTradeRest(rest or binance.rest, market, sleep=asyncio.sleep),
+            BinanceTradeRest(
+                rest or binance.rest,
+                market,
+                sleep=asyncio.sleep,
+                turn=public_turn(Venue.BINANCE, rest or binance.rest, shared, clock=clock),
+            ),
             clock=clock,
         )
         streams[str(Venue.BYBIT), market] = TradeStreams(
             BybitTrades(bybit.ws, market),
-            BybitTradeRest(bybit.rest, market, sleep=asyncio.sleep),
+            BybitTradeRest(
+                bybit.rest,
+                market,
+                sleep=asyncio.sleep,
+                turn=public_turn(Venue.BYBIT, bybit.rest, shared, clock=clock),
+            ),
             clock=clock,
         )
     return MarketTrades(streams)

@@ -18,6 +18,7 @@ from actors.backtest import BacktestRequest
 from actors.keys import KeyRefused, Keys, Tested, VenueAway
 from actors.publishers.webhook import NotDelivered, check_url
 from actors.venue_numbers import VenueNumbers
+from actors.work.backfill import BackfillJob
 from actors.work.backtest import BacktestJob
 from core.errors import RunnerError
 from core.ids import RunId, StrategyId, UserId
@@ -32,7 +33,7 @@ from schema.jobs import Job, JobId, TooManyJobs
 from schema.notices import Delivery, NoticeSettings
 from schema.ops import LedgerOp, LedgerResult, OpRefused, ResumeUser, RiskSettled, SimulateTrade
 from schema.pg_alerts import PgAlerts
-from schema.pg_candles import PgCandles
+from schema.pg_candles import MAX_STRETCHES, PgCandles, StoredStretch
 from schema.pg_config import PgConfig
 from schema.pg_flattens import PgFlattens
 from schema.pg_history import EventsPage, Listing, OrderRecord, RunTotals, TickRecord, TradeRecord
@@ -62,11 +63,13 @@ from schema.store import Store, StoreUnavailable
 from schema.vault import OpenedKeys, Owner, Vault
 
 __all__ = [
+    "MAX_STRETCHES",
     "Account",
     "AccountKind",
     "ActorNode",
     "Arranged",
     "Attempt",
+    "BackfillJob",
     "BacktestJob",
     "BacktestRequest",
     "Bridge",
@@ -121,6 +124,7 @@ __all__ = [
     "SimulateTrade",
     "Store",
     "StoreUnavailable",
+    "StoredStretch",
     "StrategyDetail",
     "StrategyView",
     "Tested",

@@ -97,8 +97,12 @@ def get_klines(
 ) -> Call:
     """Ascending; the last row is normally still open."""
     params = (("symbol", symbol), ("interval", interval), *_window(start_ms, end_ms), ("limit", str(limit)))
-    weight = next((weight for most, weight in _WEIGHT_BY_LIMIT if limit <= most), _MOST_WEIGHT)
-    return _call("/fapi/v1/markPriceKlines" if mark else "/fapi/v1/klines", params, weight)
+    return _call("/fapi/v1/markPriceKlines" if mark else "/fapi/v1/klines", params, klines_weight(limit))
+
+
+def klines_weight(limit: int) -> int:
+    """What a page of so many candles costs."""
+    return next((weight for most, weight in _WEIGHT_BY_LIMIT if limit <= most), _MOST_WEIGHT)
 
 
 def get_agg_trades(

@@ -14,10 +14,11 @@ import msgspec
 
 from core.candles import CandleColumns
 from core.timeframe import Timeframe, from_ms
-from exchanges.binance.public import KlineRow, kline_columns
+from exchanges.binance.public import KlineRow, kline_columns, klines_weight
 from exchanges.binance.wire import ServerTime
 from exchanges.feeds.public_candles import PublicCandles
 from exchanges.feeds.public_rest import MAX_RETRIES, FeedError, Sleep, Unusable
+from exchanges.feeds.public_turn import PublicTurn
 
 BASE_URL: Final = "https://fapi.binance.com"
 PAGE: Final = 1500
@@ -37,8 +38,9 @@ class BinancePublic(PublicCandles):
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Sleep = asyncio.sleep,
+        turn: PublicTurn | None = None,
     ) -> None:
-        super().__init__(base_url, transport=transport, sleep=sleep)
+        super().__init__(base_url, transport=transport, sleep=sleep, turn=turn)
 
     async def _server_time(self, *, retries: int) -> datetime:
         body = await self._get("/fapi/v1/time", {}, retries=retries)
@@ -64,7 +66,7 @@ class BinancePublic(PublicCandles):
         self, symbol: str, timeframe: Timeframe, bounds: dict[str, str], count: int, *, retries: int
     ) -> CandleColumns:
         query = {"symbol": symbol, "interval": timeframe.value} | bounds | {"limit": str(count)}
-        body = await self._get("/fapi/v1/klines", query, retries=retries)
+        body = await self._get("/fapi/v1/klines", query, retries=retries, weight=klines_weight(count))
         try:
             return kline_columns(msgspec.json.decode(body, type=list[KlineRow]))
         except (msgspec.MsgspecError, ValueError) as error:

@@ -19,6 +19,7 @@ from exchanges.bybit.wire import ServerTime, Unreadable, read
 from exchanges.feeds.bybit_rest import BybitRest
 from exchanges.feeds.public_candles import PublicCandles
 from exchanges.feeds.public_rest import MAX_RETRIES, FeedError, Sleep, Unusable
+from exchanges.feeds.public_turn import PublicTurn
 from exchanges.wire import Request
 
 BASE_URL: Final = "https://api.bybit.com"
@@ -39,8 +40,9 @@ class BybitPublic(BybitRest, PublicCandles):
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Sleep = asyncio.sleep,
+        turn: PublicTurn | None = None,
     ) -> None:
-        super().__init__(base_url, transport=transport, sleep=sleep)
+        super().__init__(base_url, transport=transport, sleep=sleep, turn=turn)
 
     async def _server_time(self, *, retries: int) -> datetime:
         result = await self._result(server_time(), retries=retries)

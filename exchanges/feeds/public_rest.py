@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import ClassVar, Final
 
 import httpx
 
 from core.errors import RunnerError
+from exchanges.feeds.public_turn import PublicTurn
+from exchanges.wire import Answer
 
 MAX_RETRIES: Final = 2
 RETRY_PAUSE_S: Final = 0.5
@@ -41,8 +44,11 @@ class PublicRest:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Sleep = asyncio.sleep,
+        turn: PublicTurn | None = None,
     ) -> None:
+        """`turn` None: this process has the address for itself."""
         self._base_url = base_url
+        self._turn = turn
         self._transport = transport
         self._sleep = sleep
 
@@ -64,13 +70,19 @@ class PublicRest:
         """Why an answer with status 200 is a refusal, where the venue does that, and whether to ask again."""
         return None
 
-    async def _get(self, path: str, query: Mapping[str, str] | str, *, retries: int) -> bytes:
+    async def _get(
+        self, path: str, query: Mapping[str, str] | str, *, retries: int, weight: int = 1
+    ) -> bytes:
         """The body of a 200; reads are repeated at most `retries` times after what a repetition may cure."""
         problem = ""
         for attempt in range(retries + 1):
             pause_s = RETRY_PAUSE_S * 2**attempt
             try:
+                if self._turn is not None:
+                    await self._turn.take(weight)
                 response = await self._client.get(path, params=query)
+            except RunnerError as error:
+                raise FeedError(f"{self.name} is not asked now: {error}") from error
             except httpx.HTTPError as error:
                 problem = f"{self.name} could not be reached ({type(error).__name__})."
             else:
@@ -78,12 +90,23 @@ class PublicRest:
                 if refused is None:
                     return response.content
                 problem, again = f"{self.name} refused {path} with {refused[0]}.", refused[1]
+                await self._told(response)
                 if not again:
                     break
                 pause_s = max(pause_s, _retry_after_s(response))
             if attempt < retries:
                 await self._sleep(min(pause_s, MAX_RETRY_AFTER_S))
         raise FeedError(problem)
+
+    async def _told(self, response: httpx.Response) -> None:
+        if self._turn is None:
+            return
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        # A ban that cannot be told now is met by the others themselves.
+        with suppress(RunnerError):
+            await self._turn.heard(
+                Answer(status=response.status_code, headers=headers, body=response.content)
+            )
 
     def _refusal(self, response: httpx.Response) -> tuple[str, bool] | None:
         status = response.status_code

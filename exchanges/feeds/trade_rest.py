@@ -18,6 +18,7 @@ from exchanges.bybit.requests import CATEGORY
 from exchanges.bybit.wire import Page, RecentTrade, Unreadable, read
 from exchanges.feeds.bybit_rest import BybitRest
 from exchanges.feeds.public_rest import MAX_RETRIES, FeedError, PublicRest, Sleep, Unusable
+from exchanges.feeds.public_turn import PublicTurn
 
 BINANCE_PAGE: Final = 1_000
 BYBIT_PAGES: Final = {Market.PERP: 1_000, Market.SPOT: 60}
@@ -34,8 +35,9 @@ class TradeRest(PublicRest, ABC):
         *,
         sleep: Sleep,
         transport: httpx.AsyncBaseTransport | None = None,
+        turn: PublicTurn | None = None,
     ) -> None:
-        super().__init__(base_url, transport=transport, sleep=sleep)
+        super().__init__(base_url, transport=transport, sleep=sleep, turn=turn)
         self._market = market
 
     async def after(self, symbol: str, last: PublicTrade | None) -> list[PublicTrade]:
@@ -62,7 +64,7 @@ class BinanceTradeRest(TradeRest):
             limit=BINANCE_PAGE,
             is_spot=self._market is Market.SPOT,
         )
-        body = await self._get(call.path, dict(call.params), retries=MAX_RETRIES)
+        body = await self._get(call.path, dict(call.params), retries=MAX_RETRIES, weight=call.cost.weight)
         try:
             return binance.trades(body, symbol)
         except BinanceUnreadable as error:

@@ -33,6 +33,7 @@ from facade.decoding import within
 from facade.endpoint import Call, route
 from facade.errors import bad_field, not_found
 from facade.jobs import add_job, done_job, job_file, job_shown, own_job
+from facade.moments import sane_range
 from facade.operation import OperationRoute
 from facade.run_settings import settings_of
 from facade.schemas.backtests import (
@@ -182,9 +183,7 @@ async def _account(
 
 async def _request(call: Call, body: StartBacktest) -> BacktestRequest:
     chosen = template(body.strategy_template)
-    start_at, end_at = body.start, body.end
-    if start_at is not None and end_at is not None and start_at >= end_at:
-        raise bad_field("to", "must lie after from")
+    sane_range(body.start, body.end)
     fee = within("feePct", body.fee_pct, 0, MAX_COST_PCT)
     limits, user_id = call.services.runner.limits, call.user_id
     own = await call.bridge.call(lambda: limits.of(user_id), timeout_s=STORE_TIMEOUT_S)
@@ -193,8 +192,8 @@ async def _request(call: Call, body: StartBacktest) -> BacktestRequest:
         symbol=parse_symbol(body.symbol),
         timeframe=Timeframe.parse(body.timeframe),
         parameters=dict(strategy_parameters(chosen, body.strategy_params)),
-        start=start_at,
-        end=end_at,
+        start=body.start,
+        end=body.end,
         settings=settings_of(body, RunSettings(), capital=body.capital),
         limits=own.limits if body.gates else None,
         taker_fee_pct=fee,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from actors.backtest import BacktestResult
+from actors.market_clock import MarketClock
+from actors.venue_budgets import SharedVenueBudgets
+from actors.work.backfill import BackfillJob, fill_holes, venue_rest
 from actors.work.backtest import BacktestJob, replay_stored
 from core.job import JobKind
 from core.statistics import drawdowns
@@ -19,8 +25,10 @@ from facade.report.page import report_page
 from facade.work.files import EQUITY, REPORT, SIGNALS, TRADES
 from facade.work.order import WorkOrder
 from facade.work.progress import Told
+from schema import pg_platform
 from schema.pg_candles import PgCandles
 from schema.pg_database import Database
+from schema.pg_venue_budgets import PgVenueBudgets
 
 MAX_EQUITY_POINTS: Final = 5_000
 
@@ -68,4 +76,15 @@ def _equity(result: BacktestResult) -> list[list[float]]:
     return [list(row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
-TASKS: Final[Mapping[JobKind, Task]] = {JobKind.BACKTEST: backtest}
+def backfill(params: Mapping[str, Any], database: Database, order: WorkOrder, told: Told) -> Outcome:
+    job = msgspec.convert(params, BackfillJob)
+    clock = MarketClock(database.run(pg_platform.clock), time.monotonic)
+    budgets = SharedVenueBudgets(PgVenueBudgets(database), ThreadPoolExecutor(1))
+    rest = order.rest.get(job.series.venue)
+    came = asyncio.run(
+        fill_holes(job, PgCandles(database), venue_rest(job.series.venue, rest, budgets, clock), told)
+    )
+    return Outcome(figures=msgspec.to_builtins(came))
+
+
+TASKS: Final[Mapping[JobKind, Task]] = {JobKind.BACKTEST: backtest, JobKind.BACKFILL: backfill}

@@ -67,6 +67,12 @@ MADE_BY: Final[Mapping[str, Makes]] = {
 
 BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "AddConnection": CONNECTION,
+    "Backfill": {
+        "symbol": "BTCUSDT",
+        "timeframe": "1h",
+        "from": "2026-01-01T00:00:00Z",
+        "to": "2026-01-02T00:00:00Z",
+    },
     "StartBacktest": {"symbol": "BTCUSDT", "timeframe": "5m"},
     "CreateStrategy": {"symbol": "BTCUSDT", "timeframe": "5m", "initial_capital_usdt": 1000},
     "DeployAny": {"symbol": "BTCUSDT", "timeframe": "5m"},
