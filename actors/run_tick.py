@@ -15,6 +15,7 @@ from core.lease import Lease
 from core.market import SymbolRules
 from core.order import Order
 from core.position import Position
+from core.risk import verdicts
 from core.run import Run
 from core.signal import Signal
 from core.sizing import Money
@@ -183,5 +184,13 @@ def why(tick: Tick) -> Mapping[str, Any]:
         "score": signal.score,
         "indicators": dict(signal.indicators),
         "gate": "open" if tick.blocked is None else str(tick.blocked),
+        "gates": {} if tick.owed else _gates(tick.due),
         "source": tick.due.ask.source.value,
     }
+
+
+def _gates(due: ClaimedTick) -> Mapping[str, str]:
+    """What each gate said of the claim; an exit passes those of risk all the same."""
+    claim = due.claim
+    switch = {Reason.KILL_SWITCH.value: "shut" if claim.kill_switch else "open"}
+    return switch | verdicts(claim.risk, claim.limits, due.gated_at or claim.slot)

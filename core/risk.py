@@ -104,6 +104,20 @@ def gate(state: RiskState, limits: RiskLimits, now: datetime) -> Reason | None:
     return None
 
 
+def verdicts(state: RiskState, limits: RiskLimits, now: datetime) -> dict[str, str]:
+    """What each gate says by itself, `open` or `shut`, for whoever asks later why something was or was not done."""
+    day, since = state.day(now), state.last_trade_at
+    cooling = since is not None and _within(now - since, limits.cooldown_after_trade_s)
+    shut = {
+        Reason.PAUSED: state.is_paused(now),
+        Reason.DAILY_LOSS: day.pnl <= -limits.daily_max_loss_usdt,
+        Reason.CONSECUTIVE_LOSSES: effective_streak(state, limits, now) >= limits.max_consecutive_losses,
+        Reason.MAX_TRADES: day.trades >= limits.max_trades_per_day,
+        Reason.COOLDOWN: cooling,
+    }
+    return {reason.value: "shut" if is_shut else "open" for reason, is_shut in shut.items()}
+
+
 def shut_until(state: RiskState, limits: RiskLimits, now: datetime, reason: Reason) -> datetime | None:
     """How long `gate`, which answered `reason` at `now`, goes on with it if nothing happens; None: for good."""
     match reason:

@@ -43,12 +43,17 @@ def fanout(
     profile: Annotated[
         bool, typer.Option("--profile", help="Also list the store's calls around the boundary.")
     ] = False,
+    failing: Annotated[
+        int, typer.Option(min=0, max=50_000, help="Runs on accounts whose venue takes no order.")
+    ] = 0,
     json: Json = False,
 ) -> None:
     """One candle close: runs of RSI strategies on PostgreSQL, one in a hundred trading, timed from the boundary."""
     from bin.commands.bench_fanout import measure
 
-    figures = measure(runs=runs, strategies=strategies, database=database, profile=profile)
+    figures = measure(
+        runs=runs, strategies=strategies, database=database, profile=profile, failing=min(failing, runs - 1)
+    )
     _tell(
         figures,
         json,
@@ -68,6 +73,11 @@ def fanout(
                 "Last run decided",
                 f"{figures['decidedMs']:,.0f} ms",
                 _each(figures["decidedMs"], figures["runs"]),
+            ),
+            (
+                "Last run done whose venue answers",
+                f"{figures['othersDecidedMs']:,.0f} ms",
+                f"{figures['failing']:,} others' venues take no order",
             ),
             ("Last order filled", f"{figures['filledMs']:,.0f} ms", f"{figures['orders']:,} orders"),
             (

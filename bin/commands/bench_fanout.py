@@ -40,7 +40,7 @@ from bin.commands.bench_fanout_world import (
 from bin.commands.bench_runtime import rss_kb
 from bin.kept_server import kept_server
 from core.errors import RunnerError
-from core.ids import NodeId
+from core.ids import NodeId, RunId
 from core.version import VERSION
 from schema.migrate import migrate
 from schema.store import Store
@@ -52,9 +52,12 @@ SLOT_TIMEOUT_S: Final = 120.0
 QUIET_S: Final = 0.5
 
 
-def measure(*, runs: int, strategies: int, database: str | None, profile: bool = False) -> dict[str, Any]:
-    """`bench fanout --json`. `database`: an empty one to fill and leave so; None starts a server of its own.
-    `profile`: with the store's calls around the boundary.
+def measure(
+    *, runs: int, strategies: int, database: str | None, profile: bool = False, failing: int = 0
+) -> dict[str, Any]:
+    """`bench fanout --json`. `failing`: so many of the runs are on accounts whose venue takes no order. `database`: an
+    empty one to fill and leave so; None starts a server of its own. `profile`: with the store's calls around the
+    boundary.
     """
     with opened_database(database) as dsn:
         seen = Seen()
@@ -62,7 +65,7 @@ def measure(*, runs: int, strategies: int, database: str | None, profile: bool =
         try:
             if store.runs():
                 raise RunnerError("The database for the benchmark must be empty; this one holds runs.")
-            figures = _measured(store, seen, runs, strategies)
+            figures = _measured(store, seen, runs, strategies, failing)
             return figures | {"calls": _calls(seen)} if profile else figures
         finally:
             store.close()
@@ -82,11 +85,11 @@ def opened_database(database: str | None) -> Iterator[str]:
             yield server.service_dsn
 
 
-def _measured(store: SeenStore, seen: Seen, runs: int, strategies: int) -> dict[str, Any]:
+def _measured(store: SeenStore, seen: Seen, runs: int, strategies: int, failing: int) -> dict[str, Any]:
     _say(f"Creating {runs:,} runs of {strategies:,} strategies …")
     store.mark_demo(start=WARM_UP_SLOT - AHEAD, rate=0.0)
     source = market()
-    seed(store, definitions(source, strategies), runs)
+    outage = seed(store, definitions(source, strategies), runs, failing)
     warnings: Counter[str] = Counter()
 
     def sink(action: str, fields: Mapping[str, object]) -> None:
@@ -118,6 +121,8 @@ def _measured(store: SeenStore, seen: Seen, runs: int, strategies: int) -> dict[
         "runs": runs,
         "strategies": strategies,
         **_figures(seen),
+        "failing": failing,
+        "othersDecidedMs": round(max(_latencies_ms(seen, outage)), 1),
         "cpuMs": round(cpu_s * 1_000, 1),
         "kbPerRun": round(resident_kb / runs, 2),
         "startSeconds": round(loaded_s, 2),
@@ -188,6 +193,11 @@ def _figures(seen: Seen) -> dict[str, Any]:
         "orders": len(seen.placed_s),
         "outcomes": dict(Counter(f"{row.signal} {row.status}" for row in ticks)),
     }
+
+
+def _latencies_ms(seen: Seen, outage: frozenset[RunId]) -> list[float]:
+    """When each run whose venue answers had done with its slot, orders filled."""
+    return [row.latency_ms for row in of_slot(seen.ticks, SLOT) if row.run_id not in outage]
 
 
 def _calls(seen: Seen) -> list[dict[str, Any]]:

@@ -64,6 +64,10 @@ class Call(msgspec.Struct, frozen=True):
     size: int
 
 
+OUTAGE_ORDERS: Final = 1_000
+"""More than a run tries in a slot."""
+
+
 class Seen(msgspec.Struct, kw_only=True):
     """Moments on the monotonic clock and rows, as the store and the venue saw them; lists only grow."""
 
@@ -194,8 +198,15 @@ def definitions(source: ColumnSource, count: int) -> list[StrategyDefinition]:
     return found
 
 
-def seed(store: PgStore, strategies: Sequence[StrategyDefinition], runs: int) -> None:
-    """`runs` active runs, each of a user of its own with a paper account of its own.
+def is_failing(number: int, runs: int, failing: int) -> bool:
+    """Whether the venue of this run's account takes no order: `failing` of them, evenly among the others."""
+    return number * failing // runs != (number + 1) * failing // runs
+
+
+def seed(
+    store: PgStore, strategies: Sequence[StrategyDefinition], runs: int, failing: int
+) -> frozenset[RunId]:
+    """`runs` active runs, each of a user of its own with a paper account of its own; those whose venue fails.
 
     Those that trade stand evenly among the others, so that no place in the queue flatters the first order.
     """
@@ -206,22 +217,30 @@ def seed(store: PgStore, strategies: Sequence[StrategyDefinition], runs: int) ->
         strategies[0] if number % TRADING_SHARE == TRADING_SHARE // 2 else others[number % len(others)]
         for number in range(runs)
     ]
-    numbered = list(enumerate(plan))
+    numbered = [
+        (number, definition, is_failing(number, runs, failing)) for number, definition in enumerate(plan)
+    ]
     parts = [numbered[at : at + SEEDED_AT_ONCE] for at in range(0, runs, SEEDED_AT_ONCE)]
     with ThreadPoolExecutor(SEEDERS) as pool:
         for _ in pool.map(partial(_engage, store), parts):
             pass
+    return frozenset(_run_id(number) for number, _, fails in numbered if fails)
 
 
-def _engage(store: PgStore, numbered: Sequence[tuple[int, StrategyDefinition]]) -> None:
+def _run_id(number: int) -> RunId:
+    return RunId(UUID(int=(1 << 64) + number))
+
+
+def _engage(store: PgStore, numbered: Sequence[tuple[int, StrategyDefinition, bool]]) -> None:
     """Rows of active runs, many in one transaction: one by one, as users come, takes several times as long."""
 
     def create(connection: Connection) -> None:
-        for number, definition in numbered:
-            user, id_ = UserId(f"user-{number}"), UUID(int=(1 << 64) + number)
-            account = Account(id=AccountId(id_), user_id=user, name="bench")
+        for number, definition, fails in numbered:
+            user, id_ = UserId(f"user-{number}"), _run_id(number)
+            outage = OUTAGE_ORDERS if fails else 0
+            account = Account(id=AccountId(id_), user_id=user, name="bench", outage_orders=outage)
             run = Run(
-                id=RunId(id_),
+                id=id_,
                 user_id=user,
                 strategy=definition,
                 account_id=account.id,

@@ -61,6 +61,18 @@ def test_a_slot_that_is_no_close_of_the_new_timeframe_is_skipped() -> None:
     assert world.tick(run, 0) == ("skipped", "settings_changed")
 
 
+def test_an_order_says_what_every_gate_said_of_it() -> None:
+    """\"Why did it trade\" is one row: signal, indicators, the verdict of each gate."""
+    world = World("ud")
+    run = world.run()
+    world.to_slot(1)
+    entry = world.memory.tables.whys[world.orders(run)[0].client_order_id]
+    gates = ("kill_switch", "paused", "daily_loss", "consecutive_losses", "max_trades", "cooldown")
+    assert entry["gates"] == dict.fromkeys(gates, "open")
+    assert (entry["signal"], entry["gate"], entry["source"]) == ("long", "open", "timer")
+    assert entry["indicators"]
+
+
 def test_a_manual_run_ticks_when_it_is_asked_to_and_has_missed_nothing() -> None:
     world = World("uuuuu")
     run = world.run(active=False, execution_mode=ExecutionMode.MANUAL)

@@ -28,6 +28,7 @@ from core.risk import (
     round_trip,
     simulate,
     start_pause_for_streak,
+    verdicts,
 )
 from tests.strategies import ERA, amounts, instants
 
@@ -81,6 +82,8 @@ def state(
 )
 def test_i7_the_gate_first_match_wins(seen: RiskState, reason: Reason | None) -> None:
     assert gate(seen, LIMITS, NOW) is reason
+    shut = [name for name, said in verdicts(seen, LIMITS, NOW).items() if said == "shut"]
+    assert (shut[0] if shut else None) == reason, "what is told of each gate agrees with what was decided"
 
 
 @pytest.mark.parametrize(

@@ -296,3 +296,8 @@ def test_a_list_is_paged_by_an_opaque_cursor(client: TestClient) -> None:
         cursor = page["nextCursor"]
     assert cursor is None
     assert sorted(seen) == sorted(made)
+
+
+def test_without_a_model_nothing_is_converted(client: TestClient) -> None:
+    answer = client.post("/api/convert", json={"source": "study('x')"}, headers=ALICE)
+    assert (answer.status_code, answer.json()["code"]) == (503, "CONVERTER_NOT_CONFIGURED")
