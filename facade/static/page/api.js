@@ -1,4 +1,6 @@
-// Requests to our own server: bounded in time, logged in again when the session has run out.
+// Requests to our own server: bounded in time, signed in again when the session has run out.
+
+import { authorization, isDemo, isSignedIn, signIn } from "./session.js";
 
 const TIMEOUT_MS = 8000;
 
@@ -7,7 +9,7 @@ export class Refused extends Error {}
 export class Away extends Error {}
 
 async function send(method, path, body) {
-  const headers = { Accept: "application/json" };
+  const headers = { Accept: "application/json", ...authorization() };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   try {
     return await fetch(path, {
@@ -21,12 +23,17 @@ async function send(method, path, body) {
 
 /** The answer's body. Throws Refused with the server's sentence, or Away when nobody answers. */
 export async function call(method, path, body) {
+  if (!isSignedIn()) await signIn("This page is for administrators. Paste a token to see it.");
   let response = await send(method, path, body);
-  if (response.status === 401 && (await send("POST", "/api/demo/login")).ok) {
+  if (isDemo && response.status === 401 && (await send("POST", "/api/demo/login")).ok) {
     response = await send(method, path, body);
   }
   const answer = await response.json().catch(() => null);
   if (response.ok && answer !== null) return answer;
   const sentence = answer?.error ?? `The server answered ${response.status}.`;
+  if (!isDemo && (response.status === 401 || response.status === 403)) {
+    await signIn(sentence);
+    return call(method, path, body);
+  }
   throw response.status >= 502 ? new Away(sentence) : new Refused(sentence);
 }

@@ -12,6 +12,7 @@ import { showFigures } from "./figures.js";
 import { PositionsTable } from "./positions.js";
 import { RiskTable, showSwitch } from "./risk.js";
 import { RunsTable } from "./runs.js";
+import { isDemo, isSignedIn, signOut } from "./session.js";
 import { EventStream } from "./stream.js";
 import { TicksTable } from "./ticks.js";
 
@@ -179,6 +180,10 @@ async function listen() {
   }
 }
 
+if (!isDemo) {
+  byId("sign-out").hidden = !isSignedIn();
+  byId("sign-out").addEventListener("click", signOut);
+}
 byId("kill-switch").addEventListener("click", toggleSwitch);
 document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : refresh()));
 setInterval(tick, CLOCK_MS);

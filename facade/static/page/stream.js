@@ -1,5 +1,8 @@
 // The live events: resumes after the last one seen, says when it is cut, comes back by itself.
 
+import { isDemo } from "./session.js";
+import { TokenSource } from "./token_source.js";
+
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 15_000;
 const TYPES = [
@@ -24,7 +27,8 @@ export class EventStream {
 
   #open() {
     // The browser resumes by itself with Last-Event-ID; a source of our own making begins with the query.
-    const source = new EventSource(`/api/events/stream?lastEventId=${this.#lastId}`);
+    const address = `/api/events/stream?lastEventId=${this.#lastId}`;
+    const source = isDemo ? new EventSource(address) : new TokenSource(address);
     this.#source = source;
     source.addEventListener("open", () => {
       this.#waitMs = FIRST_WAIT_MS;
