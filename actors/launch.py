@@ -25,6 +25,7 @@ from actors.publishers.mail import Mail, server_of
 from actors.publishers.notifier import Notifier, Operator, Ways
 from actors.publishers.webhook import Webhooks
 from actors.recording.recorder import Recorder
+from actors.retention_keeper import RetentionKeeper
 from actors.runtime.dead_letters import Sink
 from actors.runtime.process_time import process_s
 from actors.runtime.spec import ChildSpec
@@ -46,6 +47,7 @@ from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 from schema.notify import PgNotifier
 from schema.pg import PgStore
+from schema.pg_retention import PgRetention
 from schema.records import Platform
 from schema.store import LIVE_NODE_S
 from schema.vault import Vault
@@ -207,6 +209,7 @@ def _service(
         parts = msgspec.structs.replace(parts, venues=access.venues_over, read_connection=access.read)
     more.append(notifier(settings, store, vault))
     more.append(alert_watch(live, store))
+    more.append(retention_keeper(settings, store, sink))
     more.append(config_keeper(live, store))
     if options.enabled:
         more.append(flattener(store, parts))
@@ -239,6 +242,19 @@ def live_access(
     shared = None if demo else budgets
     venues = Venues(clock=clock, given=given, shared=shared, only_given=demo)
     return LiveAccess(KeyRing(store.connections, vault), store.connections, venues)
+
+
+def retention_keeper(settings: Settings, store: PgStore, sink: Sink) -> ChildSpec:
+    retention = PgRetention(store.database)
+    return ChildSpec(
+        id="retention",
+        factory=lambda ctx: RetentionKeeper(
+            ctx,
+            step=lambda: retention.step(settings.retention_days),
+            told=lambda retired: sink("month_dropped", {"table": retired.month}),
+        ),
+        backoff=BACKOFF,
+    )
 
 
 def key_keeper(keys: Keys, ring: KeyRing) -> ChildSpec:

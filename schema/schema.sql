@@ -60,6 +60,7 @@ CREATE TABLE candles (
     volume double precision NOT NULL,
     taker_buy_volume double precision,
     trade_count integer,
+    stored_at timestamp with time zone DEFAULT runner_now(),
     CONSTRAINT candles_pkey PRIMARY KEY (venue, market, symbol, timeframe, open_time)
 );
 
@@ -964,6 +965,25 @@ CREATE VIEW strategy_risk_state AS
    FROM (risk_days d
      JOIN risk_users u ON ((user_id = user_id)));
 
+CREATE OR REPLACE FUNCTION public.drop_month(child text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+    IF NOT EXISTS (SELECT FROM months_before(runner_now() - interval '1 day') AS month WHERE month = child) THEN
+        RAISE EXCEPTION '% is no month that has ended', child;
+    END IF;
+    IF child ~ '^strategy_events_\d{6}$' THEN
+        EXECUTE format('INSERT INTO dropped_links (user_id, link)
+                        SELECT user_id, max(link) FROM %I WHERE link IS NOT NULL GROUP BY user_id ORDER BY user_id
+                            ON CONFLICT (user_id) DO UPDATE SET link = greatest(dropped_links.link, excluded.link)',
+                       child);
+    END IF;
+    EXECUTE format('DROP TABLE %I', child);
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.drop_partitions_before(instant timestamp with time zone)
  RETURNS integer
  LANGUAGE plpgsql
@@ -977,14 +997,8 @@ BEGIN
     IF instant > runner_now() - interval '1 day' THEN
         RAISE EXCEPTION 'retention of less than a day is refused';
     END IF;
-    FOR child IN
-        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-          JOIN pg_class p ON p.oid = i.inhparent JOIN monthly_tables m ON m.name = p.relname
-         WHERE c.relnamespace = 'public'::regnamespace AND right(c.relname, 6) ~ '^\d{6}$'
-           AND (to_date(right(c.relname, 6), 'YYYYMM') + interval '1 month') AT TIME ZONE 'UTC' <= instant
-         ORDER BY c.relname
-    LOOP
-        EXECUTE format('DROP TABLE %I', child);
+    FOR child IN SELECT months_before(instant) LOOP
+        PERFORM drop_month(child);
         dropped := dropped + 1;
     END LOOP;
     RETURN dropped;
@@ -1188,6 +1202,18 @@ BEGIN
     RETURN EXISTS (SELECT FROM strategy_locks
                     WHERE run_id = run AND fence = held AND clock_timestamp() < locked_until);
 END $function$;
+
+CREATE OR REPLACE FUNCTION public.months_before(instant timestamp with time zone)
+ RETURNS SETOF text
+ LANGUAGE sql
+ STABLE
+AS $function$
+    SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+      JOIN pg_class p ON p.oid = i.inhparent JOIN monthly_tables m ON m.name = p.relname
+     WHERE c.relnamespace = 'public'::regnamespace AND right(c.relname, 6) ~ '^\d{6}$'
+       AND (to_date(right(c.relname, 6), 'YYYYMM') + interval '1 month') AT TIME ZONE 'UTC' <= instant
+     ORDER BY right(c.relname, 6), c.relname
+$function$;
 
 CREATE OR REPLACE FUNCTION public.note_change()
  RETURNS trigger

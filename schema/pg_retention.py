@@ -1,0 +1,51 @@
+"""Takes out what is older than is kept, a bounded piece at a time; of all processes one at a time does so.
+
+Months of ticks, events, signals and lost asks go whole, as partitions. Executions and candles are deleted in batches.
+Orders, fills, trades, positions, balances and risk days stay for good: they are the account.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from schema.pg_database import Connection, Database
+from schema.pg_rows import changed, one, value
+
+BATCH_ROWS: Final = 5_000
+
+
+class Retired(msgspec.Struct, frozen=True, kw_only=True):
+    """What one step took out. `more`: there may be more to take."""
+
+    month: str | None = None
+    executions: int = 0
+    candles: int = 0
+    more: bool = False
+
+
+class PgRetention:
+    """Raises StoreUnavailable, also where a month's table is in use right now: the next pass tries again."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def step(self, days: int) -> Retired:
+        """The oldest month that ended `days` ago, or else some rows; nothing while another process is at it."""
+
+        def step(connection: Connection) -> Retired:
+            if not value(connection, "retention_turn"):
+                return Retired()
+            month = one(connection, "oldest_month", {"days": days})
+            if month is not None:
+                one(connection, "retention_patience")
+                one(connection, "retention_without_bound")
+                one(connection, "drop_month", month)
+                return Retired(month=month["month"], more=True)
+            named = {"days": days, "rows": BATCH_ROWS}
+            executions = changed(connection, "delete_old_executions", named)
+            candles = changed(connection, "delete_old_candles", named)
+            return Retired(executions=executions, candles=candles, more=BATCH_ROWS in (executions, candles))
+
+        return self._database.run(step)
