@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -167,10 +167,10 @@ def _replay(system: ActorSystem, span: Span, timeframe: Timeframe, progress: Pro
     assert system.virtual is not None
     slots = (span.last_slot - span.first_slot) // timeframe.delta + 1
     stride = max(1, slots // STRIDES)
-    with _young_collections():
+    with young_collections() as tidy:
         for done in [*range(stride, slots, stride), slots]:
             system.virtual.run_until(span.first_slot + timeframe.delta * (done - 1))
-            gc.collect(1)
+            tidy()
             if system.failure is not None:
                 raise system.failure
             if progress is not None:
@@ -179,12 +179,14 @@ def _replay(system: ActorSystem, span: Span, timeframe: Timeframe, progress: Pro
 
 
 @contextmanager
-def _young_collections() -> Iterator[None]:
-    """Garbage in cycles is left to the end of each stride, and old objects in peace: a replay makes next to none."""
+def young_collections() -> Iterator[Callable[[], object]]:
+    """Garbage in cycles is left to the end of each stride, where what is given here is called, and old objects in
+    peace: a replay makes next to none.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        yield
+        yield lambda: gc.collect(1)
     finally:
         if was_enabled:
             gc.enable()

@@ -52,6 +52,7 @@ from facade.routes import (
     signals,
     strategies,
     subscriptions,
+    what_if,
 )
 
 INTERFACE: Final[Sequence[OperationRoute]] = (
@@ -70,6 +71,7 @@ INTERFACE: Final[Sequence[OperationRoute]] = (
     *jobs.ROUTES,
     *backtests.ROUTES,
     *market_data.ROUTES,
+    *what_if.ROUTES,
     *notifications.ROUTES,
     *alerts.ROUTES,
     *config.ROUTES,

@@ -20,6 +20,7 @@ from actors.publishers.webhook import NotDelivered, check_url
 from actors.venue_numbers import VenueNumbers
 from actors.work.backfill import BackfillJob
 from actors.work.backtest import BacktestJob
+from actors.work.what_if import Variant, WhatIfJob
 from core.errors import RunnerError
 from core.ids import RunId, StrategyId, UserId
 from core.run import Run
@@ -139,10 +140,12 @@ __all__ = [
     "Totals",
     "Trade",
     "TradeRecord",
+    "Variant",
     "Vault",
     "VenueAway",
     "VenueNumbers",
     "Waits",
+    "WhatIfJob",
     "check_url",
 ]
 

@@ -14,7 +14,7 @@ from facade.decoding import within
 from facade.endpoint import Call, route
 from facade.errors import ApiError, Detail, not_found
 from facade.operation import OperationRoute
-from facade.schemas.risk import LimitsShown, OwnRiskAnswer, RiskAsked, SetLimits
+from facade.schemas.risk import LimitFields, LimitsShown, OwnRiskAnswer, RiskAsked, SetLimits
 
 SMALLEST_LOSS: Final = Decimal("0.01")
 MAX_USDT: Final = 1_000_000_000
@@ -32,7 +32,7 @@ async def show(call: Call, query: RiskAsked) -> OwnRiskAnswer:
 async def set_limits(call: Call, body: SetLimits) -> OwnRiskAnswer:
     """Tighten the caller's limits; an administrator loosens or tightens anybody's."""
     user_id, limits, by = _whose(call, body.user_id), call.services.runner.limits, call.user_id
-    change = _change(body)
+    change = limit_change(body)
     try:
         if call.principal.admin:
             await call.bridge.call(
@@ -73,7 +73,8 @@ def _whose(call: Call, named: str | None) -> UserId:
     return UserId(named)
 
 
-def _change(body: SetLimits) -> LimitChange:
+def limit_change(body: LimitFields) -> LimitChange:
+    """ApiError 400 with the field for what cannot be."""
     loss, cooldown, pause = body.daily_max_loss_usdt, body.cooldown_after_trade_sec, body.pause_duration_min
     return LimitChange(
         daily_max_loss_usdt=None

@@ -28,15 +28,20 @@ class LimitsShown(Shown, frozen=True, kw_only=True):
     pause_duration_min: Decimal
 
 
-class SetLimits(Body, frozen=True, kw_only=True):
-    """What is left out stays. A user may tighten, up to the ceiling; an administrator sets the ceiling of `userId`."""
+class LimitFields(Body, frozen=True, kw_only=True):
+    """What is left out stays."""
 
-    user_id: UserName | None = None
     daily_max_loss_usdt: Decimal | None = None
     max_trades_per_day: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     max_consecutive_losses: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     cooldown_after_trade_sec: Decimal | None = None
     pause_duration_min: Decimal | None = None
+
+
+class SetLimits(LimitFields, frozen=True, kw_only=True):
+    """What is left out stays. A user may tighten, up to the ceiling; an administrator sets the ceiling of `userId`."""
+
+    user_id: UserName | None = None
 
 
 class OwnRiskAnswer(Answer, frozen=True, kw_only=True):

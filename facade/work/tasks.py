@@ -16,6 +16,7 @@ from actors.market_clock import MarketClock
 from actors.venue_budgets import SharedVenueBudgets
 from actors.work.backfill import BackfillJob, fill_holes, venue_rest
 from actors.work.backtest import BacktestJob, replay_stored
+from actors.work.what_if import WhatIfJob, what_if
 from core.job import JobKind
 from core.statistics import drawdowns
 from facade.report.charts import lowest_and_highest
@@ -61,7 +62,7 @@ def backtest_outcome(result: BacktestResult) -> Outcome:
     return Outcome(figures=plain_json(figures), files=files)
 
 
-def plain_json(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def plain_json(value: Mapping[str, Any] | msgspec.Struct) -> Mapping[str, Any]:
     """As JSON has it: times as text, figures that are no number as null."""
     plain: Mapping[str, Any] = msgspec.json.decode(msgspec.json.encode(value))
     return plain
@@ -87,4 +88,12 @@ def backfill(params: Mapping[str, Any], database: Database, order: WorkOrder, to
     return Outcome(figures=msgspec.to_builtins(came))
 
 
-TASKS: Final[Mapping[JobKind, Task]] = {JobKind.BACKTEST: backtest, JobKind.BACKFILL: backfill}
+def what_if_changed(params: Mapping[str, Any], database: Database, order: WorkOrder, told: Told) -> Outcome:
+    return Outcome(figures=plain_json(what_if(msgspec.convert(params, WhatIfJob), PgCandles(database), told)))
+
+
+TASKS: Final[Mapping[JobKind, Task]] = {
+    JobKind.BACKTEST: backtest,
+    JobKind.BACKFILL: backfill,
+    JobKind.WHAT_IF: what_if_changed,
+}
