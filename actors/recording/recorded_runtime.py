@@ -23,9 +23,6 @@ from core.clock import Clock
 
 T = TypeVar("T")
 
-NOT_RECORDED = frozenset({"clock", "keys"})
-"""Keep market time, which is recorded as it was read, and keys, of which nothing is; their supervision is."""
-
 
 class RecordedShell(Shell):
     """A shell whose turns go on the tape: plain messages, letters and signals alike."""
@@ -59,7 +56,7 @@ class RecordedShell(Shell):
 
     def _take(self, item: object) -> None:
         handle = self._open if isinstance(item, Letter) else cast(Behaviour, self.behaviour).receive
-        told = self.name not in NOT_RECORDED or isinstance(message_of(item), _ActorStop)
+        told = self.name not in self._tape.beside or isinstance(message_of(item), _ActorStop)
         if not told or self._is_stale(item):
             handle(cast(Any, item))
         else:
@@ -105,7 +102,7 @@ class RecordedEffects:
         incarnation: int = ANY_INCARNATION,
     ) -> None:
         tape = self._tape
-        if to.name in NOT_RECORDED or not tape.on:
+        if to.name in tape.beside or not tape.on:
             self._inner.call(to, fn, reply, failed, incarnation)
             return
         id_ = self._next(to, incarnation)
@@ -136,6 +133,9 @@ class RecordedEffects:
         incarnation: int = ANY_INCARNATION,
     ) -> None:
         tape = self._tape
+        if to.name in tape.beside:
+            self._inner.run(to, co, reply, failed, timeout_s, incarnation)
+            return
         id_ = self._next(to, incarnation)
         noted = False
 

@@ -13,7 +13,7 @@ from actors.feed import Feed
 from actors.recording.entries import FORMAT, Header
 from actors.recording.outcome import outcome_of
 from actors.recording.recorded_edges import RecordedFeed, recorded_store, recorded_venues
-from actors.recording.recorded_runtime import NOT_RECORDED, RecordedClock, RecordedEffects, RecordedShell
+from actors.recording.recorded_runtime import RecordedClock, RecordedEffects, RecordedShell
 from actors.recording.tape import Outside, Stopping, Tape
 from actors.recording.writer import Writer, make_room
 from actors.runtime.dead_letters import Reports, Sink
@@ -49,7 +49,7 @@ class Recorder:
         `beside`: the actors that start after those of `actors.system`, in order.
         """
         self._store = parts.store
-        self._tape = Tape(clock, self._ended_early)
+        self._tape = Tape(clock, self._ended_early, beside=frozenset(beside))
         snapshot = read_snapshot(parts.store, self._limits, clock.monotonic)
         self._header = _header(parts, clock.now(), snapshot, beside)
         folder = self._directory / f"{clock.now():%Y%m%dT%H%M%S}-{parts.options.worker}"
@@ -72,7 +72,7 @@ class Recorder:
 
     def outside(self, actor: str, message: object) -> None:
         """`message` is about to be told to `actor` by somebody who is none."""
-        if actor not in NOT_RECORDED:
+        if actor not in self._tape.beside:
             self._tape.append(Outside(actor, message))
 
     def tell(self, system: ActorSystem, actor: str, message: object) -> None:

@@ -103,8 +103,15 @@ class _Here(threading.local):
 
 
 class Tape:
-    def __init__(self, clock: Clock, on_end: Callable[[str], None]) -> None:
-        """`on_end` is told, from any thread, why the recording ended early."""
+    def __init__(
+        self, clock: Clock, on_end: Callable[[str], None], *, beside: frozenset[str] = frozenset()
+    ) -> None:
+        """`on_end` is told, from any thread, why the recording ended early.
+
+        `beside`: actors of which nothing is recorded but their supervision. They keep market time, which is recorded
+        as it was read, or what no tick looks at: keys, notices, alerts, settings.
+        """
+        self.beside = beside
         self.waiting: deque[Item] = deque()
         self.before: dict[str, Callable[[], list[object]]] = {}
         """Per actor: hands over, at the beginning of a turn, what came from outside since the last one."""
