@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from actors.messages import ClaimedTick
 from actors.run_tick import tick_row
 from actors.runtime.behaviour import Behaviour, Context
+from actors.tally import Tally
 from core.backoff import Backoff
 from core.clock import Clock
 from core.signal import Signal
@@ -72,6 +73,7 @@ class JournalBuffer:
         self.wake: Callable[[], None] = lambda: None
         self.wake_for_lost: Callable[[], None] = lambda: None
         self.idle = True
+        self.tally = Tally()
 
     def ticked(self, row: TickRow) -> None:
         self.ticks.append(row)
@@ -167,6 +169,8 @@ class Journal(Behaviour):
                 raise TypeError(f"journal cannot handle {type(message).__name__}")
 
     def _written(self) -> None:
+        if self._writing is not None:
+            self._buffer.tally.written(self._writing)
         self._writing = None
         self._attempt = 0
         if self._buffer.ticks or (self._draining and self._buffer.executions):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -42,6 +42,7 @@ from core.live_settings import LiveSettings
 from core.version import VERSION, is_older
 from exchanges.feeds.looped import MAX_ROUNDS
 from exchanges.stand_in import StandIns
+from exchanges.venue_host import HostLoad
 from exchanges.venues import Address, Venues, given_address, live_candles, market_marks, market_trades
 from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
@@ -203,8 +204,10 @@ def _service(
     )
     parts = Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options)
     more: list[ChildSpec] = []
+    venue_loads: Callable[[], Sequence[HostLoad]] = tuple
     if vault is not None:
         access = live_access(settings, store, vault, clock, budgets)
+        venue_loads = access.venues.loads
         more.append(key_keeper(keys_of(store, vault, venue_addresses(settings)), access.ring))
         parts = msgspec.structs.replace(parts, venues=access.venues_over, read_connection=access.read)
     more.append(notifier(settings, store, vault))
@@ -225,6 +228,7 @@ def _service(
         more=more,
         stand_ins=StandIns(stand_ins) if store.platform().demo and vault is not None else None,
         read_bans=budgets.read_bans,
+        venue_loads=venue_loads,
     )
 
 

@@ -16,6 +16,7 @@ from actors.live.news import PositionSettled
 from actors.messages import Barrier, Record, Recorded, SettleAsked, account_name
 from actors.runtime.behaviour import Behaviour, Context
 from actors.runtime.reply import Reply
+from actors.tally import Tally
 from core.backoff import Backoff
 from core.errors import Reason
 from core.ids import UserId
@@ -90,14 +91,18 @@ class RiskLedger(Behaviour):
         "_queues",
         "_store",
         "_sweep_s",
+        "_tally",
         "_under_way",
         "_waiting_to_retry",
     )
 
-    def __init__(self, ctx: Context, *, store: Store, sweep_s: float, max_in_flight: int = 2) -> None:
+    def __init__(
+        self, ctx: Context, *, store: Store, tally: Tally, sweep_s: float, max_in_flight: int = 2
+    ) -> None:
         """`sweep_s`: how often pauses that ran out elsewhere are looked for, process seconds; 0 never."""
         super().__init__(ctx)
         self._store = store
+        self._tally = tally
         self._sweep_s = sweep_s
         self._max_in_flight = max_in_flight
         self._queues: dict[UserId, deque[Pending | Barrier]] = {}
@@ -231,6 +236,7 @@ class RiskLedger(Behaviour):
         for pending, result in zip(done.pending, done.results, strict=True):
             self._watch_pause(result)
             self._answer(pending, result)
+            self._tally.settled(result)
         self._start()
 
     def _failed(self, failed: SettleFailed) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from uuid import UUID
@@ -30,13 +30,15 @@ from actors.runtime.process_time import process_s
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.system import ActorInfo, ActorSystem
 from actors.system import BACKOFF, Parts, specs
+from actors.tally import Tallied
 from core.candles import CandleColumns, empty
 from core.decoders import prepare_decoders
-from core.ids import AccountId, RunId, UserId
+from core.ids import AccountId, NodeId, RunId, UserId
 from core.mark import Mark
 from core.market import Series
 from core.timeframe import from_ms, to_ms
 from exchanges.stand_in import StandIns
+from exchanges.venue_host import HostLoad
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg_venue_budgets import BANS_CHANNEL
 from schema.records import ClockSettings, Node, TickSource
@@ -63,6 +65,17 @@ class TickHint(msgspec.Struct, frozen=True, kw_only=True):
     slot_ms: int | None = None
 
 
+class Vitals(msgspec.Struct, frozen=True, kw_only=True):
+    """`hosts`: of venues spoken to with keys. `dead_letters` by reason, `failures` of handlers, since the start."""
+
+    node: NodeId
+    enabled: bool
+    tallied: Tallied
+    hosts: tuple[HostLoad, ...] = ()
+    dead_letters: Mapping[str, int] = {}
+    failures: int = 0
+
+
 class Service:
     """One process's share of the runs. Built from parts, started once, stopped once."""
 
@@ -79,6 +92,7 @@ class Service:
         more: Sequence[ChildSpec] = (),
         stand_ins: StandIns | None = None,
         read_bans: Callable[[], None] = lambda: None,
+        venue_loads: Callable[[], Sequence[HostLoad]] = tuple,
     ) -> None:
         self._nodes: Sequence[Node] = ()
         self._interpreter = Interpreter()
@@ -93,6 +107,7 @@ class Service:
         self._more = more
         self._stand_ins = stand_ins
         self._read_bans = read_bans
+        self._venue_loads = venue_loads
         self._running = False
         self._standing_down = threading.Lock()
         self._left = threading.Event()
@@ -270,6 +285,18 @@ class Service:
     def actors(self) -> Sequence[ActorInfo]:
         root = self.system.snapshot()
         return () if root is None else (root,)
+
+    def vitals(self) -> Vitals:
+        """What this process has done and how it is; touches no actor."""
+        reports = self.system.reports
+        return Vitals(
+            node=self._parts.options.node,
+            enabled=self._parts.options.enabled,
+            tallied=self._parts.journal.tally.read(),
+            hosts=tuple(self._venue_loads()),
+            dead_letters=dict(reports.dead_letters),
+            failures=reports.failures,
+        )
 
     def settle(self, user_id: UserId, op: LedgerOp, timeout_s: float) -> LedgerResult:
         """Through the risk ledger. Raises TimeoutError, or StoreUnavailable when the ledger is down."""

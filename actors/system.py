@@ -102,7 +102,9 @@ def specs(system: ActorSystem, parts: Parts) -> list[ChildSpec]:
         ),
         _shared(
             "risk_ledger",
-            lambda ctx: RiskLedger(ctx, store=store, sweep_s=options.poll_s * PAUSE_SWEEP_POLLS),
+            lambda ctx: RiskLedger(
+                ctx, store=store, tally=journal.tally, sweep_s=options.poll_s * PAUSE_SWEEP_POLLS
+            ),
         ),
     ]
     if not options.enabled:

@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     enable_strategy_runner: Annotated[bool, Reads(flag)] = False
     runner_cron_secret: Annotated[Secret | None, Reads(secret)] = None
     cron_secret: Annotated[Secret | None, Reads(secret)] = None
+    metrics_token: Annotated[Secret | None, Reads(secret)] = None
     admin_api_key: Annotated[Secret | None, Reads(secret)] = None
     runner_tick_interval_sec: Annotated[float, Reads(number(1, 3600))] = 10.0
     runner_grace_sec: Annotated[float, Reads(number(0, MAX_GRACE_S))] = DEFAULT_GRACE_S

@@ -41,6 +41,11 @@ class Window:
             self._used -= self._slices.popleft()[1]
         return self._used
 
+    def seen(self, now_s: float) -> int:
+        """As `used`, for another thread to read: it drops nothing."""
+        oldest = int(now_s // self._slice_s) - SLICES
+        return sum(amount for number, amount in tuple(self._slices) if number >= oldest)
+
     def add(self, amount: int, now_s: float) -> None:
         self.used(now_s)
         number = int(now_s // self._slice_s)
@@ -216,6 +221,10 @@ class HostBudget:
             }
             until_s = max(self._account_paused_s.get(account, now_s), now_s + said.account_pause_s)
             self._account_paused_s[account] = until_s
+
+    def seen(self, now_s: float) -> tuple[int, float]:
+        """The weight used in this window and the seconds left of a pause, for another thread to read."""
+        return self._weight.seen(now_s), max(0.0, self._paused_s - now_s)
 
     def all_waiting(self) -> list[Ticket]:
         return [ticket for ring in self._rings.values() for queue in ring.values() for ticket in queue]

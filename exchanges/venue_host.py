@@ -6,6 +6,8 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
 from core.clock import Clock
 from core.errors import RunnerError
 from exchanges.budgets import HostBudget, SharedBudget, Ticket
@@ -21,6 +23,16 @@ LOOK_AGAIN_S: Final = 1.0
 """How long the wait for a window's end goes on without a look at the clock."""
 ASK_AGAIN_S: Final = 1.0
 """Pause before a share is asked for again, after one that could not be had."""
+
+
+class HostLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of what one address allows is used, and for how long nothing may be sent there."""
+
+    host: str
+    weight: int
+    limit: int
+    waiting: int
+    paused_s: float
 
 
 class VenueHost:
@@ -51,6 +63,19 @@ class VenueHost:
     def waiting(self) -> int:
         """Requests that wait for their turn."""
         return len(self._turns)
+
+    def load(self, host: str) -> HostLoad:
+        """As it is now; may be read from another thread."""
+        weight, paused_s = self._budget.seen(self._now_s())
+        banned = self._banned_until
+        banned_s = 0.0 if banned is None else (banned - self._clock.now()).total_seconds()
+        return HostLoad(
+            host=host,
+            weight=weight,
+            limit=self._limits.weight,
+            waiting=self.waiting,
+            paused_s=max(0.0, paused_s, banned_s),
+        )
 
     def bound(self, *, tenant: str, account: str) -> Send:
         """One tenant's way here with one account."""

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -46,7 +47,7 @@ from exchanges.feeds.trade_rest import BinanceTradeRest, BybitTradeRest
 from exchanges.feeds.trade_streams import TradeStreams
 from exchanges.http import HttpPool
 from exchanges.stream import Stream
-from exchanges.venue_host import VenueHost
+from exchanges.venue_host import HostLoad, VenueHost
 from exchanges.wire import Purpose
 
 
@@ -264,6 +265,10 @@ class Venues:
             yield exchange
         finally:
             await exchange.close()
+
+    def loads(self) -> tuple[HostLoad, ...]:
+        """Of each address spoken to; may be read from another thread."""
+        return tuple(host.load(urlsplit(base).netloc) for base, host in tuple(self._hosts.items()))
 
     async def close(self) -> None:
         for host in self._hosts.values():

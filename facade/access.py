@@ -35,6 +35,8 @@ class Access(StrEnum):
     USER = "user"
     ADMIN = "admin"
     CRON = "cron"
+    OPERATOR = "operator"
+    """Numbers of the installation: this machine, METRICS_TOKEN, or an administrator."""
 
 
 class DemoSession:
@@ -87,6 +89,7 @@ class Gatekeeper:
         callers: Callers | None = None,
     ) -> None:
         self._runner_cron_secret = settings.runner_cron_secret
+        self._metrics_token = settings.metrics_token
         self._bearer_secret = settings.cron_secret or settings.admin_api_key
         self._verifier = verifier
         self._demo = demo
@@ -99,6 +102,8 @@ class Gatekeeper:
         if access is Access.ANYONE:
             return None
         if access is Access.CRON and self._is_cron(connection):
+            return None
+        if access is Access.OPERATOR and self._is_operator(connection):
             return None
         principal = await self._principal(connection)
         wait_s = self._rates.take(principal.user_id)
@@ -139,6 +144,16 @@ class Gatekeeper:
                 self._fail(connection)
                 raise unauthorized("The cron secret is not the right one.")
         return bearer is not None and self._bearer_secret is not None and self._bearer_secret.matches(bearer)
+
+    def _is_operator(self, connection: HTTPConnection) -> bool:
+        """Whether it comes from this machine, or with METRICS_TOKEN. Nobody guesses on while over the limit."""
+        bearer = _bearer(connection)
+        if bearer is None:
+            return is_local(connection)
+        if self._metrics_token is None or bearer.count(".") == 2:
+            return False
+        self._refuse_over_limit(connection)
+        return self._metrics_token.matches(bearer)
 
     def _fail(self, connection: HTTPConnection) -> None:
         self._refuse_over_limit(connection)

@@ -17,6 +17,7 @@ import msgspec
 from actors.backtest import BacktestRequest
 from actors.keys import KeyRefused, Keys, Tested, VenueAway
 from actors.publishers.webhook import NotDelivered, check_url
+from actors.service import Vitals
 from actors.venue_numbers import VenueNumbers
 from actors.work.backfill import BackfillJob
 from actors.work.backtest import BacktestJob
@@ -36,11 +37,13 @@ from schema.ops import LedgerOp, LedgerResult, OpRefused, ResumeUser, RiskSettle
 from schema.pg_alerts import PgAlerts
 from schema.pg_candles import MAX_STRETCHES, PgCandles, StoredStretch
 from schema.pg_config import PgConfig
+from schema.pg_database import DatabaseTimes
 from schema.pg_flattens import PgFlattens
 from schema.pg_history import EventsPage, Listing, OrderRecord, RunTotals, TickRecord, TradeRecord
 from schema.pg_jobs import PgJobs
 from schema.pg_limits import OwnLimits, PgLimits, TooLoose
 from schema.pg_notices import PgNotices
+from schema.pg_observations import Observed, PgObservations
 from schema.pg_portfolios import CurvePoint, Portfolio, Totals
 from schema.pg_portfolios import PgPortfolios as PortfolioRows
 from schema.pg_reads import RunnerNumbers, RunSummary, StrategyDetail, StrategyView
@@ -79,6 +82,7 @@ __all__ = [
     "CancelRun",
     "Connection",
     "CurvePoint",
+    "DatabaseTimes",
     "Delivery",
     "DemoClock",
     "DemoTime",
@@ -98,6 +102,7 @@ __all__ = [
     "Node",
     "NotDelivered",
     "NoticeSettings",
+    "Observed",
     "OpRefused",
     "OpenPosition",
     "OpenRun",
@@ -144,6 +149,7 @@ __all__ = [
     "Vault",
     "VenueAway",
     "VenueNumbers",
+    "Vitals",
     "Waits",
     "WhatIfJob",
     "check_url",
@@ -284,6 +290,15 @@ class Runner(Protocol):
     @property
     def config(self) -> PgConfig:
         """Blocks: used through `Bridge` only."""
+        ...
+
+    @property
+    def observations(self) -> PgObservations:
+        """`read` blocks: used through `Bridge` only."""
+        ...
+
+    def vitals(self) -> Vitals:
+        """What this process has done and how it is; returns at once."""
         ...
 
     @property

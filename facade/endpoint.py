@@ -25,6 +25,7 @@ from facade.idempotency import idempotency_key, once
 from facade.limits import KEY_CHECKS_PER_WINDOW, NUMBER_READS_PER_WINDOW, Attempts
 from facade.operation import OperationRoute, operation_of
 from facade.schemas.form import Answer, Asked
+from facade.vitals import VitalSigns
 
 ErrorLog = Callable[[Mapping[str, object], BaseException], None]
 JSON: Final = "application/json"
@@ -53,6 +54,7 @@ class Services:
         self.bridge = bridge
         self.gatekeeper = gatekeeper
         self.hub = hub
+        self.vitals = VitalSigns(bridge)
         self.demo = demo
         self.error_log = error_log
         self.keys = keys

@@ -11,7 +11,7 @@ from core.candles import CandleColumns
 from core.ids import RunId, UserId
 from core.mark import Mark
 from core.market import Series
-from facade.bridge import ActorNode, DemoTime
+from facade.bridge import ActorNode, DemoTime, Vitals
 from schema.ops import ExpirePause, LedgerOp, LedgerResult, ResumeUser, SimulateTrade
 from schema.pg import PgStore
 from schema.records import Node, TickSource
@@ -31,6 +31,7 @@ class LiveRunner:
         self.limits = store.limits
         self.flattens = store.flattens
         self.signals = store.signals
+        self.observations = store.observations
         self.jobs = store.jobs
         self.market = store.market
         self.notices = store.notices
@@ -65,6 +66,9 @@ class LiveRunner:
 
     def rows_changed(self) -> None:
         self._service.rows_changed()
+
+    def vitals(self) -> Vitals:
+        return self._service.vitals()
 
     def nodes(self) -> Sequence[Node]:
         return self._service.nodes()

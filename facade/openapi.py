@@ -22,6 +22,7 @@ _WHO: Final[Mapping[Access, Sequence[Mapping[str, list[str]]]]] = {
     Access.USER: [{"token": []}, {"session": []}],
     Access.ADMIN: [{"token": []}, {"session": []}],
     Access.CRON: [{"cronSecret": []}, {"token": []}],
+    Access.OPERATOR: [{}, {"token": []}],
 }
 _KEY_PARAMETER: Final = {
     "name": KEY_HEADER,

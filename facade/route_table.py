@@ -16,6 +16,7 @@ _WHO: Final = {
     Access.USER: "user",
     Access.ADMIN: "admin",
     Access.CRON: "cron secret or admin",
+    Access.OPERATOR: "this machine, metrics token or admin",
 }
 
 

@@ -30,6 +30,7 @@ from schema.pg_idempotency import PgIdempotency
 from schema.pg_jobs import PgJobs
 from schema.pg_limits import PgLimits
 from schema.pg_notices import PgNotices
+from schema.pg_observations import PgObservations
 from schema.pg_portfolios import PgPortfolios
 from schema.pg_reads import PgReads
 from schema.pg_signals import PgSignals
@@ -81,6 +82,7 @@ class PgStore:
         self.portfolios = PgPortfolios(self.database)
         self.limits = PgLimits(self.database, default_limits)
         self.signals = PgSignals(self.database)
+        self.observations = PgObservations(self.database)
         self.flattens = PgFlattens(self.database, default_limits)
         self.notices = PgNotices(self.database)
         self.alerts = PgAlerts(self.database, default_limits)

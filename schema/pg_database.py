@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any, TypeVar
 
+import msgspec
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
@@ -25,6 +26,18 @@ from schema.store import StoreUnavailable
 from schema.witness import witness
 
 T = TypeVar("T")
+
+
+class DatabaseTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """What this process asked of its database so far, and its pool now."""
+
+    transactions: int
+    seconds: float
+    failures: int
+    retries: int
+    connections: int
+    idle: int
+    waiting: int
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
@@ -72,6 +85,9 @@ class Database:
     def __init__(self, conninfo: str, *, pool_size: int, worker: str) -> None:
         _reach(conninfo)
         self.months = Months()
+        self._counting = threading.Lock()
+        self._transactions = self._failures = self._retries = 0
+        self._seconds = 0.0
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             conninfo,
             min_size=1,
@@ -99,6 +115,32 @@ class Database:
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """What `work` returns, committed. `work` may run up to 1 + RETRIES times, so it has no other effects."""
+        began_s = monotonic()
+        failed = True
+        try:
+            result = self._run(work)
+            failed = False
+            return result
+        finally:
+            with self._counting:
+                self._transactions += 1
+                self._failures += failed
+                self._seconds += monotonic() - began_s
+
+    def times(self) -> DatabaseTimes:
+        pool = self._pool.get_stats()
+        with self._counting:
+            return DatabaseTimes(
+                transactions=self._transactions,
+                seconds=self._seconds,
+                failures=self._failures,
+                retries=self._retries,
+                connections=pool.get("pool_size", 0),
+                idle=pool.get("pool_available", 0),
+                waiting=pool.get("requests_waiting", 0),
+            )
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
         seen = witness.mark()
         for attempt in range(RETRIES + 1):
             witness.back_to(seen)
@@ -112,6 +154,8 @@ class Database:
                     raise StoreUnavailable(
                         f"The database was busy with the same rows {RETRIES + 1} times: {_sentence(error)}."
                     ) from error
+                with self._counting:
+                    self._retries += 1
                 if isinstance(error, psycopg.errors.LockNotAvailable):
                     self._end_stalled()
             except BaseException:

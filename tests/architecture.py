@@ -45,6 +45,7 @@ THIRD_PARTY = {
     "starlette": ("facade/",),
     "uvicorn": ("facade/",),
     "jinja2": ("facade/",),
+    "prometheus_client": ("facade/metrics.py",),
     "jwt": ("facade/",),
     "typer": ("bin/",),
     "rich": ("bin/",),

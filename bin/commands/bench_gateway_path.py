@@ -38,6 +38,7 @@ from actors.runtime.spec import ChildSpec, StopMode, Supervision
 from actors.runtime.system import ActorSystem
 from actors.service import DB_WORKERS
 from actors.system import Options, Parts, specs
+from actors.tally import Tally
 from bin.commands.bench_fanout import opened_database
 from bin.commands.bench_gateway_pace import Clock, Pace
 from bin.commands.bench_gateway_world import NOTIONAL, Trader, traders_of, venue_ahead
@@ -162,7 +163,7 @@ class WatchedLedger(RiskLedger):
     __slots__ = ("_watched",)
 
     def __init__(self, ctx: Context, *, store: PgStore, watched: Watched) -> None:
-        super().__init__(ctx, store=store, sweep_s=0.0)
+        super().__init__(ctx, store=store, tally=Tally(), sweep_s=0.0)
         self._watched = watched
 
     def receive(self, message: object) -> None:

@@ -10,13 +10,15 @@ from typing import Any
 import jwt
 from starlette.testclient import TestClient
 
+from actors.tally import Tally
 from core.config import Settings, parse
 from core.ids import NodeId, RunId, UserId
 from core.redact import Secret
 from core.run import RunStatus
 from core.timeframe import Timeframe
+from exchanges.venue_host import HostLoad
 from facade.app import build_app
-from facade.bridge import ActorNode, DemoTime
+from facade.bridge import ActorNode, DemoTime, Vitals
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg import PgStore
 from schema.pg_alerts import PgAlerts
@@ -27,6 +29,7 @@ from schema.pg_idempotency import PgIdempotency
 from schema.pg_jobs import PgJobs
 from schema.pg_limits import PgLimits
 from schema.pg_notices import PgNotices
+from schema.pg_observations import PgObservations
 from schema.pg_portfolios import PgPortfolios
 from schema.pg_reads import PgReads
 from schema.pg_signals import PgSignals
@@ -52,6 +55,9 @@ TREE = (
         ),
     ),
 )
+
+
+HOSTS = (HostLoad(host="fapi.binance.com", weight=120, limit=2_400, waiting=3, paused_s=1.5),)
 
 
 class SmallDemoClock:
@@ -80,6 +86,7 @@ class SmallRunner:
         self.now = START
         self.deaf = False
         self.hints = 0
+        self.tally = Tally()
         self.up = True
 
     @property
@@ -115,6 +122,13 @@ class SmallRunner:
     @property
     def config(self) -> PgConfig:
         return self.store.config
+
+    @property
+    def observations(self) -> PgObservations:
+        return self.store.observations
+
+    def vitals(self) -> Vitals:
+        return Vitals(node=NodeId(WORKER), enabled=True, tallied=self.tally.read(), hosts=HOSTS)
 
     @property
     def signals(self) -> PgSignals:
@@ -192,7 +206,9 @@ class SmallRunner:
         ]
         won = {claim.run_id for claim in claims}
         lost = LostAsk(ask=ask, node=WORKER, run_ids=[run_id for run_id in run_ids if run_id not in won])
-        self.store.report(SlotReport(ticks=tuple(ticks), lost=(lost,)))
+        report = SlotReport(ticks=tuple(ticks), lost=(lost,))
+        self.store.report(report)
+        self.tally.written(report)
 
 
 def make_settings(**values: str) -> Settings:
