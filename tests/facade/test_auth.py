@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+import hmac
 import json
 import time
 from collections.abc import Callable
@@ -67,11 +69,13 @@ def forged(header: dict[str, Any], payload: dict[str, Any], signature: bytes = b
 
 def hs256_with_public_key() -> str:
     """The classic confusion: our public key, taken for a shared secret."""
-    import hashlib
-    import hmac
+    return hmac_signed({"alg": "HS256", "typ": "JWT"}, PUBLIC_PEM)
 
-    body = forged({"alg": "HS256", "typ": "JWT"}, claims()).rstrip(".")
-    mac = hmac.new(PUBLIC_PEM, body.encode(), hashlib.sha256).digest()
+
+def hmac_signed(header: dict[str, Any], key: bytes) -> str:
+    """By hand: libraries refuse to sign with such keys."""
+    body = forged(header, claims()).rstrip(".")
+    mac = hmac.new(key, body.encode(), hashlib.sha256).digest()
     return f"{body}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
 
@@ -113,6 +117,28 @@ ATTACKS: dict[str, Callable[[], str]] = {
     "RSA with another digest": lambda: signed(claims(), RSA_KEY, "RS512", kid="r1"),
     "key id not a text": lambda: forged({"alg": "RS256", "kid": {"a": 1}}, claims()),
     "key brought along": lambda: signed(claims(), OTHER_RSA_KEY, "RS256", jwk=jwk_of(OTHER_RSA_KEY, "x")),
+    "key id that is an empty file": lambda: hmac_signed({"alg": "HS256", "kid": "../../../../dev/null"}, b""),
+    "key id that is a query": lambda: signed(claims(), "x", "HS256", kid="' UNION SELECT 'x"),
+    "key id that is a path, RSA": lambda: signed(claims(), OTHER_RSA_KEY, "RS256", kid="/dev/stdin"),
+    "shared secret under a published key's id": lambda: signed(claims(), "r1" * 16, "HS256", kid="r1"),
+    "keys to be fetched elsewhere": lambda: signed(
+        claims(), OTHER_RSA_KEY, "RS256", jku="https://evil.example/jwks"
+    ),
+    "certificate to be fetched elsewhere": lambda: signed(
+        claims(), OTHER_RSA_KEY, "RS256", x5u="https://evil.example/c"
+    ),
+    "certificate brought along": lambda: signed(claims(), OTHER_RSA_KEY, "RS256", x5c=["MIIB"], kid="r1"),
+    "elliptic key brought along": lambda: signed(
+        claims(), ec.generate_private_key(ec.SECP256R1()), "ES256", kid="e1"
+    ),
+    "payload not encoded": lambda: signed(claims(), crit=["b64"], b64=False) + "x",
+    "expiry as a text": lambda: signed(claims(exp=str(int(time.time()) + 60))) + "x",
+    "no signature but its dot": lambda: signed(claims()).rpartition(".")[0] + ".",
+    "signature of another token": lambda: (
+        signed(claims()).rpartition(".")[0] + "." + signed(claims(sub="bob")).rpartition(".")[2]
+    ),
+    "four parts": lambda: signed(claims()) + ".x",
+    "encrypted form": lambda: "a.b.c.d.e",
     "unknown critical header": lambda: signed(claims(), crit=["x"], x="y"),
     "expired": lambda: signed(claims(exp=time.time() - 1)),
     "expired long ago": lambda: signed(claims(exp=0)),

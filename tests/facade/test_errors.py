@@ -195,6 +195,16 @@ def test_only_configured_origins_may_read_answers() -> None:
         client.options("/api/strategies", headers=asked).headers["access-control-allow-origin"]
         == asked["Origin"]
     )
+    allowed = client.options(
+        "/api/strategies",
+        headers=asked
+        | {"Access-Control-Request-Headers": "authorization,idempotency-key,if-match,last-event-id"},
+    )
+    assert allowed.status_code == 200
+    seen = client.get("/healthz", headers={"Origin": asked["Origin"]}).headers[
+        "access-control-expose-headers"
+    ]
+    assert {"ETag", "Idempotency-Replayed", "Retry-After", "X-Request-Id"} <= set(seen.split(", "))
     foreign = client.get("/healthz", headers={"Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in foreign.headers
     assert "access-control-allow-credentials" not in foreign.headers

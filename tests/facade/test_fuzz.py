@@ -2,7 +2,7 @@
 
 The short form is a test. The long one, for each kind of caller:
 
-    RUNNER_FUZZ_EXAMPLES=10000 .venv/bin/python -m pytest tests/facade/test_fuzz.py
+    RUNNER_FUZZ_EXAMPLES=10000 .venv/bin/python -m pytest -o faulthandler_timeout=0 tests/facade/test_fuzz.py
 """
 
 from __future__ import annotations
