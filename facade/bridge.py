@@ -27,7 +27,15 @@ from core.ids import RunId, StrategyId, UserId
 from core.run import Run
 from core.timeframe import Timeframe
 from schema.connections import Connection, NewConnection
-from schema.desk import Arranged, CancelRun, OpenRun, RetireStrategy, ReviseStrategy, SetRunSettings
+from schema.desk import (
+    Arranged,
+    CancelRun,
+    MoveSubscription,
+    OpenRun,
+    RetireStrategy,
+    ReviseStrategy,
+    SetRunSettings,
+)
 from schema.flattens import Flatten
 from schema.idempotency import Asked as KeyedRequest
 from schema.idempotency import Attempt, Busy, IdempotencyKeys, Kept, Reused, TooManyKeys
@@ -98,6 +106,7 @@ __all__ = [
     "Keys",
     "Listing",
     "LostTrigger",
+    "MoveSubscription",
     "NewConnection",
     "Node",
     "NotDelivered",

@@ -54,6 +54,14 @@ class SetRunSettings(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     expected: int | None = None
 
 
+class MoveSubscription(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A status change as `Store.command` makes it, with event `subscription.paused` or `.resumed` where it is one."""
+
+    run_id: RunId
+    command: RunCommand
+    by: UserId
+
+
 class CancelRun(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Stop a run at once, and archive it now or, by `archive_ended`, as soon as it is flat without open orders.
 
@@ -64,7 +72,7 @@ class CancelRun(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     by: UserId
 
 
-DeskOp = OpenRun | ReviseStrategy | RetireStrategy | SetRunSettings | CancelRun
+DeskOp = OpenRun | ReviseStrategy | RetireStrategy | SetRunSettings | MoveSubscription | CancelRun
 
 
 class Arranged(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,8 +6,8 @@ from core.errors import Reason
 from core.ids import RunId
 from core.run import Run, RunCommand, RunStatus
 from facade.access import Access
-from facade.bridge import Store
-from facade.endpoint import Call, Handler, Services, require_runner, route
+from facade.bridge import MoveSubscription, Store
+from facade.endpoint import Call, Handler, require_runner, route
 from facade.errors import ApiError, not_found
 from facade.operation import OperationRoute
 from facade.preflight import preflight, within_tiers
@@ -35,15 +35,25 @@ async def run_of(call: Call) -> Run:
     return run
 
 
-async def command(call: Call, run: Run, wanted: RunCommand) -> VerbAnswer:
-    """The status change, with the preflight before an activation."""
+async def command(call: Call, run: Run, wanted: RunCommand, *, subscription: bool = False) -> VerbAnswer:
+    """The status change, with the preflight before an activation; of a `subscription` with its own event."""
     if wanted in ACTIVATING:
         require_runner(call.services)
     user_id, services = call.user_id, call.services
     if wanted in ACTIVATING and run.status is not RunStatus.ACTIVE:
         await call.bridge.ask(lambda store: preflight(store, run, services.settings, services.keys))
         await within_tiers(call, run)
-    changed = await call.bridge.ask(lambda store: _change(store, run, wanted, by=user_id, services=services))
+
+    def change(store: Store) -> Run:
+        if wanted in ACTIVATING and run.status is not RunStatus.ACTIVE:
+            preflight(store, run, services.settings, services.keys)
+        if not subscription:
+            return store.command(run.id, wanted, by=user_id)
+        moved = store.arrange(MoveSubscription(run_id=run.id, command=wanted, by=user_id)).run
+        assert moved is not None
+        return moved
+
+    changed = await call.bridge.ask(change)
     call.services.runner.rows_changed()
     return VerbAnswer(
         run_id=changed.id,
@@ -90,12 +100,6 @@ def _verb(wanted: RunCommand) -> Handler:
 
     handler.__doc__ = f"{wanted.title()} the run."
     return handler
-
-
-def _change(store: Store, run: Run, wanted: RunCommand, *, by: str, services: Services) -> Run:
-    if wanted in ACTIVATING and run.status is not RunStatus.ACTIVE:
-        preflight(store, run, services.settings, services.keys)
-    return store.command(run.id, wanted, by=by)
 
 
 ROUTES: list[OperationRoute] = [

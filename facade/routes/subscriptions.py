@@ -104,7 +104,7 @@ async def _answer(call: Call, run_id: RunId) -> SubscriptionAnswer:
 def _verb(wanted: RunCommand) -> Handler:
     async def handler(call: Call) -> VerbAnswer:
         run: Run = (await _own(call, RunId(call.path_id()))).run
-        return await command(call, run, wanted)
+        return await command(call, run, wanted, subscription=True)
 
     handler.__doc__ = f"{wanted.title()} a subscription."
     return handler

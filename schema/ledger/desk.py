@@ -17,6 +17,7 @@ from schema.desk import (
     Arranged,
     CancelRun,
     DeskOp,
+    MoveSubscription,
     OpenRun,
     RetireStrategy,
     ReviseStrategy,
@@ -74,6 +75,8 @@ def arrange(tx: DeskTx, op: DeskOp) -> Arranged:
             return _retire(tx, op)
         case SetRunSettings():
             return _set_settings(tx, op)
+        case MoveSubscription():
+            return _move(tx, op)
         case CancelRun():
             return _cancel(tx, op)
         case _:
@@ -173,6 +176,15 @@ def _set_settings(tx: DeskTx, op: SetRunSettings) -> Arranged:
         missing_stop=new.missing_stop.value,
     )
     return Arranged(strategy=run.strategy, run=replace(changed, version=run.version + 1))
+
+
+def _move(tx: DeskTx, op: MoveSubscription) -> Arranged:
+    before = _run(tx, op.run_id)
+    run = command_run(tx, op.run_id, op.command, op.by, None)
+    kind = {RunStatus.PAUSED: "subscription.paused", RunStatus.ACTIVE: "subscription.resumed"}.get(run.status)
+    if kind is not None and run.status is not before.status:
+        _tell(tx, run, kind)
+    return Arranged(strategy=run.strategy, run=run)
 
 
 def _cancel(tx: DeskTx, op: CancelRun) -> Arranged:

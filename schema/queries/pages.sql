@@ -7,7 +7,8 @@ SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version,
   FROM strategies s JOIN strategy_versions v ON v.strategy_id = s.id AND v.version = s.latest_version
  WHERE s.archived_at IS NULL
    AND (s.owner_id = %(user_id)s
-        OR EXISTS (SELECT FROM strategy_runs r WHERE r.strategy_id = s.id AND r.user_id = %(user_id)s))
+        OR EXISTS (SELECT FROM strategy_runs r WHERE r.strategy_id = s.id AND r.user_id = %(user_id)s
+                      AND r.status <> 'archived'))
    AND (%(before_at)s::timestamptz IS NULL OR (s.created_at, s.id) < (%(before_at)s, %(before_id)s::uuid))
  ORDER BY s.created_at DESC, s.id DESC LIMIT %(limit)s;
 

@@ -115,10 +115,18 @@ def test_terms_that_cannot_be_change_nothing(
     assert client.get(path, headers=BOB).json()["subscription"] == before
 
 
-def test_it_is_paused_and_resumed(client: TestClient) -> None:
-    path = f"{LIST}/{subscribed(client, strategy_of(client, visibility='public'))['id']}"
-    assert client.post(f"{path}/pause", headers=BOB).json()["status"] == "paused"
-    assert client.post(f"{path}/resume", headers=BOB).json()["status"] == "active"
+def test_it_is_paused_and_resumed_with_events_of_its_own(client: TestClient, store: PgStore) -> None:
+    id_ = subscribed(client, strategy_of(client, visibility="public"))["id"]
+    for verb, status in (
+        ("pause", "paused"),
+        ("pause", "paused"),
+        ("resume", "active"),
+        ("resume", "active"),
+    ):
+        answer = client.post(f"{LIST}/{id_}/{verb}", headers=BOB)
+        assert (answer.status_code, answer.json()["status"]) == (200, status)
+    told = [event.type for event in store.events(run_id=RunId(id_)) if event.type.startswith("subscription")]
+    assert told == ["subscription.created", "subscription.paused", "subscription.resumed"]
 
 
 def test_the_last_one_gone_leaves_nothing_to_evaluate(client: TestClient, store: PgStore) -> None:
@@ -133,6 +141,7 @@ def test_the_last_one_gone_leaves_nothing_to_evaluate(client: TestClient, store:
         assert shown["subscriberCount"] == left
     assert store.runs(statuses=["active"]) == []  # type: ignore[list-item]
     assert client.get(LIST, headers=BOB).json()["subscriptions"] == []
+    assert client.get("/api/strategies", headers=BOB).json()["strategies"] == []
     types = [event.type for event in store.events(run_id=RunId(one))]
     assert types.count("subscription.cancelled") == 1
 
