@@ -32,7 +32,7 @@ _KEY_PARAMETER: Final = {
     "description": "A repeat under the same key within a day is answered as the first was, and changes nothing.",
 }
 _ID: Final = {"type": "string", "format": "uuid"}
-_TEXT_IDS: Final = frozenset({"user_id"})
+_TEXT_IDS: Final = frozenset({"userId"})
 """Path fields that are opaque text; all others are UUIDs."""
 
 Document = dict[str, Any]
