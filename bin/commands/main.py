@@ -33,6 +33,8 @@ COMMANDS = (
         "simulator",
         "openapi",
         "audit",
+        "smoke",
+        "monitor",
     ),
 )
 DEFAULT_COMMAND = "serve"
