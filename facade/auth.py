@@ -21,6 +21,7 @@ from core.errors import SettingsError
 from core.ids import UserId
 from core.redact import Secret
 from facade.errors import ApiError
+from schema.ledger import PLATFORM_USER
 
 MAX_TOKEN_CHARS: Final = 8_192
 MAX_USER_ID_CHARS: Final = 255
@@ -215,7 +216,7 @@ def _user_of(claims: Mapping[str, Any]) -> UserId:
         user_id.encode()
     except UnicodeEncodeError as error:
         raise unauthorized("The token names no user.") from error
-    if "\0" in user_id:
+    if "\0" in user_id or user_id == PLATFORM_USER:  # the installation's own events are nobody's
         raise unauthorized("The token names no user.")
     return UserId(user_id)
 

@@ -148,6 +148,7 @@ ATTACKS: dict[str, Callable[[], str]] = {
     "not yet valid": lambda: signed(claims(nbf=time.time() + 60)),
     "no user": lambda: signed(without("sub")),
     "user is empty": lambda: signed(claims(sub="")),
+    "user is the platform": lambda: signed(claims(sub="platform")),
     "user is a number": lambda: forged_sub(7),
     "user is too long": lambda: signed(claims(sub="u" * 256)),
     "user with NUL": lambda: signed(claims(sub="a\0b")),

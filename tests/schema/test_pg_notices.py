@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from core.ids import UserId
 from core.notice import Notice
 from core.redact import Secret
 from core.risk import RiskLimits
+from core.run import RunCommand
 from schema.connections import Rewrapped
 from schema.ledger import PLATFORM_USER
 from schema.notices import MAX_WAITING, Channel, NoticeSettings, sealed_id
@@ -22,6 +24,7 @@ from schema.ops import SimulateTrade
 from schema.pg import PgStore
 from schema.vault import Owner
 from tests.schema.conftest import Database
+from tests.schema.pg_world import make_run
 from tests.schema.test_vault import master, vault_of
 
 ANN, BOB = UserId("ann"), UserId("bob")
@@ -187,3 +190,19 @@ def test_i13_a_signing_secret_goes_with_the_keys_to_another_master_key(store: Pg
     kept = store.notices.settings(ANN).sealed
     assert kept is not None
     assert vault_of(master("m2", 2)).open(kept).secret.reveal() == "signing"
+
+
+def test_i19_who_has_a_key_that_may_withdraw_or_a_venue_that_fails_is_told(store: PgStore) -> None:
+    """Found within a day (the key keeper), the run stopped by policy: its user hears of it outside."""
+    wants(store, ANN)
+    run = make_run(store, "ann")
+    store.command(run.id, RunCommand.STOP, by="policy", reason="key_may_withdraw: This key may withdraw.")
+    store.command(run.id, RunCommand.START, by="ann")
+    for minute in range(3):
+        slot = datetime(2026, 3, 10, 12, minute, tzinfo=UTC)
+        store.adapter_failed(run.id, slot=slot, kind="timeout", detail="late")
+    store.notices.gather(frozenset())
+    told = [(each.kind.value, each.content["payload"].get("reason", "")) for each in store.notices.claim(10)]
+    assert [kind for kind, _ in told] == ["pause", "error", "error", "error", "pause"]
+    assert told[0][1].startswith("key_may_withdraw")
+    assert told[-1][1].startswith("3 adapter errors")
