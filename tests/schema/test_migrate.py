@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
@@ -165,3 +166,36 @@ def test_the_committed_schema_is_what_the_migrations_make(database: Database) ->
     with psycopg.connect(database.owner_dsn, connect_timeout=5) as connection:
         assert describe(connection) == SNAPSHOT.read_text()
     assert pending(database.owner_dsn, MIGRATIONS) == []
+
+
+BESIDE_THE_VERSION_BEFORE = 14
+"""From this migration on, the version before goes on working while the new one starts."""
+_TAKES_AWAY = re.compile(
+    r"\b(DROP\s+(TABLE|COLUMN|VIEW|FUNCTION|TRIGGER|TYPE|SEQUENCE)\b(?!\s+%I)|RENAME\b|SET\s+NOT\s+NULL"
+    r"|ALTER\s+COLUMN\s+\w+\s+(SET\s+DATA\s+)?TYPE\b|ADD\s+COLUMN\s+\w+\s+\w+\s+NOT\s+NULL(?!\s+DEFAULT))",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize(
+    "name", [each.name for each in load_migrations() if each.version >= BESIDE_THE_VERSION_BEFORE]
+)
+def test_a_migration_takes_nothing_away_that_the_version_before_uses(name: str) -> None:
+    """N and N-1 run side by side: what is there keeps its name, type and meaning; new columns have a default."""
+    text = re.sub(r"--[^\n]*", "", (MIGRATIONS / name).read_text())
+    assert [found.group(0) for found in _TAKES_AWAY.finditer(text)] == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE orders DROP COLUMN leg",
+        "ALTER TABLE orders RENAME COLUMN leg TO part",
+        "ALTER TABLE orders ALTER COLUMN leg SET NOT NULL",
+        "ALTER TABLE orders ALTER COLUMN attempt TYPE bigint",
+        "ALTER TABLE orders ADD COLUMN more text NOT NULL",
+        "DROP TABLE orders",
+    ],
+)
+def test_what_would_break_the_version_before_is_seen(statement: str) -> None:
+    assert _TAKES_AWAY.search(statement)
