@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -76,6 +78,10 @@ class MemoryDeskTx(MemoryTx):
         saved = replace(row.current(), settings=run.settings, version=row.run.version + 1)
         self.undo.set_attribute(row, "run", saved)
         self._tables.note_change(row)
+
+    def tell_runs(self, runs: Sequence[Run], kind: str, *, at: datetime, payload: Mapping[str, Any]) -> None:
+        for run in runs:
+            self.append_event(user_id=run.user_id, run_id=run.id, type=kind, at=at, payload=payload)
 
     def set_ending(self, run_id: RunId) -> bool:
         if run_id in self._tables.ending:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from core.definition import StrategyDefinition
 from core.ids import RunId, StrategyId
@@ -10,7 +12,7 @@ from core.run import Run
 from schema import pg_records
 from schema.ledger.desk import archive_if_ended
 from schema.pg_database import Connection
-from schema.pg_rows import changed, fields, many, one, run_parameters, runs_of
+from schema.pg_rows import changed, fields, json_rows, many, one, run_parameters, runs_of
 from schema.pg_tx import PgTx
 from schema.records import Account
 
@@ -54,6 +56,13 @@ class PgDeskTx(PgTx):
 
     def save_run_settings(self, run: Run) -> None:
         changed(self._connection, "save_run_settings", run_parameters(run))
+
+    def tell_runs(self, runs: Sequence[Run], kind: str, *, at: datetime, payload: Mapping[str, Any]) -> None:
+        """One statement, however many subscribers there are."""
+        self._months.cover(self._connection, [at])
+        event = {"type": kind, "at": at, "payload": payload}
+        rows = [event | {"user_id": run.user_id, "run_id": run.id} for run in runs]
+        changed(self._connection, "append_events", {"rows": json_rows(rows)})
 
     def set_ending(self, run_id: RunId) -> bool:
         return changed(self._connection, "set_ending", {"id": run_id}) == 1

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
-from typing import Protocol, assert_never
+from typing import Any, Protocol, assert_never
 
 from msgspec.structs import replace
 
@@ -58,6 +59,10 @@ class DeskTx(Tx, Protocol):
 
     def save_run_settings(self, run: Run) -> None:
         """Also raises the row's version."""
+        ...
+
+    def tell_runs(self, runs: Sequence[Run], kind: str, *, at: datetime, payload: Mapping[str, Any]) -> None:
+        """The same event to each of these locked runs."""
         ...
 
     def set_ending(self, run_id: RunId) -> bool:
@@ -128,8 +133,7 @@ def _revise(tx: DeskTx, op: ReviseStrategy) -> Arranged:
         strategy_id=str(new.id), version=new.version, symbol=new.symbol, timeframe=str(new.timeframe)
     )
     kind, now = "strategy.settings.updated", tx.now()
-    for run in runs:
-        tx.append_event(user_id=run.user_id, run_id=run.id, type=kind, at=now, payload=told)
+    tx.tell_runs(runs, kind, at=now, payload=told)
     if all(run.user_id != new.owner_id for run in runs):
         tx.append_event(user_id=new.owner_id, run_id=None, type=kind, at=now, payload=told)
     return Arranged(strategy=new)
