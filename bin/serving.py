@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import queue
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -34,6 +33,7 @@ from actors.launch import (
 )
 from actors.service import Service
 from actors.system import Parts
+from bin.logging_setup import log_access, log_error, log_report, set_up_logging
 from core.config import Settings
 from core.errors import RunnerError
 from core.live_settings import LiveSettings
@@ -92,7 +92,7 @@ def run(settings: Settings, request: ServeRequest) -> None:
             store.free_leases()
             forget_dead_nodes(store)
         if demo is None:
-            service = live_service(settings, store, database.dsn, _sink, vault, live)
+            service = live_service(settings, store, database.dsn, log_report, vault, live)
             service.start()
             stack.callback(service.stop)
             service.on_failure(ending.fail)
@@ -119,6 +119,7 @@ def run(settings: Settings, request: ServeRequest) -> None:
             settings,
             demo_secret=secret,
             pages=page_routes(runner, store.reads),
+            access_log=log_access,
             error_log=log_error,
             keys=None if vault is None or out_of_reach else keys_of(store, vault, venue_addresses(settings)),
             job_added=workers.poke,
@@ -244,7 +245,7 @@ class DemoPlay:
             self._store,
             self._dsn,
             self._demo,
-            _sink,
+            log_report,
             round_=round_,
             on_data_end=lambda: self._over.put(round_),
             vault=self._vault,
@@ -295,45 +296,9 @@ def _named(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, worker_id=name)
 
 
-def _sink(action: str, fields: Mapping[str, object]) -> None:
-    log = structlog.get_logger()
-    # Mail for an actor that has just stopped, or for an earlier life of one, is what stopping looks like.
-    expected = action == "dead_letter" and fields.get("reason") in ("stopped", "stale")
-    (log.debug if expected else log.warning)(action, **fields)
-
-
-def log_error(fields: Mapping[str, object], error: BaseException) -> None:
-    """What an answer 500 does not tell its caller."""
-    structlog.get_logger().error(fields.get("action", "http_error"), exc_info=error, **_but_action(fields))
-
-
-def _but_action(fields: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in fields.items() if name != "action"}
-
-
 def _folder_of(source: DemoSource) -> str:
     """A database of its own for each set of candles: two demos never mix their market times."""
     return f"{source.kind}-{hashlib.sha256(source.key.encode()).hexdigest()[:10]}"
-
-
-def set_up_logging(settings: Settings) -> None:
-    json = settings.log_format == "json"
-    level = logging.getLevelNamesMapping()[settings.log_level]
-    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            # Tracebacks without the values of variables: a frame may hold what no log may (I13).
-            *(
-                (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
-                if json
-                else (console,)
-            ),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def _say(line: str) -> None:

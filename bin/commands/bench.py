@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     bench.command()(runtime)
     bench.command()(replay)
     bench.command()(gateway)
+    bench.command()(streams)
     bench.command()(check)
     app.add_typer(bench, name="bench", no_args_is_help=True)
 
@@ -230,6 +231,39 @@ def gateway(
         for way, figure in figures.get(what, {}).items()
     ]
     _tell(figures, json, rows)
+
+
+def streams(
+    readers: Annotated[
+        int, typer.Option(min=1, max=180, help="Readers of the event stream that take nothing.")
+    ] = 100,
+    seconds: Annotated[float, typer.Option(min=2, max=600, help="Of each stretch that is measured.")] = 30.0,
+    json: Json = False,
+) -> None:
+    """A demo's ticks without and with stalled readers of its events, and what a reader that comes and goes hears."""
+    from bin.commands.bench_streams import measure
+
+    figures = measure(readers=readers, seconds=seconds)
+    _tell(
+        figures,
+        json,
+        [
+            *(
+                (title, f"{part['p99Ms']:.1f} ms", f"p50 {part['p50Ms']:.1f} ms, {part['ticks']:,} ticks")
+                for title, part in (
+                    ("p99 without readers", figures["alone"]),
+                    ("p99 without, again", figures["again"]),
+                    (f"p99 beside {figures['readers']} stalled", figures["besideStalled"]),
+                )
+            ),
+            ("Ratio", f"{figures['p99Ratio']:.2f}", f"twice the same differs by {figures['spread']:.2f}"),
+            (
+                "Events heard in visits",
+                f"{figures['eventsHeard']:,} in {figures['visits']:,}",
+                f"{figures['eventsLost']} lost, {figures['eventsRepeated']} repeated",
+            ),
+        ],
+    )
 
 
 def check(

@@ -13,7 +13,7 @@ import pytest
 
 from actors.key_ring import KeyRing
 from actors.keys import Keys
-from bin.serving import log_error, set_up_logging
+from bin.logging_setup import log_error, set_up_logging
 from core.connection import Environment, Venue
 from core.ids import AccountId
 from core.key_rights import KeyRights

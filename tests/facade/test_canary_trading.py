@@ -25,7 +25,7 @@ from actors.recording.recorder import Recorder
 from actors.runtime.process_time import process_s
 from actors.service import Service
 from actors.system import Options, Parts
-from bin.serving import log_error, set_up_logging
+from bin.logging_setup import log_error, set_up_logging
 from core.definition import StrategyDefinition
 from core.ids import AccountId, NodeId, RunId, StrategyId, UserId
 from core.run import Run, RunCommand, RunSettings, TradingMode
