@@ -168,6 +168,11 @@ def test_the_committed_schema_is_what_the_migrations_make(database: Database) ->
     assert pending(database.owner_dsn, MIGRATIONS) == []
 
 
+def test_who_only_serves_a_migrated_database_finds_nothing_to_do(database: Database) -> None:
+    """`serve` migrates at its start, also where its role may not."""
+    assert migrate(database.service_dsn) == []
+
+
 BESIDE_THE_VERSION_BEFORE = 14
 """From this migration on, the version before goes on working while the new one starts."""
 _TAKES_AWAY = re.compile(
