@@ -147,6 +147,13 @@ class NamedTrades(TradeSeries):
         super().__init__(now_ms)
         self._known: set[str] = set()
         self._order: deque[str] = deque()
+        # Held as well, each behind a further new beginning of the stream: between them, too, some may be lost.
+        self._later: list[list[PublicTrade]] = []
+
+    def reopened(self) -> None:
+        super().reopened()
+        if self._held and (not self._later or self._later[-1]):
+            self._later.append([])
 
     def told(self, trade: PublicTrade) -> None:
         if trade.trade_id in self._known:
@@ -175,8 +182,19 @@ class NamedTrades(TradeSeries):
                 self._take(row)
         if self._held:
             self._release()
+            return self.answered(rows) if self._held else True
         # Else an answer may lag, and nothing shows it: it is asked for once more when the stream has told a trade.
         return True
+
+    def _hold(self, trade: PublicTrade) -> None:
+        (self._later[-1] if self._later else self._held).append(trade)
+        while len(self._held) + sum(map(len, self._later)) > MAX_HELD:
+            self.give_up()
+
+    def _release(self) -> None:
+        super()._release()
+        if self._later:
+            self._held, self.missing = self._later.pop(0), True
 
     def _is_repeated(self, trade: PublicTrade) -> bool:
         return trade.trade_id in self._known

@@ -134,6 +134,30 @@ def test_where_trades_are_only_named_an_answer_is_believed_once_it_meets_the_str
     assert heard(series) == [0, 1, 2]
 
 
+def test_what_is_lost_between_two_new_beginnings_is_missed_as_well() -> None:
+    series = made(NamedTrades)
+    series.told(trade(0))
+    for heard_then in (2, 4):
+        series.reopened()
+        series.told(trade(heard_then))
+    assert series.answered([trade(number) for number in range(5)])
+    assert not series.missing
+    assert heard(series) == [0, 1, 2, 3, 4]
+
+
+def test_giving_up_before_a_second_new_beginning_leaves_what_is_lost_behind_it_missing() -> None:
+    series = made(NamedTrades)
+    series.told(trade(0))
+    series.reopened()
+    series.told(trade(2))
+    series.reopened()
+    series.give_up()
+    assert series.missing
+    series.told(trade(4))
+    assert series.answered([trade(2), trade(3), trade(4)])
+    assert heard(series) == [0, 2, 3, 4]
+
+
 @BOTH
 def test_no_more_trades_wait_than_the_bound(kind: type[TradeSeries]) -> None:
     series = made(kind)
