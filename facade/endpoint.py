@@ -25,6 +25,8 @@ from facade.idempotency import idempotency_key, once
 from facade.limits import KEY_CHECKS_PER_WINDOW, NUMBER_READS_PER_WINDOW, Attempts
 from facade.operation import OperationRoute, operation_of
 from facade.schemas.form import Answer, Asked
+from facade.schemas.runner import StatusAnswer
+from facade.shared_read import STATUS_FOR_S, Shared
 from facade.vitals import VitalSigns
 
 ErrorLog = Callable[[Mapping[str, object], BaseException], None]
@@ -60,6 +62,7 @@ class Services:
         self.keys = keys
         self.job_added = job_added
         self.vault = vault
+        self.status: Shared[StatusAnswer] = Shared(STATUS_FOR_S)
         self.key_checks = key_checks or Attempts(KEY_CHECKS_PER_WINDOW)
         self.number_reads = Attempts(NUMBER_READS_PER_WINDOW)
 

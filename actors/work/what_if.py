@@ -104,6 +104,8 @@ Place = tuple[datetime, RunId, str, str]
 def what_if(job: WhatIfJob, market: PgCandles, progress: Progress) -> WhatIf:
     """Raises RunnerError where candles are missing."""
     runs = [*job.before.runs, *job.after.runs]
+    if not runs:
+        raise RunnerError("You have no active run that a change could have held back or let through.")
     stored = StoredRange(market, job.venue, start=job.start, end=job.end)
     lookbacks = [
         (run.strategy.symbol, run.strategy.timeframe, prepare(run.strategy).lookback) for run in runs

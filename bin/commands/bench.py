@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     bench.command()(replay)
     bench.command()(gateway)
     bench.command()(streams)
+    bench.command()(http)
     bench.command()(check)
     app.add_typer(bench, name="bench", no_args_is_help=True)
 
@@ -264,6 +265,47 @@ def streams(
             ),
         ],
     )
+
+
+def http(
+    requests: Annotated[
+        int, typer.Option(min=100, max=1_000_000, help="Requests of each kind in a round.")
+    ] = 1_000,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds; the kinds take turns.")] = 3,
+    runs: Annotated[int, typer.Option(min=10, max=20_000, help="Active runs in the database.")] = 1_000,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="DSN", help="An empty database to fill, instead of a server of its own."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Requests a second of the running service: its status and a list of 50 strategies, eight at a time.
+
+    Beside them a bare Starlette route with as many bytes, and the list's statement by bare psycopg on one connection.
+    """
+    from bin.commands.bench_http import measure
+
+    figures = measure(requests=requests, rounds=rounds, runs=runs, database=database)
+    named = {
+        "bare": "A bare Starlette route",
+        "query": "A bare query",
+        "status": "/api/runner/status",
+        "strategies": "/api/strategies",
+    }
+    rows = []
+    for name, called in named.items():
+        figure = figures[name]
+        ratios = ""
+        if "ratioToBareRoute" in figure:
+            ratios = f"{figure['ratioToBareRoute']} bare routes, {figure['ratioToBareQuery']} bare queries"
+        rows.append(
+            (
+                called,
+                f"{figure['perSecond']:,} /s",
+                f"p50 {figure['p50Ms']} ms, p99 {figure['p99Ms']} ms {ratios}",
+            )
+        )
+    _tell(figures, json, rows)
 
 
 def check(

@@ -72,17 +72,21 @@ async def tick(call: Call, body: ExecuteTick) -> TickAnswer:
 
 
 async def status(call: Call) -> StatusAnswer:
-    """What the runner is doing."""
-    runner = call.services.runner
-    numbers = await call.bridge.read(lambda reads: reads.numbers())
-    platform = await call.bridge.ask(lambda store: store.platform())
-    return status_answer(
-        numbers,
-        platform,
-        enabled=call.settings.enable_strategy_runner,
-        actors=runner.actors(),
-        nodes=runner.nodes(),
-    )
+    """What the runner is doing; at most half a second old."""
+
+    async def read() -> StatusAnswer:
+        runner = call.services.runner
+        numbers = await call.bridge.read(lambda reads: reads.numbers())
+        platform = await call.bridge.ask(lambda store: store.platform())
+        return status_answer(
+            numbers,
+            platform,
+            enabled=call.settings.enable_strategy_runner,
+            actors=runner.actors(),
+            nodes=runner.nodes(),
+        )
+
+    return await call.services.status.get(read)
 
 
 async def tick_runs(call: Call, query: TicksAsked) -> TickRunsAnswer:
@@ -123,6 +127,7 @@ async def kill_switch(call: Call, body: SetKillSwitch) -> KillSwitchAnswer:
     """Stop or allow all orders of everybody."""
     reason = body.reason or f"set by {call.user_id}"
     await call.bridge.ask(lambda store: store.set_kill_switch(on=body.on, reason=reason))
+    call.services.status.forget()
     call.services.runner.rows_changed()
     return KillSwitchAnswer(on=body.on, reason=reason if body.on else None)
 

@@ -25,7 +25,7 @@ from facade.bridge import STORE_TIMEOUT_S, Account, AccountKind, Variant, WhatIf
 from facade.creation import paper_account
 from facade.deployment import strategy_to_run
 from facade.endpoint import Call, route
-from facade.errors import ApiError, not_found
+from facade.errors import not_found
 from facade.jobs import add_job, job_answer
 from facade.operation import OperationRoute
 from facade.routes.risk import limit_change
@@ -63,9 +63,8 @@ async def settings(call: Call, body: WhatIfSettings) -> JobAnswer:
 async def limits(call: Call, body: WhatIfLimits) -> JobAnswer:
     """What a change of the caller's risk limits would have done, order by order."""
     runs = [run for run in await _runs(call) if _ticks(run)]
-    if not runs:
-        raise ApiError(409, "You have no active run that limits could have held back.", code="NO_RUN")
-    venue = Counter(run.strategy.venue for run in runs).most_common(1)[0][0]
+    venues = Counter(run.strategy.venue for run in runs).most_common(1)
+    venue = venues[0][0] if venues else call.services.runner.venues[0]
     before = await _limits(call)
     after = changed_limits(before, limit_change(body))
     return await _asked(call, runs, venue, body.days, (before, after), lambda run: run)

@@ -96,4 +96,7 @@ def test_a_foreign_private_strategy_is_404_and_no_run_is_no_question(http: TestC
     """I12."""
     path = f"/api/strategies/{strategy}/what-if"
     assert http.post(path, json={}, headers=as_user("bob")).status_code == 404
-    assert http.post("/api/risk/what-if", json={}, headers=as_user("bob")).json()["code"] == "NO_RUN"
+    asked = http.post("/api/risk/what-if", json={}, headers=as_user("bob")).json()["job"]["id"]
+    told = http.get(f"/api/jobs/{asked}?waitSec=10", headers=as_user("bob")).json()["job"]
+    assert told["state"] == "failed"
+    assert told["error"].startswith("You have no active run")
