@@ -139,7 +139,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PgReads(PgHistory):
-    """Each method is one read-only transaction."""
+    """Each method is one read-only transaction, but the list of strategies: its rows need not be of one moment."""
 
     def __init__(self, database: Database, default_limits: RiskLimits) -> None:
         self._database = database
