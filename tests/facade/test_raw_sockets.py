@@ -12,7 +12,7 @@ import pytest
 
 from facade.callers import Callers
 from facade.patience import Crowd, Patience
-from tests.facade.raw_sockets import ANSWER_S, CORPUS, HOST, PATIENCE, attack, send, server_process
+from tests.facade.raw_sockets import ANSWER_S, CORPUS, HOST, attack, send, server_process
 
 GROWTH_MB = 50
 
@@ -70,15 +70,6 @@ def test_who_takes_nothing_of_what_is_sent_is_cut(served: tuple[int, int]) -> No
         ended = select.poll()
         ended.register(taker, 0)  # errors and the other end's going are told without being asked for
         assert ended.poll(ANSWER_S * 1_000)
-
-
-def test_connections_that_become_websockets_make_place_for_others(served: tuple[int, int]) -> None:
-    async def upgrade_often() -> bytes:
-        for _ in range(PATIENCE.per_address + 5):
-            answer = await send(served[0], CORPUS["wants a WebSocket"])
-        return answer
-
-    assert asyncio.run(upgrade_often()).startswith(b"HTTP/1.1 4")
 
 
 def test_what_is_no_http_is_answered_in_the_form_of_every_error(served: tuple[int, int]) -> None:
