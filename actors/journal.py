@@ -74,6 +74,8 @@ class JournalBuffer:
         self.wake_for_lost: Callable[[], None] = lambda: None
         self.idle = True
         self.tally = Tally()
+        self.traced: Callable[[SlotReport], None] | None = None
+        """Told of what is durable where ticks are traced."""
 
     def ticked(self, row: TickRow) -> None:
         self.ticks.append(row)
@@ -171,6 +173,8 @@ class Journal(Behaviour):
     def _written(self) -> None:
         if self._writing is not None:
             self._buffer.tally.written(self._writing)
+            if self._buffer.traced is not None:
+                self._buffer.traced(self._writing)
         self._writing = None
         self._attempt = 0
         if self._buffer.ticks or (self._draining and self._buffer.executions):

@@ -23,6 +23,7 @@ from actors.live.access import LiveAccess
 from actors.market_clock import MarketClock
 from actors.publishers.mail import Mail, server_of
 from actors.publishers.notifier import Notifier, Operator, Ways
+from actors.publishers.traces import TickTraces
 from actors.publishers.webhook import Webhooks
 from actors.recording.recorder import Recorder
 from actors.retention_keeper import RetentionKeeper
@@ -229,11 +230,19 @@ def _service(
         stand_ins=StandIns(stand_ins) if store.platform().demo and vault is not None else None,
         read_bans=budgets.read_bans,
         venue_loads=venue_loads,
+        traces=tick_traces(settings, store, sink),
     )
 
 
 def shared_budgets(store: PgStore) -> SharedVenueBudgets:
     return SharedVenueBudgets(store.venue_budgets, ThreadPoolExecutor(1, thread_name_prefix="budgets"))
+
+
+def tick_traces(settings: Settings, store: PgStore, sink: Sink) -> TickTraces | None:
+    endpoint = settings.otel_exporter_otlp_endpoint
+    if endpoint is None:
+        return None
+    return TickTraces(endpoint, store.traces, service=settings.worker_id or "runner", sink=sink)
 
 
 def live_access(

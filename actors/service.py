@@ -23,6 +23,7 @@ from actors.messages import (
     StandDown,
     TickRequested,
 )
+from actors.publishers.traces import TickTraces
 from actors.recording.recorder import Recorder
 from actors.runtime.dead_letters import Sink
 from actors.runtime.errors import AskTimeout
@@ -93,6 +94,7 @@ class Service:
         stand_ins: StandIns | None = None,
         read_bans: Callable[[], None] = lambda: None,
         venue_loads: Callable[[], Sequence[HostLoad]] = tuple,
+        traces: TickTraces | None = None,
     ) -> None:
         self._nodes: Sequence[Node] = ()
         self._interpreter = Interpreter()
@@ -108,6 +110,9 @@ class Service:
         self._stand_ins = stand_ins
         self._read_bans = read_bans
         self._venue_loads = venue_loads
+        self._traces = traces
+        if traces is not None:
+            parts.journal.traced = traces.written
         self._running = False
         self._standing_down = threading.Lock()
         self._left = threading.Event()
@@ -167,6 +172,8 @@ class Service:
         if self._recorder is not None:
             self._recorder.finish()
         self._hints.shutdown(wait=False, cancel_futures=True)
+        if self._traces is not None:
+            self._traces.close()
         self._notifier.close()
         self._interpreter.end()
         try:

@@ -135,12 +135,12 @@ METRICS: Final = (
     _counter("ticks", "Tick rows written, by status.", lambda r: _counts(r.vitals.tallied.ticks), "status"),
     _counter("slots", "Slots in which runs ticked (cycles).", lambda r: _one(r.vitals.tallied.cycles)),
     _gauge(
-        "slot_seconds",
+        "last_slot_seconds",
         "From the last slot to its last tick row.",
         lambda r: _one(r.vitals.tallied.last_cycle_s),
     ),
     _counter(
-        "slot_seconds_sum", "The same, of all slots together.", lambda r: _one(r.vitals.tallied.cycle_s)
+        "slot_duration_seconds", "The same, of all slots together.", lambda r: _one(r.vitals.tallied.cycle_s)
     ),
     _gauge(
         "slot_lag_seconds",

@@ -34,6 +34,7 @@ from schema.pg_observations import PgObservations
 from schema.pg_portfolios import PgPortfolios
 from schema.pg_reads import PgReads
 from schema.pg_signals import PgSignals
+from schema.pg_traces import PgTraces
 from schema.pg_tx import PgTx
 from schema.pg_venue_budgets import PgVenueBudgets
 from schema.records import (
@@ -82,6 +83,7 @@ class PgStore:
         self.portfolios = PgPortfolios(self.database)
         self.limits = PgLimits(self.database, default_limits)
         self.signals = PgSignals(self.database)
+        self.traces = PgTraces(self.database)
         self.observations = PgObservations(self.database)
         self.flattens = PgFlattens(self.database, default_limits)
         self.notices = PgNotices(self.database)
