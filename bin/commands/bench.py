@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     bench.command()(gateway)
     bench.command()(streams)
     bench.command()(http)
+    bench.command()(pages)
     bench.command()(check)
     app.add_typer(bench, name="bench", no_args_is_help=True)
 
@@ -306,6 +307,29 @@ def http(
             )
         )
     _tell(figures, json, rows)
+
+
+def pages(
+    events: Annotated[
+        int, typer.Option(min=1_000, max=100_000_000, help="Events in the database, and as many ticks.")
+    ] = 1_000_000,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="DSN", help="An empty database to fill, instead of a server of its own."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """How long status, ticks, strategies and event pages take with millions of events; exit code 1 beyond 300 ms."""
+    from bin.commands.bench_pages import measure
+
+    figures = measure(events=events, database=database, say=_say)
+    rows = [
+        (path, f"{page['p50Ms']} ms", f"at most {page['maxMs']} ms")
+        for path, page in figures["pages"].items()
+    ]
+    _tell(figures, json, rows)
+    if not figures["withinLimit"]:
+        raise typer.Exit(1)
 
 
 def check(

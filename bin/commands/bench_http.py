@@ -62,16 +62,16 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
 
 def measure(*, requests: int, rounds: int, runs: int, database: str | None) -> dict[str, Any]:
     """`bench http --json`. Ratios: how many times the bare route's, or the bare query's, time a request takes."""
-    with _database(database) as dsn, contextlib.ExitStack() as stack:
+    with own_database(database) as dsn, contextlib.ExitStack() as stack:
         store = PgStore(dsn, default_limits=RiskLimits(), worker="bench", pool_size=2)
         stack.callback(store.close)
         if store.runs():
             raise RunnerError("The database for the benchmark must be empty; this one holds runs.")
         seed(store, runs)
         secret = secrets.token_hex(32)
-        served = stack.enter_context(_serving(dsn, secret))
-        admin = _header(secret, "root", admin=True)
-        lister = _header(secret, _LISTER, admin=False)
+        served = stack.enter_context(serving(dsn, secret))
+        admin = header(secret, "root", admin=True)
+        lister = header(secret, _LISTER, admin=False)
         size = len(asyncio.run(_one(served, "/api/strategies", lister)))
         bare = stack.enter_context(_bare(size))
         took: dict[str, list[Rate]] = {"bare": [], "status": [], "strategies": [], "query": []}
@@ -84,7 +84,7 @@ def measure(*, requests: int, rounds: int, runs: int, database: str | None) -> d
 
 
 @contextlib.contextmanager
-def _database(given: str | None) -> Iterator[str]:
+def own_database(given: str | None) -> Iterator[str]:
     """As the role that may migrate, since the service does so when it starts."""
     if given is not None:
         migrate(given)
@@ -176,7 +176,7 @@ def _tick(run_id: RunId, user: UserId, slot: datetime) -> TickRow:
 
 
 @contextlib.contextmanager
-def _serving(dsn: str, secret: str) -> Iterator[str]:
+def serving(dsn: str, secret: str) -> Iterator[str]:
     """`serve`, its venue out of reach; its address."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
@@ -255,12 +255,12 @@ async def _is_up(address: str) -> bool:
 async def _one(address: str, path: str, headers: tuple[tuple[str, str], ...]) -> bytes:
     pool = HttpPool(address)
     try:
-        return await _body(pool, path, headers)
+        return await body_of(pool, path, headers)
     finally:
         pool.close()
 
 
-async def _body(pool: HttpPool, path: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+async def body_of(pool: HttpPool, path: str, headers: tuple[tuple[str, str], ...]) -> bytes:
     answer = await pool.send(Request(method="GET", path=path, headers=headers, cost=Cost()), timeout_s=10)
     if answer.status != 200:
         raise RunnerError(f"{path} answered {answer.status}: {answer.body[:200]!r}")
@@ -276,7 +276,7 @@ async def _asked(address: str, path: str, headers: tuple[tuple[str, str], ...], 
     async def ask() -> None:
         for _ in left:
             began = perf_counter()
-            await _body(pool, path, headers)
+            await body_of(pool, path, headers)
             took.append(perf_counter() - began)
 
     try:
@@ -315,6 +315,6 @@ def _rate(took: list[float], seconds: float) -> Rate:
     )
 
 
-def _header(secret: str, user: str, *, admin: bool) -> tuple[tuple[str, str], ...]:
+def header(secret: str, user: str, *, admin: bool) -> tuple[tuple[str, str], ...]:
     token = issue(secret=secret, user_id=user, admin=admin, now=datetime.now(UTC), ttl=timedelta(hours=1))
     return (("Authorization", f"Bearer {token}"),)
