@@ -68,7 +68,7 @@ class PgJobs:
         return self._database.run(add)
 
     def one(self, user_id: UserId, job_id: JobId, kind: JobKind | None = None) -> Job | None:
-        return self._database.read(lambda connection: _one(connection, job_id, user_id, kind))
+        return self._database.read_as(user_id, lambda connection: _one(connection, job_id, user_id, kind))
 
     def of_user(
         self, user_id: UserId, kind: JobKind, *, limit: int, before: tuple[datetime, UUID] | None = None
@@ -76,12 +76,12 @@ class PgJobs:
         """Newest first."""
         at, last = before or (None, None)
         named = {"user_id": user_id, "kind": str(kind), "limit": limit, "before_at": at, "before_id": last}
-        rows = self._database.read(lambda connection: many(connection, "list_jobs", named))
+        rows = self._database.read_as(user_id, lambda connection: many(connection, "list_jobs", named))
         return [as_type(Job)(row) for row in rows]
 
     def file(self, user_id: UserId, job_id: JobId, name: str) -> bytes | None:
         named = {"user_id": user_id, "id": job_id, "name": name}
-        content = self._database.read(lambda connection: value(connection, "job_file", named))
+        content = self._database.read_as(user_id, lambda connection: value(connection, "job_file", named))
         return None if content is None else zlib.decompress(content)
 
     def cancel(self, user_id: UserId, job_id: JobId) -> Job | None:
