@@ -34,10 +34,11 @@ SELECT client_order_id AS subject, symbol || ' ' || leg || ' of run ' || run_id 
  ORDER BY number LIMIT %(limit)s;
 
 -- name: alert_unprotected
--- Positions at venues that want a stop and have none for too long.
+-- Positions at venues that want a stop, one that stays or one that trails, and have none for too long.
 SELECT p.run_id::text AS subject, p.symbol || ' on account ' || p.account_id AS detail
   FROM positions p JOIN accounts a ON a.id = p.account_id
- WHERE p.quantity <> 0 AND a.kind = 'connection' AND p.stop_loss IS NOT NULL AND p.standing_stop IS NULL
+ WHERE p.quantity <> 0 AND a.kind = 'connection'
+   AND (p.stop_loss IS NOT NULL AND p.standing_stop IS NULL OR p.trail_pct IS NOT NULL AND p.standing_trail IS NULL)
    AND p.updated_at <= %(now)s - %(unprotected_s)s * interval '1 second'
  ORDER BY p.run_id LIMIT %(limit)s;
 

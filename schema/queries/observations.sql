@@ -14,7 +14,8 @@ SELECT status, count(*) AS many FROM orders
 SELECT count(*) AS open, count(*) FILTER (WHERE bare) AS unprotected,
        coalesce(max(extract(epoch FROM runner_now() - updated_at)) FILTER (WHERE bare), 0)::float8 AS unprotected_s
   FROM (SELECT p.updated_at,
-               a.kind = 'connection' AND p.stop_loss IS NOT NULL AND p.standing_stop IS NULL AS bare
+               a.kind = 'connection' AND (p.stop_loss IS NOT NULL AND p.standing_stop IS NULL
+                                          OR p.trail_pct IS NOT NULL AND p.standing_trail IS NULL) AS bare
           FROM positions p JOIN accounts a ON a.id = p.account_id WHERE p.quantity <> 0) AS held;
 
 -- name: observed_alerts
