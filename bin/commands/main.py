@@ -23,6 +23,7 @@ COMMANDS = (
     *("serve", "backtest", "status", "tick", "flatten", "health", "token"),
     *(
         "migrate",
+        "import",
         "config",
         "connections",
         "data",
