@@ -109,14 +109,11 @@ def test_an_order_unknown_for_a_minute_is_an_alert(
         ("portfolio", 90, None, 60, []),
     ],
 )
-@pytest.mark.parametrize(
-    ("wants", "has"), [(["stop_loss"], "standing_stop"), (["trail_pct", "trail_from"], "standing_trail")]
-)
+@pytest.mark.parametrize("trails", [False, True])
 def test_a_position_without_the_stop_it_wants_is_an_alert(
     store: PgStore,
     database: Database,
-    wants: list[str],
-    has: str,
+    trails: bool,
     kind: str,
     stop: int | None,
     standing: int | None,
@@ -128,13 +125,12 @@ def test_a_position_without_the_stop_it_wants_is_an_alert(
     execute(
         database,
         "INSERT INTO positions (run_id, user_id, account_id, symbol, leverage, quantity, open_cost, opened_at,"
-        " entered_quantity, entered_value, exited_quantity, exited_value, realised_gross, fees, funding,"
-        f" {', '.join(wants)}, {has}, updated_at) VALUES (%s, 'ann', %s, 'BTCUSDT', 1, 1, 100, now(), 1, 100, 0, 0, 0,"
-        f" 0, 0, {', '.join('%s' for _ in wants)}, %s, clock_timestamp() - %s * interval '1 second')",
+        " entered_quantity, entered_value, exited_quantity, exited_value, realised_gross, fees, funding, stop_loss,"
+        " standing_stop, trail_pct, trail_from, standing_trail, updated_at) VALUES (%s, 'ann', %s, 'BTCUSDT', 1, 1, 100,"
+        " now(), 1, 100, 0, 0, 0, 0, 0, %s, %s, %s, %s, %s, clock_timestamp() - %s * interval '1 second')",
         run.id,
         run.account_id,
-        *[stop for _ in wants],
-        standing,
+        *((None, None, stop, stop, standing) if trails else (stop, standing, None, None, None)),
         age_s,
     )
     store.alerts.look(USUAL)
