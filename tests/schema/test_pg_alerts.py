@@ -126,8 +126,8 @@ def test_a_position_without_the_stop_it_wants_is_an_alert(
         database,
         "INSERT INTO positions (run_id, user_id, account_id, symbol, leverage, quantity, open_cost, opened_at,"
         " entered_quantity, entered_value, exited_quantity, exited_value, realised_gross, fees, funding, stop_loss,"
-        " standing_stop, trail_pct, trail_from, standing_trail, updated_at) VALUES (%s, 'ann', %s, 'BTCUSDT', 1, 1, 100,"
-        " now(), 1, 100, 0, 0, 0, 0, 0, %s, %s, %s, %s, %s, clock_timestamp() - %s * interval '1 second')",
+        " standing_stop, trail_pct, trail_from, standing_trail, updated_at) VALUES (%s, 'ann', %s, 'BTCUSDT', 1, 1,"
+        " 100, now(), 1, 100, 0, 0, 0, 0, 0, %s, %s, %s, %s, %s, clock_timestamp() - %s * interval '1 second')",
         run.id,
         run.account_id,
         *((None, None, stop, stop, standing) if trails else (stop, standing, None, None, None)),
