@@ -52,6 +52,7 @@ from schema.pg_jobs import PgJobs
 from schema.pg_limits import OwnLimits, PgLimits, TooLoose
 from schema.pg_notices import PgNotices
 from schema.pg_observations import Observed, PgObservations
+from schema.pg_past import PositionThen, RiskThen, VersionThen
 from schema.pg_portfolios import CurvePoint, Portfolio, Totals
 from schema.pg_portfolios import PgPortfolios as PortfolioRows
 from schema.pg_reads import RunnerNumbers, RunSummary, StrategyDetail, StrategyView
@@ -214,6 +215,11 @@ class DemoClock(Protocol):
 
 class Reads(Protocol):
     """What routes read beyond the store's protocol; every method blocks."""
+
+    def run_then(self, run: Run, at: datetime) -> Run: ...
+    def version_then(self, strategy_id: StrategyId, at: datetime) -> VersionThen | None: ...
+    def position_then(self, run: Run, at: datetime) -> PositionThen | None: ...
+    def risk_then(self, user_id: UserId, at: datetime) -> RiskThen: ...
 
     def strategies(
         self, user_id: UserId, *, limit: int = 50, before: tuple[datetime, StrategyId] | None = None

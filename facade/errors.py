@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 
 from core.errors import Conflict, IllegalTransition, Reason, RunnerError
 from core.parameters import ParameterError
+from core.past import Unknowable
 from facade.bridge import BridgeTimeout, KeyRefused, RunnerAway, StoreUnavailable, VenueAway
 
 UNFORESEEN: Final = "INTERNAL_ERROR"
@@ -130,6 +131,9 @@ def api_error(error: Exception) -> ApiError:
         case ParameterError():
             details = [Detail(field="params", message=problem) for problem in error.problems]
             return ApiError(400, _sentence(error), details=details)
+        case Unknowable():
+            details = [Detail(field=name, message="is not known of that time") for name in error.names]
+            return ApiError(422, _sentence(error), code="HISTORY_MISSING", details=details)
         case RunnerError():
             return ApiError(400, _sentence(error))
         case _:

@@ -93,7 +93,7 @@ def tag_of(operation: Operation) -> str:
 def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
     types: dict[str, type] = {ErrorBody.__name__: ErrorBody}
     for operation in operations:
-        for each in (operation.body, operation.query, operation.answer):
+        for each in (operation.body, operation.query, operation.answer, operation.past):
             if each is not None and types.setdefault(each.__name__, each) is not each:
                 raise TypeError(f"two structs of the interface are named {each.__name__}")
     _, schemas = msgspec.json.schema_components(
@@ -162,7 +162,9 @@ def _query_parameters(operation: Operation, schemas: Mapping[str, Any]) -> list[
 
 def _responses(operation: Operation) -> dict[str, Any]:
     if operation.answer is not None:
-        content = {JSON: {"schema": {"$ref": _REFERENCE.format(name=operation.answer.__name__)}}}
+        told = [each for each in (operation.answer, operation.past) if each is not None]
+        references = [{"$ref": _REFERENCE.format(name=each.__name__)} for each in told]
+        content = {JSON: {"schema": {"anyOf": references} if len(told) > 1 else references[0]}}
     else:
         content = {operation.produces: {}}
     responses: dict[str, Any] = {
@@ -175,6 +177,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
         refusals.add(404)
     if operation.body is not None:
         refusals |= {404, 409, 413, 422, 423}
+    if operation.past is not None:
+        refusals |= {404, 422}
     for status in sorted(refusals):
         responses[str(status)] = _ERROR
     return responses

@@ -1,7 +1,7 @@
 """What a route takes and answers, read off its handler: requests are decoded with it and /openapi.json is made of it.
 
 A handler is `async def name(call, body?, query?) -> Answer`: its annotations are the one place where the types
-stand, the first line of its docstring is the summary.
+stand, the first line of its docstring is the summary. `-> Answer | ThenAnswer`: the second answers `?asOf=`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from typing import Any, Final, get_type_hints
+from types import UnionType
+from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 from starlette.responses import Response
@@ -23,7 +24,7 @@ _PATH_FIELD: Final = re.compile(r"{(\w+)}")
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One method of one path. `answer` None: not JSON of ours, but `produces`."""
+    """One method of one path. `answer` None: not JSON of ours, but `produces`. `past`: the answer under `?asOf=`."""
 
     method: str
     path: str
@@ -33,6 +34,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     body: type[Body] | None
     query: type[Asked] | None
     answer: type[Answer] | None
+    past: type[Answer] | None
     produces: str
     status: int
     needs_runner: bool
@@ -74,7 +76,9 @@ def operation_of(
     Raises TypeError for a handler whose annotations are not of that form.
     """
     hints = get_type_hints(handler)
-    answer = hints.pop("return")
+    answer, past = hints.pop("return"), None
+    if isinstance(answer, UnionType):
+        answer, past = get_args(answer)
     if answer is Response:
         answer = None
     elif not issubclass(answer, Answer):
@@ -101,6 +105,7 @@ def operation_of(
         body=body,
         query=query,
         answer=answer,
+        past=past,
         produces=produces,
         status=status,
         needs_runner=needs_runner,

@@ -12,10 +12,11 @@ import msgspec
 
 from core.definition import StrategyDefinition
 from core.ids import RunId, UserId
-from core.risk import risk_day
+from core.risk import RiskLimits, risk_day
 from core.run import Run, ticks
 from core.schedule import Schedule
 from facade.bridge import ActorNode, Event, LostTrigger, RiskView, RunSummary, TickRow
+from facade.schemas.risk import LimitsShown
 from facade.schemas.runner import ActorCounts, LostTriggerShown, RiskAnswer, TickAnswer, TickShown
 from facade.schemas.runs import EventShown, RunShown
 from facade.schemas.strategies import StrategyShown
@@ -182,6 +183,16 @@ def risk_answer(view: RiskView, now: datetime) -> RiskAnswer:
         paused_until=state.paused_until,
         paused_reason=state.paused_reason,
         blocked_reason=view.blocked,
+    )
+
+
+def limits_shown(limits: RiskLimits) -> LimitsShown:
+    return LimitsShown(
+        daily_max_loss_usdt=limits.daily_max_loss_usdt,
+        max_trades_per_day=limits.max_trades_per_day,
+        max_consecutive_losses=limits.max_consecutive_losses,
+        cooldown_after_trade_sec=limits.cooldown_after_trade_s,
+        pause_duration_min=limits.pause_duration_min,
     )
 
 

@@ -19,6 +19,7 @@ from core.run import Run
 from core.timeframe import Timeframe
 from schema.pg_database import Connection, Database
 from schema.pg_history import PgHistory
+from schema.pg_past import PgPast
 from schema.pg_rows import (
     Row,
     as_type,
@@ -138,7 +139,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     slot_lag_p99_ms: float | None
 
 
-class PgReads(PgHistory):
+class PgReads(PgHistory, PgPast):
     """Each method is one read-only transaction, but the list of strategies: its rows need not be of one moment."""
 
     def __init__(self, database: Database, default_limits: RiskLimits) -> None:

@@ -21,9 +21,10 @@ from facade.history import (
     trades_answer,
 )
 from facade.operation import OperationRoute
+from facade.past import positions_then
 from facade.routes.runs import run_of
 from facade.routes.strategies import only_run
-from facade.schemas.form import Page
+from facade.schemas.form import AsOf, Page
 from facade.schemas.history import (
     EventsAnswer,
     ExecutionsAnswer,
@@ -34,6 +35,7 @@ from facade.schemas.history import (
     StatsAnswer,
     TradesAnswer,
 )
+from facade.schemas.past import PositionsThenAnswer
 
 Find = Callable[[Call], Awaitable[Run]]
 
@@ -86,10 +88,12 @@ def _trades(find: Find) -> Handler:
 
 
 def _positions(find: Find) -> Handler:
-    async def handler(call: Call) -> PositionsAnswer:
-        """What the run has open."""
+    async def handler(call: Call, query: AsOf) -> PositionsAnswer | PositionsThenAnswer:
+        """What the run has open; as of another time, what it was known to have open then."""
         run = await find(call)
         summary = await call.bridge.read(lambda reads: reads.run(run.id, run.user_id))
+        if query.as_of is not None and summary is not None:
+            return await positions_then(call, summary.run, summary.created_at, query.as_of)
         return positions_answer(None if summary is None else summary.position)
 
     return handler

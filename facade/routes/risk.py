@@ -7,14 +7,17 @@ from typing import Final
 
 from core.ids import UserId
 from core.limit_change import LimitChange
-from core.risk import RiskLimits, risk_day, shut_until
+from core.risk import risk_day, shut_until
 from facade.access import Access
 from facade.bridge import STORE_TIMEOUT_S, OpRefused, OwnLimits, ResumeUser, RiskView, TooLoose
 from facade.decoding import within
 from facade.endpoint import Call, route
 from facade.errors import ApiError, Detail, not_found
 from facade.operation import OperationRoute
-from facade.schemas.risk import LimitFields, LimitsShown, OwnRiskAnswer, RiskAsked, SetLimits
+from facade.past import risk_then
+from facade.schemas.past import RiskThenAnswer
+from facade.schemas.risk import LimitFields, OwnRiskAnswer, RiskAsked, SetLimits
+from facade.views import limits_shown
 
 SMALLEST_LOSS: Final = Decimal("0.01")
 MAX_USDT: Final = 1_000_000_000
@@ -24,9 +27,12 @@ MAX_USER_CHARS: Final = 255
 _SAID: Final = {"cooldown_after_trade_s": "cooldownAfterTradeSec"}
 
 
-async def show(call: Call, query: RiskAsked) -> OwnRiskAnswer:
-    """Risk state, limits, and why entries are blocked."""
-    return await _risk_of(call, _whose(call, query.user_id))
+async def show(call: Call, query: RiskAsked) -> OwnRiskAnswer | RiskThenAnswer:
+    """Risk state, limits, and why entries are blocked; as of another time, what was known then."""
+    user_id = _whose(call, query.user_id)
+    if query.as_of is not None:
+        return await risk_then(call, user_id, query.as_of)
+    return await _risk_of(call, user_id)
 
 
 async def set_limits(call: Call, body: SetLimits) -> OwnRiskAnswer:
@@ -116,19 +122,9 @@ def _answer(view: RiskView, own: OwnLimits, call: Call) -> OwnRiskAnswer:
         paused_reason=state.paused_reason,
         blocked_reason=view.blocked,
         blocked_until=None if view.blocked is None else shut_until(state, view.limits, now, view.blocked),
-        limits=_limits_shown(own.limits),
-        ceiling=_limits_shown(own.ceiling),
+        limits=limits_shown(own.limits),
+        ceiling=limits_shown(own.ceiling),
         own_limits=own.own,
-    )
-
-
-def _limits_shown(limits: RiskLimits) -> LimitsShown:
-    return LimitsShown(
-        daily_max_loss_usdt=limits.daily_max_loss_usdt,
-        max_trades_per_day=limits.max_trades_per_day,
-        max_consecutive_losses=limits.max_consecutive_losses,
-        cooldown_after_trade_sec=limits.cooldown_after_trade_s,
-        pause_duration_min=limits.pause_duration_min,
     )
 
 

@@ -10,7 +10,10 @@ from facade.bridge import MoveSubscription, Store
 from facade.endpoint import Call, Handler, require_runner, route
 from facade.errors import ApiError, not_found
 from facade.operation import OperationRoute
+from facade.past import run_then
 from facade.preflight import preflight, within_tiers
+from facade.schemas.form import AsOf
+from facade.schemas.past import RunThenAnswer
 from facade.schemas.runner import TickAnswer
 from facade.schemas.runs import RunAnswer, SetStatus, VerbAnswer
 from facade.versions import show_version
@@ -74,12 +77,14 @@ async def execute_tick(call: Call, run: Run) -> TickAnswer:
     return tick_answer(await call.bridge.tick(run.id, slot))
 
 
-async def show(call: Call) -> RunAnswer:
-    """One run."""
+async def show(call: Call, query: AsOf) -> RunAnswer | RunThenAnswer:
+    """One run; as of another time, what was known of it then."""
     run = await run_of(call)
     summary = await call.bridge.read(lambda reads: reads.run(run.id, run.user_id))
     if summary is None:
         raise not_found()
+    if query.as_of is not None:
+        return await run_then(call, summary.run, summary.created_at, query.as_of)
     show_version(call, summary.run.version)
     return RunAnswer(run=run_shown(summary.run, call.services.runner.market_now(), summary.created_at))
 

@@ -15,9 +15,11 @@ from facade.endpoint import Call, Handler, route
 from facade.errors import ApiError, Detail, bad_field, not_found
 from facade.listing import strategies_answer, strategy_answer, unarchived
 from facade.operation import OperationRoute
+from facade.past import strategy_then
 from facade.routes.runs import COMMAND_FOR, VERBS, command, execute_tick
 from facade.schemas.deployments import DeployAny, DeployedAnswer, DeployStrategy
-from facade.schemas.form import Answer, Page
+from facade.schemas.form import Answer, AsOf, Page
+from facade.schemas.past import StrategyThenAnswer
 from facade.schemas.runner import TickAnswer
 from facade.schemas.runs import SetStatus, VerbAnswer
 from facade.schemas.strategies import (
@@ -58,8 +60,14 @@ async def create(call: Call, body: CreateStrategy) -> CreatedAnswer:
     )
 
 
+async def show(call: Call, query: AsOf) -> StrategyAnswer | StrategyThenAnswer:
+    """One strategy with the caller's runs, numbers and latest events; as of another time, its settings then."""
+    if query.as_of is not None:
+        return await strategy_then(call, await _seen(call), query.as_of)
+    return await detail(call)
+
+
 async def detail(call: Call) -> StrategyAnswer:
-    """One strategy with the caller's runs, numbers and latest events."""
     seen = await _seen(call)
     show_version(call, seen.view.strategy.version)
     return strategy_answer(seen, viewer=call.user_id, now=call.services.runner.market_now())
@@ -183,7 +191,7 @@ ROUTES: list[OperationRoute] = [
     route("GET", "/api/strategies", list_strategies, Access.USER),
     route("POST", "/api/strategies", create, Access.USER, status=201, either_case=True),
     route("POST", "/api/strategies/deploy", deploy_new, Access.USER, status=201),
-    route("GET", "/api/strategies/{id}", detail, Access.USER),
+    route("GET", "/api/strategies/{id}", show, Access.USER),
     route("PATCH", "/api/strategies/{id}", edit, Access.USER),
     route("DELETE", "/api/strategies/{id}", archive, Access.USER),
     route("PUT", "/api/strategies/{id}/settings", set_settings, Access.USER),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -26,6 +27,12 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unk
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """A request's query parameters; their text is converted to the fields' types."""
+
+
+class AsOf(Asked, frozen=True, kw_only=True):
+    """`asOf`: the answer is what was known then; without it, what is known now."""
+
+    as_of: Annotated[datetime, Meta(tz=True)] | None = None
 
 
 class Page(Asked, frozen=True, kw_only=True):

@@ -9,13 +9,13 @@ from typing import Annotated
 from msgspec import Meta
 
 from core.ids import UserId
-from facade.schemas.form import Answer, Asked, Body, Shown
+from facade.schemas.form import Answer, AsOf, Body, Shown
 
 UserName = Annotated[str, Meta(min_length=1, max_length=255)]
 
 
-class RiskAsked(Asked, frozen=True, kw_only=True):
-    """`userId`: somebody else's, for an administrator."""
+class RiskAsked(AsOf, frozen=True, kw_only=True):
+    """`userId`: somebody else's, for an administrator. `asOf`: what was known then."""
 
     user_id: UserName | None = None
 

@@ -24,7 +24,7 @@ from schema.desk import (
     ReviseStrategy,
     SetRunSettings,
 )
-from schema.ledger.payloads import Plain, plain
+from schema.ledger.payloads import Plain, plain, settings_payload
 from schema.ledger.statuses import command_run
 from schema.records import Account
 from schema.tx import Tx
@@ -161,23 +161,10 @@ def _set_settings(tx: DeskTx, op: SetRunSettings) -> Arranged:
         raise IllegalTransition("leverage and margin mode stay while there is a position or an open order")
     changed = replace(run, settings=new)
     tx.save_run_settings(changed)
-    _tell(
-        tx,
-        run,
-        "run.settings.updated",
-        version=run.version + 1,
-        direction=new.direction.value,
-        leverage=new.leverage,
-        margin_mode=new.margin_mode,
-        capital=new.capital,
-        size_by=new.size_by.value,
-        order_size_pct=new.order_size_pct,
-        risk_pct=new.risk_pct,
-        take_profit_pct=new.take_profit_pct,
-        stop_loss_pct=new.stop_loss_pct,
-        trailing_callback_pct=new.trailing_callback_pct,
-        trailing_activation_pct=new.trailing_activation_pct,
-        missing_stop=new.missing_stop.value,
+    payload = plain(strategy_id=str(run.strategy.id), version=run.version + 1) | settings_payload(new)
+    payload["before"] = settings_payload(old)  # the first settings stand nowhere else once they are changed
+    tx.append_event(
+        user_id=run.user_id, run_id=run.id, type="run.settings.updated", at=tx.now(), payload=payload
     )
     return Arranged(strategy=run.strategy, run=replace(changed, version=run.version + 1))
 

@@ -12,6 +12,7 @@ from core.ids import StrategyId, UserId
 from core.order import Order
 from core.position import Fill, RoundTrip
 from core.risk import PauseStarted
+from core.run import RunSettings
 from schema.records import TickRow
 
 PLATFORM_USER = UserId("platform")
@@ -79,6 +80,24 @@ def trade_payload(symbol: str, trip: RoundTrip, *, exit_reason: str) -> dict[str
         funding=trip.funding,
         pnl=trip.pnl,
         exit_reason=exit_reason,
+    )
+
+
+def settings_payload(settings: RunSettings) -> dict[str, Any]:
+    return plain(
+        direction=settings.direction.value,
+        leverage=settings.leverage,
+        margin_mode=settings.margin_mode,
+        position_mode=settings.position_mode,
+        capital=settings.capital,
+        size_by=settings.size_by.value,
+        order_size_pct=settings.order_size_pct,
+        risk_pct=settings.risk_pct,
+        take_profit_pct=settings.take_profit_pct,
+        stop_loss_pct=settings.stop_loss_pct,
+        trailing_callback_pct=settings.trailing_callback_pct,
+        trailing_activation_pct=settings.trailing_activation_pct,
+        missing_stop=settings.missing_stop.value,
     )
 
 

@@ -45,7 +45,8 @@ class UserRisk:
             return
         tx.save_risk(self.user_id, self._before, self.state, now=self.now)
         if self._expired:
-            expired = plain(action="expired", until=self._before.paused_until)
+            # What this operation leaves of the streak: a round trip of the same operation is told before it.
+            expired = plain(action="expired", until=self._before.paused_until, streak=self.state.streak)
             tx.append_event(
                 user_id=self.user_id, run_id=None, type="risk_block", at=self.now, payload=expired
             )
@@ -80,7 +81,7 @@ def resume_user(tx: Tx, op: ResumeUser) -> RiskSettled:
     user.state = risk.resume(user.state, user.limits)
     user.save(tx)
     if until is not None:
-        resumed = plain(action="resumed", by=op.by, until=until)
+        resumed = plain(action="resumed", by=op.by, until=until, streak=user.state.streak)
         tx.append_event(user_id=op.user_id, run_id=None, type="risk_block", at=user.now, payload=resumed)
     return _settled(user)
 

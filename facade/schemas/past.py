@@ -1,0 +1,108 @@
+"""What was known at an instant: `?asOf=` on runs, positions, strategies and risk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from core.ids import AccountId, RunId, StrategyId, UserId
+from core.run import Direction, ExecutionMode, MissingStop, RunStatus, TradingMode
+from core.timeframe import Timeframe
+from facade.schemas.form import Answer, Shown
+from facade.schemas.risk import LimitsShown
+
+
+class RunThenShown(Shown, frozen=True, kw_only=True):
+    """A run as it was known. Its row's version, adapter errors and last slot are recorded for now only."""
+
+    id: RunId
+    strategy_id: StrategyId
+    strategy_version: int
+    user_id: UserId
+    account_id: AccountId | None
+    trading_mode: TradingMode
+    execution_mode: ExecutionMode
+    schedule: str | None
+    symbol: str
+    timeframe: Timeframe
+    status: RunStatus
+    error_message: str | None
+    direction: Direction
+    leverage: int
+    margin_mode: str
+    position_mode: str
+    order_size_pct: Decimal
+    risk_pct: Decimal | None
+    initial_capital_usdt: Decimal
+    take_profit_pct: Decimal | None
+    stop_loss_pct: Decimal | None
+    trailing_callback_pct: Decimal | None
+    trailing_activation_pct: Decimal
+    missing_stop: MissingStop
+    created_at: datetime
+    activated_at: datetime | None
+    next_slot_at: datetime | None
+
+
+class RunThenAnswer(Answer, frozen=True, kw_only=True):
+    as_of: datetime
+    run: RunThenShown
+
+
+class PositionThenShown(Shown, frozen=True, kw_only=True):
+    """What was open, by the fills stored by then. Stops and targets are recorded for now only."""
+
+    account_id: AccountId
+    symbol: str
+    side: str
+    quantity: Decimal
+    entry_price: Decimal
+    leverage: int
+    opened_at: datetime | None
+    realised_usdt: Decimal
+    drift: Decimal
+    updated_at: datetime | None
+
+
+class PositionsThenAnswer(Answer, frozen=True, kw_only=True):
+    as_of: datetime
+    positions: tuple[PositionThenShown, ...]
+
+
+class StrategyThenAnswer(Answer, frozen=True, kw_only=True):
+    """Settings of the strategy by the version of that time, with the caller's runs as they were."""
+
+    as_of: datetime
+    id: StrategyId
+    type: str
+    template: str
+    params: Mapping[str, Any]
+    venue: str
+    symbol: str
+    timeframe: Timeframe
+    version: int
+    version_since: datetime
+    own: bool
+    created_at: datetime
+    runs: tuple[RunThenShown, ...]
+
+
+class RiskThenAnswer(Answer, frozen=True, kw_only=True):
+    """`limits`: the user's own, null where the platform's were in force, whose past is not recorded; `blockedReason` is
+    then told where a pause blocked, and else is null as well.
+    """
+
+    as_of: datetime
+    user_id: UserId
+    day: date
+    realized_pnl_usdt: Decimal
+    trades_count: int
+    consecutive_losses: int
+    last_trade_at: datetime | None
+    is_paused: bool
+    paused_until: datetime | None
+    paused_reason: str | None
+    blocked_reason: str | None
+    limits: LimitsShown | None
