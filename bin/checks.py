@@ -1,8 +1,8 @@
 """Every check a change must pass: lint, types, pykka's own suite, the store on another server, the tests, the speed.
 
-Run by `bin/test`, whose arguments go to pytest. What waits for databases and for processes runs in a lane beside
-the other tests, so that both take about as long; the benchmarks come last, when nothing else runs. A failed check does
-not stop the others.
+Run by `bin/test`, whose arguments go to pytest. What waits for databases and what waits for processes run in lanes of
+their own beside the other tests; the benchmarks come last, when nothing else runs. A failed check does not stop the
+others.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def main(arguments: list[str]) -> int:
             )
         else:
             others += [Check("tests of the store", [*python, "pytest", "-rfEs", STORE], 900)]
-            others += on_a_system_server(server)
-            others += [Check("tests of processes", [*python, "pytest", "-rfEs", PROCESSES], 900)]
+            waiting = [Check("tests of processes", [*python, "pytest", "-rfEs", PROCESSES], 900)]
+            waiting += on_a_system_server(server)
             elsewhere = [f"--ignore={folder}" for folder in (STORE, PROCESSES)]
             tests = Check("tests of all else", [*python, "pytest", "-rfEs", *elsewhere], 1_200)
-            outcomes = side_by_side(lanes, others, [tests])
+            outcomes = side_by_side(lanes, others, waiting, [tests])
             outcomes += lanes.run([Check("speed", [*python, "bin.commands", "bench", "check"], 180)])
     except KeyboardInterrupt:
         print("\nInterrupted.")
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
 
 
 def side_by_side(lanes: Lanes, *checks: list[Check]) -> list[Outcome]:
-    """Or one after the other, where a second lane would only slow the first one down."""
+    """Or one after the other, where further lanes would only slow the first one down."""
     if len(os.sched_getaffinity(0)) == 1:
         return lanes.run([check for lane in checks for check in lane])
     return lanes.run(*checks)
