@@ -56,20 +56,17 @@ class Lanes:
         self._lock = threading.Lock()
         self._said_s = time.monotonic()
 
-    def run(self, *lanes: Sequence[Check]) -> list[Outcome]:
-        """The checks of a lane one after the other, the lanes side by side; outcomes in the order given."""
-        with ThreadPoolExecutor(max_workers=len(lanes)) as pool:
-            futures = [pool.submit(self._lane, lane) for lane in lanes]
+    def run(self, checks: Sequence[Check], *, lanes: int = 1) -> list[Outcome]:
+        """In the order given, each in the first lane that is free; outcomes in the order given."""
+        with ThreadPoolExecutor(max_workers=lanes) as pool:
+            futures = [pool.submit(self._one, check) for check in checks]
             try:
                 while wait(futures, timeout=LIVE_EVERY_S).not_done:
                     self._tell_running()
             except BaseException:
                 self._stop()
                 raise
-        return [outcome for future in futures for outcome in future.result()]
-
-    def _lane(self, checks: Sequence[Check]) -> list[Outcome]:
-        return [self._one(check) for check in checks if not self._stopped]
+        return [future.result() for future in futures]
 
     def _one(self, check: Check) -> Outcome:
         with tempfile.TemporaryFile() as output:

@@ -1,8 +1,7 @@
 """Every check a change must pass: lint, types, pykka's own suite, the store on another server, the tests, the speed.
 
-Run by `bin/test`, whose arguments go to pytest. What waits for databases and what waits for processes run in lanes of
-their own beside the other tests; the benchmarks come last, when nothing else runs. A failed check does not stop the
-others.
+Run by `bin/test`, whose arguments go to pytest. The tests run in parts, side by side; the benchmarks come last, when
+nothing else runs. A failed check does not stop the others.
 """
 
 from __future__ import annotations
@@ -13,16 +12,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bin.check_lanes import Check, Lanes, Outcome
+from bin.check_lanes import Check, Lanes
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core")
 SERVER_PACKAGES = ("postgresql",)
-STORE = "tests/schema"
-PROCESSES = "tests/live"
+LANES = 3
+"""More than two cores have, as many tests wait for databases and processes."""
+PARTS: Mapping[str, Sequence[str]] = {
+    "the store": ("tests/schema",),
+    "actors": ("tests/actors",),
+    "processes": ("tests/live",),
+    "the facade": ("tests/facade", "tests/bin"),
+    "guards": ("tests/guards",),
+}
+"""The longest first, so that the lanes end together."""
 ON_EVERY_SERVER = ("tests/schema/conformance", "tests/schema/test_pg_stalled.py")
 SERVER_FOLDER = Path("/usr/lib/postgresql")
 APT_TIMEOUT_S = 300
@@ -35,25 +42,20 @@ def main(arguments: list[str]) -> int:
     server, missing = provide_server()
     notes += missing
     python = [sys.executable, "-m"]
-    others = [
+    small = [
         Check("lint", [*python, "ruff", "check", "--output-format", "concise", "."], 60),
         Check("types", [*python, "mypy"], 300),
         Check("pykka's own suite", [*python, "tests.actors.runtime.upstream"], 180),
     ]
-    lanes = Lanes(sys.stdout)
+    runner = Lanes(sys.stdout)
     try:
         if arguments:
-            outcomes = side_by_side(
-                lanes, others, [Check("tests", [*python, "pytest", "-rfEs", *arguments], 1_200)]
-            )
+            tests = Check("tests", [*python, "pytest", "-rfEs", *arguments], 1_200)
+            outcomes = runner.run([*small, tests], lanes=lanes(2))
         else:
-            others += [Check("tests of the store", [*python, "pytest", "-rfEs", STORE], 900)]
-            waiting = [Check("tests of processes", [*python, "pytest", "-rfEs", PROCESSES], 900)]
-            waiting += on_a_system_server(server)
-            elsewhere = [f"--ignore={folder}" for folder in (STORE, PROCESSES)]
-            tests = Check("tests of all else", [*python, "pytest", "-rfEs", *elsewhere], 1_200)
-            outcomes = side_by_side(lanes, others, waiting, [tests])
-            outcomes += lanes.run([Check("speed", [*python, "bin.commands", "bench", "check"], 180)])
+            checks = [*small, *tests_of(PARTS), *on_a_system_server(server)]
+            outcomes = runner.run(checks, lanes=lanes(LANES))
+            outcomes += runner.run([Check("speed", [*python, "bin.commands", "bench", "check"], 180)])
     except KeyboardInterrupt:
         print("\nInterrupted.")
         return 130
@@ -65,11 +67,20 @@ def main(arguments: list[str]) -> int:
     return 0 if all(outcome.verdict == "ok" for outcome in outcomes) else 1
 
 
-def side_by_side(lanes: Lanes, *checks: list[Check]) -> list[Outcome]:
-    """Or one after the other, where further lanes would only slow the first one down."""
-    if len(os.sched_getaffinity(0)) == 1:
-        return lanes.run([check for lane in checks for check in lane])
-    return lanes.run(*checks)
+def tests_of(parts: Mapping[str, Sequence[str]]) -> list[Check]:
+    """Each part by itself, and whatever belongs to none."""
+    pytest = [sys.executable, "-m", "pytest", "-rfEs"]
+    named = [folder for folders in parts.values() for folder in folders]
+    elsewhere = [*pytest, *(f"--ignore={folder}" for folder in named)]
+    return [
+        *(Check(f"tests of {name}", [*pytest, *folders], 900) for name, folders in parts.items()),
+        Check("tests of all else", elsewhere, 900),
+    ]
+
+
+def lanes(most: int) -> int:
+    """One where a second lane would only slow the first one down."""
+    return 1 if len(os.sched_getaffinity(0)) == 1 else most
 
 
 def provide_browser() -> list[str]:

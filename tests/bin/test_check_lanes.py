@@ -64,11 +64,13 @@ def test_lanes_run_side_by_side_and_a_failed_check_stops_no_other(tmp_path: Path
         os.mkfifo(name)
     first = f"open({str(there)!r}, 'w').close(); open({str(back)!r}).close(); raise SystemExit(1)"
     second = f"open({str(there)!r}).close(); open({str(back)!r}, 'w').close()"
-    outcomes = Lanes(io.StringIO()).run([python("a", first, 20), python("b", "")], [python("c", second, 20)])
+    outcomes = Lanes(io.StringIO()).run(
+        [python("a", first, 20), python("c", second, 20), python("b", "")], lanes=2
+    )
     assert [(outcome.name, outcome.verdict) for outcome in outcomes] == [
         ("a", "failed, exit code 1"),
-        ("b", "ok"),
         ("c", "ok"),
+        ("b", "ok"),
     ]
 
 
@@ -76,7 +78,7 @@ def test_what_a_check_wrote_stands_in_one_piece_under_its_name() -> None:
     out = io.StringIO()
     code = "import sys\nfor n in range(100): print(sys.argv[1], n); print(sys.argv[1], n, file=sys.stderr)"
     checks = [Check(name, [sys.executable, "-c", code, name], 60) for name in ("left", "right")]
-    Lanes(out).run([checks[0]], [checks[1]])
+    Lanes(out).run(checks, lanes=2)
     shown = out.getvalue()
     for name in ("left", "right"):
         lines = "".join(f"{name} {n}\n{name} {n}\n" for n in range(100))
