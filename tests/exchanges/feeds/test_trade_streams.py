@@ -206,7 +206,7 @@ def test_what_rest_does_not_know_is_given_up_after_a_bound_and_its_seconds_are_n
         await it.later(lambda: it.count() == 16, "the end of patience")
         assert len(it.rest.asked) - asked <= MAX_ASKED
         await it.tell(*range(32, 51))
-        assert it.count() == 15 + 20
+        await it.later(lambda: it.count() == 15 + 20, "the end of patience, the stream having begun anew")
         assert it.whole(5) == [False, False, False, False, True]
 
     run(case, venue)
