@@ -10,9 +10,14 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.canaries import scan_all
 from tests.leftovers import LEFT
+
+# How long an example takes says how busy the machine is, not whether a law holds.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
