@@ -25,6 +25,7 @@ from tests.schema.pg_world import MINUTE, START, make_run, open_store, stand_at
 
 ROOT = Path(__file__).resolve().parents[2]
 PROCESS = """
+import select
 import sys
 from core.risk import RiskLimits
 from schema.pg import PgStore
@@ -41,6 +42,7 @@ def intent(connection):
         connection.execute(statement)
         connection.pgconn.send_flush_request()
         connection.pgconn.flush()
+        select.select([connection.pgconn.socket], [], [], 30)  # answered: only now the lock is held
     print("stands", flush=True)
     sys.stdin.readline()
     if how != "between":
