@@ -59,7 +59,10 @@ _SESSION = (
     b"SET idle_in_transaction_session_timeout = '5s'",
     b"SET statement_timeout = '10s'",
     b"SET TIME ZONE 'UTC'",
+    b"SET plan_cache_mode = 'force_generic_plan'",
 )
+"""Plans are made once: a statement of ours finds rows by keys, and to plan it takes several times as long as to run it.
+Left to itself the server plans those with `= ANY` anew each time, as it cannot know how many keys will come."""
 _BOUNDED_SINCE = 170_000
 _BOUND = b"SET transaction_timeout = '10s'"
 """Ends a transaction whose process stands still. The time-out of idle ones does not always: psycopg sends Flush behind

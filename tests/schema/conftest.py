@@ -26,6 +26,9 @@ from schema.server_files import OWNER_ROLE, SERVICE_ROLE
 from tests.leftovers import LEFT
 
 COPIES_AHEAD = 3
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 2 << 30
+"""What three servers side by side do not fill: some databases of 10 MB and 128 MB of log each."""
 _numbers = itertools.count(1)
 
 
@@ -52,7 +55,7 @@ def database_url() -> Iterator[str]:
     if url := os.environ.get("RUNNER_TEST_DATABASE_URL"):
         yield url
         return
-    folder = Path(tempfile.mkdtemp(prefix="runner-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="runner-test-", dir=_memory_with_room()))
     folder.chmod(0o755)
     try:
         with kept_server(folder / "database") as server:
@@ -63,11 +66,19 @@ def database_url() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
+def _memory_with_room() -> Path | None:
+    """The file system in memory, where there is one: a copy of a database takes a third of the time there."""
+    if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < MEMORY_BYTES:
+        return None
+    return MEMORY
+
+
 def _make_quick(dsn: str) -> None:
     """Nothing of a test's is to outlive a power cut; copies of a database take less than half the time."""
     with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
         connection.execute("ALTER SYSTEM SET fsync = off")
         connection.execute("ALTER SYSTEM SET full_page_writes = off")
+        connection.execute("ALTER SYSTEM SET max_wal_size = '128MB'")
         connection.execute("SELECT pg_reload_conf()")
 
 
@@ -124,7 +135,9 @@ class Copies:
     def _copy(self) -> str:
         name = _new_name()
         names = [sql.Identifier(part) for part in (name, self._template, OWNER_ROLE)]
-        self._connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(*names))
+        self._connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY").format(*names)
+        )
         make_database(self._connection, name)
         return name
 
