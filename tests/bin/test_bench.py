@@ -90,9 +90,9 @@ def write(file: Path, columns: CandleColumns) -> None:
 
 def test_the_runtime_leaves_no_ask_hanging(capsys: pytest.CaptureFixture[str]) -> None:
     told = measured(
-        capsys, *("runtime", "--actors", "1000", "--asks", "20000", "--runs", "100", "--rounds", "1")
+        capsys, *("runtime", "--actors", "1000", "--asks", "1000", "--runs", "100", "--rounds", "1")
     )
-    assert (told["actors"], told["racedAsks"], told["hungAsks"]) == (1000, 20_000, 0)
+    assert (told["actors"], told["racedAsks"], told["hungAsks"]) == (1000, 1_000, 0)
     assert set(told["stopRatios"]) == {"oldest", "newest", "random"}
     assert told["slowVenueRuns"] == 100
     assert told["slowVenueP99Ratio"] > 0
