@@ -1,16 +1,17 @@
 """The only place that talks to the running system: the store off the event loop, the actors through `Runner`.
 
-The facade's names for what lies below are imported from here, so that this file alone knows those layers.
+The facade's names for what lies below are imported from here, so that this file and `facade/runner.py`, which says
+what is asked of the running system, alone know those layers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -23,9 +24,9 @@ from actors.work.backfill import BackfillJob
 from actors.work.backtest import BacktestJob
 from actors.work.what_if import Variant, WhatIfJob
 from core.errors import RunnerError
-from core.ids import RunId, StrategyId, UserId
-from core.run import Run
+from core.ids import RunId
 from core.timeframe import Timeframe
+from facade.runner import ActorNode, DemoClock, DemoTime, Reads, Runner
 from schema.connections import Connection, NewConnection
 from schema.desk import (
     Arranged,
@@ -42,21 +43,15 @@ from schema.idempotency import Attempt, Busy, IdempotencyKeys, Kept, Reused, Too
 from schema.jobs import Job, JobId, TooManyJobs
 from schema.notices import Delivery, NoticeSettings
 from schema.ops import LedgerOp, LedgerResult, OpRefused, ResumeUser, RiskSettled, SimulateTrade
-from schema.pg_alerts import PgAlerts
-from schema.pg_candles import MAX_STRETCHES, PgCandles, StoredStretch
-from schema.pg_config import PgConfig
+from schema.pg_candles import MAX_STRETCHES, StoredStretch
 from schema.pg_database import DatabaseTimes
-from schema.pg_flattens import PgFlattens
 from schema.pg_history import EventsPage, Listing, OrderRecord, RunTotals, TickRecord, TradeRecord
-from schema.pg_jobs import PgJobs
-from schema.pg_limits import OwnLimits, PgLimits, TooLoose
-from schema.pg_notices import PgNotices
-from schema.pg_observations import Observed, PgObservations
-from schema.pg_past import PositionThen, RiskThen, VersionThen
+from schema.pg_limits import OwnLimits, TooLoose
+from schema.pg_observations import Observed
 from schema.pg_portfolios import CurvePoint, Portfolio, Totals
 from schema.pg_portfolios import PgPortfolios as PortfolioRows
 from schema.pg_reads import RunnerNumbers, RunSummary, StrategyDetail, StrategyView
-from schema.pg_signals import PgSignals, SignalsAsked
+from schema.pg_signals import SignalsAsked
 from schema.records import (
     Account,
     AccountKind,
@@ -182,198 +177,6 @@ class BridgeTimeout(RunnerError):
 
 class RunnerAway(RunnerError):
     """Nobody is there to ask, or too many are asking."""
-
-
-class ActorNode(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One actor of the supervision tree."""
-
-    name: str
-    state: str
-    mailbox_length: int
-    restarts: int
-    last_error: str | None = None
-    children: tuple[ActorNode, ...] = ()
-
-
-class DemoTime(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Market time of a demo; `speed` 60 means a minute a second."""
-
-    now: datetime
-    speed: float
-    paused: bool
-
-
-class DemoClock(Protocol):
-    """The demo's pause and speed; both methods may block on the database."""
-
-    def time(self) -> DemoTime: ...
-
-    def set(self, *, speed: float | None, paused: bool | None) -> DemoTime:
-        """None leaves as is."""
-        ...
-
-
-class Reads(Protocol):
-    """What routes read beyond the store's protocol; every method blocks."""
-
-    def run_then(self, run: Run, at: datetime) -> Run: ...
-    def version_then(self, strategy_id: StrategyId, at: datetime) -> VersionThen | None: ...
-    def position_then(self, run: Run, at: datetime) -> PositionThen | None: ...
-    def risk_then(self, user_id: UserId, at: datetime) -> RiskThen: ...
-
-    def strategies(
-        self, user_id: UserId, *, limit: int = 50, before: tuple[datetime, StrategyId] | None = None
-    ) -> list[StrategyView]: ...
-
-    def strategy(self, strategy_id: StrategyId, user_id: UserId) -> StrategyDetail | None: ...
-
-    def subscriptions(
-        self, user_id: UserId, *, limit: int = 50, before: tuple[datetime, RunId] | None = None
-    ) -> list[RunSummary]: ...
-
-    def run(self, run_id: RunId, user_id: UserId | None) -> RunSummary | None: ...
-
-    def orders(self, run: Run, *, before: int = ..., limit: int = 50) -> list[OrderRecord]: ...
-
-    def trades(self, run: Run, *, before: int = ..., limit: int = 50) -> list[TradeRecord]: ...
-
-    def executions(
-        self, run: Run, *, before: datetime | None = None, limit: int = 50
-    ) -> list[TickRecord]: ...
-
-    def events_page(
-        self,
-        run: Run,
-        *,
-        before: int = ...,
-        limit: int = 50,
-        kinds: Sequence[str] | None = None,
-        among: bool = True,
-    ) -> EventsPage: ...
-
-    def totals(self, run: Run) -> RunTotals: ...
-
-    def marketplace(
-        self,
-        *,
-        symbol: str | None = None,
-        before: tuple[datetime, StrategyId] | None = None,
-        limit: int = 50,
-    ) -> list[Listing]: ...
-
-    def numbers(self) -> RunnerNumbers: ...
-
-
-class Runner(Protocol):
-    """What routes need of the running system. Methods that return at once may be called on the event loop."""
-
-    @property
-    def store(self) -> Store:
-        """Blocks: used through `Bridge` only."""
-        ...
-
-    @property
-    def reads(self) -> Reads:
-        """Blocks: used through `Bridge` only."""
-        ...
-
-    @property
-    def idempotency(self) -> IdempotencyKeys:
-        """Blocks: used through `Bridge` only."""
-        ...
-
-    @property
-    def portfolios(self) -> PortfolioRows:
-        """Blocks: used through `Bridge` only."""
-        ...
-
-    @property
-    def flattens(self) -> PgFlattens:
-        """Blocks: used through `Bridge` only."""
-        ...
-
-    @property
-    def notices(self) -> PgNotices:
-        """Blocks: used through `Bridge` only."""
-        ...
-
-    @property
-    def alerts(self) -> PgAlerts:
-        """Blocks: used through `Bridge` only."""
-        ...
-
-    @property
-    def config(self) -> PgConfig:
-        """Blocks: used through `Bridge` only."""
-        ...
-
-    @property
-    def observations(self) -> PgObservations:
-        """`read` blocks: used through `Bridge` only."""
-        ...
-
-    def vitals(self) -> Vitals:
-        """What this process has done and how it is; returns at once."""
-        ...
-
-    @property
-    def signals(self) -> PgSignals:
-        """Blocks: used through `Bridge` only."""
-        ...
-
-    @property
-    def jobs(self) -> PgJobs:
-        """Blocks: used through `Bridge` only."""
-        ...
-
-    @property
-    def market(self) -> PgCandles:
-        """Blocks: used through `Bridge` only."""
-        ...
-
-    @property
-    def limits(self) -> PgLimits:
-        """Blocks: used through `Bridge` only."""
-        ...
-
-    def tick_due(self, *, source: TickSource) -> None:
-        """Run everything due, on every process; returns at once."""
-        ...
-
-    def execute_tick(self, run_id: RunId, slot: datetime) -> None:
-        """Ask whichever process has the run to tick it in `slot`; returns at once."""
-        ...
-
-    def rows_changed(self) -> None:
-        """Hint that runs or switches changed; returns at once."""
-        ...
-
-    def actors(self) -> Sequence[ActorNode]:
-        """Roots of the supervision tree; returns at once."""
-        ...
-
-    def nodes(self) -> Sequence[Node]:
-        """Processes that beat, as this one last saw them; returns at once."""
-        ...
-
-    def settle(self, op: LedgerOp, timeout_s: float) -> LedgerResult:
-        """Through the risk ledger; blocks. Raises TimeoutError, or StoreUnavailable when the ledger is down."""
-        ...
-
-    def market_now(self) -> datetime: ...
-
-    @property
-    def venues(self) -> tuple[str, ...]:
-        """Whose candles there are, at least one."""
-        ...
-
-    def ready(self) -> dict[str, bool]:
-        """What must be up to serve, by name; returns at once."""
-        ...
-
-    def demo_clock(self) -> DemoClock | None:
-        """None in production."""
-        ...
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
