@@ -39,7 +39,7 @@ from core.ids import NodeId
 from core.run import RunCommand
 from core.signal import Action, Signal
 from core.timeframe import Timeframe, to_ms
-from exchanges.feeds.base import CandleSource
+from exchanges.feeds.base import CandleSource, candles_of
 from schema.memory import MemoryStore
 from schema.records import ExecutionRow, ExecutionStatus, TickRow, TickStatus
 
@@ -122,7 +122,10 @@ def replay_by_actors(
     """Every slot through the whole system. `why`: what speaks against the fast path."""
     began_s = process_s()
     definition = definition_of(request, source)
-    span = span_of(request, source, prepare(definition).lookback)
+    prepared = prepare(definition)
+    span = span_of(request, source, prepared.lead)
+    for wanted in prepared.windows:
+        candles_of(source, wanted.series, *span.loaded)  # says at once that there are none
     columns = source.candles(request.symbol, request.timeframe, *span.loaded)
     clock = VirtualClock(span.first_slot - request.timeframe.delta / 2)
     store = MemoryStore(clock, request.limits or NO_GATES, tick_window=TICKS_KEPT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -114,7 +114,8 @@ def definition_of(request: BacktestRequest, source: CandleSource) -> StrategyDef
     )
 
 
-def span_of(request: BacktestRequest, source: CandleSource, lookback: int) -> Span:
+def span_of(request: BacktestRequest, source: CandleSource, lead: timedelta) -> Span:
+    """`lead`: how far before the first slot the oldest candle opens that is looked at."""
     timeframe = request.timeframe
     coverage = source.coverage(request.symbol, timeframe)
     if coverage is None:
@@ -131,8 +132,7 @@ def span_of(request: BacktestRequest, source: CandleSource, lookback: int) -> Sp
     if last < first:
         raise RunnerError(f"The range holds no whole {timeframe} candle; the candles cover {held}.")
     # What lies further back no window shows; a source may hold far more than can be loaded.
-    oldest = max(coverage.start, first - timeframe.delta * (lookback + 1))
-    return Span(first_slot=first, last_slot=last, loaded=(oldest, last))
+    return Span(first_slot=first, last_slot=last, loaded=(first - lead, last))
 
 
 def account_of(request: BacktestRequest) -> Account:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -18,14 +18,14 @@ from actors.messages import EvaluateSlot, Evaluation, SeriesAdvanced, TickDue
 from actors.portions import NextPortion, Portions
 from actors.runtime.behaviour import Behaviour, Context
 from actors.windows import Windows
-from core.candles import CandleView, Gap, NotYet, TooFew
+from core.candles import CandleColumns, CandleView, Gap, NotYet, TooFew
 from core.definition import StrategyDefinition
 from core.errors import Reason, RunnerError
 from core.market import Market, Series, SymbolRules
 from core.signal import Action, BadSignal, Signal, SignalFault
 from core.strategies import template
 from core.strategy import Context as DecisionContext
-from core.strategy import Parameters, Strategy, evaluation_key, strategy_parameters
+from core.strategy import Parameters, Strategy, WantedWindow, evaluation_key, strategy_parameters
 from core.timeframe import candle_deadline
 from schema.records import ExecutionRow, ExecutionStatus
 
@@ -52,6 +52,30 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     lookback: int
     min_candles: int
+    windows: tuple[WantedWindow, ...] = ()
+
+    @property
+    def all_windows(self) -> tuple[WantedWindow, ...]:
+        """Its own candles, then what it looks at beside them."""
+        own = WantedWindow(series=self.series, lookback=self.lookback, min_candles=self.min_candles)
+        return (own, *self.windows)
+
+    @property
+    def lead(self) -> timedelta:
+        """How far before its first slot the oldest candle opens that it may look at."""
+        return max(each.series.timeframe.delta * (each.lookback + 1) for each in self.all_windows)
+
+
+class NoView(msgspec.Struct, frozen=True, kw_only=True):
+    """A window cannot be shown at a slot."""
+
+    series: Series
+    why: NotYet | TooFew | Gap
+
+    @property
+    def named(self) -> str:
+        series = self.series
+        return f"{series.market} {series.symbol} {series.timeframe} of {series.venue}"
 
 
 def series_of(definition: StrategyDefinition) -> Series:
@@ -76,6 +100,7 @@ def prepare(definition: StrategyDefinition) -> Prepared:
         key=evaluation_key(strategy=strategy, parameters=parameters, series=series),
         lookback=strategy.lookback(parameters),
         min_candles=strategy.min_candles(parameters),
+        windows=strategy.windows(series, parameters),
     )
 
 
@@ -146,7 +171,8 @@ class Evaluator(Behaviour):
         by_slot = self._waiting.get(advanced.series)
         if by_slot is None:
             return
-        for slot in sorted(slot for slot in by_slot if slot <= advanced.close_time):
+        floor = advanced.series.timeframe.floor
+        for slot in sorted(slot for slot in by_slot if floor(slot) <= advanced.close_time):
             for request in by_slot.pop(slot):
                 self._evaluate(request)
         if not by_slot:
@@ -162,19 +188,34 @@ class Evaluator(Behaviour):
         except RunnerError as problem:  # one strategy that cannot be evaluated stops no other (I20)
             self._tell(request, self._fault(request.slot, str(problem)))
             return
-        if self._array_signals and self._holding(prepared, request.slot):
+        if self._array_signals and not prepared.windows and self._holding(prepared, request.slot):
             self._tell(request, Evaluation(slot=request.slot, status=_NO_SIGNAL, signal=_HOLD))
             return
         key = (prepared.key, request.slot)
         done = self._done.get(key)
         if done is None:
-            view = self._windows.view(prepared.series, request.slot, prepared.lookback, prepared.min_candles)
-            if isinstance(view, NotYet):
-                self._wait(prepared.series, request)
+            views = self._views(prepared, request.slot)
+            if isinstance(views, NoView) and isinstance(views.why, NotYet):
+                self._wait(views.series, request)
                 return
-            done = self._decide(prepared, request, view)
+            done = self._decide(prepared, request, views)
             self._remember(key, done)
         self._tell(request, done)
+
+    def _views(self, prepared: Prepared, slot: datetime) -> list[CandleView] | NoView:
+        """Its own window, then the further ones; the first that cannot be shown instead."""
+        series = prepared.series
+        view = self._windows.view(series, slot, prepared.lookback, prepared.min_candles)
+        if not isinstance(view, CandleView):
+            return NoView(series=series, why=view)
+        views = [view]
+        for wanted in prepared.windows:
+            reach = wanted.series.timeframe.floor(slot)
+            view = self._windows.view(wanted.series, reach, wanted.lookback, wanted.min_candles)
+            if not isinstance(view, CandleView):
+                return NoView(series=wanted.series, why=view)
+            views.append(view)
+        return views
 
     def _tell(self, request: EvaluateSlot, evaluation: Evaluation) -> None:
         ticks = request.ticks
@@ -199,10 +240,10 @@ class Evaluator(Behaviour):
         return holds is not None and holds.at(slot)
 
     def _decide(
-        self, prepared: Prepared, request: EvaluateSlot, view: CandleView | TooFew | Gap
+        self, prepared: Prepared, request: EvaluateSlot, views: list[CandleView] | NoView
     ) -> Evaluation:
         started = self.ctx.clock.monotonic()
-        evaluation = self._answer(prepared, request, view)
+        evaluation = self._answer(prepared, request, views)
         signal = evaluation.signal
         self._journal.executed(
             ExecutionRow(
@@ -223,18 +264,24 @@ class Evaluator(Behaviour):
         return evaluation
 
     def _answer(
-        self, prepared: Prepared, request: EvaluateSlot, view: CandleView | TooFew | Gap
+        self, prepared: Prepared, request: EvaluateSlot, views: list[CandleView] | NoView
     ) -> Evaluation:
-        if isinstance(view, Gap):
-            return Evaluation(slot=request.slot, status=_SKIPPED, reason=Reason.CANDLE_GAP)
-        if isinstance(view, TooFew):
-            return Evaluation(slot=request.slot, status=_SKIPPED, reason=Reason.TOO_FEW_CANDLES)
-        context = DecisionContext(candles=view, parameters=prepared.parameters, slot=request.slot)
+        if isinstance(views, NoView):
+            reason = Reason.CANDLE_GAP if isinstance(views.why, Gap) else Reason.TOO_FEW_CANDLES
+            return Evaluation(slot=request.slot, status=_SKIPPED, reason=reason, detail=views.named)
+        extra: dict[Series, CandleColumns] = {
+            wanted.series: view for wanted, view in zip(prepared.windows, views[1:], strict=True)
+        }
+        context = DecisionContext(
+            candles=views[0], extra=extra, parameters=prepared.parameters, slot=request.slot
+        )
         try:
             signal = prepared.strategy.decide(context)
         except BadSignal as bad:
             if bad.fault is SignalFault.TOO_FEW_CANDLES:
-                return Evaluation(slot=request.slot, status=_SKIPPED, reason=Reason.TOO_FEW_CANDLES)
+                return Evaluation(
+                    slot=request.slot, status=_SKIPPED, reason=Reason.TOO_FEW_CANDLES, detail=str(bad)
+                )
             return self._fault(request.slot, str(bad))
         except Exception as error:  # a strategy may raise anything; it must not take the Evaluator down (I20)
             return self._fault(request.slot, f"{type(error).__name__}: {error}")

@@ -10,7 +10,7 @@ from typing import Protocol
 from core.candles import CandleColumns
 from core.market import Market, Series, SymbolRules
 from core.timeframe import Timeframe, from_ms
-from exchanges.feeds.base import CandleSource, FundingRate, NoCandles
+from exchanges.feeds.base import CandleSource, FundingRate, NoCandles, candles_of
 from exchanges.feeds.live_candles import LiveCandles
 from exchanges.feeds.market_marks import MarketMarks
 from exchanges.feeds.market_trades import MarketTrades
@@ -112,7 +112,7 @@ class HeldFeed:
         raise NoCandles(f"No candles of {symbol} cover {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC.")
 
     async def candles(self, series: Series, start: datetime, end: datetime) -> CandleColumns:
-        return self.source.candles(series.symbol, series.timeframe, start, end)
+        return candles_of(self.source, series, start, end)
 
     def funding(self, symbol: str) -> tuple[FundingRate, ...]:
         return self.source.funding(symbol)

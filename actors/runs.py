@@ -384,8 +384,8 @@ class RunsSupervisor(Supervisor):
             self.start_child(self._spec(run.id))
         self._runs[run.id] = run
         self.ctx.tell(name, RunChanged(run=run))
-        subscribe = Subscribe(series=prepared.series, lookback=prepared.lookback)
-        self.ctx.tell("market_data", subscribe)
+        for wanted in prepared.all_windows:
+            self.ctx.tell("market_data", Subscribe(series=wanted.series, lookback=wanted.lookback))
         self.ctx.tell("scheduler", Resident(run=run))
 
     def _dismiss(self, run_id: RunId) -> None:

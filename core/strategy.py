@@ -45,6 +45,7 @@ __all__ = [
     "Signal",
     "SignalFault",
     "Strategy",
+    "WantedWindow",
     "action_of",
     "evaluation_key",
     "read_signal",
@@ -76,12 +77,25 @@ class HeldPosition(msgspec.Struct, frozen=True, kw_only=True):
     unrealised_pnl: Decimal
 
 
+class WantedWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """A further window a strategy looks at: another market, symbol or timeframe of its venue.
+
+    Its view ends at the series' last close up to the slot. `min_candles`: without so many the slot is skipped, as
+    it is for a hole; more, up to `lookback`, are shown once history has them.
+    """
+
+    series: Series
+    lookback: int
+    min_candles: int
+
+
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a strategy may look at. The last candle closes at `slot`."""
+    """Everything a strategy may look at. The last candle closes at `slot`; `extra`: the windows it asked for."""
 
     candles: CandleColumns
     parameters: Parameters
     slot: datetime
+    extra: Mapping[Series, CandleColumns] = {}
     position: HeldPosition | None = None
 
     @property
@@ -121,6 +135,10 @@ class Strategy(Protocol):
         """Candles without which there is no answer, at the start of history."""
         ...
 
+    def windows(self, series: Series, parameters: Parameters) -> tuple[WantedWindow, ...]:
+        """What it looks at beside its own candles, which are of `series`."""
+        ...
+
     def decide(self, context: Context) -> Signal:
         """Raises BadSignal where there is no answer."""
         ...
@@ -128,7 +146,7 @@ class Strategy(Protocol):
 
 @runtime_checkable
 class SeriesStrategy(Strategy, Protocol):
-    """A strategy that also answers for a whole contiguous range at once."""
+    """A strategy that also answers for a whole contiguous range of its own candles at once."""
 
     def signals(self, candles: CandleColumns, parameters: Parameters) -> ActionCodes:
         """One action code per candle, the answer at its close; NOT_EVALUATED before `min_candles`.

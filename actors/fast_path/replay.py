@@ -37,7 +37,7 @@ def fast_replay(request: BacktestRequest, source: CandleSource) -> BacktestResul
     began_s = process_s()
     definition = definition_of(request, source)
     prepared = prepare(definition)
-    span = span_of(request, source, prepared.lookback)
+    span = span_of(request, source, prepared.lead)
     candles = source.candles(request.symbol, request.timeframe, *span.loaded)
     feed = HeldFeed(source, (span.first_slot, span.last_slot))
     slots = Slots.between(span.first_slot, span.last_slot, request.timeframe)
@@ -87,6 +87,8 @@ def fast_replay(request: BacktestRequest, source: CandleSource) -> BacktestResul
 
 def _answers(prepared: Prepared, candles: CandleColumns, slots: Slots) -> ActionCodes:
     strategy = prepared.strategy
+    if prepared.windows:
+        raise Unserved(f"{strategy.name} looks at further candles beside its own.")
     if not isinstance(strategy, SeriesStrategy) or strategy.uses_position:
         raise Unserved(f"{strategy.name} offers no array form.")
     if not len(candles) or int(candles.open_time[-1]) != slots.ms(slots.count - 2):

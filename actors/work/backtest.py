@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -11,6 +12,7 @@ from actors.evaluator import prepare
 from actors.work.stored import StoredRange
 from core.definition import StrategyDefinition
 from core.ids import StrategyId, UserId
+from core.strategy import WantedWindow
 from schema.pg_candles import PgCandles
 
 
@@ -25,12 +27,12 @@ def replay_stored(job: BacktestJob, market: PgCandles, progress: Progress) -> Ba
     """Raises RunnerError for what cannot be replayed."""
     request = job.request
     stored = StoredRange(market, job.venue, start=request.start, end=request.end)
-    source = stored.source([(request.symbol, request.timeframe, lookback_of(request))])
+    source = stored.source(windows_of(request))
     return run_backtest(request, source, progress=progress)
 
 
-def lookback_of(request: BacktestRequest) -> int:
-    """How many candles before its first slot the strategy looks at."""
+def windows_of(request: BacktestRequest) -> Sequence[WantedWindow]:
+    """What the strategy looks at."""
     definition = StrategyDefinition(
         id=StrategyId(UUID(int=0)),
         owner_id=UserId("backtest"),
@@ -40,4 +42,4 @@ def lookback_of(request: BacktestRequest) -> int:
         symbol=request.symbol,
         timeframe=request.timeframe,
     )
-    return prepare(definition).lookback
+    return prepare(definition).all_windows

@@ -9,6 +9,7 @@ from typing import Final
 from core.candles import CandleColumns
 from core.errors import RunnerError
 from core.market import Market, Series
+from core.strategy import WantedWindow
 from core.timeframe import Timeframe
 from exchanges.feeds.base import ColumnSource
 from exchanges.feeds.generator import GeneratedMarket
@@ -31,24 +32,26 @@ class StoredRange:
         self._end = end
         self._left = MAX_CANDLES
 
-    def source(self, wanted: Iterable[tuple[str, Timeframe, int]]) -> ColumnSource:
-        """Of each symbol and timeframe, with so many candles before the start, and what is finer, as far as that fits.
+    def source(self, wanted: Iterable[WantedWindow]) -> ColumnSource:
+        """Of each window's series, with its lookback before the start, and what is finer, as far as that fits.
 
         Raises RunnerError where nothing is stored, or more than fits.
         """
         found: dict[Series, CandleColumns] = {}
-        for symbol, timeframe, lookback in wanted:
-            lead = timeframe.delta * (lookback + 1)
+        for window in wanted:
+            symbol, timeframe, market = window.series.symbol, window.series.timeframe, window.series.market
+            lead = timeframe.delta * (window.lookback + 1)
             # From the asked-for timeframe down: it is never left out for the sake of a finer one.
             for each in reversed(
                 [base for base in Timeframe if base.divides(timeframe) and base <= timeframe]
             ):
-                series = Series(venue=self._venue, market=Market.PERP, symbol=symbol, timeframe=each)
+                series = Series(venue=self._venue, market=market, symbol=symbol, timeframe=each)
                 if series not in found:
                     self._load(series, lead, found, needed=each is timeframe)
-            if not any(series.symbol == symbol for series in found):
+            if not any((series.symbol, series.market) == (symbol, market) for series in found):
+                kind = "spot candles" if market is Market.SPOT else "candles"
                 raise RunnerError(
-                    f"There are no candles of {symbol} stored for {timeframe} at {self._venue}; "
+                    f"There are no {kind} of {symbol} stored for {timeframe} at {self._venue}; "
                     "POST /api/market-data/backfill downloads them."
                 )
         return ColumnSource(origin=_origin(self._venue), venue=self._venue, series=found)

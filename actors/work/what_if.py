@@ -107,12 +107,13 @@ def what_if(job: WhatIfJob, market: PgCandles, progress: Progress) -> WhatIf:
     if not runs:
         raise RunnerError("You have no active run that a change could have held back or let through.")
     stored = StoredRange(market, job.venue, start=job.start, end=job.end)
-    lookbacks = [
-        (run.strategy.symbol, run.strategy.timeframe, prepare(run.strategy).lookback) for run in runs
-    ]
-    source = stored.source(sorted(lookbacks, key=lambda each: (each[0], each[1].seconds, -each[2])))
+    prepared = [prepare(run.strategy) for run in runs]
+    wanted = [window for each in prepared for window in each.all_windows]
+    source = stored.source(
+        sorted(wanted, key=lambda each: (each.series.symbol, each.series.timeframe.seconds, -each.lookback))
+    )
     span = _covered(job, source, runs)
-    lead = max(timeframe.delta * (lookback + 1) for _, timeframe, lookback in lookbacks)
+    lead = max(each.lead for each in prepared)
     steps = (span[1] - span[0]) // timedelta(hours=1)
 
     def first(done: int) -> None:

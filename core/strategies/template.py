@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from core.candles import CandleColumns
+from core.market import Series
 from core.parameters import Parameters, ParameterSpec
 from core.signal import Action, BadSignal, Signal, SignalFault
-from core.strategy import ACTION_CODES, NOT_EVALUATED, ActionCodes, Context
+from core.strategy import ACTION_CODES, NOT_EVALUATED, ActionCodes, Context, WantedWindow
 
 FloatArray = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -42,6 +43,10 @@ class Template(ABC):
     def problems(self, parameters: Parameters) -> list[str]:
         """Empty for templates whose parameters do not depend on each other."""
         return []
+
+    def windows(self, series: Series, parameters: Parameters) -> tuple[WantedWindow, ...]:
+        """None: these look at their own candles alone."""
+        return ()
 
     @abstractmethod
     def lookback(self, parameters: Parameters) -> int: ...

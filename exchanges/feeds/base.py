@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -81,6 +81,26 @@ class CandleSource(Protocol):
         ...
 
 
+@runtime_checkable
+class MarketsSource(CandleSource, Protocol):
+    """A source that holds a symbol's other market as well, as spot beside the perpetual."""
+
+    def in_market(self, market: Market) -> CandleSource:
+        """The same source with the candles of one kind of market alone; empty where it holds none."""
+        ...
+
+
+def candles_of(source: CandleSource, series: Series, start: datetime, end: datetime) -> CandleColumns:
+    """Candles of exactly this market. Raises NoCandles where the source holds none, like `candles`."""
+    if series.symbol not in source.symbols() or source.market(series.symbol) is not series.market:
+        if not isinstance(source, MarketsSource):
+            raise NoCandles(f"There are no {series.market} candles of {series.symbol}.")
+        source = source.in_market(series.market)
+        if series.symbol not in source.symbols():
+            raise NoCandles(f"There are no {series.market} candles of {series.symbol}, {source.origin}.")
+    return source.candles(series.symbol, series.timeframe, start, end)
+
+
 class ColumnSource:
     """A candle source over columns in memory."""
 
@@ -95,12 +115,20 @@ class ColumnSource:
         """A symbol's perpetual series stand for it where there are any, its spot series otherwise."""
         self.origin = origin
         self.venue = venue
+        self._series = series
+        self._beside: dict[Market, ColumnSource] = {}
         self._held: dict[str, dict[Timeframe, CandleColumns]] = {}
         self._markets: dict[str, Market] = {}
         for key, columns in sorted(series.items(), key=lambda item: item[0]):
             if self._markets.setdefault(key.symbol, key.market) is key.market and len(columns):
                 self._held.setdefault(key.symbol, {})[key.timeframe] = columns
         self._funding = {symbol: tuple(rates) for symbol, rates in (funding or {}).items()}
+
+    def in_market(self, market: Market) -> ColumnSource:
+        if market not in self._beside:
+            series = {key: columns for key, columns in self._series.items() if key.market is market}
+            self._beside[market] = ColumnSource(origin=self.origin, venue=self.venue, series=series)
+        return self._beside[market]
 
     def symbols(self) -> tuple[str, ...]:
         return tuple(sorted(self._held))

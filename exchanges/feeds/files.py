@@ -16,7 +16,7 @@ from typing import Final
 from core.candles import CandleColumns
 from core.market import Market, Series
 from core.timeframe import Timeframe, from_ms
-from exchanges.feeds.base import ColumnSource, Coverage, FundingRate, NoCandles
+from exchanges.feeds.base import CandleSource, ColumnSource, Coverage, FundingRate, NoCandles
 from exchanges.feeds.candle_file import CandleFile, CandleFileError, read_candle_file
 from exchanges.feeds.funding_file import read_funding_file
 
@@ -39,7 +39,8 @@ class FolderCandles:
         self.origin = f"recorded {venue.capitalize()} candles"
         self._candle_files: dict[str, dict[Series, list[Path]]] = {}
         self._funding_files: dict[str, list[Path]] = {}
-        self._loaded: dict[str, ColumnSource] = {}
+        self._loaded: dict[tuple[str, Market], ColumnSource] = {}
+        self._beside: dict[Market, _MarketOf] = {}
         if not folder.is_dir():
             raise NoCandles(f"There is no folder {folder}.")
         for number, path in enumerate(sorted(folder.rglob("*.csv*"))):
@@ -58,6 +59,9 @@ class FolderCandles:
     def market(self, symbol: str) -> Market:
         return self._of(symbol).market(symbol)
 
+    def in_market(self, market: Market) -> CandleSource:
+        return self._beside.setdefault(market, _MarketOf(self, market))
+
     def coverage(self, symbol: str, timeframe: Timeframe) -> Coverage | None:
         return self._of(symbol).coverage(symbol, timeframe) if symbol in self._candle_files else None
 
@@ -75,19 +79,60 @@ class FolderCandles:
         if funding is not None and funding["venue"] == self.venue:
             self._funding_files.setdefault(funding["symbol"], []).append(path)
 
-    def _of(self, symbol: str) -> ColumnSource:
-        if symbol not in self._candle_files:
-            raise NoCandles(f"There are no candles of {symbol}; there are {', '.join(self.symbols())}.")
-        if symbol not in self._loaded:
+    def markets(self, symbol: str) -> frozenset[Market]:
+        return frozenset(series.market for series in self._candle_files.get(symbol, ()))
+
+    def loaded(self, symbol: str, market: Market) -> ColumnSource:
+        """The files of one symbol and market, of which there are any."""
+        key = symbol, market
+        if key not in self._loaded:
             files = self._candle_files[symbol]
-            # Perpetual before spot: the spot files of such a symbol are not even read.
-            chosen = min(series.market for series in files)
-            series = {key: _merged(paths, key) for key, paths in files.items() if key.market is chosen}
-            rates = _funding(self._funding_files.get(symbol, [])) if chosen is Market.PERP else ()
-            self._loaded[symbol] = ColumnSource(
+            series = {each: _merged(paths, each) for each, paths in files.items() if each.market is market}
+            rates = _funding(self._funding_files.get(symbol, [])) if market is Market.PERP else ()
+            self._loaded[key] = ColumnSource(
                 origin=self.origin, venue=self.venue, series=series, funding={symbol: rates}
             )
-        return self._loaded[symbol]
+        return self._loaded[key]
+
+    def _chosen(self, symbol: str) -> Market:
+        if symbol not in self._candle_files:
+            raise NoCandles(f"There are no candles of {symbol}; there are {', '.join(self.symbols())}.")
+        # Perpetual before spot: the spot files of such a symbol are only read for who asks for spot.
+        return min(self.markets(symbol))
+
+    def _of(self, symbol: str) -> ColumnSource:
+        return self.loaded(symbol, self._chosen(symbol))
+
+
+class _MarketOf:
+    """The folder's candles of one kind of market."""
+
+    def __init__(self, folder: FolderCandles, market: Market) -> None:
+        self.venue = folder.venue
+        self.origin = folder.origin
+        self._folder = folder
+        self._market = market
+
+    def symbols(self) -> tuple[str, ...]:
+        folder = self._folder
+        return tuple(symbol for symbol in folder.symbols() if self._market in folder.markets(symbol))
+
+    def market(self, symbol: str) -> Market:
+        return self._of(symbol).market(symbol)
+
+    def coverage(self, symbol: str, timeframe: Timeframe) -> Coverage | None:
+        return self._of(symbol).coverage(symbol, timeframe) if symbol in self.symbols() else None
+
+    def candles(self, symbol: str, timeframe: Timeframe, start: datetime, end: datetime) -> CandleColumns:
+        return self._of(symbol).candles(symbol, timeframe, start, end)
+
+    def funding(self, symbol: str) -> tuple[FundingRate, ...]:
+        return self._of(symbol).funding(symbol) if symbol in self.symbols() else ()
+
+    def _of(self, symbol: str) -> ColumnSource:
+        if symbol not in self.symbols():
+            raise NoCandles(f"There are no {self._market} candles of {symbol}.")
+        return self._folder.loaded(symbol, self._market)
 
 
 def named_series(path: Path) -> Series | None:

@@ -1,4 +1,4 @@
-"""A seeded market: one-minute candles that look like a perpetual's and are nobody's.
+"""A seeded market: one-minute candles that look like a perpetual's, and its spot market's, and are nobody's.
 
 Each UTC day is drawn from (seed, symbol, day) alone and bridged to a daily path drawn from (seed, symbol), so
 any range of candles is the same however it is cut. Daily: falling, calm, rising and wild regimes, pulled back
@@ -34,6 +34,9 @@ _REGIME_LENGTH_DAYS: Final = 4.0
 _DRIFTS: Final = np.array([-0.010, 0.0, 0.011, 0.0])
 _VOLATILITIES: Final = np.array([0.030, 0.015, 0.026, 0.055])
 _PULL: Final = 0.01
+_SPOT_PREMIUM: Final = 0.0004
+_SPOT_VOLUME: Final = 0.35
+"""Of the perpetual's."""
 _TAIL_FREEDOM: Final = 4
 
 
@@ -64,7 +67,11 @@ class GeneratedMarket:
 
     venue: Final = "generator"
 
-    def __init__(self, seed: int, symbols: Sequence[str] = tuple(_SHAPES)) -> None:
+    def __init__(
+        self, seed: int, symbols: Sequence[str] = tuple(_SHAPES), *, market: Market = Market.PERP
+    ) -> None:
+        """Spot follows the perpetual's prices closely; what is bought and sold there is drawn anew."""
+        self._market = market
         self.origin = f"generated (seed {seed})"
         self._seed = seed
         self._symbols = tuple(symbols)
@@ -75,7 +82,10 @@ class GeneratedMarket:
 
     def market(self, symbol: str) -> Market:
         self._known(symbol)
-        return Market.PERP
+        return self._market
+
+    def in_market(self, market: Market) -> GeneratedMarket:
+        return GeneratedMarket(self._seed, self._symbols, market=market)
 
     def coverage(self, symbol: str, timeframe: Timeframe) -> Coverage | None:
         if symbol not in self._symbols:
@@ -93,6 +103,8 @@ class GeneratedMarket:
         if (last - first + 1) * _MINUTES > MAX_CANDLES:
             raise NoCandles(f"The generator makes at most {MAX_CANDLES:,} one-minute candles at once.")
         minutes = self._days(symbol, int(first), int(last) + 1)
+        if self._market is Market.SPOT:
+            minutes = self._spot(symbol, minutes, range(int(first), int(last) + 1))
         return aggregate(minutes, Timeframe.M1, timeframe).between(start_ms, end_ms - timeframe.ms + 1)
 
     def funding(self, symbol: str) -> tuple[FundingRate, ...]:
@@ -139,6 +151,21 @@ class GeneratedMarket:
         data[6] = np.minimum(np.round(data[5] * share, shape.volume_digits), data[5])
         return CandleColumns(data)
 
+    def _spot(self, symbol: str, perpetual: CandleColumns, days: range) -> CandleColumns:
+        shape = _SHAPES.get(symbol, _ANY_SHAPE)
+        draws = [self._random(f"{symbol}/spot", day) for day in days]
+        data = np.array(perpetual.data)
+        smallest = 10.0**-shape.price_digits
+        data[1:5] = np.maximum(np.round(data[1:5] * (1 + _SPOT_PREMIUM), shape.price_digits), smallest)
+        noise = np.concatenate([random.gamma(2.0, 0.5, _MINUTES) for random in draws])
+        # Whole days of own leaning, so that spot and perpetual flow part for hours and come together again.
+        lean = np.concatenate([_drift(random) for random in draws])
+        share = np.divide(data[6], data[5], out=np.full_like(lean, 0.5), where=data[5] > 0)
+        data[5] = np.round(data[5] * _SPOT_VOLUME * noise, shape.volume_digits)
+        share = np.clip(0.5 + 0.6 * (share - 0.5) + 0.1 * lean, 0.02, 0.98)
+        data[6] = np.minimum(np.round(data[5] * share, shape.volume_digits), data[5])
+        return CandleColumns(data)
+
     def _daily_path(self, symbol: str) -> tuple[FloatArray, FloatArray]:
         """Log of price over usual price at each midnight (DAYS + 1), and each day's volatility; kept."""
         if symbol not in self._daily:
@@ -160,6 +187,13 @@ class GeneratedMarket:
         """A stream of its own per seed, symbol and day; a hash keeps neighbours unrelated."""
         digest = hashlib.sha256(f"{self._seed}/{symbol}/{day}".encode()).digest()
         return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
+
+
+def _drift(random: np.random.Generator) -> FloatArray:
+    """A day's leaning by the minute, moving from hour to hour."""
+    hours = random.standard_normal(_HOURS + 1)
+    drift: FloatArray = np.interp(np.arange(_MINUTES) / 60, np.arange(_HOURS + 1), hours)
+    return drift
 
 
 class _Draws:

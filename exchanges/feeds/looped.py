@@ -9,7 +9,7 @@ import numpy as np
 from core.candles import CandleColumns
 from core.market import Market
 from core.timeframe import Timeframe
-from exchanges.feeds.base import CandleSource, Coverage, FundingRate, Stretch
+from exchanges.feeds.base import CandleSource, Coverage, FundingRate, MarketsSource, NoCandles, Stretch
 
 MAX_ROUNDS = 400
 """How often the candles repeat; beyond that the source is simply over."""
@@ -41,6 +41,11 @@ class LoopedSource:
 
     def market(self, symbol: str) -> Market:
         return self._source.market(symbol)
+
+    def in_market(self, market: Market) -> LoopedSource:
+        if not isinstance(self._source, MarketsSource):
+            raise NoCandles(f"There are no {market} candles beside these, {self.origin}.")
+        return LoopedSource(self._source.in_market(market), (self.start, self.start + self.period))
 
     def coverage(self, symbol: str, timeframe: Timeframe) -> Coverage | None:
         if self._source.coverage(symbol, timeframe) is None:
