@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from core.candles import CandleColumns
-from core.definition import StrategyDefinition
+from core.definition import StrategyDefinition, StrategyKind
 from core.errors import RunnerError
 from core.ids import AccountId, RunId, StrategyId, UserId
 from core.risk import RiskLimits
@@ -50,6 +50,8 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to replay. `limits` None: no risk gates. `start`, `end` None: all the source has."""
 
     template: str
+    kind: StrategyKind = StrategyKind.TEMPLATE
+    source: str = ""
     symbol: str
     timeframe: Timeframe
     parameters: Mapping[str, int | float | bool | str] = {}
@@ -106,6 +108,8 @@ def definition_of(request: BacktestRequest, source: CandleSource) -> StrategyDef
         owner_id=request.user_id,
         name=request.template,
         template=request.template,
+        kind=request.kind,
+        source=request.source,
         parameters=request.parameters,
         symbol=request.symbol,
         timeframe=request.timeframe,

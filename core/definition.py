@@ -13,6 +13,7 @@ from core.timeframe import Timeframe
 
 class StrategyKind(StrEnum):
     TEMPLATE = "template"
+    GRAPH = "graph"
 
 
 class Visibility(StrEnum):
@@ -22,7 +23,10 @@ class Visibility(StrEnum):
 
 
 class StrategyDefinition(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a strategy: which template with which parameters decides on which candles."""
+    """One version of a strategy: what decides, with which parameters, on which candles.
+
+    `template` names a built-in one; other kinds carry what they are made of in `source`, and their kind's name there.
+    """
 
     id: StrategyId
     owner_id: UserId
@@ -33,6 +37,7 @@ class StrategyDefinition(msgspec.Struct, frozen=True, kw_only=True):
     timeframe: Timeframe
     version: int = 1
     kind: StrategyKind = StrategyKind.TEMPLATE
+    source: str = ""
     venue: str = "binance"
     market: str = "perp"
     visibility: Visibility = Visibility.PRIVATE

@@ -500,7 +500,7 @@ CREATE TABLE strategies (
     changed_by xid8 DEFAULT pg_current_xact_id() NOT NULL,
     archived_at timestamp with time zone,
     CONSTRAINT strategies_pkey PRIMARY KEY (id),
-    CONSTRAINT strategies_kind_check CHECK ((kind = 'template'::text)),
+    CONSTRAINT strategies_kind_check CHECK ((kind = ANY (ARRAY['template'::text, 'graph'::text, 'python'::text, 'javascript'::text, 'typescript'::text, 'external'::text]))),
     CONSTRAINT strategies_latest_version_check CHECK ((latest_version >= 1)),
     CONSTRAINT strategies_owner_id_check CHECK (((length(owner_id) >= 1) AND (length(owner_id) <= 255))),
     CONSTRAINT strategies_visibility_check CHECK ((visibility = ANY (ARRAY['private'::text, 'public'::text, 'marketplace'::text])))
@@ -658,8 +658,10 @@ CREATE TABLE strategy_versions (
     timeframe text NOT NULL,
     timeframe_s integer NOT NULL,
     created_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    source text DEFAULT ''::text NOT NULL,
     CONSTRAINT strategy_versions_pkey PRIMARY KEY (strategy_id, version),
     CONSTRAINT strategy_versions_parameters_check CHECK ((jsonb_typeof(parameters) = 'object'::text)),
+    CONSTRAINT strategy_versions_source_check CHECK ((length(source) <= 200000)),
     CONSTRAINT strategy_versions_strategy_id_fkey FOREIGN KEY (strategy_id) REFERENCES strategies(id) ON DELETE CASCADE,
     CONSTRAINT strategy_versions_timeframe_s_check CHECK ((timeframe_s > 0)),
     CONSTRAINT strategy_versions_version_check CHECK ((version >= 1))
@@ -911,7 +913,8 @@ CREATE VIEW run_rows AS
     last_signal_at,
     trailing_callback_pct,
     trailing_activation_pct,
-    missing_stop
+    missing_stop,
+    source
    FROM (((strategy_runs r
      JOIN strategies s ON ((id = strategy_id)))
      JOIN strategy_versions v ON (((strategy_id = id) AND (version = latest_version))))

@@ -38,6 +38,8 @@ def windows_of(request: BacktestRequest) -> Sequence[WantedWindow]:
         owner_id=UserId("backtest"),
         name=request.template,
         template=request.template,
+        kind=request.kind,
+        source=request.source,
         parameters=request.parameters,
         symbol=request.symbol,
         timeframe=request.timeframe,

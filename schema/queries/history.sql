@@ -67,7 +67,7 @@ SELECT status, count(*) AS ticks, avg(latency_ms)::float8 AS average_ms FROM str
 
 -- name: marketplace_page
 -- Strategies anybody may run, newest first, with the record of all runs there have been.
-SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version, v.template, v.parameters, v.venue,
+SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version, v.template, v.source, v.parameters, v.venue,
        v.market, v.symbol, v.timeframe, s.created_at,
        (SELECT count(*) FROM strategy_runs r WHERE r.strategy_id = s.id) AS runs,
        (SELECT count(*) FROM strategy_runs r WHERE r.strategy_id = s.id AND r.status = 'active') AS active_runs,

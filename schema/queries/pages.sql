@@ -2,7 +2,7 @@
 
 -- name: strategies_seen_by
 -- A user's own strategies and those they have runs of, newest first, after a cursor.
-SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version, v.template, v.parameters, v.venue,
+SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version, v.template, v.source, v.parameters, v.venue,
        v.market, v.symbol, v.timeframe, s.created_at
   FROM strategies s JOIN strategy_versions v ON v.strategy_id = s.id AND v.version = s.latest_version
  WHERE s.archived_at IS NULL
@@ -14,7 +14,7 @@ SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version,
 
 -- name: strategy_seen_by
 -- One strategy if the user may see it: own, a run of theirs, or not private.
-SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version, v.template, v.parameters, v.venue,
+SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version, v.template, v.source, v.parameters, v.venue,
        v.market, v.symbol, v.timeframe, s.created_at
   FROM strategies s JOIN strategy_versions v ON v.strategy_id = s.id AND v.version = s.latest_version
  WHERE s.id = %(strategy_id)s AND s.archived_at IS NULL

@@ -33,7 +33,7 @@ SELECT id, run_id, type, at, payload FROM strategy_events
 
 -- name: version_at
 -- A strategy's version at an instant, under the names it has now.
-SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version, v.template, v.parameters, v.venue,
+SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version, v.template, v.source, v.parameters, v.venue,
        v.market, v.symbol, v.timeframe, v.created_at AS version_created_at
   FROM strategies s JOIN strategy_versions v ON v.strategy_id = s.id
  WHERE s.id = %(strategy_id)s AND v.created_at <= %(at)s

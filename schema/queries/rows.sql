@@ -7,10 +7,10 @@ VALUES (%(id)s, %(owner_id)s, %(name)s, %(description)s, %(kind)s, %(visibility)
 
 -- name: insert_strategy_version
 -- Stores one version of a strategy.
-INSERT INTO strategy_versions (strategy_id, version, template, parameters, venue, market, symbol, timeframe,
-                               timeframe_s)
-VALUES (%(id)s, %(version)s, %(template)s, %(parameters)s, %(venue)s, %(market)s, %(symbol)s, %(timeframe)s,
-        %(timeframe_s)s);
+INSERT INTO strategy_versions (strategy_id, version, template, source, parameters, venue, market, symbol,
+                               timeframe, timeframe_s)
+VALUES (%(id)s, %(version)s, %(template)s, %(source)s, %(parameters)s, %(venue)s, %(market)s, %(symbol)s,
+        %(timeframe)s, %(timeframe_s)s);
 
 -- name: insert_account
 -- Stores an account; its equity curve starts with its balance when something moves it.
@@ -54,7 +54,7 @@ ON CONFLICT (user_id) DO UPDATE
 
 -- name: strategy
 -- A strategy in its latest version.
-SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version, v.template, v.parameters, v.venue,
+SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version, v.template, v.source, v.parameters, v.venue,
        v.market, v.symbol, v.timeframe
   FROM strategies s JOIN strategy_versions v ON v.strategy_id = s.id AND v.version = s.latest_version
  WHERE s.id = %(id)s;

@@ -7,8 +7,10 @@ from uuid import uuid4
 import pytest
 from msgspec.structs import replace
 
+from core.definition import StrategyKind
 from core.errors import Conflict
 from core.ids import AccountId, RunId, StrategyId
+from schema.desk import ReviseStrategy
 from tests.schema.conformance.world import World
 
 
@@ -36,3 +38,15 @@ def test_a_run_that_cannot_be_leaves_no_strategy_behind(fresh: World) -> None:
         fresh.store.create_together(strategy=strategy, account=None, run=run)
     assert fresh.store.strategy(strategy.id) is None
     assert fresh.store.run(run.id) is None
+
+
+def test_what_a_strategy_is_made_of_stays_with_each_version(fresh: World) -> None:
+    model = fresh.run().strategy
+    graph = replace(
+        model, id=StrategyId(uuid4()), kind=StrategyKind.GRAPH, template="graph", source='{"nodes":[]}'
+    )
+    fresh.store.create_strategy(graph)
+    assert fresh.store.strategy(graph.id) == graph
+    revised = replace(graph, version=2, source='{"nodes":[],"edges":[]}')
+    fresh.store.arrange(ReviseStrategy(definition=revised))
+    assert fresh.store.strategy(graph.id) == revised
