@@ -23,7 +23,8 @@ from core.definition import StrategyDefinition
 from core.errors import Reason, RunnerError
 from core.market import Market, Series, SymbolRules
 from core.signal import Action, BadSignal, Signal, SignalFault
-from core.strategies import template
+from core.strategies import strategy_of
+from core.strategies.code import CodeStrategy
 from core.strategy import Context as DecisionContext
 from core.strategy import Parameters, Strategy, WantedWindow, evaluation_key, strategy_parameters
 from core.timeframe import candle_deadline
@@ -46,7 +47,7 @@ class Overdue(msgspec.Struct, frozen=True):
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """What an evaluation of one strategy version needs, worked out once."""
 
-    strategy: Strategy
+    strategy: Strategy | CodeStrategy
     parameters: Parameters
     series: Series
     key: str
@@ -90,7 +91,7 @@ def series_of(definition: StrategyDefinition) -> Series:
 
 def prepare(definition: StrategyDefinition) -> Prepared:
     """Raises ParameterError or LookupError sentences for definitions that cannot be evaluated."""
-    strategy = template(definition.template)
+    strategy = strategy_of(definition)
     parameters = strategy_parameters(strategy, definition.parameters)
     series = series_of(definition)
     return Prepared(
@@ -275,8 +276,11 @@ class Evaluator(Behaviour):
         context = DecisionContext(
             candles=views[0], extra=extra, parameters=prepared.parameters, slot=request.slot
         )
+        strategy = prepared.strategy
+        if isinstance(strategy, CodeStrategy):
+            return self._fault(request.slot, "There is nothing here that runs code.")
         try:
-            signal = prepared.strategy.decide(context)
+            signal = strategy.decide(context)
         except BadSignal as bad:
             if bad.fault is SignalFault.TOO_FEW_CANDLES:
                 return Evaluation(

@@ -9,7 +9,7 @@ import numpy as np
 
 from core.candles import CandleColumns
 from core.parameters import Parameters
-from core.strategy import ACTION_CODES, NOT_EVALUATED, Action, SeriesStrategy, Strategy, signals_in
+from core.strategy import ACTION_CODES, NOT_EVALUATED, Action, Declared, SeriesStrategy, signals_in
 from core.timeframe import Timeframe, from_ms
 
 _HOLD: Final = ACTION_CODES[Action.HOLD]
@@ -29,7 +29,7 @@ class Holds:
 
 
 def holds_of(
-    strategy: Strategy, parameters: Parameters, timeframe: Timeframe, columns: CandleColumns
+    strategy: Declared, parameters: Parameters, timeframe: Timeframe, columns: CandleColumns
 ) -> Holds | None:
     """None for a strategy without an array form. Slots of missing candles, and after them, are no holds."""
     if not isinstance(strategy, SeriesStrategy) or strategy.uses_position or not len(columns):

@@ -14,6 +14,9 @@ from core.timeframe import Timeframe
 class StrategyKind(StrEnum):
     TEMPLATE = "template"
     GRAPH = "graph"
+    PYTHON = "python"
+    JAVASCRIPT = "javascript"
+    TYPESCRIPT = "typescript"
 
 
 class Visibility(StrEnum):

@@ -36,6 +36,7 @@ __all__ = [
     "Action",
     "BadSignal",
     "Context",
+    "Declared",
     "HeldPosition",
     "Number",
     "ParameterError",
@@ -104,8 +105,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         return float(self.candles.data[4, -1])
 
 
-class Strategy(Protocol):
-    """What to decide, and what the decision needs."""
+class Declared(Protocol):
+    """What a decision needs, and what it depends on."""
 
     @property
     def name(self) -> str: ...
@@ -139,6 +140,10 @@ class Strategy(Protocol):
         """What it looks at beside its own candles, which are of `series`."""
         ...
 
+
+class Strategy(Declared, Protocol):
+    """What decides in this process."""
+
     def decide(self, context: Context) -> Signal:
         """Raises BadSignal where there is no answer."""
         ...
@@ -161,7 +166,7 @@ def action_of(code: int) -> Action | None:
     return _ACTIONS_BY_CODE.get(code)
 
 
-def strategy_parameters(strategy: Strategy, given: Mapping[str, object]) -> Parameters:
+def strategy_parameters(strategy: Declared, given: Mapping[str, object]) -> Parameters:
     """All parameters of `strategy`, checked; raises ParameterError with every problem at once."""
     parameters = check_parameters(strategy.specs, given)
     problems = strategy.problems(parameters)
@@ -192,7 +197,7 @@ def signals_in(
 
 
 def evaluation_key(
-    *, strategy: Strategy, parameters: Parameters, series: Series, position: HeldPosition | None = None
+    *, strategy: Declared, parameters: Parameters, series: Series, position: HeldPosition | None = None
 ) -> str:
     """Names what an evaluation depends on, apart from its slot; equal in every process.
 

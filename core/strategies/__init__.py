@@ -1,4 +1,4 @@
-"""The built-in strategies by name."""
+"""The built-in strategies by name, and what decides for a definition, by its kind."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from core.definition import StrategyDefinition
 from core.errors import RunnerError
 from core.strategies.bollinger_reversion import BollingerReversion
+from core.strategies.code import CODE_KINDS, CodeStrategy, StrategyCode
 from core.strategies.donchian_breakout import DonchianBreakout
 from core.strategies.ema_cross import EmaCross
 from core.strategies.macd import Macd
 from core.strategies.rsi_oversold_overbought import RsiOversoldOverbought
 from core.strategies.sma_trend import SmaTrend
 from core.strategies.template import Template
+from core.strategy import Strategy
 
 
 class UnknownTemplate(RunnerError):
@@ -37,3 +40,10 @@ def template(name: str) -> Template:
     if found is None:
         raise UnknownTemplate(f"There is no template {name!r}; there are {', '.join(TEMPLATES)}.")
     return found
+
+
+def strategy_of(definition: StrategyDefinition) -> Strategy | CodeStrategy:
+    """What decides for `definition`, by its kind. Raises RunnerError sentences where nothing can."""
+    if definition.kind in CODE_KINDS:
+        return CodeStrategy(definition.kind, StrategyCode.read(definition.source), definition.parameters)
+    return template(definition.template)
