@@ -1,8 +1,8 @@
-"""Flattener: closes positions an operator wants closed, reduce-only, each attempt under the run's lease, until flat.
+"""Flattener: closes positions somebody wants closed, reduce-only, each attempt under the run's lease, until flat.
 
 The request is a row, so that it outlives this process; the process whose gateway follows the account takes it up. The
-intent is committed as any other is (I2), leg `flatten`, which alone passes the kill switches. What the run does
-meanwhile, or in which status it is, does not matter.
+intent is committed as any other is (I2), leg `flatten`. An operator's alone passes the kill switches (I8); that of the
+run's owner waits until they are off. What the run does meanwhile, or in which status it is, does not matter.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import msgspec
 from actors.live.known import VenueKnowledge
 from actors.messages import FlattenHere, FlattensAsked, FlattenWanted, Record, Recorded, SubmitOrder
 from actors.runtime.behaviour import Behaviour, Context
+from core.errors import Reason
 from core.ids import MAX_ATTEMPTS, OrderKey, client_order_id
 from core.order import Leg, Order, OrderKind
 from core.timeframe import Timeframe
 from schema.flattens import Flatten, FlattenOutcome, FlattenStore
-from schema.ops import IntentCommitted, ProposeIntent, closing_side
+from schema.ops import IntentCommitted, IntentRefused, ProposeIntent, closing_side
 from schema.records import AccountKind, OpenPosition
 from schema.store import Store
 
@@ -139,7 +140,9 @@ class Flattener(Behaviour):
         for gone in [id for id in self._work if id not in under_way]:
             del self._work[gone]
         for flatten in flattens:
-            if flatten.id not in self._work:
+            if flatten.id in self._work:
+                self._work[flatten.id].flatten = flatten  # an operator may have made it theirs
+            else:
                 self.ctx.tell("gateway", FlattenWanted(flatten=flatten))
 
     def _take_up(self, flatten: Flatten) -> None:
@@ -208,7 +211,10 @@ class Flattener(Behaviour):
         work.attempt += 1
         ahead = self._knowledge.ahead(order.account_id)
         why = {"reason": "flatten", "by": work.flatten.asked_by}
-        propose = ProposeIntent(order=order, deadline=_NEVER, why=why, venue_ahead=ahead)
+        operators = work.flatten.by_operator
+        propose = ProposeIntent(
+            order=order, deadline=_NEVER, why=why, venue_ahead=ahead, by_operator=operators
+        )
         self.ctx.tell("risk_ledger", Record(user_id=order.user_id, op=propose, reply_to=self.ctx.name))
 
     def _recorded(self, recorded: Recorded) -> None:
@@ -222,7 +228,10 @@ class Flattener(Behaviour):
             self.ctx.tell("gateway", SubmitOrder(order=result.order))
         if work is None:
             return
-        if committed:
+        switched_off = isinstance(result, IntentRefused) and result.reason is Reason.KILL_SWITCH
+        if switched_off:
+            work.attempt -= 1  # no row was made of it, and a switch may stay on for days
+        if committed or switched_off:
             work.next_try_s = self.ctx.clock.monotonic() + TRY_EVERY_S
             work.next_at = _before_a_close(self.ctx.clock.now() + PAPER_LEAD)
         self.ctx.after(LEASE_KEPT_S if committed else AGAIN_S, Due(work.flatten.id))

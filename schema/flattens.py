@@ -1,4 +1,4 @@
-"""Requests to close a run's position, as rows: asked by an operator, done by whoever follows the account."""
+"""Requests to close a run's position, as rows: asked by an operator or owner, done by whoever follows the account."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FlattenOutcome(StrEnum):
 
 
 class Flatten(msgspec.Struct, frozen=True, kw_only=True):
-    """`outcome` None: under way."""
+    """`outcome` None: under way. `by_operator`: it passes the kill switches; its owner's waits until they are off."""
 
     id: UUID
     run_id: RunId
@@ -31,6 +31,7 @@ class Flatten(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     asked_by: str
     asked_at: datetime
+    by_operator: bool = True
     ended_at: datetime | None = None
     outcome: FlattenOutcome | None = None
 

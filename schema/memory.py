@@ -27,6 +27,7 @@ from core.timeframe import to_ms
 from schema import memory_runs
 from schema.desk import Arranged, DeskOp, OpenRun
 from schema.ledger import (
+    PASSES_SWITCH,
     PLATFORM_USER,
     BeforeSend,
     adapter_failed,
@@ -346,7 +347,7 @@ class MemoryStore:
         account = self._tables.accounts[order.account_id].account
         return BeforeSend(
             status=order.status,
-            leg=order.leg,
+            passes_switch=bool(self._tables.whys[client_order_id].get(PASSES_SWITCH)),
             fence=order.fence,
             lease_holds=tx.lease_holds(order.run_id, order.fence),
             switched_off=self._tables.kill_switch or account.kill_switch,

@@ -30,10 +30,10 @@ class ProposeIntent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     In one transaction, in lock order lease, run, account and switch (share), user risk, order, event counter:
     lease held under `order.fence` and unexpired; run active (an exit with attempt > 1, and a flatten: any
-    status); kill switches off (a flatten passes); now ≤ `deadline`; for entries the risk gate (attempt 1: all
-    five, then RESERVE; later attempts: gates 1–2, the reservation moves from the attempt before); no order of
-    unknown outcome on (account, symbol) for entries; no other non-terminal order on (run, slot, leg); exits
-    reduce-only and at most the run's open quantity. Then the order row and event `order_submit`.
+    status); kill switches off (an operator's flatten passes, an owner's does not); now ≤ `deadline`; for entries the
+    risk gate (attempt 1: all five, then RESERVE; later attempts: gates 1–2, the reservation moves from the attempt
+    before); no order of unknown outcome on (account, symbol) for entries; no other non-terminal order on (run, slot,
+    leg); exits reduce-only and at most the run's open quantity. Then the order row and event `order_submit`.
     `why` is stored with the order: signal, indicators, verdict of each gate. `venue_ahead`: how far the venue's
     clock, by which it is signed, runs ahead of market time.
     """
@@ -42,6 +42,11 @@ class ProposeIntent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     deadline: datetime
     why: Mapping[str, Any] = {}
     venue_ahead: timedelta = timedelta(0)
+    by_operator: bool = False
+
+    @property
+    def passes_switch(self) -> bool:
+        return self.by_operator and self.order.leg is Leg.FLATTEN
 
 
 class ObserveOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):

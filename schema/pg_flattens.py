@@ -27,12 +27,16 @@ class PgFlattens:
         self,
         *,
         by: UserId,
+        by_operator: bool,
         run_id: RunId | None = None,
         user_id: UserId | None = None,
         account_id: AccountId | None = None,
     ) -> list[Flatten]:
-        """A request for each position that is open and named; one that is under way already is answered as it is."""
-        named: dict[str, Any] = {"run_id": run_id, "user_id": user_id, "account_id": account_id, "by": by}
+        """A request for each position that is open and named; one that is under way already is answered as it is, but
+        an operator makes an owner's their own.
+        """
+        named: dict[str, Any] = {"run_id": run_id, "user_id": user_id, "account_id": account_id}
+        named |= {"by": by, "by_operator": by_operator}
 
         def ask(connection: Connection) -> list[Flatten]:
             for row in many(connection, "ask_flattens", named):

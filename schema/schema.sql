@@ -167,6 +167,7 @@ CREATE TABLE flattens (
     asked_at timestamp with time zone DEFAULT runner_now() NOT NULL,
     ended_at timestamp with time zone,
     outcome text,
+    by_operator boolean DEFAULT true NOT NULL,
     CONSTRAINT flattens_pkey PRIMARY KEY (id),
     CONSTRAINT flattens_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id),
     CONSTRAINT flattens_check CHECK (((ended_at IS NULL) = (outcome IS NULL))),

@@ -31,7 +31,7 @@ async def ask(call: Call, body: FlattenAsked) -> FlattensAnswer:
         raise not_found()
     rows, by = call.services.runner.flattens, call.user_id
     asked = await call.bridge.call(
-        lambda: rows.ask(by=by, run_id=run_id, user_id=user_id, account_id=account_id),
+        lambda: rows.ask(by=by, by_operator=True, run_id=run_id, user_id=user_id, account_id=account_id),
         timeout_s=STORE_TIMEOUT_S,
     )
     return _shown(asked)
@@ -53,6 +53,7 @@ def _shown(flattens: Iterable[Flatten]) -> FlattensAnswer:
                 account_id=each.account_id,
                 symbol=each.symbol,
                 asked_by=each.asked_by,
+                by_operator=each.by_operator,
                 asked_at=each.asked_at,
                 ended_at=each.ended_at,
                 outcome=each.outcome,

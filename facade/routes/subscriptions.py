@@ -80,7 +80,9 @@ async def cancel(call: Call, query: CancelAsked) -> SubscriptionAnswer:
     await call.bridge.ask(lambda store: store.arrange(CancelRun(run_id=run.id, by=user_id)))
     if query.close_positions:
         flattens = call.services.runner.flattens
-        await call.bridge.call(lambda: flattens.ask(by=user_id, run_id=run.id), timeout_s=STORE_TIMEOUT_S)
+        await call.bridge.call(
+            lambda: flattens.ask(by=user_id, by_operator=False, run_id=run.id), timeout_s=STORE_TIMEOUT_S
+        )
     call.services.runner.rows_changed()
     return await _answer(call, run.id)
 

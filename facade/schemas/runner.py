@@ -173,7 +173,9 @@ class FlattenAsked(Body, frozen=True, kw_only=True):
 
 
 class FlattenShown(Shown, frozen=True, kw_only=True):
-    """A position to be closed; `outcome` null while that is under way, then `flat` or `given_up`."""
+    """A position to be closed; `outcome` null while that is under way, then `flat` or `given_up`. `byOperator` false:
+    its owner's, which waits while a kill switch is on.
+    """
 
     id: UUID
     run_id: RunId
@@ -181,6 +183,7 @@ class FlattenShown(Shown, frozen=True, kw_only=True):
     account_id: AccountId
     symbol: str
     asked_by: str
+    by_operator: bool
     asked_at: datetime
     ended_at: datetime | None
     outcome: str | None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from schema.ledger.fills import adopted_id, funding_key, observe_fill, observe_funding
-from schema.ledger.intents import BeforeSend, propose, send_refusal
+from schema.ledger.intents import PASSES_SWITCH, BeforeSend, propose, send_refusal
 from schema.ledger.news import end_leg, observe_order
 from schema.ledger.payloads import PLATFORM_USER, signal_payload, switch_payload
 from schema.ledger.statuses import adapter_failed, adapter_recovered, command_run
@@ -35,6 +35,7 @@ from schema.ops import (
 from schema.tx import Tx
 
 __all__ = [
+    "PASSES_SWITCH",
     "PLATFORM_USER",
     "BeforeSend",
     "adapter_failed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -19,6 +20,8 @@ from schema.ledger.user_risk import UserRisk
 from schema.ops import IntentCommitted, IntentRefused, ProposeIntent, closing_side
 from schema.records import Account, AccountKind
 from schema.tx import Tx
+
+PASSES_SWITCH: Final = "passes_switch"
 
 
 def propose(tx: Tx, op: ProposeIntent) -> IntentCommitted | IntentRefused:
@@ -52,10 +55,12 @@ def propose(tx: Tx, op: ProposeIntent) -> IntentCommitted | IntentRefused:
 
 
 class BeforeSend(msgspec.Struct, frozen=True, kw_only=True):
-    """What is re-read of an order before its first byte leaves; `lease_holds`: under the order's own fence."""
+    """What is re-read of an order before its first byte leaves; `lease_holds`: under the order's own fence,
+    `passes_switch`: an operator wants it.
+    """
 
     status: OrderStatus
-    leg: Leg
+    passes_switch: bool
     fence: int
     lease_holds: bool
     switched_off: bool
@@ -67,7 +72,7 @@ def send_refusal(found: BeforeSend | None, *, fence: int) -> Reason | None:
         return Reason.OPEN_LEG
     if found.fence != fence or not found.lease_holds:
         return Reason.LEASE_LOST
-    if found.switched_off and found.leg is not Leg.FLATTEN:
+    if found.switched_off and not found.passes_switch:
         return Reason.KILL_SWITCH
     return None
 
@@ -98,7 +103,7 @@ def _closed_door(
         return Reason.NOT_ACTIVE
     if leg is Leg.ENTRY and op.order.symbol != run.strategy.symbol:
         return Reason.SETTINGS_CHANGED  # decided on a version before
-    if switched_off and leg is not Leg.FLATTEN:
+    if switched_off and not op.passes_switch:
         return Reason.KILL_SWITCH
     deadline = op.deadline
     if leg is Leg.ENTRY:
@@ -167,7 +172,8 @@ def _commit(
             _move_reservation(tx, earlier[-1])
         else:
             user.state = risk.reserve(user.state, now)
-    tx.insert_order(order, why=op.why)
+    # In `why`, so that who re-reads the order before it is sent knows it too.
+    tx.insert_order(order, why={**op.why, PASSES_SWITCH: True} if op.passes_switch else op.why)
     tx.append_event(
         user_id=order.user_id, run_id=order.run_id, type="order_submit", at=now, payload=order_payload(order)
     )

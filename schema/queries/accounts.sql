@@ -70,14 +70,15 @@ ON CONFLICT (user_id) DO UPDATE
        pause_duration_min = excluded.pause_duration_min, set_by = excluded.set_by, set_at = clock_timestamp();
 
 -- name: ask_flattens
--- A request for each open position that is named and has none under way.
-INSERT INTO flattens (id, run_id, user_id, account_id, symbol, asked_by)
-SELECT gen_random_uuid(), p.run_id, p.user_id, p.account_id, p.symbol, %(by)s FROM positions p
+-- A request for each open position that is named and has none under way; an operator makes an owner's their own.
+INSERT INTO flattens AS f (id, run_id, user_id, account_id, symbol, asked_by, by_operator)
+SELECT gen_random_uuid(), p.run_id, p.user_id, p.account_id, p.symbol, %(by)s, %(by_operator)s FROM positions p
  WHERE p.quantity <> 0 AND (%(run_id)s::uuid IS NULL OR p.run_id = %(run_id)s)
    AND (%(user_id)s::text IS NULL OR p.user_id = %(user_id)s)
    AND (%(account_id)s::uuid IS NULL OR p.account_id = %(account_id)s)
  ORDER BY p.run_id
-ON CONFLICT (run_id) WHERE ended_at IS NULL DO NOTHING
+ON CONFLICT (run_id) WHERE ended_at IS NULL DO UPDATE SET asked_by = excluded.asked_by, by_operator = true
+ WHERE excluded.by_operator AND NOT f.by_operator
 RETURNING run_id, user_id, symbol;
 
 -- name: flattens_asked

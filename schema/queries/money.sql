@@ -97,7 +97,7 @@ UPDATE orders
 
 -- name: may_send
 -- What is re-read before the first byte leaves: the orders, whether their leases are held, whether a switch is on.
-SELECT o.client_order_id, o.status, o.leg, o.fence,
+SELECT o.client_order_id, o.status, o.fence, coalesce((o.why->>'passes_switch')::boolean, false) AS passes_switch,
        EXISTS (SELECT FROM strategy_locks l WHERE l.run_id = o.run_id AND l.fence = o.fence
                   AND clock_timestamp() < l.locked_until) AS lease_holds,
        p.kill_switch OR a.kill_switch AS switched_off

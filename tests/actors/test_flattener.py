@@ -1,4 +1,4 @@
-"""Closing a position on an operator's word: through the ledger and the account, past the switches, until flat."""
+"""Closing a position: through the ledger and the account, until flat; past the switches on an operator's word."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def closing(world: World) -> Requests:
     return requests
 
 
-def ask(world: World, requests: Requests, run_id: RunId) -> UUID:
+def ask(world: World, requests: Requests, run_id: RunId, *, by_operator: bool = True) -> UUID:
     run = world.status(run_id)
     assert run.account_id is not None
     request = Flatten(
@@ -63,7 +63,8 @@ def ask(world: World, requests: Requests, run_id: RunId) -> UUID:
         user_id=run.user_id,
         account_id=AccountId(run.account_id),
         symbol=SYMBOL,
-        asked_by="root",
+        asked_by="root" if by_operator else "ann",
+        by_operator=by_operator,
         asked_at=world.clock.now(),
     )
     requests.waiting.append(request)
@@ -78,8 +79,8 @@ class Closing(World):
         super().__init__(path)
         self.requests = closing(self)
 
-    def ask(self, run_id: RunId) -> UUID:
-        return ask(self, self.requests, run_id)
+    def ask(self, run_id: RunId, *, by_operator: bool = True) -> UUID:
+        return ask(self, self.requests, run_id, by_operator=by_operator)
 
 
 def opened(path: str = "uuuuuuuuuu") -> tuple[Closing, RunId]:
@@ -124,6 +125,33 @@ def test_i8_a_flatten_alone_passes_the_kill_switches(of_account: bool) -> None:
     assert world.position(run).is_flat
     assert flattens(world, run) == [(1, "filled")]
     assert len(world.placed()) == 2, "the entry before and the flatten; nothing else leaves"
+
+
+@pytest.mark.parametrize("taken_over", [True, False])
+def test_i8_an_owners_request_waits_for_the_switch_to_go_off_or_an_operator_to_take_it_over(
+    taken_over: bool,
+) -> None:
+    world, run = opened()
+    world.memory.set_kill_switch(on=True, reason="test")
+    asked = world.ask(run, by_operator=False)
+    world.to_slot(5)
+    assert (flattens(world, run), world.position(run).quantity > 0) == ([], True)
+    if taken_over:
+        world.requests.waiting = [replace(each, by_operator=True) for each in world.requests.waiting]
+    else:
+        world.memory.set_kill_switch(on=False, reason="over")
+    world.to_slot(8)
+    assert flattens(world, run) == [(1, "filled")], "what was refused took no attempt"
+    assert world.requests.ended == {asked: FlattenOutcome.FLAT}
+
+
+def test_i8_an_owners_order_that_a_switch_overtakes_is_not_sent() -> None:
+    world, run = opened()
+    world.store.before["may_send"] = lambda: world.memory.set_kill_switch(on=True, reason="drill")
+    world.ask(run, by_operator=False)
+    world.to_slot(5)
+    assert flattens(world, run) == [(1, "not_placed")]
+    assert (len(world.placed()), world.position(run).quantity > 0) == (1, True)
 
 
 def test_a_stopped_run_without_an_actor_is_closed_as_well() -> None:

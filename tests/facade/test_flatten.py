@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from bin.flatten_words import closed, flatten_words
-from core.ids import RunId
+from core.ids import RunId, UserId
 from schema.flattens import FlattenOutcome
 from schema.pg import PgStore
 from tests.facade.world import ADMIN, START, SmallRunner, as_user, client_of, go_live, make_settings
@@ -60,6 +60,22 @@ def test_what_is_named_is_asked_for_once_with_an_event(
     (listed,) = client.get(PATH, headers=ADMIN).json()["flattens"]
     assert listed["outcome"] == "flat"
     assert store.flattens.open() == []
+
+
+def test_an_operator_makes_an_owners_request_their_own_and_an_owner_not_an_operators(
+    client: TestClient, store: PgStore, database: Database
+) -> None:
+    """I8: an owner's waits for the kill switch; an operator who closes all the same is not kept waiting by it."""
+    run_id = RunId(UUID(holding(client, store, database, "ann")[0]))
+    [own] = store.flattens.ask(by=UserId("ann"), by_operator=False, run_id=run_id)
+    [listed] = client.get(PATH, headers=ADMIN).json()["flattens"]
+    assert (listed["askedBy"], listed["byOperator"]) == ("ann", False)
+    [operators] = client.post(PATH, json={"runId": str(run_id)}, headers=ADMIN).json()["flattens"]
+    assert (operators["id"], operators["askedBy"], operators["byOperator"]) == (str(own.id), "root", True)
+    [still] = store.flattens.ask(by=UserId("ann"), by_operator=False, run_id=run_id)
+    assert (still.id, still.asked_by, still.by_operator) == (own.id, "root", True)
+    asked = [each.payload["by"] for each in store.events(run_id=run_id) if each.type == "run.flatten"]
+    assert asked == ["ann", "root"]
 
 
 @pytest.mark.parametrize("body", [{}, {"runId": str(uuid4()), "userId": "ann"}])

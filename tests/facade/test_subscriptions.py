@@ -188,7 +188,7 @@ def test_cancelled_with_its_position_it_is_stopped_closed_and_archived(
         shown = client.delete(path, params={"closePositions": "true"}, headers=ALICE).json()["subscription"]
         assert (shown["status"], shown["ending"]) == ("stopped", True)
     [asked] = runner.flattens.open()
-    assert (asked.run_id, asked.asked_by) == (run.id, "alice")
+    assert (asked.run_id, asked.asked_by, asked.by_operator) == (run.id, "alice", False)
     order = world.committed(run, fence, leg=Leg.FLATTEN)
     assert order.reduce_only
     world.filled(order, "100")

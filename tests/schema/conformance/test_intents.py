@@ -149,7 +149,7 @@ def test_a_second_exit_attempt_without_a_first_is_a_first(world: World) -> None:
 
 
 @pytest.mark.parametrize("whose", ["global", "account"])
-def test_i8_nothing_commits_after_a_kill_switch_but_a_flatten(world: World, whose: str) -> None:
+def test_i8_nothing_commits_after_a_kill_switch_but_an_operators_flatten(world: World, whose: str) -> None:
     run = world.run()
     fence = world.held(run)
     account = run.account_id if whose == "account" else None
@@ -157,7 +157,9 @@ def test_i8_nothing_commits_after_a_kill_switch_but_a_flatten(world: World, whos
     world.set_now(world.now + 31 * SECOND)
     assert world.refused(run, fence, slot=world.slot + 10 * SECOND).reason is Reason.KILL_SWITCH
     assert world.refused(run, fence, leg=Leg.EXIT).reason is Reason.KILL_SWITCH
-    flatten = world.committed(run, fence, leg=Leg.FLATTEN)
+    assert world.refused(run, fence, leg=Leg.EXIT, by_operator=True).reason is Reason.KILL_SWITCH
+    assert world.refused(run, fence, leg=Leg.FLATTEN).reason is Reason.KILL_SWITCH
+    flatten = world.committed(run, fence, leg=Leg.FLATTEN, by_operator=True)
     assert may_send(world, flatten.client_order_id, fence) is None
     world.store.set_kill_switch(on=False, reason="over", account_id=account)
     assert world.committed(run, fence, leg=Leg.EXIT).status is OrderStatus.INTENT
@@ -178,6 +180,15 @@ def test_i8_the_switch_is_read_again_before_sending(world: World, whose: str) ->
     account = run.account_id if whose == "account" else None
     world.store.set_kill_switch(on=True, reason="drill", account_id=account)
     assert may_send(world, order.client_order_id, fence) is Reason.KILL_SWITCH
+
+
+def test_i8_an_owners_flatten_committed_before_the_switch_is_not_sent_after_it(world: World) -> None:
+    run = world.run()
+    fence = world.held(run)
+    flatten = world.committed(run, fence, leg=Leg.FLATTEN)
+    assert may_send(world, flatten.client_order_id, fence) is None
+    world.store.set_kill_switch(on=True, reason="drill")
+    assert may_send(world, flatten.client_order_id, fence) is Reason.KILL_SWITCH
 
 
 def test_i3_an_order_that_is_no_longer_an_intent_is_not_sent(world: World) -> None:

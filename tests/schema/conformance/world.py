@@ -141,6 +141,7 @@ class World:
         slot: datetime | None = None,
         quantity: str = "1",
         deadline: datetime | None = None,
+        by_operator: bool = False,
         **fields: Any,
     ) -> ProposeIntent:
         """Long: an entry buys, everything else sells, unless `side` says otherwise."""
@@ -164,7 +165,8 @@ class World:
             fence=fence,
             **fields,
         )
-        return ProposeIntent(order=order, deadline=deadline or slot + timedelta(hours=1))
+        deadline = deadline or slot + timedelta(hours=1)
+        return ProposeIntent(order=order, deadline=deadline, by_operator=by_operator)
 
     def propose(self, run: Run, fence: int, **fields: Any) -> LedgerResult:
         return self.settle(self.intent(run, fence, **fields))
