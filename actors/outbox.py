@@ -78,4 +78,5 @@ class Outbox:
             lambda: store.may_send(asked),
             lambda refusals: Permissions(orders, refusals, asked_at_s),
             lambda _: Permissions(orders, unheard, asked_at_s),
+            urgent=True,
         )

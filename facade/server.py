@@ -13,7 +13,6 @@ from typing import Final
 import uvicorn
 from starlette.applications import Starlette
 
-from actors.runtime.event_loop import new_event_loop
 from core.errors import RunnerError
 from facade.callers import Callers
 from facade.endpoint import Services
@@ -112,7 +111,7 @@ def serve(
         stop_with(stop)
         await served.serve(sockets=[listening])
 
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with asyncio.Runner() as runner:
         runner.run(until_stopped())
 
 

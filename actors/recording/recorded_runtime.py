@@ -100,10 +100,12 @@ class RecordedEffects:
         reply: Callable[[T], object],
         failed: Callable[[Exception], object],
         incarnation: int = ANY_INCARNATION,
+        *,
+        urgent: bool = False,
     ) -> None:
         tape = self._tape
         if to.name in tape.beside or not tape.on:
-            self._inner.call(to, fn, reply, failed, incarnation)
+            self._inner.call(to, fn, reply, failed, incarnation, urgent=urgent)
             return
         id_ = self._next(to, incarnation)
         begun = False
@@ -121,7 +123,7 @@ class RecordedEffects:
                 tape.came_back(id_, None, error)
             return failed(error)
 
-        self._inner.call(to, done, reply, noted, incarnation)
+        self._inner.call(to, done, reply, noted, incarnation, urgent=urgent)
 
     def run(
         self,

@@ -28,8 +28,10 @@ class Effects(Protocol):
         reply: Callable[[T], object],
         failed: Callable[[Exception], object],
         incarnation: int = ANY_INCARNATION,
+        *,
+        urgent: bool = False,
     ) -> None:
-        """Run blocking `fn` on the executor."""
+        """Run blocking `fn` on the executor; `urgent`: not behind what waits there."""
         ...
 
     def run(
@@ -200,6 +202,8 @@ class DeterministicEffects:
         reply: Callable[[T], object],
         failed: Callable[[Exception], object],
         incarnation: int = ANY_INCARNATION,
+        *,
+        urgent: bool = False,
     ) -> None:
         self._dispatcher.schedule(_Call(fn, Delivery(to, reply, failed, incarnation)))
 

@@ -11,38 +11,44 @@ from typing import Any, TypeVar
 
 from actors.runtime.effects import Delivery, EffectCancelled
 from actors.runtime.errors import Overloaded
-from actors.runtime.event_loop import new_event_loop
 from actors.runtime.letter import ANY_INCARNATION
 from actors.runtime.ref import ShellRef
 
 T = TypeVar("T")
+Calls = queue.Queue[tuple[Callable[[], object], Delivery] | None]
 
 CALLS_MAX = 10_000
+"""Of either kind."""
 COROUTINES_MAX = 10_000
+URGENT_WORKERS = 2
 
 
 class ThreadEffects:
-    """`workers` daemon threads, so that a call that never returns cannot keep the process from ending."""
+    """`workers` daemon threads, so that a call that never returns cannot keep the process from ending; urgent calls
+    have URGENT_WORKERS more to themselves.
+    """
 
     def __init__(
         self, workers: int, *, calls_max: int = CALLS_MAX, coroutines_max: int = COROUTINES_MAX
     ) -> None:
         self._calls_max = calls_max
         self._coroutines_max = coroutines_max
-        self._calls: queue.Queue[tuple[Callable[[], object], Delivery] | None] = queue.Queue(calls_max)
+        self._calls: Calls = queue.Queue(calls_max)
+        self._urgent: Calls = queue.Queue(calls_max)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopped = False
         self._under_way = 0
         self._lock = threading.Lock()
-        self._loop = new_event_loop()
+        self._loop = asyncio.new_event_loop()
         self._loop_thread = threading.Thread(target=self._run_loop, name="effects-loop", daemon=True)
         self._loop_thread.start()
+        queues = [self._calls] * workers + [self._urgent] * URGENT_WORKERS
         self._workers = [
-            threading.Thread(target=self._work, name=f"effects-{number}", daemon=True)
-            for number in range(workers)
+            (calls, threading.Thread(target=self._work, args=(calls,), name=f"effects-{number}", daemon=True))
+            for number, calls in enumerate(queues)
         ]
-        for worker in self._workers:
-            worker.start()
+        for _, thread in self._workers:
+            thread.start()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -56,13 +62,15 @@ class ThreadEffects:
         reply: Callable[[T], object],
         failed: Callable[[Exception], object],
         incarnation: int = ANY_INCARNATION,
+        *,
+        urgent: bool = False,
     ) -> None:
         delivery = Delivery(to, reply, failed, incarnation)
         if self._stopped:
             delivery.fail(EffectCancelled("the executor has stopped"))
             return
         try:
-            self._calls.put_nowait((fn, delivery))
+            (self._urgent if urgent else self._calls).put_nowait((fn, delivery))
         except queue.Full:
             delivery.fail(Overloaded(f"{self._calls_max} calls wait for the executor"))
 
@@ -98,26 +106,28 @@ class ThreadEffects:
         with self._lock:
             begun, self._stopped = self._stopped, True
         if not begun:
-            self._discard_calls()
-            for _ in self._workers:
-                self._calls.put(None, timeout=timeout_s)
+            for calls in (self._calls, self._urgent):
+                self._discard(calls)
+            for calls, _ in self._workers:
+                calls.put(None, timeout=timeout_s)
             self._loop.call_soon_threadsafe(self._cancel_all)
-        for thread in (*self._workers, self._loop_thread):
+        threads = [*(thread for _, thread in self._workers), self._loop_thread]
+        for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in (*self._workers, self._loop_thread))
+        return not any(thread.is_alive() for thread in threads)
 
-    def _discard_calls(self) -> None:
+    def _discard(self, calls: Calls) -> None:
         while True:
             try:
-                waiting = self._calls.get_nowait()
+                waiting = calls.get_nowait()
             except queue.Empty:
                 return
             if waiting is not None:
                 waiting[1].fail(EffectCancelled("stopped before the call began"))
 
-    def _work(self) -> None:
+    def _work(self, calls: Calls) -> None:
         while True:
-            waiting = self._calls.get()
+            waiting = calls.get()
             if waiting is None:
                 return
             fn, delivery = waiting

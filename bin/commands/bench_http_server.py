@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from actors.runtime.event_loop import new_event_loop
 from facade.server import listen
 
 
@@ -38,7 +37,7 @@ def main() -> None:
 
     threading.Thread(target=end_with_stdin, daemon=True).start()
     print(listening.getsockname()[1], flush=True)
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with asyncio.Runner() as runner:
         runner.run(server.serve(sockets=[listening]))
 
 
