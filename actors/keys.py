@@ -27,6 +27,7 @@ from exchanges.credentials import Credentials, Unseal
 from exchanges.errors import AuthFailed, ErrorKind, ExchangeError, Rejected
 from schema.connections import TEST_OK, Connection, ConnectionStore, NewConnection, Rewrapped, StoredKeys
 from schema.store import Store
+from schema.tenancy import asked_for
 from schema.vault import OpenedKeys, Owner, Vault, VaultError
 
 PROBE_TIMEOUT_S: Final = 10.0
@@ -232,7 +233,8 @@ class Keys:
         return StoredKeys(sealed=sealed, key_hint=keys.key.reveal()[-HINT_CHARS:], rights=rights)
 
     def _unseal(self, connection: Connection) -> Unseal:
-        found = self.connections.sealed([connection.id])
+        with asked_for(connection.user_id):
+            found = self.connections.sealed([connection.id])
         if not found:
             raise VaultError(f"Connection {connection.id} has no keys here.")
         sealed = found[0]

@@ -7,6 +7,7 @@ what is asked of the running system, alone know those layers.
 from __future__ import annotations
 
 import asyncio
+import copy
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from actors.work.backfill import BackfillJob
 from actors.work.backtest import BacktestJob
 from actors.work.what_if import Variant, WhatIfJob
 from core.errors import RunnerError
-from core.ids import RunId
+from core.ids import RunId, UserId
 from core.timeframe import Timeframe
 from facade.runner import ActorNode, DemoClock, DemoTime, Reads, Runner
 from schema.connections import Connection, NewConnection
@@ -68,6 +69,7 @@ from schema.records import (
     Trade,
 )
 from schema.store import Store, StoreUnavailable
+from schema.tenancy import asked_for
 from schema.vault import OpenedKeys, Owner, Vault
 
 __all__ = [
@@ -205,6 +207,13 @@ class Bridge:
         self._threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="facade-store")
         self._outcomes: dict[datetime, asyncio.Task[SlotOutcome]] = {}
         self._places = threading.BoundedSemaphore(MAX_WAITING)
+        self._user_id: UserId | None = None
+
+    def for_user(self, user_id: UserId) -> Bridge:
+        """The same threads and places; what is asked of the database is behind this user's wall (schema/tenancy.py)."""
+        bound = copy.copy(self)
+        bound._user_id = user_id
+        return bound
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -220,7 +229,7 @@ class Bridge:
     async def call(self, fn: Callable[[], T], *, timeout_s: float) -> T:
         if not self._places.acquire(blocking=False):
             raise RunnerAway("too many requests are waiting for the database")
-        future = self._threads.submit(fn)
+        future = self._threads.submit(_asked_for, self._user_id, fn)
         future.add_done_callback(lambda _: self._places.release())
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), timeout_s)
@@ -228,8 +237,10 @@ class Bridge:
             raise BridgeTimeout(f"there was no answer within {timeout_s:g} s") from error
 
     async def settle(self, op: LedgerOp) -> LedgerResult:
+        """By the risk ledger, which works for everybody."""
         return await self.call(
-            lambda: self.runner.settle(op, SETTLE_TIMEOUT_S), timeout_s=SETTLE_TIMEOUT_S + STORE_TIMEOUT_S
+            lambda: _asked_for(None, lambda: self.runner.settle(op, SETTLE_TIMEOUT_S)),
+            timeout_s=SETTLE_TIMEOUT_S + STORE_TIMEOUT_S,
         )
 
     async def tick(self, run_id: RunId, slot: datetime) -> TickRow:
@@ -295,6 +306,11 @@ class Bridge:
 def _outcome_of(store: Store, slot: datetime) -> SlotOutcome:
     undecided = store.pending(slot)  # first: what is decided meanwhile is counted, not lost
     return SlotOutcome(counts=store.slot_counts(slot), undecided=undecided)
+
+
+def _asked_for(user_id: UserId | None, fn: Callable[[], T]) -> T:
+    with asked_for(user_id):
+        return fn()
 
 
 def _now_s() -> float:

@@ -129,7 +129,8 @@ class Call:
 
     @property
     def bridge(self) -> Bridge:
-        return self.services.bridge
+        """To this caller's rows; an administrator, who may name others', and a caller without a name reach all."""
+        return _bridge_of(self.services, self._principal)
 
     @property
     def settings(self) -> Settings:
@@ -198,7 +199,7 @@ def route(
                 return await carry_out(None)
             return await once(
                 request,
-                services.bridge,
+                _bridge_of(services, principal),
                 key,
                 user_id=principal.user_id,
                 operation=f"{method} {path}",
@@ -208,6 +209,12 @@ def route(
             return error_response(request, error)
 
     return OperationRoute(operation, endpoint)
+
+
+def _bridge_of(services: Services, principal: Principal | None) -> Bridge:
+    if principal is None or principal.admin:
+        return services.bridge
+    return services.bridge.for_user(principal.user_id)
 
 
 def require_runner(services: Services) -> None:

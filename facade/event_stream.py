@@ -199,8 +199,10 @@ class EventHub:
 
     async def _stored(self, reader: Reader, after_id: int, until_id: int) -> AsyncIterator[Event]:
         """Events of the log after `after_id` and up to `until_id`, a page at a time."""
+        whose = reader.wanted.user_id
+        bridge = self._bridge if whose is None else self._bridge.for_user(whose)
         while after_id < until_id:
-            page = await self._bridge.ask(_page_after(after_id, reader))
+            page = await bridge.ask(_page_after(after_id, reader))
             for event in page:
                 if event.id <= until_id and reader.wanted.accepts(event):
                     yield event

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from schema.server_files import OWNER_ROLE, READER_ROLE, SERVICE_ROLE
+from schema.server_files import OWNER_ROLE, READER_ROLE, SERVICE_ROLE, TENANT_ROLE
 
 DATABASE = "runner"
 
@@ -16,18 +16,21 @@ _CONNECT_TIMEOUT_S = 5
 
 
 def make_roles(admin: psycopg.Connection[Any]) -> None:
-    """Owner, service and reader exist; none is a superuser or may make roles or databases. Repeatable."""
+    """Owner, service, reader and tenant exist; none is a superuser or may make roles or databases. Repeatable."""
     for role in (OWNER_ROLE, SERVICE_ROLE):
         known = admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone()
         if known is None:
             statement = "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
             admin.execute(sql.SQL(statement).format(sql.Identifier(role)))
-    reader, owner, service = (sql.Identifier(role) for role in (READER_ROLE, OWNER_ROLE, SERVICE_ROLE))
-    if admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [READER_ROLE]).fetchone() is None:
-        admin.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(reader))
-    # The service works for all users, and for one of them as the reader.
+    for role in (READER_ROLE, TENANT_ROLE):
+        if admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None:
+            admin.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+    roles = (READER_ROLE, TENANT_ROLE, OWNER_ROLE, SERVICE_ROLE)
+    reader, tenant, owner, service = (sql.Identifier(role) for role in roles)
+    # The service works for all users, and for one of them as the reader, or as the tenant, who sees the same.
     admin.execute(sql.SQL("ALTER ROLE {} BYPASSRLS").format(service))
-    admin.execute(sql.SQL("GRANT {} TO {}, {}").format(reader, owner, service))
+    admin.execute(sql.SQL("GRANT {} TO {}").format(reader, tenant))
+    admin.execute(sql.SQL("GRANT {}, {} TO {}, {}").format(reader, tenant, owner, service))
 
 
 def make_database(admin: psycopg.Connection[Any], name: str) -> None:

@@ -15,7 +15,7 @@ from core.order import Order
 from core.risk import RiskLimits
 from core.run import Run, RunCommand, RunStatus
 from schema import pg_journal, pg_platform, pg_records, pg_settle, pg_slots, pg_ticks
-from schema.desk import Arranged, DeskOp, OpenRun
+from schema.desk import Arranged, DeskOp, OpenRun, RetireStrategy, ReviseStrategy
 from schema.ledger import adapter_failed, adapter_recovered, command_run, end_old_pause
 from schema.ledger.desk import arrange
 from schema.ops import LedgerOp, LedgerResult
@@ -61,6 +61,7 @@ from schema.records import (
     Trade,
 )
 from schema.store import LIVE_NODE_S
+from schema.tenancy import asked_for
 
 T = TypeVar("T")
 
@@ -157,7 +158,13 @@ class PgStore:
         self.arrange(OpenRun(strategy=strategy, account=account, run=run))
 
     def arrange(self, op: DeskOp) -> Arranged:
-        return self._run(lambda c: arrange(PgDeskTx(c, self.database.months, self._limits), op))
+        def work(connection: Connection) -> Arranged:
+            return arrange(PgDeskTx(connection, self.database.months, self._limits), op)
+
+        if isinstance(op, ReviseStrategy | RetireStrategy):
+            with asked_for(None):  # every subscriber's run follows
+                return self._run(work)
+        return self._run(work)
 
     def archive_ended(self) -> list[RunId]:
         return self._run(lambda c: archive_ended(c, self._tx(c)))

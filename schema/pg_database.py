@@ -21,8 +21,10 @@ import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
 from core.errors import Conflict
+from core.ids import UserId
 from schema.queries import load_queries
 from schema.store import StoreUnavailable
+from schema.tenancy import asked_for, asking
 from schema.witness import witness
 
 T = TypeVar("T")
@@ -38,6 +40,15 @@ class DatabaseTimes(msgspec.Struct, frozen=True, kw_only=True):
     connections: int
     idle: int
     waiting: int
+
+
+class Walls(msgspec.Struct, frozen=True, kw_only=True):
+    """What this database holds of a user's: reads, and writes as well. Where the operator's server has not let the
+    roles be made, neither; then only the queries stand between users.
+    """
+
+    readers: bool
+    writers: bool
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
@@ -108,7 +119,7 @@ class Database:
         try:
             self._pool.open(wait=True, timeout=_POOL_TIMEOUT_S)
             self.run(self.cover_now)
-            self.walled = self.run(_is_walled)
+            self.walls = self.run(_walls)
         except PoolTimeout as error:
             self._pool.close()
             raise StoreUnavailable(f"The database gave no connection in {_POOL_TIMEOUT_S:g} s.") from error
@@ -117,7 +128,16 @@ class Database:
             raise
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """What `work` returns, committed. `work` may run up to 1 + RETRIES times, so it has no other effects."""
+        """What `work` returns, committed. `work` may run up to 1 + RETRIES times, so it has no other effects.
+
+        Where one user is asked for (schema/tenancy.py) it sees and changes that user's rows alone.
+        """
+        user_id = asking()
+        if user_id is None or not self.walls.writers:
+            return self._timed(work)
+        return self._timed(_behind_the_wall("become_tenant", user_id, work))
+
+    def _timed(self, work: Callable[[Connection], T]) -> T:
         began_s = monotonic()
         failed = True
         try:
@@ -174,8 +194,12 @@ class Database:
     def read(self, work: Callable[[Connection], T]) -> T:
         """What `work` reads by statements that need no transaction around them: two round trips fewer.
 
-        It changes nothing, so where its connection is lost another one is asked.
+        It changes nothing, so where its connection is lost another one is asked. Where one user is asked for, what
+        there is to read is that user's, and a transaction keeps it so.
         """
+        user_id = asking()
+        if user_id is not None and self.walls.readers:
+            return self._timed(_behind_the_wall("become_reader", user_id, work))
 
         def alone(connection: Connection) -> T:
             connection.autocommit = True
@@ -190,23 +214,14 @@ class Database:
                     connection.autocommit = False
 
         try:
-            return self.run(alone)
+            return self._timed(alone)
         except _Lost:
-            return self.run(work)
+            return self._timed(work)
 
-    def read_as(self, user_id: str, work: Callable[[Connection], T]) -> T:
-        """What `work` reads where it can see nothing of anybody but this user: the wall behind every WHERE (I12).
-
-        Where the database has no wall (it could not be raised there), as `read`.
-        """
-        if not self.walled:
+    def read_as(self, user_id: UserId, work: Callable[[Connection], T]) -> T:
+        """What `work` reads where it can see nothing of anybody but this user, whoever asks."""
+        with asked_for(user_id):
             return self.read(work)
-
-        def behind_the_wall(connection: Connection) -> T:
-            connection.execute(SQL["become_reader"], {"user_id": user_id})
-            return work(connection)
-
-        return self.run(behind_the_wall)
 
     def cover_now(self, connection: Connection) -> datetime:
         """Market time, with monthly partitions from a month back to the next month."""
@@ -248,9 +263,19 @@ class Months:
             self._known = frozenset()
 
 
-def _is_walled(connection: Connection) -> bool:
+def _walls(connection: Connection) -> Walls:
     row = connection.execute(SQL["has_walls"]).fetchone()
-    return row is not None and bool(row[0])
+    return Walls(readers=bool(row and row[0]), writers=bool(row and row[1]))
+
+
+def _behind_the_wall(
+    become: str, user_id: UserId, work: Callable[[Connection], T]
+) -> Callable[[Connection], T]:
+    def walled(connection: Connection) -> T:
+        connection.execute(SQL[become], {"user_id": user_id})
+        return work(connection)
+
+    return walled
 
 
 def refusal(error: psycopg.IntegrityError) -> str:

@@ -17,6 +17,7 @@ from core.run import Run
 from schema.pg_database import Connection, Database
 from schema.pg_rows import Row, as_type, definition_of, many, one, value
 from schema.records import Event, ExecutionStatus, TickRow, TickStatus, Trade
+from schema.tenancy import asked_for
 
 NEWEST: Final = 2**63 - 1
 MAX_SCANNED: Final = 20_000
@@ -193,7 +194,8 @@ class PgHistory:
             records = {row["strategy_id"]: row for row in many(connection, "records_of", asked)}
             return [_listing(row, records.get(row["id"])) for row in rows]
 
-        return self._database.run(read)
+        with asked_for(None):  # a record is of everybody's runs
+            return self._database.run(read)
 
     def _page(self, query: str, run: Run, *, before: int, limit: int) -> list[Row]:
         named = _named(run) | {"before": before, "limit": limit}

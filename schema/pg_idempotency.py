@@ -20,6 +20,7 @@ from schema.idempotency import (
 )
 from schema.pg_database import Connection, Database
 from schema.pg_rows import Row, changed, one, value
+from schema.tenancy import asked_for
 
 FORGOTTEN_AT_ONCE: Final = 20
 """Old keys deleted with each new one, so that they go at least as fast as they come."""
@@ -34,9 +35,11 @@ class PgIdempotency:
 
     def begin(self, asked: Asked, *, seed: UUID) -> Begun:
         named = _key(asked) | self._times
+        with asked_for(None):  # those of users who never come again, too
+            old = self._times | {"limit": FORGOTTEN_AT_ONCE}
+            self._database.run(lambda connection: changed(connection, "idempotency_forget_old", old))
 
         def begin(connection: Connection) -> Begun:
-            changed(connection, "idempotency_forget_old", named | {"limit": FORGOTTEN_AT_ONCE})
             known = one(connection, "idempotency_lock", named)
             if known is not None and known["is_old"]:
                 changed(connection, "idempotency_forget", named | {"attempt": known["attempts"]})

@@ -33,6 +33,7 @@ from schema.pg_rows import (
     value,
 )
 from schema.records import Account, EquityPoint, Event, OpenPosition, RiskView, TickRow, TickStatus
+from schema.tenancy import asked_for
 
 MAX_RUNS = 1_000
 MAX_USERS = 20_000
@@ -166,7 +167,8 @@ class PgReads(PgHistory, PgPast):
         """None when there is none or the user may not see it."""
 
         named = {"strategy_id": strategy_id, "user_id": user_id}
-        subscribers = self._database.read(lambda connection: value(connection, "subscribers", named))
+        with asked_for(None):  # how many they are, of all users
+            subscribers = self._database.read(lambda connection: value(connection, "subscribers", named))
 
         def read(connection: Connection) -> StrategyDetail | None:
             row = one(connection, "strategy_seen_by", named)

@@ -21,6 +21,7 @@ ADMIN_ROLE = "runner_admin"
 OWNER_ROLE = "runner_owner"
 SERVICE_ROLE = "runner_service"
 READER_ROLE = "runner_reader"
+TENANT_ROLE = "runner_tenant"
 """Sees the rows of one user: migrations/0022_walls.sql."""
 
 _SOCKET_PATH_MAX = 100  # bytes; the system's own limit is 107, or 103 on macOS

@@ -6,8 +6,8 @@ SELECT pg_advisory_xact_lock(hashtext('jobs'));
 
 -- name: count_open_jobs
 -- What waits and runs, of everybody and of a user.
-SELECT count(*) AS everybodys, count(*) FILTER (WHERE user_id = %(user_id)s) AS own
-  FROM jobs WHERE state IN ('queued', 'running');
+SELECT open_jobs() AS everybodys, count(*) AS own
+  FROM jobs WHERE state IN ('queued', 'running') AND user_id = %(user_id)s;
 
 -- name: insert_job
 -- A new job; one that is there already stays.

@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from core.errors import RunnerError
 from schema.migrate import migrate
 from schema.pg import PgStore
-from schema.pg_database import Connection
+from schema.pg_database import Connection, Walls
 from schema.records import SlotReport
 from tests.schema.conftest import Database
 from tests.schema.pg_world import START, entry, fill_of, make_run, open_store, stand_at, tick_of
@@ -55,7 +55,7 @@ def rows(connection: Connection, table: str) -> list[Any]:
 def test_every_table_with_a_user_is_walled(owner: psycopg.Connection[Any], store: PgStore) -> None:
     tables = owner.execute(TABLES).fetchall()
     assert {name for name, of_user, walled, told in tables if of_user and not (walled and told)} == set()
-    assert store.database.walled
+    assert store.database.walls == Walls(readers=True, writers=True)
 
 
 def test_a_query_that_forgets_its_user_reads_that_users_rows_alone(
