@@ -113,7 +113,8 @@ async def simulate_trade_result(call: Call, body: SimulateTradeResult) -> RiskAn
     if not call.settings.enable_runner_admin_endpoints:
         raise not_found()
     delta = within("pnlDeltaUsdt", body.pnl_delta_usdt, -MAX_SIMULATED_USDT, MAX_SIMULATED_USDT)
-    settled = await call.bridge.settle(SimulateTrade(user_id=UserId(body.user_id), delta=delta))
+    simulated = SimulateTrade(user_id=UserId(body.user_id), delta=delta, id=call.new_id())
+    settled = await call.bridge.settle(simulated)
     if isinstance(settled, OpRefused):
         raise ApiError(422, settled.sentence)
     assert isinstance(settled, RiskSettled)
