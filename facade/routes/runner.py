@@ -130,7 +130,8 @@ async def kill_switch(call: Call, body: SetKillSwitch) -> KillSwitchAnswer:
     await call.bridge.ask(lambda store: store.set_kill_switch(on=body.on, reason=reason))
     call.services.status.forget()
     call.services.runner.rows_changed()
-    return KillSwitchAnswer(on=body.on, reason=reason if body.on else None)
+    stands = await call.bridge.ask(lambda store: store.platform())  # one that was on keeps its first reason
+    return KillSwitchAnswer(on=stands.kill_switch, reason=stands.kill_switch_reason)
 
 
 async def actors(call: Call) -> ActorsAnswer:

@@ -283,10 +283,14 @@ def test_the_kill_switch_turns_both_ways(client: TestClient, store: PgStore, run
     on = client.put("/api/runner/kill-switch", json={"on": True, "reason": "drill"}, headers=ADMIN).json()
     assert (on["on"], on["reason"]) == (True, "drill")
     assert store.platform().kill_switch
+    again = client.put(
+        "/api/runner/kill-switch", json={"on": True, "reason": "once more"}, headers=ADMIN
+    ).json()
+    assert (again["on"], again["reason"]) == (True, "drill"), "the answer says what stands"
     assert client.get("/api/runner/status", headers=ADMIN).json()["killSwitchReason"] == "drill"
     assert client.put("/api/runner/kill-switch", json={"on": False}, headers=ADMIN).json()["on"] is False
     assert not store.platform().kill_switch
-    assert runner.hints == 2
+    assert runner.hints == 3
 
 
 def test_actors_are_shown_as_a_tree(client: TestClient) -> None:
