@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+import msgspec
+
 from actors.backtest_result import (
     ACCOUNT_ID,
     NO_GATES,
@@ -32,6 +34,7 @@ from actors.run_tick import tick_row
 from actors.runtime.deterministic import VirtualClock
 from actors.runtime.process_time import process_s
 from actors.runtime.system import ActorSystem
+from actors.sandbox.warm import WarmSandbox
 from actors.system import Options, Parts, start
 from core.clock import Clock
 from core.definition import StrategyDefinition
@@ -140,9 +143,10 @@ def replay_by_actors(
         options=_options(span.loaded),
         journal=journal,
     )
-    start(system, parts)
-    slots = _replay(system, span, request.timeframe, progress)
-    system.stop()
+    with WarmSandbox() as code:
+        start(system, msgspec.structs.replace(parts, code=code))
+        slots = _replay(system, span, request.timeframe, progress)
+        system.stop()
     opened = span.first_slot - request.timeframe.delta
     positions = [held for held in store.open_positions() if not held.position.is_flat]
     return BacktestResult(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import msgspec
 
@@ -17,6 +18,7 @@ from actors.journal import JournalBuffer
 from actors.messages import EvaluateSlot, Evaluation, SeriesAdvanced, TickDue
 from actors.portions import NextPortion, Portions
 from actors.runtime.behaviour import Behaviour, Context
+from actors.sandbox.judge import CodeRunner, CodeTask, NoVerdict, Verdict
 from actors.windows import Windows
 from core.candles import CandleColumns, CandleView, Gap, NotYet, TooFew
 from core.definition import StrategyDefinition
@@ -26,7 +28,14 @@ from core.signal import Action, BadSignal, Signal, SignalFault
 from core.strategies import strategy_of
 from core.strategies.code import CodeStrategy
 from core.strategy import Context as DecisionContext
-from core.strategy import Parameters, Strategy, WantedWindow, evaluation_key, strategy_parameters
+from core.strategy import (
+    HeldPosition,
+    Parameters,
+    Strategy,
+    WantedWindow,
+    evaluation_key,
+    strategy_parameters,
+)
 from core.timeframe import candle_deadline
 from schema.records import ExecutionRow, ExecutionStatus
 
@@ -42,6 +51,22 @@ class Overdue(msgspec.Struct, frozen=True):
     """The candle deadline of a slot has passed."""
 
     slot: datetime
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """The sandbox has answered for this key, or failed to."""
+
+    key: tuple[str, datetime]
+    verdict: Verdict
+
+
+class AskedCode(msgspec.Struct, kw_only=True):
+    """Code whose verdict is awaited, and who waits for it."""
+
+    prepared: Prepared
+    context: DecisionContext
+    requests: list[EvaluateSlot]
+    started_s: float
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +130,18 @@ def prepare(definition: StrategyDefinition) -> Prepared:
     )
 
 
+def _key(prepared: Prepared, request: EvaluateSlot) -> str:
+    """Of what the evaluation depends on; what a run holds counts for strategies that look at it."""
+    if request.position is None or not prepared.strategy.uses_position:
+        return prepared.key
+    return evaluation_key(
+        strategy=prepared.strategy,
+        parameters=prepared.parameters,
+        series=prepared.series,
+        position=HeldPosition.of(request.position, request.position.entry_price),
+    )
+
+
 # Looked up once: an enum's member costs more than the comparison it is for.
 _HOLDS, _NO_SIGNAL, _SUCCESS, _SKIPPED = (
     Action.HOLD,
@@ -118,6 +155,8 @@ _HOLD = Signal(action=_HOLDS)
 class Evaluator(Behaviour):
     __slots__ = (
         "_array_signals",
+        "_asked",
+        "_code",
         "_done",
         "_holds",
         "_journal",
@@ -139,9 +178,15 @@ class Evaluator(Behaviour):
         rules: Mapping[str, SymbolRules],
         worker: str,
         array_signals: bool = False,
+        code: CodeRunner | None = None,
     ) -> None:
-        """`array_signals`: series are loaded whole, and a strategy with an array form says there when it holds."""
+        """`array_signals`: series are loaded whole, and a strategy with an array form says there when it holds.
+
+        Without `code` strategies that are code are skipped.
+        """
         super().__init__(ctx)
+        self._code = code
+        self._asked: dict[tuple[str, datetime], AskedCode] = {}
         self._array_signals = array_signals
         self._holds: dict[str, Holds | None] = {}
         self._latest: tuple[StrategyDefinition, Prepared] | None = None
@@ -162,6 +207,8 @@ class Evaluator(Behaviour):
                 self._advanced(message)
             case Overdue():
                 self._give_up(message.slot)
+            case Judged():
+                self._judged(message)
             case NextPortion():
                 self._portions.next()
             case _:
@@ -192,16 +239,90 @@ class Evaluator(Behaviour):
         if self._array_signals and not prepared.windows and self._holding(prepared, request.slot):
             self._tell(request, Evaluation(slot=request.slot, status=_NO_SIGNAL, signal=_HOLD))
             return
-        key = (prepared.key, request.slot)
+        key = (_key(prepared, request), request.slot)
         done = self._done.get(key)
-        if done is None:
+        # Of a strategy that looks at positions, nothing is known about a run that has not said what it holds.
+        has_to_be_told = prepared.strategy.uses_position and not request.position_told
+        if done is None or has_to_be_told:
             views = self._views(prepared, request.slot)
             if isinstance(views, NoView) and isinstance(views.why, NotYet):
                 self._wait(views.series, request)
                 return
-            done = self._decide(prepared, request, views)
-            self._remember(key, done)
+            if has_to_be_told:
+                for tick in request.ticks:
+                    self.ctx.tell(tick.run, TickDue(tick=tick, evaluation=None))
+                return
+            if not isinstance(views, NoView) and isinstance(prepared.strategy, CodeStrategy):
+                self._ask(key, prepared, request, self._context(prepared, request, views))
+                return
+            started_s = self.ctx.clock.monotonic()
+            done = self._answer(prepared, request, views)
+            self._note(key, prepared, [request], done, started_s)
         self._tell(request, done)
+
+    def _ask(
+        self,
+        key: tuple[str, datetime],
+        prepared: Prepared,
+        request: EvaluateSlot,
+        context: DecisionContext,
+    ) -> None:
+        """Have the sandbox judge; who asks for the same meanwhile waits for the same verdict."""
+        asked = self._asked.get(key)
+        if asked is not None:
+            asked.requests.append(request)
+            return
+        strategy = prepared.strategy
+        assert isinstance(strategy, CodeStrategy)
+        started_s = self.ctx.clock.monotonic()
+        self._asked[key] = AskedCode(
+            prepared=prepared, context=context, requests=[request], started_s=started_s
+        )
+        away = Verdict(nothing=NoVerdict.AWAY, sentence="There is no sandbox here that runs code.")
+        if self._code is None:
+            self._judged(Judged(key=key, verdict=away))
+            return
+        task = CodeTask(
+            strategy=strategy, series=prepared.series, context=context, owner=request.definition.owner_id
+        )
+        self._code.ask(
+            self.ctx,
+            task,
+            lambda verdict: Judged(key=key, verdict=verdict),
+            lambda _: Judged(key=key, verdict=away),
+        )
+
+    def _judged(self, judged: Judged) -> None:
+        asked = self._asked.pop(judged.key, None)
+        if asked is None:
+            return
+        verdict, slot = judged.verdict, judged.key[1]
+        if verdict.signal is not None:
+            evaluation = self._signalled(asked.prepared, asked.context, verdict.signal)
+        elif verdict.failed is not None:
+            evaluation = self._fault(slot, verdict.sentence)
+        else:
+            starved = verdict.nothing is NoVerdict.STARVED
+            reason = Reason.HOST_BUSY if starved else Reason.SANDBOX_AWAY
+            evaluation = Evaluation(slot=slot, status=_SKIPPED, reason=reason, detail=verdict.sentence)
+        self._note(judged.key, asked.prepared, asked.requests, evaluation, asked.started_s)
+        for request in asked.requests:
+            self._tell(request, evaluation)
+
+    def _context(self, prepared: Prepared, request: EvaluateSlot, views: list[CandleView]) -> DecisionContext:
+        extra: dict[Series, CandleColumns] = {
+            wanted.series: view for wanted, view in zip(prepared.windows, views[1:], strict=True)
+        }
+        held = None
+        if request.position is not None and prepared.strategy.uses_position:
+            held = HeldPosition.of(request.position, Decimal(repr(float(views[0].close[-1]))))
+        return DecisionContext(
+            candles=views[0],
+            extra=extra,
+            parameters=prepared.parameters,
+            slot=request.slot,
+            position=held,
+        )
 
     def _views(self, prepared: Prepared, slot: datetime) -> list[CandleView] | NoView:
         """Its own window, then the further ones; the first that cannot be shown instead."""
@@ -240,29 +361,33 @@ class Evaluator(Behaviour):
             self._holds[prepared.key] = holds
         return holds is not None and holds.at(slot)
 
-    def _decide(
-        self, prepared: Prepared, request: EvaluateSlot, views: list[CandleView] | NoView
-    ) -> Evaluation:
-        started = self.ctx.clock.monotonic()
-        evaluation = self._answer(prepared, request, views)
+    def _note(
+        self,
+        key: tuple[str, datetime],
+        prepared: Prepared,
+        requests: list[EvaluateSlot],
+        evaluation: Evaluation,
+        started_s: float,
+    ) -> None:
+        """Remember it for who asks late, and have its row written."""
         signal = evaluation.signal
         self._journal.executed(
             ExecutionRow(
-                evaluation_key=prepared.key,
-                strategy_id=request.definition.id,
-                slot=request.slot,
+                evaluation_key=key[0],
+                strategy_id=requests[0].definition.id,
+                slot=key[1],
                 worker=self._worker,
-                duration_ms=(self.ctx.clock.monotonic() - started) * 1_000,
+                duration_ms=(self.ctx.clock.monotonic() - started_s) * 1_000,
                 status=evaluation.status,
                 action=None if signal is None else signal.action.value,
                 price=None if evaluation.price is None else float(evaluation.price),
                 reason=signal.reason if signal is not None else evaluation.reason,
                 indicators={} if signal is None else signal.indicators,
-                runs_reached=len(request.ticks),
+                runs_reached=sum(len(request.ticks) for request in requests),
                 error=evaluation.detail,
             )
         )
-        return evaluation
+        self._remember(key, evaluation)
 
     def _answer(
         self, prepared: Prepared, request: EvaluateSlot, views: list[CandleView] | NoView
@@ -270,15 +395,8 @@ class Evaluator(Behaviour):
         if isinstance(views, NoView):
             reason = Reason.CANDLE_GAP if isinstance(views.why, Gap) else Reason.TOO_FEW_CANDLES
             return Evaluation(slot=request.slot, status=_SKIPPED, reason=reason, detail=views.named)
-        extra: dict[Series, CandleColumns] = {
-            wanted.series: view for wanted, view in zip(prepared.windows, views[1:], strict=True)
-        }
-        context = DecisionContext(
-            candles=views[0], extra=extra, parameters=prepared.parameters, slot=request.slot
-        )
-        strategy = prepared.strategy
-        if isinstance(strategy, CodeStrategy):
-            return self._fault(request.slot, "There is nothing here that runs code.")
+        strategy, context = prepared.strategy, self._context(prepared, request, views)
+        assert not isinstance(strategy, CodeStrategy)
         try:
             signal = strategy.decide(context)
         except BadSignal as bad:
@@ -289,9 +407,12 @@ class Evaluator(Behaviour):
             return self._fault(request.slot, str(bad))
         except Exception as error:  # a strategy may raise anything; it must not take the Evaluator down (I20)
             return self._fault(request.slot, f"{type(error).__name__}: {error}")
+        return self._signalled(prepared, context, signal)
+
+    def _signalled(self, prepared: Prepared, context: DecisionContext, signal: Signal) -> Evaluation:
         hold = signal.action is _HOLDS
         return Evaluation(
-            slot=request.slot,
+            slot=context.slot,
             status=_NO_SIGNAL if hold else _SUCCESS,
             signal=signal,
             price=None if hold else self._rules[prepared.series.symbol].price_of(context.price),

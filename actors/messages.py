@@ -17,6 +17,7 @@ from core.errors import Reason
 from core.ids import AccountId, RunId, UserId
 from core.market import Series
 from core.order import Order
+from core.position import Position
 from core.quiet import Quiet
 from core.run import Run, RunSettings
 from core.signal import Signal
@@ -85,11 +86,16 @@ class ClaimedTick(Message, frozen=True, kw_only=True):
 
 
 class EvaluateSlot(Message, frozen=True, kw_only=True):
-    """To the Evaluator: one evaluation of `definition` on the candles closing at `slot`, told to all these runs."""
+    """To the Evaluator: one evaluation of `definition` on the candles closing at `slot`, told to all these runs.
+
+    `position_told`: they hold `position`; without it, strategies that look at one have the runs asked first.
+    """
 
     definition: StrategyDefinition
     slot: datetime
     ticks: tuple[ClaimedTick, ...]
+    position_told: bool = False
+    position: Position | None = None
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True, gc=False):

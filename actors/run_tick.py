@@ -65,8 +65,10 @@ class Tick(msgspec.Struct, kw_only=True):
     """An exit taken up again after its tick: it has no tick row of its own."""
 
 
-def asked_anew(tick: ClaimedTick, run: Run) -> EvaluateSlot | None:
+def asked_anew(tick: ClaimedTick, run: Run, position: Position) -> EvaluateSlot | None:
     """The evaluation the run's tick needs: it had none, or one of another version than the run follows by now.
+
+    It says what the run holds, for strategies that look at it.
 
     None where the slot is no close of that version's timeframe.
     """
@@ -74,7 +76,8 @@ def asked_anew(tick: ClaimedTick, run: Run) -> EvaluateSlot | None:
     if strategy.timeframe.floor(slot) != slot:
         return None
     mine = msgspec.structs.replace(tick, strategy_version=strategy.version)
-    return EvaluateSlot(definition=strategy, slot=slot, ticks=(mine,))
+    held = None if position.is_flat else position
+    return EvaluateSlot(definition=strategy, slot=slot, ticks=(mine,), position_told=True, position=held)
 
 
 def order_at_work(tick: Tick | None) -> Order | None:

@@ -275,7 +275,7 @@ class StrategyRun(Behaviour):
             return self._end_at_once(due, _BLOCKED, blocked)
         evaluation = due.evaluation
         if evaluation is None or due.tick.strategy_version != run.strategy.version:
-            ask = asked_anew(due.tick, run)
+            ask = asked_anew(due.tick, run, self._position)
             if ask is None:
                 return self._end_at_once(due, TickStatus.SKIPPED, Reason.SETTINGS_CHANGED)
             self.ctx.ref("evaluator").tell(ask)

@@ -24,6 +24,7 @@ from actors.runs import RunsSupervisor
 from actors.runtime.behaviour import Behaviour, Context
 from actors.runtime.spec import ChildSpec, Intensity, Supervision
 from actors.runtime.system import ActorSystem
+from actors.sandbox.judge import CodeRunner
 from actors.scheduler import CLAIM_LEAD, Scheduler
 from actors.strategy_run import StrategyRun
 from actors.venue_calls import MakeVenue
@@ -81,6 +82,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """Told that so many more runs have their actors' state, once nobody waits for it."""
     venues: Callable[[MakeVenue], MakeVenue] = only_paper
     """Makes the venues of all accounts; given what makes the paper ones."""
+    code: CodeRunner | None = None
+    """Runs strategies that are code; without it they are skipped."""
     read_connection: Callable[[AccountId], None] = lambda account_id: None
     """Reads what a connection's venue is made from, ahead of it; blocks."""
 
@@ -124,6 +127,7 @@ def specs(system: ActorSystem, parts: Parts) -> list[ChildSpec]:
                 rules=parts.rules,
                 worker=options.worker,
                 array_signals=options.array_signals,
+                code=parts.code,
             ),
         ),
         _gateway(system, parts),

@@ -78,3 +78,5 @@ class Reason(StrEnum):
     QUEUE_FULL = "queue_full"
     DOWN = "down"
     SETTINGS_CHANGED = "settings_changed"
+    HOST_BUSY = "host_busy"
+    SANDBOX_AWAY = "sandbox_away"

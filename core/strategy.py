@@ -26,7 +26,7 @@ from core.parameters import (
     ParameterSpec,
     check_parameters,
 )
-from core.position import Side
+from core.position import Position, Side
 from core.signal import Action, BadSignal, Signal, SignalFault, read_signal
 from core.timeframe import Timeframe
 
@@ -76,6 +76,18 @@ class HeldPosition(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal
     entry_price: Decimal
     unrealised_pnl: Decimal
+
+    @classmethod
+    def of(cls, position: Position | None, price: Decimal) -> HeldPosition | None:
+        """What a run holds when the last close is `price`; None when flat."""
+        if position is None or position.side is None:
+            return None
+        return HeldPosition(
+            side=position.side,
+            quantity=position.size,
+            entry_price=position.entry_price,
+            unrealised_pnl=position.unrealised(price),
+        )
 
 
 class WantedWindow(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from actors.evaluator import prepare
 from actors.feed import HeldFeed, rules_of
 from actors.runtime.deterministic import VirtualClock
 from actors.runtime.system import ActorSystem
+from actors.sandbox.warm import WarmSandbox
 from actors.system import Options, Parts, start
 from actors.work.stored import StoredRange
 from core.errors import RunnerError
@@ -239,7 +240,15 @@ def _replayed(
         array_signals=True,
     )
     rules = rules_of(feed, prices)
-    start(system, Parts(store=store, feed=feed, rules=rules, options=options, journal=PromptJournal(store)))
+    parts = Parts(store=store, feed=feed, rules=rules, options=options, journal=PromptJournal(store))
+    with WarmSandbox() as code:
+        start(system, msgspec.structs.replace(parts, code=code))
+        _run_all(system, span, progress)
+        system.stop()
+    return _told(store, variant.runs)
+
+
+def _run_all(system: ActorSystem, span: tuple[datetime, datetime], progress: Hours) -> None:
     assert system.virtual is not None
     with young_collections() as tidy:
         for hour in range((span[1] - span[0]) // timedelta(hours=1)):
@@ -249,8 +258,6 @@ def _replayed(
                 raise system.failure
             progress(hour + 1)
         system.virtual.run_until(span[1])
-    system.stop()
-    return _told(store, variant.runs)
 
 
 def _seed(store: MemoryStore, accounts: Iterable[Account], runs: Iterable[Run]) -> None:

@@ -1,0 +1,95 @@
+"""What goes between the service and a worker: MessagePack behind a length of four bytes, both ways capped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+MAX_ASK: Final = 16 << 20
+MAX_REPLY: Final = 256 << 10
+MAX_LOG: Final = 8 << 10
+"""Bytes of what the code printed that are kept of one evaluation."""
+LENGTH_BYTES: Final = 4
+
+
+class Fault(StrEnum):
+    """What the code did wrong; stable codes."""
+
+    SYNTAX = "syntax"
+    NO_ENTRY = "no_entry"
+    IMPORT = "import"
+    EXCEPTION = "exception"
+    MEMORY = "memory"
+    TIMEOUT = "timeout"
+    DIED = "died"
+    OVERSIZED = "oversized"
+    FORGED = "forged"
+    BAD_ANSWER = "bad_answer"
+    BAD_DECLARATION = "bad_declaration"
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True, tag="program"):
+    """To be loaded before anything is asked. `explains`: slower, with the line an answer came from."""
+
+    kind: str
+    text: str
+    symbol: str = ""
+    timeframe: str = ""
+    explains: bool = False
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    side: str
+    quantity: float
+    entry_price: float
+    unrealised_pnl: float
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
+    """One evaluation: seven rows of float64 (core.candles.COLUMNS), the last candle closing at `slot_ms`."""
+
+    columns: bytes
+    parameters: Mapping[str, int | float]
+    slot_ms: int
+    position: Held | None = None
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
+    """`declared`: what the code says of itself, unchecked; its names are those of the declaration."""
+
+    declared: Any = None
+    log: str = ""
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True, tag="answered"):
+    """`answer` is plain data, unchecked; `line`: where it came from."""
+
+    answer: Any = None
+    line: int | None = None
+    log: str = ""
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """The code's own doing. `trace`: the author's lines on the way, outermost first."""
+
+    fault: Fault
+    sentence: str
+    line: int | None = None
+    hint: str | None = None
+    trace: tuple[tuple[int, str], ...] = ()
+    log: str = ""
+
+
+Asked = Program | Ask
+Reply = Loaded | Answered | Failed
+
+ENCODER: Final = msgspec.msgpack.Encoder()
+ASKED: Final[msgspec.msgpack.Decoder[Asked]] = msgspec.msgpack.Decoder(Asked)
+REPLY: Final[msgspec.msgpack.Decoder[Reply]] = msgspec.msgpack.Decoder(Reply)
+
+
+def framed(content: bytes) -> bytes:
+    return len(content).to_bytes(LENGTH_BYTES, "little") + content

@@ -1,0 +1,112 @@
+"""From an evaluation to what a worker is asked, and from its replies to a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+import numpy as np
+
+from actors.runtime.behaviour import Context as ActorContext
+from actors.sandbox.frames import Answered, Ask, Failed, Fault, Held, Program, Reply
+from actors.sandbox.host import SandboxAway, Starved
+from core.ids import UserId
+from core.market import Series
+from core.position import Side
+from core.signal import BadSignal, Signal
+from core.strategies.code import CodeStrategy
+from core.strategies.code_answer import read_code_answer
+from core.strategy import Context
+from core.timeframe import to_ms
+
+
+class CodeTask(msgspec.Struct, frozen=True, kw_only=True):
+    """One evaluation of code. `owner`: whose strategy it is; owners wait in turns."""
+
+    strategy: CodeStrategy
+    series: Series
+    context: Context
+    owner: UserId
+
+
+class NoVerdict(StrEnum):
+    """Why nothing is known about the code; no fault of its."""
+
+    STARVED = "starved"
+    AWAY = "away"
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """A signal; or what the code did wrong; or why there is neither, with a sentence."""
+
+    signal: Signal | None = None
+    failed: Failed | None = None
+    nothing: NoVerdict | None = None
+    sentence: str = ""
+    log: str = ""
+
+
+class CodeRunner(Protocol):
+    """Whoever has code evaluated, and has the verdict told to the asking actor."""
+
+    def ask(
+        self,
+        ctx: ActorContext,
+        task: CodeTask,
+        reply: Callable[[Verdict], object],
+        failed: Callable[[Exception], object],
+    ) -> None: ...
+
+
+def program_of(strategy: CodeStrategy, series: Series) -> Program:
+    code = strategy.code
+    return Program(
+        kind=strategy.kind.value,
+        text=code.text if code.compiled is None else code.compiled,
+        symbol=series.symbol,
+        timeframe=series.timeframe.value,
+    )
+
+
+def ask_of(context: Context) -> Ask:
+    held = context.position
+    return Ask(
+        columns=np.ascontiguousarray(context.candles.data).tobytes(),
+        parameters=context.parameters,
+        slot_ms=to_ms(context.slot),
+        position=None
+        if held is None
+        else Held(
+            side=held.side.value,
+            quantity=float(held.quantity),
+            entry_price=float(held.entry_price),
+            unrealised_pnl=float(held.unrealised_pnl),
+        ),
+    )
+
+
+def verdict_of(reply: Reply, context: Context) -> Verdict:
+    """Of the last reply to an Ask."""
+    if isinstance(reply, Failed):
+        return Verdict(failed=reply, sentence=located(reply), log=reply.log)
+    if not isinstance(reply, Answered):
+        failed = Failed(fault=Fault.FORGED, sentence="What it sent back is no answer.")
+        return Verdict(failed=failed, sentence=failed.sentence)
+    held = context.position
+    try:
+        signal = read_code_answer(reply.answer, held_short=held is not None and held.side is Side.SHORT)
+    except BadSignal as bad:
+        failed = Failed(fault=Fault.BAD_ANSWER, sentence=str(bad), line=reply.line, log=reply.log)
+        return Verdict(failed=failed, sentence=located(failed), log=reply.log)
+    return Verdict(signal=signal, log=reply.log)
+
+
+def no_verdict(error: SandboxAway | Starved) -> Verdict:
+    nothing = NoVerdict.STARVED if isinstance(error, Starved) else NoVerdict.AWAY
+    return Verdict(nothing=nothing, sentence=str(error))
+
+
+def located(failed: Failed) -> str:
+    return failed.sentence if failed.line is None else f"Line {failed.line}: {failed.sentence}"

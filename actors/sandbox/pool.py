@@ -1,0 +1,173 @@
+"""Code at live ticks: a bounded number of workers at once, a fresh one for each evaluation, owners in turns."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Final
+
+from actors.runtime.behaviour import Context
+from actors.runtime.process_time import process_s
+from actors.sandbox.canaries import holes
+from actors.sandbox.host import Limits, SandboxAway, Starved, Zygote
+from actors.sandbox.judge import CodeTask, NoVerdict, Verdict, ask_of, no_verdict, program_of, verdict_of
+
+MAX_WAITING: Final = 10_000
+MAX_WAITING_OF_OWNER: Final = 2_000
+MAX_WAIT_S: Final = 25.0
+"""What has waited longer is not evaluated: its slot is over (invariants §6)."""
+ANSWER_TIMEOUT_S: Final = 60.0
+RESTART_AFTER_S: Final = 5.0
+"""A sandbox that ended is started again, this often at most."""
+_CHECKING: Final = "The sandbox is being checked."
+
+
+class Waiting:
+    __slots__ = ("answer", "since_s", "task")
+
+    def __init__(self, task: CodeTask, since_s: float) -> None:
+        self.task = task
+        self.since_s = since_s
+        self.answer: Future[Verdict] = Future()
+
+
+class Pool:
+    """Checks itself by its canaries before anything runs; `sentence` says why nothing does."""
+
+    def __init__(self, limits: Limits, *, workers: int) -> None:
+        self.limits = limits
+        self.sentence: str | None = _CHECKING
+        self._zygote: Zygote | None = None
+        self._queues: OrderedDict[str, deque[Waiting]] = OrderedDict()
+        self._waiting = 0
+        self._changed = threading.Condition()
+        self._starting = threading.Lock()
+        self._started_s = float("-inf")
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"sandbox-{number}", daemon=True)
+            for number in range(workers)
+        ]
+
+    def start(self) -> None:
+        """At once; what is asked meanwhile waits for the canaries."""
+        for thread in self._threads:
+            thread.start()
+        threading.Thread(target=self._start_quietly, name="sandbox-start", daemon=True).start()
+
+    @property
+    def is_ready(self) -> bool:
+        return self.sentence is None
+
+    def close(self) -> None:
+        """What waits is told that there is no sandbox."""
+        with self._changed:
+            self._closed = True
+            left = [each for queue in self._queues.values() for each in queue]
+            self._queues.clear()
+            self._waiting = 0
+            self._changed.notify_all()
+        for each in left:
+            each.answer.set_result(Verdict(nothing=NoVerdict.AWAY, sentence="The sandbox is closed."))
+        with self._starting:
+            if self._zygote is not None:
+                self._zygote.close()
+
+    def ask(
+        self,
+        ctx: Context,
+        task: CodeTask,
+        reply: Callable[[Verdict], object],
+        failed: Callable[[Exception], object],
+    ) -> None:
+        ctx.run(_answer(self.submit(task)), reply, failed, ANSWER_TIMEOUT_S)
+
+    def submit(self, task: CodeTask) -> Future[Verdict]:
+        """From any thread; a place in the queue of the task's owner, or a verdict that there is none."""
+        waiting = Waiting(task, process_s())
+        with self._changed:
+            queue = self._queues.setdefault(task.owner, deque())
+            if not self._closed and self._waiting < MAX_WAITING and len(queue) < MAX_WAITING_OF_OWNER:
+                queue.append(waiting)
+                self._waiting += 1
+                self._changed.notify()
+                return waiting.answer
+            if not queue:
+                del self._queues[task.owner]
+        sentence = "Too many evaluations wait for the sandbox."
+        waiting.answer.set_result(Verdict(nothing=NoVerdict.STARVED, sentence=sentence))
+        return waiting.answer
+
+    def zygote(self) -> Zygote:
+        """The one that passed its canaries, started anew where it has ended. Raises SandboxAway."""
+        with self._starting:
+            zygote = self._zygote
+            if zygote is not None and zygote.is_running and self.sentence is None:
+                return zygote
+            if self._closed or process_s() - self._started_s < RESTART_AFTER_S:
+                raise SandboxAway(self.sentence or "The sandbox has ended and is started again.")
+            self._started_s = process_s()
+            if zygote is not None:
+                zygote.close()
+            self._zygote, self.sentence = None, _CHECKING
+            try:
+                zygote = Zygote(self.limits)
+                through = holes(zygote)
+            except (SandboxAway, Starved) as error:
+                self.sentence = str(error)
+                raise SandboxAway(str(error)) from error
+            if through:
+                zygote.close()
+                self.sentence = f"No code runs here: the kernel lets a worker {', '.join(through)}."
+                raise SandboxAway(self.sentence)
+            self._zygote, self.sentence = zygote, None
+            return zygote
+
+    def _start_quietly(self) -> None:
+        try:
+            self.zygote()
+        except SandboxAway:
+            return  # `sentence` says it
+
+    def _work(self) -> None:
+        while (waiting := self._next()) is not None:
+            if not waiting.answer.set_running_or_notify_cancel():
+                continue
+            try:
+                verdict = self._judge(waiting)
+            except Exception as error:
+                waiting.answer.set_exception(error)
+            else:
+                waiting.answer.set_result(verdict)
+
+    def _next(self) -> Waiting | None:
+        """Of the owner whose turn it is; None once closed."""
+        with self._changed:
+            while not self._waiting:
+                if self._closed:
+                    return None
+                self._changed.wait()
+            owner, queue = self._queues.popitem(last=False)
+            waiting = queue.popleft()
+            self._waiting -= 1
+            if queue:
+                self._queues[owner] = queue
+            return waiting
+
+    def _judge(self, waiting: Waiting) -> Verdict:
+        task = waiting.task
+        if process_s() - waiting.since_s > MAX_WAIT_S:
+            return no_verdict(Starved("This machine was too busy to evaluate the strategy in time."))
+        try:
+            with self.zygote().worker() as worker:
+                replies = worker.ask(program_of(task.strategy, task.series), ask_of(task.context))
+        except (SandboxAway, Starved) as error:
+            return no_verdict(error)
+        return verdict_of(replies[-1], task.context)
+
+
+async def _answer(answer: Future[Verdict]) -> Verdict:
+    return await asyncio.wrap_future(answer)

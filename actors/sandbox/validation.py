@@ -1,0 +1,143 @@
+"""Code tried before it is kept: loaded, asked at sample slots, asked again, and what is wrong told to its author."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from actors.sandbox.frames import Ask, Failed, Fault, Loaded, Program, Reply
+from actors.sandbox.host import Zygote
+from actors.sandbox.judge import Verdict, ask_of, verdict_of
+from core.candles import CandleColumns
+from core.definition import StrategyKind
+from core.parameters import ParameterError, Parameters
+from core.position import Side
+from core.signal import Signal
+from core.strategies.code import CodeStrategy, StrategyCode
+from core.strategies.declaration import BadDeclaration, declared_code
+from core.strategy import Context, HeldPosition, strategy_parameters
+from core.timeframe import Timeframe, from_ms
+from exchanges.feeds.generator import GeneratedMarket
+
+SAMPLE_SEED: Final = 1
+SAMPLE_FROM: Final = datetime(2026, 1, 1, tzinfo=UTC)
+SAMPLE_SLOTS: Final = 12
+SAMPLE_STEP: Final = 37
+"""Candles from one sample slot to the next: no whole number of hours or days."""
+HELD: Final = (None, Side.LONG, Side.SHORT)
+
+
+class CodeError(msgspec.Struct, frozen=True, kw_only=True):
+    """`line` of the author's text, None where no line is to blame."""
+
+    message: str
+    line: int | None = None
+    hint: str | None = None
+
+
+class Validated(msgspec.Struct, frozen=True, kw_only=True):
+    """`code` is there when it may be kept; `signal` is that of the last sample slot."""
+
+    code: StrategyCode | None = None
+    signal: Signal | None = None
+    evaluations: int = 0
+    errors: tuple[CodeError, ...] = ()
+    log: str = ""
+
+
+def validate_code(
+    zygote: Zygote,
+    *,
+    kind: StrategyKind,
+    text: str,
+    symbol: str = "BTCUSDT",
+    timeframe: Timeframe = Timeframe.M5,
+    parameters: Mapping[str, object] | None = None,
+) -> Validated:
+    """Raises SandboxAway and Starved: then nothing is known."""
+    program = Program(kind=kind.value, text=text, symbol=symbol, timeframe=timeframe.value, explains=True)
+    with zygote.worker() as worker:
+        loaded = worker.ask(program)[-1]
+        if not isinstance(loaded, Loaded):
+            return _wrong(loaded)
+        try:
+            code = declared_code(text, loaded.declared if isinstance(loaded.declared, Mapping) else {})
+            strategy = CodeStrategy(kind, code, parameters or {})
+            given = strategy_parameters(strategy, parameters or {})
+        except (BadDeclaration, ParameterError) as bad:
+            return Validated(errors=(CodeError(message=str(bad)),), log=loaded.log)
+        contexts = sample_contexts(code, given, symbol, timeframe)
+        asks = [ask_of(context) for context in contexts]
+        replies = worker.ask(*asks)
+    verdicts = [verdict_of(*each) for each in zip(replies, contexts, strict=False)]
+    log = (loaded.log + "".join(verdict.log for verdict in verdicts))[:8_192]
+    for verdict in verdicts:
+        if verdict.failed is not None:
+            return msgspec.structs.replace(_wrong(verdict.failed), log=log)
+    differs = _differs(zygote, program, asks, contexts, verdicts)
+    if differs is not None:
+        return Validated(errors=(differs,), log=log)
+    return Validated(code=code, signal=verdicts[-1].signal, evaluations=len(verdicts), log=log)
+
+
+def sample_contexts(
+    code: StrategyCode, parameters: Parameters, symbol: str, timeframe: Timeframe
+) -> list[Context]:
+    """Windows over generated candles; for code that looks at positions, flat, long and short in turn."""
+    count = code.lookback + SAMPLE_SLOTS * SAMPLE_STEP
+    end = SAMPLE_FROM + timeframe.delta * count
+    candles = GeneratedMarket(SAMPLE_SEED).candles(symbol, timeframe, SAMPLE_FROM, end)
+    contexts = []
+    for number in range(1, SAMPLE_SLOTS + 1):
+        last = code.lookback + number * SAMPLE_STEP
+        window = CandleColumns(np.ascontiguousarray(candles.data[:, last - code.lookback : last]))
+        side = HELD[number % len(HELD)] if code.uses_position else None
+        contexts.append(
+            Context(
+                candles=window,
+                parameters=parameters,
+                slot=from_ms(int(window.open_time[-1]) + timeframe.ms),
+                position=None if side is None else _held(side, float(window.open[-1])),
+            )
+        )
+    return contexts
+
+
+def _held(side: Side, price: float) -> HeldPosition:
+    return HeldPosition(
+        side=side, quantity=Decimal("0.5"), entry_price=Decimal(repr(price)), unrealised_pnl=Decimal("1.25")
+    )
+
+
+def _differs(
+    zygote: Zygote,
+    program: Program,
+    asks: Sequence[Ask],
+    contexts: Sequence[Context],
+    before: Sequence[Verdict],
+) -> CodeError | None:
+    """Asked in another worker, in the other order: what it remembers or draws shows."""
+    with zygote.worker() as worker:
+        replies: list[Reply] = worker.ask(program, *reversed(asks))[1:]
+    again = [verdict_of(*each) for each in zip(replies, reversed(contexts), strict=False)][::-1]
+    for first, second in zip(before, again, strict=False):
+        if first.signal != second.signal:
+            return CodeError(
+                message="It answers differently for the same candles.",
+                hint="No randomness, no clock, and nothing remembered between evaluations: a window says all.",
+            )
+    if len(again) != len(before):
+        return CodeError(message="It answers for these candles only sometimes.")
+    return None
+
+
+def _wrong(failed: Reply) -> Validated:
+    if not isinstance(failed, Failed):
+        failed = Failed(fault=Fault.FORGED, sentence="What it sent back is no answer.")
+    error = CodeError(message=failed.sentence, line=failed.line, hint=failed.hint)
+    return Validated(errors=(error,), log=failed.log)

@@ -1,0 +1,160 @@
+"""Code is tried before it is kept, and its author is told what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.sandbox.host import Zygote
+from actors.sandbox.validation import Validated, validate_code
+from core.definition import StrategyKind
+from core.signal import Action
+
+EXAMPLE = """
+USES_POSITION = True
+LOOKBACK = 60
+MIN_CANDLES = 20
+PARAMETERS = {"period": {"default": 20, "min": 2, "max": 60, "meaning": "candles of the average"}}
+
+def strategy(context):
+    period = context.parameters.period or 20
+    sma = sum(candle["close"] for candle in context["candles"][-period:]) / period
+    print("sma", sma)
+    if context.price > sma and context.position is None:
+        return {"signal": "buy", "reason": "Price above SMA", "indicators": {"sma": sma}}
+    if context.price < sma and context.position:
+        return {"signal": "sell", "reason": "Price below SMA", "indicators": {"sma": sma}}
+    return {"signal": "hold", "indicators": {"sma": sma}}
+"""
+WHOLE = "def strategy(context):\n"
+
+
+def validated(zygote: Zygote, text: str, **parameters: object) -> Validated:
+    return validate_code(zygote, kind=StrategyKind.PYTHON, text=text, parameters=parameters)
+
+
+def test_the_example_is_kept_with_what_it_declares(zygote: Zygote) -> None:
+    found = validated(zygote, EXAMPLE, period=10)
+    assert found.errors == ()
+    assert found.code is not None
+    assert (found.code.lookback, found.code.min_candles, found.code.uses_position) == (60, 20, True)
+    assert found.code.specs is not None
+    assert [(spec.name, spec.default, spec.maximum) for spec in found.code.specs] == [("period", 20, 60)]
+    assert found.signal is not None
+    assert "sma" in found.signal.indicators
+    assert found.log.startswith("sma ")
+
+
+@pytest.mark.parametrize("name", ["strategy", "evaluate", "tradingStrategy"])
+def test_each_of_the_three_names_is_an_entry(zygote: Zygote, name: str) -> None:
+    found = validated(zygote, f"def {name}(context):\n    return 'hold'\n")
+    assert found.signal is not None
+    assert found.signal.action is Action.HOLD
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said", "hint"),
+    [
+        ("def strategy(context)\n    return 1\n", 1, "SyntaxError: expected ':'", None),
+        ("x = 1\n", None, "defines none of strategy(context)", None),
+        ("import pandas\n" + WHOLE + "    return 'hold'\n", 1, "pandas is not in the allowed list", None),
+        (WHOLE + "    import os\n", 2, "os is not in the allowed list", None),
+        (WHOLE + "    return pd.x\n", 2, "NameError", "context.candles.close"),
+        (WHOLE + "    return context.close\n", 2, "AttributeError", "A context has candles"),
+        (WHOLE + "    return context['foo']\n", 2, "KeyError", ".get(key, default)"),
+        (WHOLE + "    return open('/etc/passwd').read()\n", 2, "PermissionError", "no files"),
+        (WHOLE + "    return 1 / 0\n", 2, "ZeroDivisionError: division by zero", None),
+        (WHOLE + "    raise SystemExit\n", 2, "SystemExit", None),
+        (
+            WHOLE + "    return helper()\ndef helper():\n    raise ValueError('no')\n",
+            4,
+            "ValueError: no",
+            None,
+        ),
+        (WHOLE + "    pass\n", 2, "answered nothing", None),
+        (WHOLE + "    return 7\n", 2, "answered a int instead", None),
+        (WHOLE + "    x = 1\n    return {'action': 'jump'}\n", 3, "unknown action 'jump'", None),
+        (WHOLE + "    return {'action': 'buy', 'wings': 2}\n", 2, "no field 'wings'", None),
+        (WHOLE + "    return {'action': 'buy', 'signal': 'buy'}\n", 2, "given twice", None),
+        (
+            WHOLE + "    return {'action': 'buy', 'indicators': {'rsi': float('nan')}}\n",
+            2,
+            "indicator rsi is NaN",
+            None,
+        ),
+        (WHOLE + "    return {'action': 'buy', 'price': float('inf')}\n", 2, "price is not finite", None),
+        (
+            WHOLE + "    return {'action': 'buy', 'stopLoss': -1}\n",
+            2,
+            "stop_loss of -1.0 is not above 0",
+            None,
+        ),
+        (WHOLE + "    return {'action': 'buy', 'score': 11}\n", 2, "score of 11 is not in 0 to 10", None),
+        (WHOLE + "    return {'action': 'buy', 'leverage': 1.5}\n", 2, "leverage of 1.5", None),
+        (
+            WHOLE + "    return {'action': 'buy', 'indicators': {'c': context.candles.close}}\n",
+            2,
+            "indicators.c is an array",
+            None,
+        ),
+        (WHOLE + "    return {'action': object()}\n", 2, "action is a object, which is no data", None),
+        (WHOLE + "    return {'action': 'buy', 'metadata': {'x': 'y' * 5000}}\n", 2, "4096 bytes", None),
+        (
+            WHOLE + "    x = []\n    for i in range(50): x = [x]\n    return x\n",
+            4,
+            "nested more than 16",
+            None,
+        ),
+        (WHOLE + "    return list(range(3000))\n", 2, "3000 items", None),
+        (WHOLE + "    return 2 ** 70\n", 2, "integer too large", None),
+        (
+            "LOOKBACK = 'many'\n" + WHOLE + "    return 'hold'\n",
+            None,
+            "LOOKBACK must be a whole number",
+            None,
+        ),
+        ("LOOKBACK = 10**6\n" + WHOLE + "    return 'hold'\n", None, "LOOKBACK must lie in 1 to 2000", None),
+        ("PARAMETERS = [1]\n" + WHOLE + "    return 'hold'\n", None, "PARAMETERS must be a mapping", None),
+        ("USES_POSITION = 1\n" + WHOLE + "    return 'hold'\n", None, "USES_POSITION must be", None),
+        (
+            "import random\n" + WHOLE + "    return {'action': 'buy', 'score': random.random()}\n",
+            None,
+            "answers differently for the same candles",
+            "No randomness",
+        ),
+        (
+            "calls = []\n"
+            + WHOLE
+            + "    calls.append(1)\n    return {'action': 'buy', 'score': len(calls) / 9}\n",
+            None,
+            "answers differently",
+            "nothing remembered",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(
+    zygote: Zygote, text: str, line: int | None, said: str, hint: str | None
+) -> None:
+    found = validated(zygote, text)
+    assert found.code is None
+    assert found.signal is None
+    (error,) = found.errors
+    assert said in error.message
+    assert error.line == line
+    if hint is not None:
+        assert hint in (error.hint or "")
+
+
+def test_parameters_outside_what_is_declared_are_refused_by_name(zygote: Zygote) -> None:
+    (error,) = validated(zygote, EXAMPLE, period=1000).errors
+    assert "period must lie in 2 to 60" in error.message
+
+
+def test_no_path_of_this_machine_is_told(zygote: Zygote) -> None:
+    found = validated(zygote, WHOLE + "    raise ValueError('see /usr/lib/python3/secret.py now')\n")
+    assert found.errors[0].message == "ValueError: see … now"
+
+
+def test_what_is_printed_is_kept_up_to_its_limit(zygote: Zygote) -> None:
+    found = validated(zygote, WHOLE + "    print('x' * 100_000)\n    return 'hold'\n")
+    assert found.errors == ()
+    assert len(found.log) <= 8_192
