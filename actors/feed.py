@@ -145,13 +145,17 @@ class LiveFeed:
         *,
         trades: MarketTrades | None = None,
         marks: MarketMarks | None = None,
+        given: Mapping[str, str] | None = None,
     ) -> None:
-        """The first venue's candles are those of paper accounts that name none."""
+        """The first venue's candles are those of paper accounts that name none. `given`: where a venue is asked when
+        that is not its own address."""
         self._held = {venue.venue: venue for venue in venues}
         self._symbols = symbols
         self.trades = trades
         self.marks = marks
-        self.origin = f"{' and '.join(venue.name for venue in venues)} public candles"
+        elsewhere = {name: f" ({address})" for name, address in (given or {}).items()}
+        names = [venue.name + elsewhere.get(venue.venue, "") for venue in venues]
+        self.origin = f"{' and '.join(names)} public candles"
         self.venues = tuple(self._held)
 
     def symbols(self) -> tuple[str, ...]:

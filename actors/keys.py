@@ -36,6 +36,8 @@ HINT_CHARS: Final = 4
 TIERS_KEPT_S: Final = 3600.0
 MAX_TIERS: Final = 1_000
 POLICY: Final = "policy"
+SEALED: Final = "sealed"
+"""What a test came to where the master keys here do not open the key."""
 
 T = TypeVar("T")
 
@@ -119,7 +121,7 @@ class Keys:
             unseal = await loop.run_in_executor(None, self._unseal, connection)
             rights = await self._rights(connection.venue, connection.environment, unseal)
         except VaultError:
-            return Tested(result="sealed")
+            return Tested(result=SEALED)
         except (KeyRefused, VenueAway) as refusal:
             return Tested(result=refusal.code if isinstance(refusal, KeyRefused) else refusal.kind)
         return Tested(result=problem_of(rights) or TEST_OK, rights=rights)
@@ -153,7 +155,9 @@ class Keys:
         try:
             unseal = await asyncio.get_running_loop().run_in_executor(None, self._unseal, connection)
         except VaultError:
-            raise KeyRefused("sealed", "The keys of this connection cannot be opened here.") from None
+            raise KeyRefused(
+                SEALED, "The keys of this connection do not open with our master keys."
+            ) from None
         return await self._asked(connection.venue, lambda: read(connection, unseal))
 
     async def _rights(self, venue: Venue, environment: Environment, unseal: Unseal) -> KeyRights:
@@ -238,4 +242,5 @@ class Keys:
         if not found:
             raise VaultError(f"Connection {connection.id} has no keys here.")
         sealed = found[0]
+        credentials_of(self._vault, sealed)  # keys that do not open are no matter of the venue's
         return lambda: credentials_of(self._vault, sealed)

@@ -119,6 +119,7 @@ def live_service(
         settings.symbol_whitelist,
         trades=market_trades(given, clock=clock, shared=budgets),
         marks=market_marks(given, clock=clock),
+        given={venue.value: address.rest for venue, address in given.items()},
     )
     return _service(settings, store, dsn, feed, sink, vault=vault, live=live, budgets=budgets)
 

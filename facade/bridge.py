@@ -11,7 +11,8 @@ import copy
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import datetime
 from typing import Final, TypeVar
 
 import msgspec
@@ -266,20 +267,27 @@ class Bridge:
         """
         called = _now_s()
         self.runner.tick_due(source=TickSource.CRON)
+        outcome: SlotOutcome | None = None
         pause_s = _POLL_FIRST_S
         while True:
-            outcome = await self._outcome(slot)
-            waited = _now_s() - called
-            past_boundary = self.runner.market_now() >= slot + timedelta(seconds=self._waits.cron_answer_s)
-            if (
-                not outcome.undecided
-                or waited >= self._waits.cron_longest_s
-                or (waited >= self._waits.cron_answer_s and past_boundary)
-            ):
-                break
-            await asyncio.sleep(pause_s)
+            left_s = self._left_s(slot, called)
+            # What is known is told in time; only where nothing is, the first reading is waited for.
+            with suppress(TimeoutError):
+                outcome = await asyncio.wait_for(self._outcome(slot), None if outcome is None else left_s)
+            assert outcome is not None, "the first reading has no limit but the store's own"
+            left_s = self._left_s(slot, called)
+            if not outcome.undecided or left_s <= 0:
+                return outcome
+            await asyncio.sleep(min(pause_s, left_s))
             pause_s = min(pause_s * 2, _POLL_LONGEST_S)
-        return outcome
+
+    def _left_s(self, slot: datetime, called: float) -> float:
+        """Until a cron call that came at `called` has to be answered; market time may stand still."""
+        waits = self._waits
+        past_s = (self.runner.market_now() - slot).total_seconds()
+        waited_s = _now_s() - called
+        until_s = waits.cron_answer_s - min(waited_s, past_s)
+        return min(until_s, waits.cron_longest_s - waited_s)
 
     async def _outcome(self, slot: datetime) -> SlotOutcome:
         """What the slot has come to so far. Who asks while it is being read is told the same: a crowd of cron calls

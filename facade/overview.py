@@ -18,7 +18,7 @@ from facade.risk_words import why_blocked
 from facade.schemas.form import Answer, LagShown, Shown
 from facade.views import next_slot
 from schema.pg_reads import AccountCurve, Overview, RunSummary
-from schema.records import OpenPosition, Platform, RiskView, TickRow
+from schema.records import Account, AccountKind, OpenPosition, Platform, RiskView, TickRow
 
 MAX_RUNS_SHOWN: Final = 200
 MAX_USERS_SHOWN: Final = 100
@@ -289,13 +289,20 @@ def _curve(curve: AccountCurve, rows: Sequence[RunRow]) -> EquityCurve:
         account_id=account.id,
         name=account.name,
         user_id=account.user_id,
-        bankroll=account.bankroll,
+        bankroll=_bankroll(account, rows),
         runs=tuple(row.name for row in rows[:MAX_NAMES_SHOWN]),
         equity=sum((each.unrealised for each in held if each.unrealised is not None), account.balance),
         kill_switch=account.kill_switch,
         times=tuple(point.at.timestamp() for point in curve.equity),
         balances=tuple(float(point.balance) for point in curve.equity),
     )
+
+
+def _bankroll(account: Account, rows: Sequence[RunRow]) -> Decimal:
+    """What gains are counted from: of a connection, whose money is its owner's, what its runs did not make."""
+    if account.kind is AccountKind.PORTFOLIO:
+        return account.bankroll
+    return account.balance - sum((row.realised for row in rows), Decimal(0))
 
 
 def _user_risk(view: RiskView, read: Overview) -> UserRisk:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from core.candles import Candle
 from core.definition import StrategyDefinition
@@ -35,6 +36,7 @@ class Tables:
         self.legs: dict[tuple[RunId, datetime, Leg], list[ClientOrderId]] = {}
         self.fills: dict[tuple[AccountId, str, str], FillRow] = {}
         self.trades: list[Trade] = []
+        self.simulated: dict[UUID, None] = {}
         self.candles: dict[Series, dict[int, Candle]] = {}
         self.events: list[Event] = []
         self.lost_triggers: dict[TickPlace, dict[tuple[TickSource, str], datetime]] = {}

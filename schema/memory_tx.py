@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import islice
 from typing import Any
+from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -87,6 +88,11 @@ class MemoryTx:
                 self.undo.set_item(row.days, day, figures)
         self.undo.set_attribute(row, "state", replace(after, days={}))
         row.forget_view()
+
+    def note_simulated(self, id: UUID, user_id: UserId) -> bool:
+        known = id in self._tables.simulated
+        self.undo.set_item(self._tables.simulated, id, None)
+        return not known
 
     def peek_order(self, client_order_id: ClientOrderId) -> Order | None:
         return self._tables.orders.get(client_order_id)

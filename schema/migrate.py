@@ -107,6 +107,12 @@ def pending(conninfo: str, folder: Path = MIGRATIONS) -> list[str]:
         return [migration.name for migration in _unapplied(connection, load_migrations(folder))]
 
 
+def is_foreign(conninfo: str) -> bool:
+    """Whether nothing was ever migrated there: it is empty, or somebody else's."""
+    with _connect(conninfo) as connection:
+        return not _has_bookkeeping(connection)
+
+
 def migrate(conninfo: str, folder: Path = MIGRATIONS) -> list[str]:
     """Applies what is missing, each file in its own transaction, and returns those file names.
 
@@ -134,7 +140,7 @@ def _apply_next(connection: psycopg.Connection[Any], migrations: tuple[Migration
             message = f"Another program has been migrating this database for more than {_LOCK_TIMEOUT}."
             raise MigrationError(message) from error
         if not _has_bookkeeping(connection):
-            connection.execute(_BOOKKEEPING.encode())
+            _keep_books(connection)
         missing = _unapplied(connection, migrations)
         if not missing:
             _raise_walls(connection)
@@ -152,6 +158,17 @@ def _apply_next(connection: psycopg.Connection[Any], migrations: tuple[Migration
             [migration.version, migration.name, migration.sha256],
         )
         return migration.name
+
+
+def _keep_books(connection: psycopg.Connection[Any]) -> None:
+    try:
+        connection.execute(_BOOKKEEPING.encode())
+    except psycopg.errors.InsufficientPrivilege as error:
+        role, name = connection.info.user, connection.info.dbname
+        raise MigrationError(
+            f"The role {role} may not make tables in the database {name}: let it own the database"
+            f" (ALTER DATABASE {name} OWNER TO {role}), or migrate with the role that does."
+        ) from error
 
 
 def _raise_walls(connection: psycopg.Connection[Any]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -149,10 +150,11 @@ class ObserveTrail(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class SimulateTrade(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """SIMULATE δ on a user's risk day; never gated; admin endpoint."""
+    """SIMULATE δ on a user's risk day; never gated; admin endpoint. With an `id` it is booked once, however often."""
 
     user_id: UserId
     delta: Decimal
+    id: UUID | None = None
 
 
 class ExpirePause(msgspec.Struct, frozen=True, kw_only=True, tag=True):

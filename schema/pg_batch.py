@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 from msgspec.structs import asdict, replace
 
@@ -126,6 +127,9 @@ class BatchTx:
                 self._undo.set_item(self._days, (user_id, day), row)
 
     # -- orders ---------------------------------------------------------------------------------
+
+    def note_simulated(self, id: UUID, user_id: UserId) -> bool:
+        raise NotLoaded(f"simulated trades of {user_id}")
 
     def peek_order(self, client_order_id: ClientOrderId) -> Order | None:
         return self._rows.orders.get(client_order_id)

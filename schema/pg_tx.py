@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 from msgspec.structs import replace
 from psycopg.types.json import Jsonb
@@ -101,6 +102,9 @@ class PgTx:
             if before.days.get(day) != figures:
                 row = {"user_id": user_id, "day": day, "pnl": figures.pnl, "trades": figures.trades}
                 changed(self._connection, "save_risk_day", row)
+
+    def note_simulated(self, id: UUID, user_id: UserId) -> bool:
+        return changed(self._connection, "note_simulated", {"id": id, "user_id": user_id}) == 1
 
     def peek_order(self, client_order_id: ClientOrderId) -> Order | None:
         return optional(one(self._connection, "order", {"client_order_id": client_order_id}), _order)

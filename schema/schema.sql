@@ -489,6 +489,13 @@ CREATE TABLE signals (
     CONSTRAINT signals_score_check CHECK ((score = score))
 ) PARTITION BY RANGE (slot);
 
+CREATE TABLE simulated_trades (
+    id uuid NOT NULL,
+    user_id text NOT NULL,
+    booked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT simulated_trades_pkey PRIMARY KEY (id)
+);
+
 CREATE TABLE strategies (
     id uuid NOT NULL,
     owner_id text NOT NULL,
@@ -753,6 +760,8 @@ CREATE INDEX positions_open_by_user ON public.positions USING btree (user_id) WH
 CREATE INDEX risk_users_paused ON public.risk_users USING btree (paused_until) WHERE (paused_until IS NOT NULL);
 
 CREATE INDEX signals_by_user ON ONLY public.signals USING btree (user_id, slot);
+
+CREATE INDEX simulated_trades_by_age ON public.simulated_trades USING btree (booked_at);
 
 CREATE INDEX strategies_by_owner ON public.strategies USING btree (owner_id);
 

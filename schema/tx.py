@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
+from uuid import UUID
 
 import msgspec
 
@@ -66,6 +67,10 @@ class Tx(Protocol):
     def limits(self, user_id: UserId) -> RiskLimits: ...
 
     def save_risk(self, user_id: UserId, before: RiskState, after: RiskState, *, now: datetime) -> None: ...
+
+    def note_simulated(self, id: UUID, user_id: UserId) -> bool:
+        """False when the simulated trade of this id is booked; asked under the user's lock."""
+        ...
 
     def peek_order(self, client_order_id: ClientOrderId) -> Order | None:
         """Load without locking: tells whose account and risk rows to lock before the order itself."""

@@ -90,10 +90,15 @@ def export(
 @contextmanager
 def _opened(config: str | None) -> Iterator[Chains]:
     from actors.launch import installation
+    from core.errors import RunnerError
     from facade.settings_file import load_settings
     from schema.audit import chains
+    from schema.migrate import is_foreign
 
     settings = load_settings(config=config)
+    # Nothing sealed would be good news of the wrong database, and tables made there are in the way of a restore.
+    if settings.database_url is not None and is_foreign(settings.database_url.reveal()):
+        raise RunnerError("This database holds nothing of ours; is DATABASE_URL the right one?")
     with (
         installation(settings, Path(settings.runner_data_dir)) as database,
         chains(database.dsn) as opened,

@@ -12,8 +12,10 @@ import msgspec
 from actors.backtest import BacktestRequest
 from core.errors import RunnerError
 from core.market import Market, Series
+from core.strategies import template
+from core.strategy import strategy_parameters
 from core.timeframe import Timeframe
-from exchanges.feeds.base import CandleSource, ColumnSource, NoCandles
+from exchanges.feeds.base import CandleSource, ColumnSource, NoCandles, candles_of
 from exchanges.feeds.files import FolderCandles, file_source, named_series
 from exchanges.feeds.generator import FIRST_DAY, GeneratedMarket
 
@@ -30,10 +32,11 @@ class WrongSymbol(RunnerError):
 
 
 class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """`files`, else `folder`, else the generator over `start` to `end`."""
+    """`files`, else `folder`, else the generator over `start` to `end`: there also what `template` looks at beside."""
 
     symbol: str
     timeframe: Timeframe
+    template: str | None = None
     files: tuple[Path, ...] = ()
     folder: Path | None = None
     start: datetime | None = None
@@ -44,6 +47,7 @@ class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
         return SourceChoice(
             symbol=request.symbol,
             timeframe=request.timeframe,
+            template=request.template,
             files=files,
             folder=folder,
             start=request.start,
@@ -72,14 +76,24 @@ class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
         end = self.end or (self.start + GENERATED_FOR if self.start else GENERATED_UNTIL)
         start = self.start or end - GENERATED_FOR
         market = GeneratedMarket(GENERATOR_SEED)
-        series = Series(venue=market.venue, market=Market.PERP, symbol=self.symbol, timeframe=self.timeframe)
-        columns = market.candles(self.symbol, self.timeframe, start, end)
-        if not len(columns):
+        own = Series(venue=market.venue, market=Market.PERP, symbol=self.symbol, timeframe=self.timeframe)
+        series = {own: candles_of(market, own, start, end)}
+        for wanted in self._further(own):
+            series[wanted] = candles_of(market, wanted, start, end)
+        if not len(series[own]):
             span = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
             raise NoCandles(
                 f"The generator makes no {self.timeframe} candle in {span}; it begins {FIRST_DAY:%Y-%m-%d}."
             )
-        return ColumnSource(origin=market.origin, venue=market.venue, series={series: columns})
+        return ColumnSource(origin=market.origin, venue=market.venue, series=series)
+
+    def _further(self, own: Series) -> list[Series]:
+        """What the template looks at beside its own candles, whatever its parameters."""
+        if self.template is None:
+            return []
+        strategy = template(self.template)
+        windows = strategy.windows(own, strategy_parameters(strategy, {}))
+        return [window.series for window in windows if window.series != own]
 
 
 def _symbol_in(path: Path) -> str | None:

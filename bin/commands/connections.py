@@ -16,6 +16,7 @@ import typer
 
 if TYPE_CHECKING:
     from actors.keys import Keys
+    from core.connection import Environment, Venue
     from schema.connections import Connection
     from schema.vault import OpenedKeys
 
@@ -49,7 +50,9 @@ def add(
     import asyncio
     from uuid import uuid4
 
+    from actors.keys import VenueAway
     from core.connection import Environment, Venue
+    from core.errors import RunnerError
     from core.ids import AccountId, UserId
     from schema.connections import NewConnection
     from schema.vault import Owner
@@ -58,7 +61,10 @@ def add(
     opened = read_keys()
     new = NewConnection(name=name, venue=where[0], environment=where[1], max_leverage=max_leverage)
     with opened_keys(config) as keys:
-        rights = asyncio.run(keys.examine(*where, opened))
+        try:
+            rights = asyncio.run(keys.examine(*where, opened))
+        except VenueAway as error:
+            raise RunnerError(f"{error} It was asked at {_asked_at(*where, config)}.") from None
         owner = Owner(user_id=UserId(user), account_id=AccountId(uuid4()))
         _tell(keys.add(owner, new, opened, rights), json=json)
 
@@ -92,11 +98,15 @@ def ask(connection: Id, config: Config = None, json: Json = False) -> None:
     """
     import asyncio
 
+    from actors.keys import SEALED
+    from core.errors import RunnerError
     from schema.connections import TEST_OK
 
     with opened_keys(config) as keys:
         found = _there(keys, connection)
         tested = asyncio.run(keys.test(found))
+        if tested.result == SEALED:  # of this command's settings, not of the key: nothing to note down
+            raise RunnerError(f"Connection {found.id} does not open with the master keys given.")
         _tell(keys.settle(found, tested) or found, json=json)
     if tested.result != TEST_OK:
         raise typer.Exit(1)
@@ -163,6 +173,16 @@ def opened_keys(config: str | None) -> Iterator[Keys]:
         opened_store(settings, database.dsn) as store,
     ):
         yield keys_of(store, Vault(sealing, secrets.token_bytes), venue_addresses(settings))
+
+
+def _asked_at(venue: Venue, environment: Environment, config: str | None) -> str:
+    """Whoever forgot to point this shell at a stand-in sees it here."""
+    from actors.launch import venue_addresses
+    from exchanges.venues import address
+    from facade.settings_file import load_settings
+
+    rest = address(venue, environment, venue_addresses(load_settings(config=config))).rest
+    return f"{rest} (see {venue.upper()}_BASE_URL)"
 
 
 def read_keys() -> OpenedKeys:

@@ -15,7 +15,7 @@ from core.strategies.ema_cross import EmaCross
 from core.strategies.macd import Macd
 from core.strategies.rsi_oversold_overbought import RsiOversoldOverbought
 from core.strategies.sma_trend import SmaTrend
-from core.strategies.template import Template
+from core.strategies.squeezeflow import SqueezeFlow
 from core.strategy import Strategy
 
 
@@ -23,18 +23,19 @@ class UnknownTemplate(RunnerError):
     """No built-in strategy has this name."""
 
 
-_ALL: Final[tuple[Template, ...]] = (
+_ALL: Final[tuple[Strategy, ...]] = (
     RsiOversoldOverbought(),
     SmaTrend(),
     EmaCross(),
     Macd(),
     BollingerReversion(),
     DonchianBreakout(),
+    SqueezeFlow(),
 )
-TEMPLATES: Final[Mapping[str, Template]] = MappingProxyType({template.name: template for template in _ALL})
+TEMPLATES: Final[Mapping[str, Strategy]] = MappingProxyType({template.name: template for template in _ALL})
 
 
-def template(name: str) -> Template:
+def template(name: str) -> Strategy:
     """The built-in strategy called `name`; raises UnknownTemplate listing those there are."""
     found = TEMPLATES.get(name)
     if found is None:

@@ -92,7 +92,7 @@ class MarketsSource(CandleSource, Protocol):
 
 def candles_of(source: CandleSource, series: Series, start: datetime, end: datetime) -> CandleColumns:
     """Candles of exactly this market. Raises NoCandles where the source holds none, like `candles`."""
-    if series.symbol not in source.symbols() or source.market(series.symbol) is not series.market:
+    if source.market(series.symbol) is not series.market:
         if not isinstance(source, MarketsSource):
             raise NoCandles(f"There are no {series.market} candles of {series.symbol}.")
         source = source.in_market(series.market)

@@ -113,7 +113,8 @@ async def simulate_trade_result(call: Call, body: SimulateTradeResult) -> RiskAn
     if not call.settings.enable_runner_admin_endpoints:
         raise not_found()
     delta = within("pnlDeltaUsdt", body.pnl_delta_usdt, -MAX_SIMULATED_USDT, MAX_SIMULATED_USDT)
-    settled = await call.bridge.settle(SimulateTrade(user_id=UserId(body.user_id), delta=delta))
+    simulated = SimulateTrade(user_id=UserId(body.user_id), delta=delta, id=call.new_id())
+    settled = await call.bridge.settle(simulated)
     if isinstance(settled, OpRefused):
         raise ApiError(422, settled.sentence)
     assert isinstance(settled, RiskSettled)
@@ -129,7 +130,8 @@ async def kill_switch(call: Call, body: SetKillSwitch) -> KillSwitchAnswer:
     await call.bridge.ask(lambda store: store.set_kill_switch(on=body.on, reason=reason))
     call.services.status.forget()
     call.services.runner.rows_changed()
-    return KillSwitchAnswer(on=body.on, reason=reason if body.on else None)
+    stands = await call.bridge.ask(lambda store: store.platform())  # one that was on keeps its first reason
+    return KillSwitchAnswer(on=stands.kill_switch, reason=stands.kill_switch_reason)
 
 
 async def actors(call: Call) -> ActorsAnswer:

@@ -64,6 +64,8 @@ def simulate_trade(tx: Tx, op: SimulateTrade) -> RiskSettled:
     if not is_plausible(op.delta):
         raise RunnerError(f"a trade cannot have made {op.delta} USDT")
     user = UserRisk(tx, op.user_id)
+    if op.id is not None and not tx.note_simulated(op.id, op.user_id):
+        return _settled(user)
     user.take(risk.simulate(user.state, user.limits, delta=op.delta, now=user.now))
     closed = plain(simulated=True, pnl=op.delta)
     tx.append_event(user_id=op.user_id, run_id=None, type="trade.closed", at=user.now, payload=closed)

@@ -202,6 +202,15 @@ SELECT day, realized_pnl_usdt, trades_count FROM risk_days WHERE user_id = %(use
 SELECT daily_max_loss_usdt, max_trades_per_day, max_consecutive_losses, cooldown_after_trade_s, pause_duration_min
   FROM risk_limits WHERE user_id = %(user_id)s;
 
+-- name: note_simulated
+-- Notes that a simulated trade is booked, once; some that nobody can repeat any more are forgotten with it.
+WITH forgotten AS (
+    DELETE FROM simulated_trades WHERE id IN (
+        SELECT id FROM simulated_trades WHERE booked_at < clock_timestamp() - interval '2 days'
+         ORDER BY booked_at LIMIT 20 FOR UPDATE SKIP LOCKED)
+)
+INSERT INTO simulated_trades (id, user_id) VALUES (%(id)s, %(user_id)s) ON CONFLICT DO NOTHING;
+
 -- name: save_risk_user
 -- A user's risk as it now is.
 UPDATE risk_users SET streak = %(streak)s, last_trade_at = %(last_trade_at)s, paused_until = %(paused_until)s,

@@ -84,11 +84,13 @@ SELECT finished_at, status FROM strategy_tick_runs
  WHERE slot >= %(since)s AND status <> 'missed' ORDER BY slot DESC, finished_at DESC LIMIT 1;
 
 -- name: slot_lag
--- How long after its slot a tick was finished, milliseconds, over the ticks since an instant.
+-- How long after its slot a tick was finished, milliseconds, over the ticks since an instant. An operator asks when an
+-- operator likes.
 SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY lag_ms) AS p50,
        percentile_cont(0.99) WITHIN GROUP (ORDER BY lag_ms) AS p99
   FROM (SELECT greatest(extract(epoch FROM finished_at - slot)::float8 * 1000, 0) AS lag_ms
-          FROM strategy_tick_runs WHERE slot >= %(since)s AND status IN ('ok', 'blocked')) AS ticks;
+          FROM strategy_tick_runs
+         WHERE slot >= %(since)s AND status IN ('ok', 'blocked') AND source IS DISTINCT FROM 'operator') AS ticks;
 
 -- name: risks_to_judge
 -- Users with active runs whose risk could block them; everyone else is open.

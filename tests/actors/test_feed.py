@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
 from typing import Final
@@ -48,11 +49,11 @@ class Second(Rest):
     venue, name = "bybit", "Bybit"
 
 
-def live_feed(clock: LoopClock) -> LiveFeed:
+def live_feed(clock: LoopClock, given: Mapping[str, str] | None = None) -> LiveFeed:
     """Of two venues, the second one dearer; nobody follows their streams."""
     rests = First(clock), Second(clock, dearer=DEARER)
     streams = CandleStreams(BinanceCandles("ws://127.0.0.1:1"), clock=clock, sleep=clock.sleep)
-    return LiveFeed([LiveCandles(rest, streams) for rest in rests], (SYMBOL,))
+    return LiveFeed([LiveCandles(rest, streams) for rest in rests], (SYMBOL,), given=given)
 
 
 def test_a_series_is_its_venues_own_and_one_of_another_venue_is_refused_by_name() -> None:
@@ -67,6 +68,11 @@ def test_a_series_is_its_venues_own_and_one_of_another_venue_is_refused_by_name(
     with pytest.raises(NoCandles, match="no candles of kraken; there are of binance, bybit"):
         closes("kraken")
     assert feed.origin == "Binance and Bybit public candles"
+
+
+def test_candles_of_a_stand_in_are_named_as_such() -> None:
+    feed = live_feed(LoopClock(), given={"binance": "http://127.0.0.1:9443"})
+    assert feed.origin == "Binance (http://127.0.0.1:9443) and Bybit public candles"
 
 
 @pytest.mark.parametrize(

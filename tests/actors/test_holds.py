@@ -9,18 +9,19 @@ import pytest
 
 from actors.holds import holds_of
 from core.candles import CandleColumns
-from core.strategies import TEMPLATES, template
+from core.strategies import template
 from core.strategy import Action, Context, Strategy, strategy_parameters
 from core.timeframe import Timeframe, from_ms
 from tests.core.candle_cases import START, generated
+from tests.core.templates import ARRAY_TEMPLATES
 
 MINUTE = Timeframe.M1
 CANDLES = generated(700)
 
 
-@pytest.mark.parametrize("name", [name for name in TEMPLATES if name != "sma_trend"])
+@pytest.mark.parametrize("name", [name for name in ARRAY_TEMPLATES if name != "sma_trend"])
 def test_it_holds_exactly_where_decide_does(name: str) -> None:
-    strategy = template(name)
+    strategy = ARRAY_TEMPLATES[name]
     parameters = strategy_parameters(strategy, {})
     holds = holds_of(strategy, parameters, MINUTE, CANDLES)
     assert holds is not None

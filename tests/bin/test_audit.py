@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from bin.commands.main import main
@@ -55,6 +56,19 @@ def test_an_export_is_verified_without_a_database_and_names_the_first_broken_lin
     file.write_text("\n".join([*lines[:3], *lines[4:]]))
     assert main(["audit", "verify", "--file", str(file)]) == 1
     assert "link 3 is missing" in capsys.readouterr().out
+
+
+def test_a_database_without_our_tables_is_refused_and_left_as_it_is(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A backup can still be restored into it afterwards."""
+    monkeypatch.setenv("DATABASE_URL", empty_database.owner_dsn)
+    assert main(["audit", "verify"]) == 1
+    assert "holds nothing of ours" in capsys.readouterr().err
+    with psycopg.connect(empty_database.owner_dsn) as connection:
+        assert connection.execute(
+            "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+        ).fetchone() == (0,)
 
 
 @pytest.mark.parametrize("text", ["", "{}\n", '{"format": "else"}\n', "\xff\n"])

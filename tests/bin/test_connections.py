@@ -122,6 +122,7 @@ def test_a_venue_that_is_away_is_said_and_nothing_is_stored(
     code, _, err = run(*ADD, stdin=keys(0))
     assert code == 1
     assert "gave no usable answer" in err
+    assert "asked at http://127.0.0.1:1" in err
     assert store.connections.of_all() == []
 
 
@@ -150,6 +151,11 @@ def test_keys_are_re_wrapped_by_the_first_master_key(
     code, _, err = run("connections", "rotate-keys")
     assert code == 1
     assert f"Connection {one} does not open" in err
+    code, _, err = run("connections", "test", one)
+    assert (code, err) == (1, f"Connection {one} does not open with the master keys given.\n")
+    kept = store.connections.get(AccountId(UUID(one)))
+    assert kept is not None
+    assert kept.last_test_result == "ok", "what a shell lacks is no trouble of the key"
     assert {each.master_key_id for each in store.connections.to_rewrap("m3", after=None)} == {"m2"}
 
 

@@ -35,6 +35,16 @@ def test_a_database_that_is_too_new_is_refused_with_a_sentence(
     assert len(shown.err.splitlines()) == 1
 
 
+def test_a_role_that_may_not_make_tables_is_told_what_to_do(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_database.service_dsn)
+    assert main(["migrate"]) == 1
+    shown = capsys.readouterr().err
+    assert f"may not make tables in the database {empty_database.name}" in shown
+    assert len(shown.splitlines()) == 1
+
+
 def test_a_database_that_is_away_is_refused_without_its_password(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,6 @@ from core.strategy import (
     Context,
     HeldPosition,
     ParameterError,
-    SeriesStrategy,
     action_of,
     evaluation_key,
     signals_in,
@@ -30,6 +29,7 @@ from core.strategy import (
 )
 from core.timeframe import Timeframe, from_ms
 from tests.core.candle_cases import generated
+from tests.core.templates import ARRAY_TEMPLATES
 
 BTC_5M = Series(venue="binance", market=Market.PERP, symbol="BTCUSDT", timeframe=Timeframe.M5)
 RSI = template("rsi_oversold_overbought")
@@ -52,7 +52,7 @@ def key(**changes: object) -> str:
     return evaluation_key(**(parts | changes))  # type: ignore[arg-type]
 
 
-def test_the_templates_are_the_built_in_six() -> None:
+def test_the_templates_are_the_built_in_seven() -> None:
     assert list(TEMPLATES) == [
         "rsi_oversold_overbought",
         "sma_trend",
@@ -60,8 +60,9 @@ def test_the_templates_are_the_built_in_six() -> None:
         "macd",
         "bollinger_reversion",
         "donchian_breakout",
+        "squeezeflow",
     ]
-    assert all(isinstance(strategy, SeriesStrategy) for strategy in TEMPLATES.values())
+    assert list(ARRAY_TEMPLATES) == list(TEMPLATES)[:6]
 
 
 def test_an_unknown_template_is_refused_with_the_list() -> None:
@@ -80,7 +81,7 @@ def test_an_unknown_template_is_refused_with_the_list() -> None:
 )
 def test_parameters_that_contradict_each_other_are_refused(name: str, given: Mapping[str, object]) -> None:
     with pytest.raises(ParameterError):
-        strategy_parameters(template(name), given)
+        strategy_parameters(ARRAY_TEMPLATES[name], given)
 
 
 def test_codes_and_actions_are_each_others_inverse() -> None:
@@ -146,9 +147,9 @@ def test_the_price_is_the_last_close() -> None:
     assert context.price == candles.close[-1]
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("name", ARRAY_TEMPLATES)
 def test_i10_after_a_hole_nothing_is_evaluated_before_a_full_lookback(name: str) -> None:
-    strategy = template(name)
+    strategy = ARRAY_TEMPLATES[name]
     parameters = strategy_parameters(strategy, {})
     lookback = strategy.lookback(parameters)
     whole = generated(1500)

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from starlette.testclient import TestClient
 
+from core.ids import UserId
 from facade.access import Access
 from facade.app import INTERFACE
 from facade.endpoint import Call, route
@@ -20,7 +21,7 @@ from schema.idempotency import Asked, Attempt
 from schema.pg import PgStore
 from schema.pg_idempotency import PgIdempotency
 from schema.store import StoreUnavailable
-from tests.facade.world import ADMIN, SmallRunner, as_user, client_of, go_live
+from tests.facade.world import ADMIN, SmallRunner, as_user, client_of, go_live, make_settings
 from tests.schema.conftest import Database
 
 BODY = {"symbol": "BTCUSDT", "timeframe": "5m", "initial_capital_usdt": 1000}
@@ -180,6 +181,19 @@ def test_a_tick_repeated_after_a_crash_is_the_tick_of_the_first_attempts_slot(
     again = client.post("/api/runner/execute-tick", json={"strategyRunId": made["runId"]},
                         headers=ADMIN | {"Idempotency-Key": KEY}).json()  # fmt: skip
     assert (again["slot"], again["tickId"]) == (first["slot"], first["tickId"])
+
+
+def test_a_simulated_trade_repeated_after_a_crash_is_booked_once(store: PgStore, runner: SmallRunner) -> None:
+    """The ledger knows its id, as the answer that was never kept cannot tell."""
+    settings = make_settings(ENABLE_RUNNER_ADMIN_ENDPOINTS="true")
+    body, headers = {"userId": "ann", "pnlDeltaUsdt": "-10"}, ADMIN | {"Idempotency-Key": KEY}
+    booked = []
+    for each in (RunnerWithKeys(store, Dying(store.database, busy_s=0)), runner):
+        with client_of(each, settings) as client:
+            answer = client.post("/api/runner/simulate-trade-result", json=body, headers=headers)
+            booked.append(answer.json()["realizedPnlUsdt"])
+    assert booked == ["-10", "-10"]
+    assert store.risk(UserId("ann")).state.day(runner.now).trades == 1
 
 
 def test_keys_are_forgotten_after_a_day_and_are_then_another_requests(

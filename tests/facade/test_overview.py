@@ -20,6 +20,7 @@ from facade.app import build_app
 from facade.overview import ClockShown, Surroundings, overview_answer
 from facade.routes.overview import FRESH_S, OverviewRoutes
 from schema.pg import PgStore
+from schema.records import AccountKind
 from tests.facade.page_world import SmallMarket, SparseMarket, last_close, page_app, seed
 from tests.facade.world import ADMIN, BASE_URL, START, SmallRunner, as_user, make_settings
 
@@ -149,6 +150,25 @@ def test_a_live_position_is_valued_at_its_venues_mark_a_paper_one_at_the_close(
     assert (paper.mark_price, paper.mark_at) == (None, None)
     assert live.price == paper.price
     assert paper.unrealised == paper.price - 60_000
+
+
+def test_gains_of_a_connection_are_what_its_runs_made_not_what_its_owner_holds(
+    runner: SmallRunner, store: PgStore, runs: dict[str, Run]
+) -> None:
+    read = runner.reads.overview(equity_points=1)
+    live = [
+        replace(each, account=replace(each.account, kind=AccountKind.CONNECTION, bankroll=Decimal(0)))
+        for each in read.accounts
+    ]
+    around = Surroundings(
+        clock=ClockShown(now=START, speed=1.0, paused=False, demo=False), ready={}, platform=store.platform()
+    )
+    answer = overview_answer(replace(read, accounts=tuple(live)), SmallMarket(), around)
+    account = next(each for each in answer.accounts if each.user_id == "alice")
+    held = next(each for each in answer.runs if each.user_id == "alice").position
+    assert held is not None
+    assert held.unrealised is not None
+    assert account.equity - account.bankroll == held.unrealised - Decimal("0.04")
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +12,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from core.ids import RunId, UserId
+from core.risk import RiskLimits
 from facade.bridge import Waits
 from schema.pg import PgStore
 from schema.records import SlotReport, TickRow, TickStatus
-from tests.facade.world import ADMIN, START, SmallRunner, as_user, client_of, go_live, make_settings
+from tests.facade.world import ADMIN, START, WORKER, SmallRunner, as_user, client_of, go_live, make_settings
+from tests.schema.conftest import Database
 
 ALICE = as_user("alice")
 
@@ -69,6 +72,34 @@ def test_cron_answers_in_time_and_names_what_is_undecided(runner: SmallRunner) -
     assert time.monotonic() - began < 2
     assert answer["summary"]["processed"] == 1
     assert answer["summary"]["ran"] == 0
+    assert "1 of 1 runs were not decided" in answer["notes"][0]
+
+
+def test_cron_tells_what_it_knows_where_the_next_reading_does_not_end(database: Database) -> None:
+    """Decision 11: a database that has become slow does not keep the caller."""
+    gate = threading.Event()
+
+    class SlowAfterOne(PgStore):
+        readings = 0
+
+        def pending(self, slot: datetime) -> int:
+            self.readings += 1
+            assert self.readings == 1 or gate.wait(30)
+            return super().pending(slot)
+
+    store = SlowAfterOne(database.service_dsn, default_limits=RiskLimits(), worker=WORKER)
+    store.mark_demo(start=START - timedelta(minutes=1), rate=1.0)
+    store.set_clock(at=START, ceiling=START)
+    runner = SmallRunner(store)
+    with client_of(runner, waits=Waits(cron_answer_s=0.1)) as client:
+        start_run(client)
+        runner.deaf = True
+        runner.now = START + timedelta(seconds=3)
+        answer = client.post("/api/runner/cron", headers=ADMIN).json()
+        gate.set()
+    store.close()
+    assert store.readings == 2
+    assert answer["summary"]["processed"] == 1
     assert "1 of 1 runs were not decided" in answer["notes"][0]
 
 
@@ -252,10 +283,14 @@ def test_the_kill_switch_turns_both_ways(client: TestClient, store: PgStore, run
     on = client.put("/api/runner/kill-switch", json={"on": True, "reason": "drill"}, headers=ADMIN).json()
     assert (on["on"], on["reason"]) == (True, "drill")
     assert store.platform().kill_switch
+    again = client.put(
+        "/api/runner/kill-switch", json={"on": True, "reason": "once more"}, headers=ADMIN
+    ).json()
+    assert (again["on"], again["reason"]) == (True, "drill"), "the answer says what stands"
     assert client.get("/api/runner/status", headers=ADMIN).json()["killSwitchReason"] == "drill"
     assert client.put("/api/runner/kill-switch", json={"on": False}, headers=ADMIN).json()["on"] is False
     assert not store.platform().kill_switch
-    assert runner.hints == 2
+    assert runner.hints == 3
 
 
 def test_actors_are_shown_as_a_tree(client: TestClient) -> None:

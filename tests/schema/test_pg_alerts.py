@@ -175,6 +175,19 @@ def test_ticks_that_fail_lag_or_do_not_come_are_alerts(store: PgStore, database:
     ]
 
 
+def test_an_operator_who_ticks_late_makes_no_lag(store: PgStore, database: Database) -> None:
+    run = make_run(store, "ann")
+    execute(
+        database,
+        "INSERT INTO strategy_tick_runs (run_id, user_id, slot, status, scheduled_at, finished_at, latency_ms, worker,"
+        " fence, source) SELECT %s, 'ann', at, 'ok', at, at + interval '28 seconds', 1, 'w', 0, 'operator'"
+        " FROM (SELECT date_trunc('second', clock_timestamp()) - interval '1 minute' AS at) AS given",
+        run.id,
+    )
+    store.alerts.look(USUAL)
+    assert "scheduler_lag" not in open_kinds(store)
+
+
 def test_of_several_processes_that_look_at_once_each_alert_is_told_by_one(store: PgStore) -> None:
     store.settle([SimulateTrade(user_id=UserId("ann"), delta=Decimal(-50))])
     ready = threading.Barrier(4)

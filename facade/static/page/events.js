@@ -85,6 +85,15 @@ function told({ type, payload: is }) {
         text: `${words(is.before)} → ${words(is.status)}${is.reason ? `: ${is.reason}` : ""}`,
         tone: is.status === "active" ? "calm" : "warn",
       };
+    case "protection":
+      return { text: protection(is), tone: is.failure ? "bad" : "calm" };
+    case "drift":
+      return { text: `The venue holds ${quantity(is.venue)}, our books ${quantity(is.ours)}`, tone: Number(is.drift) === 0 ? "calm" : "bad" };
+    case "alert":
+      return {
+        text: `${is.action === "raised" ? "Alert" : "Alert over"}: ${words(is.kind)}${is.detail ? `, ${is.detail}` : ""}`,
+        tone: is.action === "raised" ? "bad" : "calm",
+      };
     case "error":
       return { text: [is.kind && words(is.kind), is.detail].filter(Boolean).join(": ") || "Error", tone: "bad" };
     default:
@@ -95,6 +104,17 @@ function told({ type, payload: is }) {
 function closed(is) {
   const at = is.exit_price === undefined ? "" : `${is.side} ${quantity(is.quantity)} at ${price(is.exit_price)}, `;
   return `Closed ${at}${pnl(is.pnl)} USDT${is.exit_reason ? ` (${words(is.exit_reason)})` : ""}`;
+}
+
+/** What stands at the venue now, or why it does not. */
+function protection(is) {
+  if (is.failure) return `Protection refused: ${words(is.failure)}`;
+  const stands = [
+    is.stop_loss && `stop ${price(is.stop_loss)}`,
+    is.take_profit && `target ${price(is.take_profit)}`,
+    is.trail && "trailing stop",
+  ].filter(Boolean);
+  return stands.length > 0 ? `Protected: ${stands.join(", ")}` : "No stop or target stands";
 }
 
 function risk(is) {

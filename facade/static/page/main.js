@@ -104,6 +104,8 @@ function show() {
   equity.show(overview);
   showSwitch(overview.killSwitch);
   setText(byId("origin"), overview.origin);
+  const live = overview.runs.filter((run) => run.tradingMode === "live").length;
+  setText(byId("money"), live === 0 ? "Trades are on paper." : `${live} of ${overview.runs.length} runs trade live.`);
   tick();
 }
 

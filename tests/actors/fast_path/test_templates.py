@@ -11,13 +11,13 @@ import pytest
 from actors.backtest import BacktestRequest, ReplayPath, run_backtest
 from core.risk import RiskLimits
 from core.run import Direction, RunSettings
-from core.strategies import TEMPLATES
 from core.timeframe import Timeframe
 from exchanges.feeds.base import CandleSource
 from exchanges.feeds.files import FolderCandles
 from exchanges.feeds.generator import GeneratedMarket
 from tests.actors.fast_path.cases import Case, assert_equal, both
 from tests.conftest import recorded_data_folder
+from tests.core.templates import ARRAY_TEMPLATES
 
 SYMBOL = "BTCUSDT"
 DAYS = int(os.environ.get("RUNNER_FAST_PATH_DAYS", "8"))
@@ -45,7 +45,7 @@ def source_of(origin: str) -> tuple[CandleSource, datetime]:
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
-@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("template", ARRAY_TEMPLATES)
 @pytest.mark.parametrize("origin", ORIGINS)
 def test_every_template_comes_to_the_same_on_both_paths(origin: str, template: str, settings: str) -> None:
     source, start = source_of(origin)

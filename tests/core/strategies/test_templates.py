@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.candles import CandleColumns, CandleView, CandleWindow
-from core.strategies import TEMPLATES, template
+from core.strategies import template
 from core.strategies.template import Template
 from core.strategy import (
     ACTION_CODES,
@@ -29,6 +29,7 @@ from core.strategy import (
 from core.timeframe import Timeframe, from_ms
 from exchanges.feeds.files import FolderCandles
 from tests.core.candle_cases import START, columns_of, generated, walks
+from tests.core.templates import ARRAY_TEMPLATES
 
 SHORT: Mapping[str, Mapping[str, object]] = {
     "rsi_oversold_overbought": {"rsi_period": 3},
@@ -57,26 +58,26 @@ def assert_forms_agree(strategy: Template, candles: CandleColumns, parameters: P
     assert differing == []
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("name", ARRAY_TEMPLATES)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(closes=walks, short=st.booleans())
 def test_the_array_form_equals_decide_at_every_slot(name: str, closes: list[float], short: bool) -> None:
-    strategy = template(name)
+    strategy = ARRAY_TEMPLATES[name]
     parameters = strategy_parameters(strategy, SHORT[name] if short else {})
     assert_forms_agree(strategy, columns_of(closes), parameters)
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("name", ARRAY_TEMPLATES)
 def test_the_array_form_equals_decide_on_a_generated_market(name: str) -> None:
-    strategy = template(name)
+    strategy = ARRAY_TEMPLATES[name]
     assert_forms_agree(strategy, generated(6000), strategy_parameters(strategy, {}))
 
 
 @pytest.mark.requires_recorded_data
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("name", ARRAY_TEMPLATES)
 def test_the_array_form_equals_decide_on_recorded_candles(name: str, recorded_data: Path) -> None:
     """The days around 2025-08-29 hold candles without any trade."""
-    strategy = template(name)
+    strategy = ARRAY_TEMPLATES[name]
     parameters = strategy_parameters(strategy, {})
     source = FolderCandles(recorded_data)
     coverage = source.coverage("BTCUSDT", Timeframe.M5)
@@ -86,9 +87,9 @@ def test_the_array_form_equals_decide_on_recorded_candles(name: str, recorded_da
     assert_forms_agree(strategy, candles, parameters)
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("name", ARRAY_TEMPLATES)
 def test_i10_no_template_looks_ahead(name: str) -> None:
-    strategy = template(name)
+    strategy = ARRAY_TEMPLATES[name]
     parameters = strategy_parameters(strategy, {})
     candles = generated(1200)
     whole = strategy.signals(candles, parameters)
@@ -96,9 +97,9 @@ def test_i10_no_template_looks_ahead(name: str) -> None:
         assert np.array_equal(strategy.signals(candles.part(0, stop), parameters), whole[:stop])
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("name", ARRAY_TEMPLATES)
 def test_a_window_without_any_change_holds(name: str) -> None:
-    strategy = template(name)
+    strategy = ARRAY_TEMPLATES[name]
     parameters = strategy_parameters(strategy, {})
     for price in (0.1, 100.0, 84299.6):
         data = columns_of([price] * 700).data.copy()
@@ -107,9 +108,9 @@ def test_a_window_without_any_change_holds(name: str) -> None:
         assert set(codes[strategy.min_candles(parameters) - 1 :].tolist()) == {ACTION_CODES[Action.HOLD]}
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("name", ARRAY_TEMPLATES)
 def test_a_market_that_stops_moving_ends_in_hold(name: str) -> None:
-    strategy = template(name)
+    strategy = ARRAY_TEMPLATES[name]
     parameters = strategy_parameters(strategy, {})
     moved = generated(300).close.tolist()
     candles = columns_of([*moved, *[moved[-1]] * 1200])
@@ -117,9 +118,9 @@ def test_a_market_that_stops_moving_ends_in_hold(name: str) -> None:
     assert strategy.signals(candles, parameters)[-1] == ACTION_CODES[Action.HOLD]
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("name", ARRAY_TEMPLATES)
 def test_too_few_candles_are_refused_by_name(name: str) -> None:
-    strategy = template(name)
+    strategy = ARRAY_TEMPLATES[name]
     parameters = strategy_parameters(strategy, {})
     enough = strategy.min_candles(parameters)
     candles = generated(enough)
@@ -131,7 +132,7 @@ def test_too_few_candles_are_refused_by_name(name: str) -> None:
 
 
 def answer(name: str, closes: list[float], **given: object) -> Signal:
-    strategy = template(name)
+    strategy = ARRAY_TEMPLATES[name]
     parameters = strategy_parameters(strategy, given)
     return strategy.decide(Context(candles=columns_of(closes), parameters=parameters, slot=START))
 
@@ -178,7 +179,7 @@ def test_sma_trend_follows_the_price() -> None:
 
 @pytest.mark.parametrize("name", ["ema_cross", "macd"])
 def test_crossing_templates_answer_at_the_crossing_only(name: str) -> None:
-    strategy = template(name)
+    strategy = ARRAY_TEMPLATES[name]
     candles = columns_of(
         [*FALLING, *[141.0 + 2 * step for step in range(60)], *[259.0 - 3 * s for s in range(60)]]
     )
@@ -204,9 +205,9 @@ def test_donchian_enters_on_the_long_channel_and_exits_on_the_short_one() -> Non
     assert answer("donchian_breakout", [*calm, 104.5]).action is Action.HOLD
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("name", ARRAY_TEMPLATES)
 def test_views_of_a_window_are_what_decide_is_given(name: str) -> None:
-    strategy = template(name)
+    strategy = ARRAY_TEMPLATES[name]
     parameters = strategy_parameters(strategy, {})
     candles = generated(700)
     window = CandleWindow.over(Timeframe.M1, candles)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from core.errors import Reason
 from core.order import Leg
@@ -322,6 +324,16 @@ def test_i7_a_simulated_trade_moves_the_day_and_is_never_gated(world: World) -> 
     assert second.state.last_trade_at == world.now
     assert world.store.risk(run.user_id).state == second.state
     assert isinstance(world.settle(SimulateTrade(user_id=run.user_id, delta=Decimal("NaN"))), OpRefused)
+
+
+def test_i7_a_simulated_trade_told_twice_by_its_id_is_booked_once(world: World) -> None:
+    run = world.run()
+    told = SimulateTrade(user_id=run.user_id, delta=Decimal(-10), id=uuid4())
+    first, again = world.settle(told), world.settle(told)
+    assert again == first
+    world.settle(replace(told, id=uuid4()))
+    assert world.store.risk(run.user_id).state.day(world.now).pnl == -20
+    assert len([each for each in world.store.events(user_id=run.user_id) if each.type == "trade.closed"]) == 2
 
 
 def test_i7_exits_pass_while_the_user_is_paused(world: World) -> None:
