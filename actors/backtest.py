@@ -29,7 +29,7 @@ from actors.fast_path.replay import fast_replay
 from actors.fast_path.unserved import Unserved
 from actors.feed import HeldFeed, rules_of
 from actors.journal import JournalBuffer
-from actors.messages import ClaimedTick
+from actors.messages import ClaimedTick, Evaluation
 from actors.run_tick import tick_row
 from actors.runtime.deterministic import VirtualClock
 from actors.runtime.process_time import process_s
@@ -40,7 +40,7 @@ from core.clock import Clock
 from core.definition import StrategyDefinition
 from core.ids import NodeId
 from core.run import RunCommand
-from core.signal import Action, Signal
+from core.signal import Action
 from core.timeframe import Timeframe, to_ms
 from exchanges.feeds.base import CandleSource, candles_of
 from schema.memory import MemoryStore
@@ -82,15 +82,16 @@ class PromptJournal(JournalBuffer):
         due: ClaimedTick,
         status: TickStatus,
         reason: str | None,
-        signal: Signal | None,
+        evaluation: Evaluation | None,
         *,
         clock: Clock,
         worker: str,
     ) -> None:
+        signal = None if evaluation is None else evaluation.signal
         if (signal is None or signal.action is _HOLD) and self._store.count_tick(due.claim, status, reason):
             return
         self._store.tick(
-            tick_row(due, status=status, reason=reason, signal=signal, clock=clock, worker=worker)
+            tick_row(due, status=status, reason=reason, evaluation=evaluation, clock=clock, worker=worker)
         )
 
     def executed(self, row: ExecutionRow) -> None:

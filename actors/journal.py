@@ -14,13 +14,12 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from actors.messages import ClaimedTick
+from actors.messages import ClaimedTick, Evaluation
 from actors.run_tick import tick_row
 from actors.runtime.behaviour import Behaviour, Context
 from actors.tally import Tally
 from core.backoff import Backoff
 from core.clock import Clock
-from core.signal import Signal
 from schema.records import CandleRow, ExecutionRow, LostAsk, SlotReport, TickRow, TickStatus
 from schema.store import Store
 
@@ -88,13 +87,15 @@ class JournalBuffer:
         due: ClaimedTick,
         status: TickStatus,
         reason: str | None,
-        signal: Signal | None,
+        evaluation: Evaluation | None,
         *,
         clock: Clock,
         worker: str,
     ) -> None:
         """A claimed slot ends now."""
-        self.ticked(tick_row(due, status=status, reason=reason, signal=signal, clock=clock, worker=worker))
+        self.ticked(
+            tick_row(due, status=status, reason=reason, evaluation=evaluation, clock=clock, worker=worker)
+        )
 
     def executed(self, row: ExecutionRow) -> None:
         """Executions ride along with the tick rows they led to."""

@@ -15,9 +15,10 @@ from core.lease import Lease
 from core.market import SymbolRules
 from core.order import Order
 from core.position import Position
+from core.published_signal import Said
 from core.risk import verdicts
 from core.run import Run
-from core.signal import Signal
+from core.signal import Action, Signal
 from core.sizing import Money
 from core.tick import Facts, Working
 from schema.records import Account, TickRow, TickStatus
@@ -32,6 +33,8 @@ OUTDATED = frozenset(
     }
 )
 """Refusals that say that the rows hold another position, or another open order, than was believed here."""
+
+_HOLD = Action.HOLD
 
 
 class LoadAgain(msgspec.Struct, frozen=True):
@@ -126,12 +129,13 @@ def tick_row(
     *,
     status: TickStatus,
     reason: str | None,
-    signal: Signal | None,
+    evaluation: Evaluation | None,
     clock: Clock,
     worker: str,
 ) -> TickRow:
     """The one row of a run in a slot, finished now."""
     claim = due.claim
+    signal = None if evaluation is None else evaluation.signal
     return TickRow(
         run_id=claim.run_id,
         user_id=claim.user_id,
@@ -139,6 +143,9 @@ def tick_row(
         status=status,
         signal=None if signal is None else signal.action._value_,  # `value` is a property, four times as slow
         score=None if signal is None else signal.score,
+        said=None
+        if evaluation is None or signal is None or signal.action is _HOLD
+        else _said(evaluation, signal),
         reason=None if reason is None else str(reason),
         source=due.ask.source,
         asked_at=due.ask.at,
@@ -147,6 +154,16 @@ def tick_row(
         latency_ms=max(0.0, clock.monotonic() - due.closed_at_s) * 1_000,
         worker=worker,
         fence=claim.fence,
+    )
+
+
+def _said(evaluation: Evaluation, signal: Signal) -> Said:
+    return Said(
+        price=evaluation.price if signal.price is None else signal.price,
+        size_factor=signal.size_factor,
+        leverage=signal.leverage,
+        confidence=signal.confidence,
+        reason=signal.reason,
     )
 
 

@@ -11,6 +11,7 @@ from actors.journal import JournalBuffer
 from actors.live.known import RuleBook, VenueKnowledge
 from actors.messages import (
     ClaimedTick,
+    Evaluation,
     Reconciled,
     Recorded,
     RowsOutdated,
@@ -49,7 +50,7 @@ from core.order import Order
 from core.position import FLAT
 from core.risk import gate
 from core.run import Run, RunStatus, TradingMode
-from core.signal import Action, Signal
+from core.signal import Action
 from core.tick import (
     Facts,
     Finish,
@@ -448,8 +449,7 @@ class StrategyRun(Behaviour):
     # -- ends -----------------------------------------------------------------------------------
 
     def _end_at_once(self, due: TickDue, status: TickStatus, reason: Reason | None) -> None:
-        signal = None if due.evaluation is None else due.evaluation.signal
-        self._write(due.tick, status, reason, signal)
+        self._write(due.tick, status, reason, due.evaluation)
 
     def _finish(self, tick: Tick, finish: Finish) -> None:
         working = tick.working
@@ -465,7 +465,7 @@ class StrategyRun(Behaviour):
             assert self._run is not None
             self._owed.release(tick.due.claim.fence, self._run)
         else:
-            self._write(tick.due, TickStatus(finish.end), finish.reason, tick.evaluation.signal)
+            self._write(tick.due, TickStatus(finish.end), finish.reason, tick.evaluation)
         if self._draining:
             self.ctx.stop()
 
@@ -473,8 +473,8 @@ class StrategyRun(Behaviour):
         """A newer claim is here: the older tick's lease is lost, and what it still hears is an observation."""
         self._finish(tick, Finish(TickEnd.ERROR, Reason.LEASE_LOST))
 
-    def _write(self, due: ClaimedTick, status: TickStatus, reason: str | None, signal: Signal | None) -> None:
-        self._journal.ended(due, status, reason, signal, clock=self._clock, worker=self._worker)
+    def _write(self, due: ClaimedTick, status: TickStatus, reason: str | None, of: Evaluation | None) -> None:
+        self._journal.ended(due, status, reason, of, clock=self._clock, worker=self._worker)
 
     # -- exits are tried until flat -------------------------------------------------------------
 

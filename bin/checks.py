@@ -20,6 +20,8 @@ from bin.check_lanes import Check, Lanes
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core")
 SERVER_PACKAGES = ("postgresql",)
+RECEIVERS = {"influxd": "influxdb", "victoria-metrics": "victoria-metrics"}
+"""Servers that signals are told to: program → package."""
 LANES = 3
 """More than two cores have, as many tests wait for databases and processes."""
 PARTS: Mapping[str, Sequence[str]] = {
@@ -41,7 +43,7 @@ def main(arguments: list[str]) -> int:
     began_s = time.monotonic()
     notes = provide_browser()
     server, missing = provide_server()
-    notes += missing
+    notes += missing + provide_receivers()
     python = [sys.executable, "-m"]
     small = [
         Check("lint", [*python, "ruff", "check", "--output-format", "concise", "."], 60),
@@ -103,6 +105,18 @@ def provide_server() -> tuple[Path | None, list[str]]:
         return found[-1], []
     how = "on Debian install it with: sudo apt install -y postgresql"
     return None, [f"store not tested on the system's PostgreSQL: it is missing; {how}"]
+
+
+def provide_receivers() -> list[str]:
+    """Installs what tests tell signals to, where that is allowed; else a sentence for each that is missing."""
+    missing = [package for program, package in RECEIVERS.items() if shutil.which(program) is None]
+    if missing:
+        install("InfluxDB and what takes its writing", missing)
+    return [
+        f"signals not tested on {package}: it is missing; on Debian install it with: sudo apt install -y {package}"
+        for program, package in RECEIVERS.items()
+        if shutil.which(program) is None
+    ]
 
 
 def system_servers() -> list[Path]:

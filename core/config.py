@@ -20,6 +20,7 @@ from core.config_readers import (
     flag,
     located_secret,
     master_keys,
+    names,
     networks,
     number,
     plain,
@@ -114,6 +115,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_port: Annotated[int, Reads(whole(1, 65_535))] = 6379
     redis_password: Annotated[Secret | None, Reads(secret)] = None
     redis_db: Annotated[int, Reads(whole(0, 65_535))] = 0
+    redis_signal_key_prefix: Annotated[str, Reads(plain)] = "squeezeflow:signal:"
+    redis_signal_channel: Annotated[str, Reads(plain)] = "squeezeflow:signals"
     influx_url: Annotated[str | None, Reads(_HTTP)] = None
     influx_host: Annotated[str | None, Reads(plain)] = None
     influx_port: Annotated[int, Reads(whole(1, 65_535))] = 8086
@@ -152,6 +155,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Reads(whole(1, _DAY_S), _published("SIGNAL_TTL_SECONDS", "REDIS_SIGNAL_TTL"))
     ] = 300
     max_concurrent_signals: Annotated[int, Reads(whole(1, 10_000), _published("MAX_CONCURRENT_SIGNALS"))] = 5
+    signal_users: Annotated[tuple[str, ...], Reads(names)] = ()
 
     enable_parallel_processing: Annotated[bool, Reads(flag)] = True
     enable_performance_monitoring: Annotated[bool, Reads(flag)] = True

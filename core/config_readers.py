@@ -122,6 +122,10 @@ def symbols(text: str) -> tuple[str, ...]:
     return found
 
 
+def names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_items(text)))
+
+
 def timeframe(text: str) -> Timeframe:
     try:
         return Timeframe.parse(text)

@@ -163,7 +163,7 @@ class MemorySlots:
     def publish(self, signals: Sequence[TickRow], tx: MemoryTx, at: datetime) -> None:
         for tick in signals:
             strategy = self._tables.runs[tick.run_id].run.strategy
-            payload = signal_payload(tick, strategy.symbol, strategy.id)
+            payload = signal_payload(tick, strategy.symbol, strategy.id, strategy.name)
             tx.append_event(user_id=tick.user_id, run_id=tick.run_id, type="signal", at=at, payload=payload)
 
     def close_interrupted(self, *, older_than_s: float, now: datetime) -> list[TickRow]:

@@ -32,6 +32,7 @@ from schema.pg_limits import PgLimits
 from schema.pg_notices import PgNotices
 from schema.pg_observations import PgObservations
 from schema.pg_portfolios import PgPortfolios
+from schema.pg_published import PgPublished
 from schema.pg_reads import PgReads
 from schema.pg_signals import PgSignals
 from schema.pg_traces import PgTraces
@@ -84,6 +85,7 @@ class PgStore:
         self.portfolios = PgPortfolios(self.database)
         self.limits = PgLimits(self.database, default_limits)
         self.signals = PgSignals(self.database)
+        self.published = PgPublished(self.database)
         self.traces = PgTraces(self.database)
         self.observations = PgObservations(self.database)
         self.flattens = PgFlattens(self.database, default_limits)

@@ -205,9 +205,10 @@ def _publish(connection: Connection, months: Months, rows: Sequence[TickRow]) ->
         "slot": [row.slot for row in rows],
         "action": [row.signal for row in rows],
         "score": [row.score for row in rows],
+        "said": [None if row.said is None else Jsonb(msgspec.to_builtins(row.said)) for row in rows],
     }
     inserted = connection.execute(SQL["insert_signals"], columns).fetchall()
-    stored = {(run_id, slot): (symbol, strategy_id) for run_id, slot, symbol, strategy_id in inserted}
+    stored = {(run_id, slot): about for run_id, slot, *about in inserted}
     told = [row for row in rows if (row.run_id, row.slot) in stored]
     now = value(connection, "market_now")
     months.cover(connection, [now])

@@ -18,6 +18,7 @@ from core.market import Series
 from core.order import Order
 from core.position import FLAT, ZERO, Position, RoundTrip
 from core.protection import Protection, Trailing
+from core.published_signal import Said
 from core.risk import RiskLimits, RiskState
 from core.run import Run, RunStatus
 
@@ -143,8 +144,8 @@ class RunLease(msgspec.Struct, frozen=True, kw_only=True):
 class TickRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One run in one slot, written once, at the end. `fence` 0: nothing was claimed (missed slots).
 
-    `asked_at`: when `source` asked, up to 2 s before the slot; None where nobody did. `score` goes into the
-    signal's row and event; a tick's row does not keep it.
+    `asked_at`: when `source` asked, up to 2 s before the slot; None where nobody did. `score` and `said` go into the
+    signal's row and event; a tick's row does not keep them.
     """
 
     run_id: RunId
@@ -153,6 +154,7 @@ class TickRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     status: TickStatus
     signal: str | None = None
     score: float | None = None
+    said: Said | None = None
     reason: str | None = None
     source: TickSource = TickSource.TIMER
     scheduled_at: datetime

@@ -412,6 +412,23 @@ CREATE TABLE positions (
     CONSTRAINT positions_trail_whole CHECK (((trail_pct IS NULL) = (trail_from IS NULL)))
 ) WITH (fillfactor=70);
 
+CREATE TABLE published_signals (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    signal_id uuid NOT NULL,
+    user_id text NOT NULL,
+    symbol text NOT NULL,
+    action text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    withheld text,
+    content jsonb NOT NULL,
+    stored_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT published_signals_pkey PRIMARY KEY (id),
+    CONSTRAINT published_signals_action_check CHECK ((action = ANY (ARRAY['LONG'::text, 'SHORT'::text, 'CLOSE'::text]))),
+    CONSTRAINT published_signals_content_check CHECK ((jsonb_typeof(content) = 'object'::text)),
+    CONSTRAINT published_signals_signal_id_key UNIQUE (signal_id)
+);
+
 CREATE TABLE risk_ceilings (
     user_id text NOT NULL,
     daily_max_loss_usdt numeric NOT NULL,
@@ -475,6 +492,27 @@ CREATE TABLE runner_nodes (
     CONSTRAINT runner_nodes_pkey PRIMARY KEY (id)
 );
 
+CREATE TABLE signal_cursor (
+    only_row boolean DEFAULT true NOT NULL,
+    last_event_id bigint NOT NULL,
+    CONSTRAINT signal_cursor_pkey PRIMARY KEY (only_row),
+    CONSTRAINT signal_cursor_only_row_check CHECK (only_row)
+);
+
+CREATE TABLE signal_receivers (
+    name text NOT NULL,
+    last_id bigint NOT NULL,
+    owner text,
+    leased_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    sent bigint DEFAULT 0 NOT NULL,
+    expired bigint DEFAULT 0 NOT NULL,
+    lost bigint DEFAULT 0 NOT NULL,
+    failing_since timestamp with time zone,
+    last_error text,
+    CONSTRAINT signal_receivers_pkey PRIMARY KEY (name),
+    CONSTRAINT signal_receivers_name_check CHECK ((name = ANY (ARRAY['redis'::text, 'influxdb'::text])))
+);
+
 CREATE TABLE signals (
     run_id uuid NOT NULL,
     user_id text NOT NULL,
@@ -484,6 +522,7 @@ CREATE TABLE signals (
     action text NOT NULL,
     at timestamp with time zone NOT NULL,
     score double precision,
+    said jsonb,
     CONSTRAINT signals_pkey PRIMARY KEY (run_id, slot),
     CONSTRAINT signals_action_check CHECK ((action = ANY (ARRAY['long'::text, 'short'::text, 'exit_long'::text, 'exit_short'::text]))),
     CONSTRAINT signals_score_check CHECK ((score = score))
@@ -756,6 +795,10 @@ CREATE UNIQUE INDEX orders_one_live_per_leg ON public.orders USING btree (run_id
 CREATE INDEX positions_open_by_account ON public.positions USING btree (account_id) WHERE (quantity <> (0)::numeric);
 
 CREATE INDEX positions_open_by_user ON public.positions USING btree (user_id) WHERE (quantity <> (0)::numeric);
+
+CREATE INDEX published_signals_by_age ON public.published_signals USING btree (stored_at);
+
+CREATE INDEX published_signals_told ON public.published_signals USING btree (symbol, at) WHERE (withheld IS NULL);
 
 CREATE INDEX risk_users_paused ON public.risk_users USING btree (paused_until) WHERE (paused_until IS NOT NULL);
 

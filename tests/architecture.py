@@ -49,6 +49,7 @@ THIRD_PARTY = {
     "jwt": ("facade/",),
     "typer": ("bin/",),
     "rich": ("bin/",),
+    "redis": ("actors/publishers/redis.py",),
     "yaml": ("facade/settings_file.py",),
 }
 

@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from core.errors import Reason
 from core.ids import StrategyId, UserId
 from core.order import Order
@@ -116,13 +118,15 @@ def pause_payload(pause: PauseStarted) -> dict[str, Any]:
     return plain(action="paused", reason=pause.reason.value, until=pause.until)
 
 
-def signal_payload(tick: TickRow, symbol: str, strategy_id: StrategyId) -> Mapping[str, Any]:
+def signal_payload(tick: TickRow, symbol: str, strategy_id: StrategyId, strategy: str) -> Mapping[str, Any]:
     """Event `signal`: what the strategy said and what became of the tick."""
     return plain(
         signal=tick.signal,
         symbol=symbol,
         strategy_id=str(strategy_id),
+        strategy=strategy,
         score=tick.score,
+        said=None if tick.said is None else msgspec.to_builtins(tick.said),
         slot=tick.slot,
         status=tick.status.value,
         reason=tick.reason,

@@ -149,13 +149,17 @@ SELECT open_time, open, high, low, close, volume, taker_buy_volume FROM candles
 
 -- name: insert_signals
 -- Stores signals that are not there yet and tells which those were.
-INSERT INTO signals (run_id, user_id, slot, strategy_id, symbol, action, score, at)
-SELECT r.id, r.user_id, given.slot, r.strategy_id, r.symbol, given.action, given.score, runner_now()
-  FROM unnest(%(run_id)s::uuid[], %(slot)s::timestamptz[], %(action)s::text[], %(score)s::float8[])
-       AS given (run_id, slot, action, score)
-  JOIN strategy_runs r ON r.id = given.run_id
-ON CONFLICT (run_id, slot) DO NOTHING
-RETURNING run_id, slot, symbol, strategy_id;
+WITH stored AS (
+    INSERT INTO signals (run_id, user_id, slot, strategy_id, symbol, action, score, said, at)
+    SELECT r.id, r.user_id, given.slot, r.strategy_id, r.symbol, given.action, given.score, given.said, runner_now()
+      FROM unnest(%(run_id)s::uuid[], %(slot)s::timestamptz[], %(action)s::text[], %(score)s::float8[],
+                  %(said)s::jsonb[]) AS given (run_id, slot, action, score, said)
+      JOIN strategy_runs r ON r.id = given.run_id
+    ON CONFLICT (run_id, slot) DO NOTHING
+    RETURNING run_id, slot, symbol, strategy_id
+)
+SELECT stored.run_id, stored.slot, stored.symbol, stored.strategy_id, s.name
+  FROM stored JOIN strategies s ON s.id = stored.strategy_id;
 
 -- name: insert_signal_events
 -- Appends an event for each signal, runs locked in order of user and run.

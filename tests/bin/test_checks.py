@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bin.checks import provide_browser
+from bin.checks import provide_browser, provide_receivers
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = """
@@ -32,6 +32,13 @@ def test_without_a_browser_or_a_way_to_install_one_a_sentence_says_what_to_insta
     assert "sudo apt install -y chromium" in note
     monkeypatch.setenv("RUNNER_CHROMIUM", "/somewhere/chromium")
     assert provide_browser() == []
+
+
+def test_each_server_that_is_missing_for_signals_has_its_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert [note.rsplit(" ", 1)[1] for note in provide_receivers()] == ["influxdb", "victoria-metrics"]
 
 
 def test_what_this_machine_cannot_run_is_skipped_by_name(tmp_path: Path) -> None:

@@ -1,0 +1,243 @@
+"""SignalPublisher: tells one receiver the signals, in order and behind the event log; no tick knows of it.
+
+What is told is kept in PostgreSQL until the receiver has it (`schema/pg_published.py`), so neither its absence nor a
+restart here loses any within the bounds there. One process at a time tells a receiver, by a lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from actors.publishers.webhook import NotDelivered
+from actors.runtime.behaviour import Behaviour, Context
+from core.backoff import Backoff
+from core.ids import UserId
+from core.published_signal import PublishedSignal
+from core.signal_policy import SignalLimits
+from schema.pg_published import GATHERED_AT_ONCE, PgPublished, Progress, Receiver
+
+PASS_S: Final = 0.5
+PROBE_EVERY_S: Final = 15.0
+"""How often a receiver is asked whether it is there while there is nothing to tell."""
+TELL_S: Final = 10.0
+"""Bound of one pass at a receiver; well below the lease it is told under."""
+FORGET_EVERY: Final = 7_200
+"""Passes from one look at old signals to the next: an hour."""
+RETRY: Final = Backoff(min_s=PASS_S, max_s=5.0)
+
+
+class Timed(msgspec.Struct, frozen=True, kw_only=True):
+    """`until_s`: process time after which nobody may be told of it."""
+
+    id: int
+    content: PublishedSignal
+    until_s: float
+
+
+class Delivered(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a receiver came through what it was told, in order. `error`: why no further."""
+
+    settled: int
+    expired: int = 0
+    refused: int = 0
+    error: str | None = None
+
+
+class SignalReceiver(Protocol):
+    """Whom signals are told."""
+
+    @property
+    def name(self) -> Receiver: ...
+
+    async def tell(self, signals: Sequence[Timed], monotonic: Callable[[], float]) -> Delivered:
+        """Each at most once, none after its time; raises nothing for a receiver that is away."""
+        ...
+
+    async def probe(self) -> None:
+        """Raises NotDelivered where it is away."""
+        ...
+
+
+class Pass(msgspec.Struct, frozen=True):
+    """Look for signals."""
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """None: another process tells this receiver, or the database is away."""
+
+    signals: tuple[Timed, ...] | None
+    more: bool = False
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A pass at the receiver is over."""
+
+    signals: tuple[Timed, ...]
+    delivered: Delivered
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """What was written, or could not be: then the same signals are taken again, and the receiver knows them."""
+
+    more: bool
+
+
+class Left(msgspec.Struct, frozen=True):
+    """Another process may take over."""
+
+
+class SignalPublisher(Behaviour):
+    __slots__ = (
+        "_busy",
+        "_contact_s",
+        "_draining",
+        "_entered",
+        "_failures",
+        "_limits",
+        "_not_before_s",
+        "_owner",
+        "_passes",
+        "_receiver",
+        "_rows",
+        "_users",
+    )
+
+    def __init__(
+        self,
+        ctx: Context,
+        *,
+        rows: PgPublished,
+        receiver: SignalReceiver,
+        limits: SignalLimits,
+        users: Sequence[UserId],
+        owner: str,
+    ) -> None:
+        super().__init__(ctx)
+        self._rows = rows
+        self._receiver = receiver
+        self._limits = limits
+        self._users = users
+        self._owner = owner
+        self._busy = self._draining = self._entered = False
+        self._passes = self._failures = 0
+        self._contact_s = self._not_before_s = float("-inf")
+
+    def started(self) -> None:
+        self.ctx.after(0.0, Pass())
+        self.ctx.after(PASS_S, Pass(), every=PASS_S)
+
+    def draining(self) -> None:
+        self._draining = True
+        if not self._busy:
+            self._leave()
+
+    def receive(self, message: object) -> None:
+        match message:
+            case Pass():
+                self._look()
+            case Taken():
+                self._taken(message)
+            case Ended():
+                self._ended(message)
+            case Noted():
+                self._over(more=message.more)
+            case Left():
+                self.ctx.stop()
+            case _:
+                raise TypeError(f"{self.ctx.name} cannot handle {type(message).__name__}")
+
+    def _look(self) -> None:
+        now_s = self.ctx.clock.monotonic()
+        if self._busy or self._draining or now_s < self._not_before_s:
+            return
+        self._busy = True
+        self._passes += 1
+        rows, name, owner, limits, users = (
+            self._rows,
+            self._receiver.name,
+            self._owner,
+            self._limits,
+            self._users,
+        )
+        enter, forget = not self._entered, self._passes % FORGET_EVERY == 1
+
+        def look() -> Taken:
+            if enter:
+                rows.enter(name)
+            if forget:
+                rows.forget_old()
+            more = rows.gather(limits, users) == GATHERED_AT_ONCE
+            found = rows.take(name, owner)
+            if found is None:
+                return Taken(signals=None, more=more)
+            # From before the rows were read: rather too early over than too late.
+            signals = tuple(
+                Timed(id=each.id, content=each.content, until_s=now_s + each.left_s) for each in found
+            )
+            return Taken(signals=signals, more=more)
+
+        self.ctx.call(look, lambda taken: taken, lambda _: Taken(signals=None))
+
+    def _taken(self, taken: Taken) -> None:
+        self._entered |= taken.signals is not None
+        signals, now_s = taken.signals, self.ctx.clock.monotonic()
+        if signals is None or (not signals and (taken.more or now_s - self._contact_s < PROBE_EVERY_S)):
+            self._over(more=taken.more)
+            return
+        receiver, monotonic = self._receiver, self.ctx.clock.monotonic
+
+        async def tell() -> Delivered:
+            if signals:
+                return await receiver.tell(signals, monotonic)
+            await receiver.probe()
+            return Delivered(settled=0)
+
+        self.ctx.run(
+            tell(),
+            lambda delivered: Ended(signals, delivered),
+            lambda error: Ended(signals, Delivered(settled=0, error=_said(error))),
+            timeout_s=TELL_S,
+        )
+
+    def _ended(self, ended: Ended) -> None:
+        delivered, now_s = ended.delivered, self.ctx.clock.monotonic()
+        if delivered.error is None:
+            self._contact_s, self._failures = now_s, 0
+        else:
+            self._not_before_s = now_s + RETRY.delay_s(self._failures, 0.0)
+            self._failures += 1
+        rows, name, owner = self._rows, self._receiver.name, self._owner
+        settled = ended.signals[: delivered.settled]
+        sent = delivered.settled - delivered.expired - delivered.refused
+        progress = Progress(
+            last_id=settled[-1].id if settled else 0,
+            sent=sent,
+            expired=delivered.expired,
+            refused=delivered.refused,
+        )
+
+        def note() -> Noted:
+            rows.told(name, owner, progress)
+            if delivered.error is not None:
+                rows.failed(name, owner, delivered.error)
+            return Noted(delivered.error is None and bool(ended.signals))
+
+        self.ctx.call(note, lambda noted: noted, lambda _: Noted(False))
+
+    def _over(self, *, more: bool) -> None:
+        self._busy = False
+        if self._draining:
+            self._leave()
+        elif more:
+            self._look()
+
+    def _leave(self) -> None:
+        rows, name, owner = self._rows, self._receiver.name, self._owner
+        self.ctx.call(lambda: rows.leave(name, owner), lambda _: Left(), lambda _: Left())
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, NotDelivered) else f"not delivered ({type(error).__name__})"
