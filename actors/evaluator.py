@@ -27,6 +27,7 @@ from core.market import Market, Series, SymbolRules
 from core.signal import Action, BadSignal, Signal, SignalFault
 from core.strategies import strategy_of
 from core.strategies.code import CodeStrategy
+from core.strategies.graph.strategy import GraphStrategy
 from core.strategy import Context as DecisionContext
 from core.strategy import (
     HeldPosition,
@@ -79,6 +80,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     lookback: int
     min_candles: int
     windows: tuple[WantedWindow, ...] = ()
+    nodes: int = 1
+    """Executed by an evaluation that comes to a signal."""
 
     @property
     def all_windows(self) -> tuple[WantedWindow, ...]:
@@ -127,6 +130,7 @@ def prepare(definition: StrategyDefinition) -> Prepared:
         lookback=strategy.lookback(parameters),
         min_candles=strategy.min_candles(parameters),
         windows=strategy.windows(series, parameters),
+        nodes=strategy.nodes(parameters) if isinstance(strategy, GraphStrategy) else 1,
     )
 
 
@@ -319,6 +323,7 @@ class Evaluator(Behaviour):
         return DecisionContext(
             candles=views[0],
             extra=extra,
+            series=prepared.series,
             parameters=prepared.parameters,
             slot=request.slot,
             position=held,
@@ -383,6 +388,7 @@ class Evaluator(Behaviour):
                 price=None if evaluation.price is None else float(evaluation.price),
                 reason=signal.reason if signal is not None else evaluation.reason,
                 indicators={} if signal is None else signal.indicators,
+                nodes_executed=prepared.nodes if signal is not None else 0,
                 runs_reached=sum(len(request.ticks) for request in requests),
                 error=evaluation.detail,
             )

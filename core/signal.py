@@ -33,6 +33,7 @@ class SignalFault(StrEnum):
     UNKNOWN_ACTION = "unknown_action"
     NAN_RESULT = "nan_result"
     NON_FINITE = "non_finite"
+    NODE_FAILED = "node_failed"
     OUT_OF_BOUNDS = "out_of_bounds"
     BAD_METADATA = "bad_metadata"
 

@@ -103,12 +103,16 @@ class WantedWindow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a strategy may look at. The last candle closes at `slot`; `extra`: the windows it asked for."""
+    """Everything a strategy may look at. The last candle closes at `slot`; `extra`: the windows it asked for.
+
+    `series`: whose candles these are, for who has to find its further windows.
+    """
 
     candles: CandleColumns
     parameters: Parameters
     slot: datetime
     extra: Mapping[Series, CandleColumns] = {}
+    series: Series | None = None
     position: HeldPosition | None = None
 
     @property

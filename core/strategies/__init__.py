@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from core.definition import StrategyDefinition
+from core.definition import StrategyDefinition, StrategyKind
 from core.errors import RunnerError
 from core.strategies.bollinger_reversion import BollingerReversion
 from core.strategies.code import CODE_KINDS, CodeStrategy, StrategyCode
 from core.strategies.donchian_breakout import DonchianBreakout
 from core.strategies.ema_cross import EmaCross
+from core.strategies.graph.strategy import graph_strategy
 from core.strategies.macd import Macd
 from core.strategies.rsi_oversold_overbought import RsiOversoldOverbought
 from core.strategies.sma_trend import SmaTrend
@@ -47,4 +48,6 @@ def strategy_of(definition: StrategyDefinition) -> Strategy | CodeStrategy:
     """What decides for `definition`, by its kind. Raises RunnerError sentences where nothing can."""
     if definition.kind in CODE_KINDS:
         return CodeStrategy(definition.kind, StrategyCode.read(definition.source), definition.parameters)
+    if definition.kind is StrategyKind.GRAPH:
+        return graph_strategy(definition.source)
     return template(definition.template)

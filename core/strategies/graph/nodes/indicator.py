@@ -1,0 +1,153 @@
+"""indicator: any TA-Lib function by its name, its outputs as ports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from core.candles import CandleColumns
+from core.indicator_table import INDICATORS, Indicator, Scale
+from core.strategies.graph.document import RawValue
+from core.strategies.graph.params import AnyParam, ChoiceParam, NumberParam, Params, TextParam, number, text
+from core.strategies.graph.ports import (
+    CANDLES,
+    PRICES,
+    SERIES,
+    FloatArray,
+    Frame,
+    Given,
+    Input,
+    Unit,
+    Units,
+    Value,
+    Warmup,
+    common_unit,
+)
+from core.strategies.graph.problems import NodeProblem
+
+MIN_SETTLED: Final = 250
+SETTLING: Final = 36
+"""(1 - 1/n) ** (36 n) is below e^-36: what lies before the window no longer shows in 15 digits."""
+MAX_WINDOW: Final = 10_000
+"""Candles of the longest window a node asks for."""
+_MOST: Final = 1_000_000.0
+_COLUMNS: Final[Mapping[str, Unit]] = {
+    "open": Unit.PRICE,
+    "high": Unit.PRICE,
+    "low": Unit.PRICE,
+    "close": Unit.PRICE,
+    "volume": Unit.VOLUME,
+}
+_ACCEPTED: Final = {Unit.PRICE: PRICES, Unit.VOLUME: frozenset({Unit.VOLUME, Unit.ANY})}
+_SOURCE: Final = "source"
+
+
+class IndicatorNode:
+    """`candles` binds every column the function takes, and of other series the first, by the column `source`."""
+
+    name: Final = "indicator"
+
+    def declared(self, given: Mapping[str, RawValue]) -> Sequence[AnyParam]:
+        indicator = _named(given.get("function"))
+        numbers = [
+            NumberParam(
+                name=name,
+                minimum=-_MOST,
+                maximum=_MOST,
+                default=default,
+                whole=isinstance(default, int),
+            )
+            for name, default in indicator.parameters.items()
+        ]
+        return (
+            TextParam(name="function", required=True),
+            ChoiceParam(name=_SOURCE, choices={column: column for column in _COLUMNS}, default="close"),
+            *numbers,
+        )
+
+    def inputs(self, params: Params) -> Sequence[Input]:
+        indicator = _of(params)
+        ports = [Input(name="candles", accepts=CANDLES, optional=True)]
+        for name in indicator.inputs:
+            unit = _COLUMNS.get(name)
+            accepts = SERIES if unit is None else _ACCEPTED[unit]
+            ports.append(Input(name=name, accepts=accepts, optional=True))
+        return ports
+
+    def outputs(self, params: Params, units: Units) -> Mapping[str, Unit]:
+        indicator = _of(params)
+        self._check_bound(indicator, units)
+        source = _COLUMNS[text(params, _SOURCE)]
+        series = [name for name in indicator.series if name != "periods"]
+        taken = {name: units.get(name) or [source] for name in series}
+        if series and all(scale is Scale.INPUT for scale in indicator.scales):
+            unit = common_unit(taken, series)
+        elif series:
+            unit = next(iter(taken[series[0]]))
+        else:
+            unit = Unit.PRICE
+        by_scale = {
+            Scale.INPUT: unit,
+            Scale.VOLUME: Unit.VOLUME,
+            Scale.NUMBER: Unit.NUMBER,
+            Scale.UNTOLD: Unit.ANY,
+        }
+        return {
+            name: by_scale[scale] for name, scale in zip(indicator.outputs, indicator.scales, strict=True)
+        }
+
+    def _check_bound(self, indicator: Indicator, units: Units) -> None:
+        from_candles = {*_COLUMNS, *indicator.series[:1]} if "candles" in units else set()
+        for name in indicator.inputs:
+            if name not in units and name not in from_candles:
+                raise NodeProblem(f"{indicator.name} needs this input; nothing leads to it.", port=name)
+
+    def warmup(self, params: Params) -> Warmup:
+        indicator, numbers = _of(params), _numbers(params)
+        try:
+            least = indicator.lookback(numbers)
+        except ValueError as error:
+            said = ", ".join(f"{name} {value:g}" for name, value in numbers.items())
+            raise NodeProblem(
+                f"{indicator.name} does not take {said}.", field=next(iter(numbers), None)
+            ) from error
+        if least >= MAX_WINDOW:
+            raise NodeProblem(f"looks {least} candles back; {MAX_WINDOW - 1} is the most there is")
+        if not indicator.is_smoothed(numbers):
+            return Warmup(least, least)
+        return Warmup(least, min(MAX_WINDOW, max(MIN_SETTLED, SETTLING * least)) - 1)
+
+    def run(self, params: Params, given: Given, frame: Frame) -> Mapping[str, Value]:
+        indicator = _of(params)
+        series = [self._series(name, indicator, params, given, frame) for name in indicator.inputs]
+        return dict(zip(indicator.outputs, indicator(*series, **_numbers(params)), strict=True))
+
+    def _series(
+        self, name: str, indicator: Indicator, params: Params, given: Given, frame: Frame
+    ) -> FloatArray:
+        bound = given.get(name)
+        if bound:
+            return np.ascontiguousarray(bound[0], dtype=np.float64)
+        candles = given["candles"][0]
+        assert isinstance(candles, CandleColumns)
+        column: FloatArray = getattr(candles, name if name in _COLUMNS else text(params, _SOURCE))
+        return column
+
+
+def _named(function: RawValue | None) -> Indicator:
+    if function is None:
+        raise NodeProblem("is missing: the name of a TA-Lib function", field="function")
+    found = INDICATORS.get(function.strip().upper()) if isinstance(function, str) else None
+    if found is None:
+        raise NodeProblem(f"TA-Lib has no function {function!r:.60}.", field="function")
+    return found
+
+
+def _of(params: Params) -> Indicator:
+    return _named(params["function"])
+
+
+def _numbers(params: Params) -> dict[str, float]:
+    return {name: number(params, name) for name in _of(params).parameters}

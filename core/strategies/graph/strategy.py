@@ -1,0 +1,191 @@
+"""A node graph as a strategy. Every number among its nodes' parameters is a parameter of the strategy, `node.name`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import sha256
+from typing import Final
+
+from msgspec.structs import replace
+
+from core.candles import CandleColumns
+from core.errors import RunnerError
+from core.market import Series
+from core.parameters import Parameters, ParameterSpec
+from core.signal import Action, BadSignal, Signal, SignalFault
+from core.strategies.graph.build import build
+from core.strategies.graph.document import Graph, graph_text, read_graph
+from core.strategies.graph.nodes import ORCHESTRATOR
+from core.strategies.graph.nodes.data_source import OWN, Source
+from core.strategies.graph.nodes.indicator import MAX_WINDOW
+from core.strategies.graph.params import NumberParam
+from core.strategies.graph.ports import Frame, Warmup
+from core.strategies.graph.problems import GraphError, Problem
+from core.strategies.graph.program import NodeFailed, Program
+from core.strategy import Context, WantedWindow
+from core.timeframe import Timeframe, to_ms
+
+VERSION: Final = 1
+"""Of what nodes mean: raised when a graph may answer differently than before."""
+MAX_PROGRAMS: Final = 16
+"""Sets of parameters of one graph that are kept built."""
+MAX_KEPT: Final = 256
+"""Graphs kept as strategies: the runs on one share it."""
+
+_NOTHING: Final = Warmup()
+_UNCHANGED: Final = Signal(action=Action.HOLD, reason="No price change in the window")
+
+
+class GraphStrategy:
+    """Raises GraphError with every problem of the graph."""
+
+    name: Final = "graph"
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.text = graph_text(graph)
+        program = build(graph)
+        self.content = f"graph:{VERSION}:{sha256(self.text.encode()).hexdigest()}"
+        self.specs = _specs(program)
+        self.uses_position = program.uses_position
+        self._latest: tuple[Parameters | None, Program] = (None, program)
+        self._programs: dict[tuple[object, ...], Program] = {}
+        problems = _too_long(program)
+        if problems:
+            raise GraphError(problems)
+
+    def problems(self, parameters: Parameters) -> list[str]:
+        try:
+            program = build(with_parameters(self.graph, parameters))
+        except GraphError as error:
+            return [str(problem) for problem in error.problems]
+        return [str(problem) for problem in _too_long(program)]
+
+    def program(self, parameters: Parameters) -> Program:
+        """The graph under these parameters; an evaluation's are one object from slot to slot."""
+        held, program = self._latest
+        if held is not parameters:
+            program = self._program(parameters)
+            self._latest = (parameters, program)
+        return program
+
+    def _program(self, parameters: Parameters) -> Program:
+        key = tuple(sorted(parameters.items()))
+        found = self._programs.get(key)
+        if found is None:
+            if len(self._programs) >= MAX_PROGRAMS:
+                self._programs.clear()
+            found = self._programs[key] = build(with_parameters(self.graph, parameters))
+        return found
+
+    def nodes(self, parameters: Parameters) -> int:
+        """Nodes that an evaluation executes: those that lead to the decision, and the decision."""
+        return len(self.program(parameters).steps)
+
+    def lookback(self, parameters: Parameters) -> int:
+        # Which timeframe is its own does not matter here: what a graph needs of its own candles is counted in them.
+        return min(MAX_WINDOW, self.program(parameters).needs(Timeframe.M1).get(OWN, _NOTHING).full + 1)
+
+    def min_candles(self, parameters: Parameters) -> int:
+        return self.program(parameters).needs(Timeframe.M1).get(OWN, _NOTHING).least + 1
+
+    def windows(self, series: Series, parameters: Parameters) -> tuple[WantedWindow, ...]:
+        """Raises GraphError where a further window would have to be longer than any may be."""
+        program = self.program(parameters)
+        wanted: dict[Series, WantedWindow] = {}
+        for source, need in program.needs(series.timeframe).items():
+            further = source.of(series)
+            if source == OWN:
+                continue
+            if need.least >= MAX_WINDOW:
+                said = f"It would need {need.least + 1} candles of {further.symbol} {further.timeframe}; "
+                raise GraphError([Problem(message=f"{said}{MAX_WINDOW} is the most there is.")])
+            held = wanted.get(further)
+            lookback, least = min(MAX_WINDOW, need.full + 1), need.least + 1
+            wanted[further] = WantedWindow(
+                series=further,
+                lookback=max(lookback, held.lookback if held else 0),
+                min_candles=max(least, held.min_candles if held else 0),
+            )
+        return tuple(wanted.values())
+
+    def decide(self, context: Context) -> Signal:
+        """Raises BadSignal: NodeFailed with the id of the node that could not do its part."""
+        program, candles = self.program(context.parameters), context.candles
+        if len(candles) < self.min_candles(context.parameters):
+            raise BadSignal(SignalFault.TOO_FEW_CANDLES, f"The graph got {len(candles)} candles, too few.")
+        close = candles.close
+        if program.is_smoothed and close[0] == close[-1] and bool((close == close[0]).all()):
+            return _UNCHANGED
+        ran = program.run(self._frames(program, context))
+        held = None if context.position is None else context.position.side
+        try:
+            return ORCHESTRATOR.signal(
+                program.decider.params, ran.verdict, ran.indicators, context.price, held
+            )
+        except BadSignal as bad:
+            raise NodeFailed(program.decider.node, str(bad), len(program.steps)) from bad
+
+    def _frames(self, program: Program, context: Context) -> Mapping[Source, Frame]:
+        own = context.candles
+        slot_ms = to_ms(context.slot)
+        frames = {OWN: _frame(own, slot_ms - own.open_time[-1], context)}
+        for source in program.sources:
+            if context.series is None:
+                raise RunnerError("A graph that looks at further candles has to know its own series.")
+            series = source.of(context.series)
+            candles = own if series == context.series else context.extra[series]
+            frames[source] = _frame(candles, series.timeframe.ms, context)
+        return frames
+
+
+@lru_cache(maxsize=MAX_KEPT)
+def graph_strategy(source: str) -> GraphStrategy:
+    """The strategy a graph in JSON makes. Raises GraphError."""
+    return GraphStrategy(read_graph(source))
+
+
+def with_parameters(graph: Graph, parameters: Mapping[str, object]) -> Graph:
+    """The graph with these numbers in place of its own; names of other nodes or of no number are left alone."""
+    given: dict[str, dict[str, object]] = {}
+    for name, value in parameters.items():
+        node, _, parameter = name.partition(".")
+        given.setdefault(node, {})[parameter] = value
+    nodes = tuple(
+        replace(node, params={**node.params, **given[node.id]}) if node.id in given else node
+        for node in graph.nodes
+    )
+    return replace(graph, nodes=nodes)
+
+
+def _frame(candles: CandleColumns, step_ms: float, context: Context) -> Frame:
+    return Frame(candles=candles, closes_ms=candles.open_time + step_ms, position=context.position)
+
+
+def _specs(program: Program) -> tuple[ParameterSpec, ...]:
+    specs = []
+    for step in program.steps:
+        for param in step.type.declared(step.params):
+            if isinstance(param, NumberParam) and param.name in step.params:
+                value = step.params[param.name]
+                assert isinstance(value, (int, float))
+                specs.append(
+                    ParameterSpec(
+                        name=f"{step.node}.{param.name}",
+                        default=value,
+                        minimum=param.minimum,
+                        maximum=param.maximum,
+                        whole=param.whole,
+                        meaning=f"{param.name} of the {step.type.name} {step.node}",
+                    )
+                )
+    return tuple(specs)
+
+
+def _too_long(program: Program) -> list[Problem]:
+    need = program.needs(Timeframe.M1).get(OWN, _NOTHING)
+    if need.least < MAX_WINDOW:
+        return []
+    said = f"It would need {need.least + 1} candles at once; {MAX_WINDOW} is the most there is."
+    return [Problem(message=said)]
