@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gc
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from math import nan
 
 import msgspec
+import numpy as np
 
 from actors.backtest_result import (
     ACCOUNT_ID,
@@ -16,6 +19,7 @@ from actors.backtest_result import (
     BacktestRequest,
     BacktestResult,
     BacktestSignal,
+    Charted,
     Progress,
     ReplayPath,
     Span,
@@ -41,6 +45,7 @@ from core.definition import StrategyDefinition
 from core.ids import NodeId
 from core.run import RunCommand
 from core.signal import Action
+from core.strategy import ChartedStrategy, IndicatorChart
 from core.timeframe import Timeframe, to_ms
 from exchanges.feeds.base import CandleSource, candles_of
 from schema.memory import MemoryStore
@@ -66,12 +71,16 @@ _HOLD = Action.HOLD
 
 class PromptJournal(JournalBuffer):
     """Tick rows of a replay go to its store as they come, and those without a signal are only counted there: nobody
-    asks a replay for them. Of executions only the signals are kept.
+    asks a replay for them. Of executions only the signals are kept, and the indicators that are to be charted.
     """
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, charts: tuple[IndicatorChart, ...] = ()) -> None:
         super().__init__()
         self.signals: list[BacktestSignal] = []
+        self._charts = charts
+        self._charted_names = tuple(name for chart in charts for name in chart.indicators)
+        # Eight bytes each, a slot's moment and then its values.
+        self._charted = array("d")
         self._store = store
 
     def ticked(self, row: TickRow) -> None:
@@ -97,6 +106,15 @@ class PromptJournal(JournalBuffer):
     def executed(self, row: ExecutionRow) -> None:
         if row.status is ExecutionStatus.SUCCESS and row.action is not None:
             self.signals.append(BacktestSignal(row.slot, row.action))
+        if self._charts and row.indicators:
+            self._charted.append(to_ms(row.slot))
+            self._charted.extend(row.indicators.get(name, nan) for name in self._charted_names)
+
+    def charted(self) -> Charted | None:
+        if not self._charted:
+            return None
+        rows = np.array(self._charted).reshape(-1, 1 + len(self._charted_names))
+        return Charted(charts=self._charts, names=self._charted_names, slot_ms=rows[:, 0], values=rows[:, 1:])
 
 
 def run_backtest(
@@ -133,7 +151,8 @@ def replay_by_actors(
     columns = source.candles(request.symbol, request.timeframe, *span.loaded)
     clock = VirtualClock(span.first_slot - request.timeframe.delta / 2)
     store = MemoryStore(clock, request.limits or NO_GATES, tick_window=TICKS_KEPT)
-    journal = PromptJournal(store)
+    strategy = prepared.strategy
+    journal = PromptJournal(store, strategy.charts if isinstance(strategy, ChartedStrategy) else ())
     _seed(store, request, definition)
     system = ActorSystem.deterministic(clock, answers_at_once=True)
     feed = HeldFeed(source, (span.first_slot, span.last_slot))
@@ -167,6 +186,7 @@ def replay_by_actors(
         seconds=process_s() - began_s,
         path=ReplayPath.ACTORS,
         path_reason=why,
+        charted=journal.charted(),
     )
 
 

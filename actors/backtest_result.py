@@ -11,12 +11,13 @@ from uuid import UUID
 
 import msgspec
 
-from core.candles import CandleColumns
+from core.candles import CandleColumns, FloatArray
 from core.definition import StrategyDefinition, StrategyKind
 from core.errors import RunnerError
 from core.ids import AccountId, RunId, StrategyId, UserId
 from core.risk import RiskLimits
 from core.run import Run, RunSettings
+from core.strategy import IndicatorChart
 from core.timeframe import Timeframe
 from exchanges.feeds.base import CandleSource
 from schema.records import Account, EquityPoint, OpenPosition, Trade
@@ -73,10 +74,20 @@ class BacktestSignal(msgspec.Struct, frozen=True):
     action: str
 
 
+class Charted(msgspec.Struct, frozen=True, kw_only=True):
+    """Indicators slot by slot, where the strategy was evaluated: one row a slot, one column a name."""
+
+    charts: tuple[IndicatorChart, ...]
+    names: tuple[str, ...]
+    slot_ms: FloatArray
+    values: FloatArray
+
+
 class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     """`ticks` counts tick rows by (status, reason); `funding_known`: the source had a funding series.
 
-    `path` replayed it; `path_reason` says why, where the fast path was not taken.
+    `path` replayed it; `path_reason` says why, where the fast path was not taken. `charted`: what the strategy wants
+    to be seen.
     """
 
     request: BacktestRequest
@@ -92,6 +103,7 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     path: ReplayPath = ReplayPath.ACTORS
     path_reason: str | None = None
+    charted: Charted | None = None
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):

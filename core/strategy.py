@@ -35,9 +35,11 @@ __all__ = [
     "NOT_EVALUATED",
     "Action",
     "BadSignal",
+    "ChartedStrategy",
     "Context",
     "Declared",
     "HeldPosition",
+    "IndicatorChart",
     "Number",
     "ParameterError",
     "ParameterSpec",
@@ -175,6 +177,23 @@ class SeriesStrategy(Strategy, Protocol):
         The range begins at the start of history, as `decide`'s windows do.
         """
         ...
+
+
+class IndicatorChart(msgspec.Struct, frozen=True, kw_only=True):
+    """Indicators of each slot that a report shows as lines under one heading; `stepped`: whole steps, not slopes."""
+
+    title: str
+    indicators: tuple[str, ...]
+    note: str = ""
+    stepped: bool = False
+
+
+@runtime_checkable
+class ChartedStrategy(Strategy, Protocol):
+    """A strategy whose indicators are worth a look in the report of a backtest."""
+
+    @property
+    def charts(self) -> tuple[IndicatorChart, ...]: ...
 
 
 def action_of(code: int) -> Action | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from actors.backtest import BacktestResult
@@ -30,6 +31,7 @@ def chart_data(result: BacktestResult, price_digits: int) -> dict[str, Any]:
         },
         "markers": _markers(result, timeframe, candles),
         "equity": _equity(result),
+        "indicators": _indicators(result),
     }
 
 
@@ -71,6 +73,32 @@ def _equity(result: BacktestResult) -> dict[str, list[float]]:
         "time": _seconds(curve.at_ms[kept]),
         "equity": curve.equity[kept].round(2).tolist(),
         "drawdown": (-percents[kept]).round(3).tolist(),
+    }
+
+
+def _indicators(result: BacktestResult) -> dict[str, Any] | None:
+    """What the strategy wants seen: columns by name, a null where slots before it were not evaluated.
+
+    Of many slots those with the extremes of the first chart's first line.
+    """
+    charted = result.charted
+    if charted is None:
+        return None
+    kept = lowest_and_highest(charted.values[:, 0], MAX_POINTS)
+    step_ms = result.request.timeframe.ms
+    # The number of whole stretches before each slot: where it changes, something is missing in between.
+    stretch = np.cumsum(np.append(0, np.diff(charted.slot_ms) > step_ms))[kept]
+    ends = np.flatnonzero(np.diff(stretch)) + 1
+    at_ms, values = charted.slot_ms[kept], charted.values[kept]
+    times = np.insert(at_ms, ends, at_ms[ends - 1] + step_ms)
+    columns = np.insert(values, ends, np.nan, axis=0).round(3)
+    return {
+        "time": _seconds(times),
+        "values": {
+            name: [None if value != value else value for value in columns[:, place].tolist()]
+            for place, name in enumerate(charted.names)
+        },
+        "charts": [msgspec.structs.asdict(chart) for chart in charted.charts],
     }
 
 

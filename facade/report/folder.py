@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from actors.backtest import BacktestRequest, BacktestResult
+from actors.backtest_result import Charted
 from core.errors import RunnerError
 from core.statistics import drawdowns
 from facade.report.charts import lowest_and_highest
@@ -53,6 +54,8 @@ def write_report(result: BacktestResult, document: Mapping[str, Any], folder: Pa
     _write(folder, "trades.csv", _csv(_TRADE_COLUMNS, document["trades"]))
     _write(folder, "signals.csv", _csv(("slot", "action"), document["signals"]))
     _write(folder, "equity.csv", _equity(result))
+    if result.charted is not None:
+        _write(folder, "indicators.csv", _indicators(result.charted))
     return _write(folder, "report.html", report_page(result, document).encode())
 
 
@@ -75,6 +78,13 @@ def _equity(result: BacktestResult) -> bytes:
     values = (column[kept].round(8).tolist() for column in (curve.equity, depths, percents))
     rows = zip(moments.tolist(), *values, strict=True)
     return _lines(("time", "equity", "drawdown", "drawdownPct"), rows)
+
+
+def _indicators(charted: Charted) -> bytes:
+    """One row per slot that was evaluated."""
+    moments = np.datetime_as_string(charted.slot_ms.astype("datetime64[ms]"), unit="s", timezone="UTC")
+    rows = zip(moments.tolist(), *charted.values.T.round(8).tolist(), strict=True)
+    return _lines(("slot", *charted.names), rows)
 
 
 def _json(document: object) -> bytes:

@@ -49,6 +49,7 @@ def report_page(result: BacktestResult, document: Mapping[str, Any]) -> str:
         figures=headline(document["summary"], funding_known=result.funding_known),
         years=monthly_table(document["summary"]["monthlyReturns"]),
         month_names=_MONTHS,
+        charts=() if result.charted is None else result.charted.charts,
         position=document["openPosition"],
         trades=trades[-MAX_TRADE_ROWS:],
         more_trades=max(0, len(trades) - MAX_TRADE_ROWS),

@@ -6,7 +6,7 @@ import csv
 import html
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.backtest import BacktestResult, run_backtest
+from actors.backtest_result import Charted
 from core.market import Market, Series
 from core.risk import RiskLimits
 from core.run import RunSettings
-from core.timeframe import Timeframe
+from core.strategy import IndicatorChart
+from core.timeframe import Timeframe, to_ms
 from exchanges.feeds.base import ColumnSource
 from exchanges.feeds.generator import GeneratedMarket
 from facade.report.charts import MAX_CANDLES, chart_data, lowest_and_highest, thinned_candles
@@ -137,6 +139,58 @@ def test_money_is_spelled_without_exponent_or_trailing_zeros(amount: str, text: 
 @given(st.decimals(min_value=-(10**12), max_value=10**12, places=12))
 def test_money_reads_back_as_what_it_was(amount: Decimal) -> None:
     assert Decimal(plain(amount)) == amount
+
+
+CHARTS = (
+    IndicatorChart(title="Score", indicators=("score",), note="0 to <10>."),
+    IndicatorChart(title="Flow", indicators=("spot", "perp"), stepped=True),
+)
+
+
+def charted(hours: list[int], values: list[list[float]]) -> Charted:
+    return Charted(
+        charts=CHARTS,
+        names=("score", "spot", "perp"),
+        slot_ms=np.array([to_ms(at(hour)) for hour in hours], dtype=float),
+        values=np.array(values, dtype=float),
+    )
+
+
+def test_what_a_strategy_wants_seen_is_drawn_with_a_gap_where_nothing_was_evaluated(tmp_path: Path) -> None:
+    told = result(charted=charted([1, 2, 4], [[1, 2, 3], [4, 5, 6], [7, 8, float("nan")]]))
+    page = report_page(told, document(told))
+    drawn = pages_data(page)["indicators"]
+    assert drawn["time"] == [to_ms(at(hour)) // 1_000 for hour in (1, 2, 3, 4)]
+    assert drawn["values"] == {
+        "score": [1, 4, None, 7], "spot": [2, 5, None, 8], "perp": [3, 6, None, None]
+    }  # fmt: skip
+    assert "<h3>Score</h3>" in page
+    assert "0 to &lt;10&gt;." in page
+    write_report(told, document(told), tmp_path)
+    rows = (tmp_path / "indicators.csv").read_text().splitlines()
+    assert rows[:2] == ["slot,score,spot,perp", "2026-01-05T01:00:00Z,1.0,2.0,3.0"]
+
+
+def test_a_strategy_that_wants_nothing_seen_has_no_such_section(tmp_path: Path) -> None:
+    page = report_page(result(), document(result()))
+    assert pages_data(page)["indicators"] is None
+    assert "What the strategy saw" not in page
+    write_report(result(), document(result()), tmp_path)
+    assert not (tmp_path / "indicators.csv").exists()
+
+
+def test_squeezeflows_phases_and_score_are_in_its_report() -> None:
+    market, start = GeneratedMarket(5), datetime(2026, 2, 1, tzinfo=UTC)
+    wanted = request(
+        template="squeezeflow", timeframe=Timeframe.M5, parameters={}, limits=None,
+        start=start, end=start + timedelta(hours=8),
+    )  # fmt: skip
+    told = run_backtest(wanted, market)
+    drawn = pages_data(report_page(told, document(told)))["indicators"]
+    assert len(drawn["time"]) == 96
+    assert {"score", "phase", "spot_flow", "perp_flow"} <= set(drawn["values"])
+    assert {abs(phase) for phase in drawn["values"]["phase"]} <= {0, 1, 2, 3, 4}
+    assert any(drawn["values"]["score"])
 
 
 def test_the_page_is_self_contained_and_forbids_loading_anything() -> None:

@@ -12,7 +12,7 @@ from core.signal import Action, Signal
 from core.strategies.squeezeflow.flow import Flow, base_of, candles_needed
 from core.strategies.squeezeflow.quality import check_quality
 from core.strategies.squeezeflow.reading import Phase, Reading, indicators_of, read_flow
-from core.strategy import Context, WantedWindow
+from core.strategy import Context, IndicatorChart, WantedWindow
 from core.timeframe import Timeframe
 
 HISTORY_MIN: Final = 48 * 60
@@ -39,7 +39,30 @@ class SqueezeFlow:
         ),
     )
     uses_position: ClassVar[bool] = True
-    charted: ClassVar[tuple[str, ...]] = ("phase", "score", "spot_flow", "perp_flow")
+    charts: ClassVar[tuple[IndicatorChart, ...]] = (
+        IndicatorChart(
+            title="Score",
+            indicators=("score",),
+            note="0 to 10, of an entry being reset; below 0 that of a short. From 4 on it is entered.",
+        ),
+        IndicatorChart(
+            title="Phase",
+            indicators=("phase",),
+            note="1 context, 2 divergence, 3 reset, 4 entry; below 0 towards a short.",
+            stepped=True,
+        ),
+        IndicatorChart(
+            title="Flow",
+            indicators=("spot_flow", "perp_flow"),
+            note="Half an hour's move of each CVD, in the usual moves of the last 24 hours.",
+        ),
+        IndicatorChart(
+            title="Reasons to exit",
+            indicators=("exit_long", "exit_short"),
+            note="How many of the four hold.",
+            stepped=True,
+        ),
+    )
 
     def problems(self, parameters: Parameters) -> list[str]:
         return []

@@ -61,34 +61,55 @@
     return ticks.map((at) => (form === clock && at % 86400 === 0 ? day : form).format(at * 1000));
   }
 
-  function lines(host, { label, values, stroke, height, format, key }) {
+  function lines(host, { time, series, height, format, sync, incrs }) {
     const axis = { stroke: color("faint"), grid: { stroke: color("line"), width: 1 }, ticks: { stroke: color("line"), width: 1 } };
     const options = {
       width: host.clientWidth,
       padding: [8, 24, 0, 0],
       height,
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
-      cursor: { sync: { key: "time" }, drag: { x: true, y: false } },
+      cursor: { sync: { key: sync }, drag: { x: true, y: false } },
       series: [
         { label: "UTC", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
-        { label, stroke: color(stroke), width: 1.5, fill: `${color(stroke)}22`, fillTo: key === "drawdown" ? 0 : undefined,
-          value: (_, value) => (value === null ? "—" : format(value)), points: { show: false } },
+        ...series.map(({ label, stroke, fill, stepped }) => ({
+          label, stroke: color(stroke), width: 1.5, fill: fill ? `${color(stroke)}22` : undefined, fillTo: fill?.to,
+          paths: stepped ? uPlot.paths.stepped({ align: 1 }) : undefined,
+          value: (_, value) => (value == null ? "—" : format(value)), points: { show: false },
+        })),
       ],
-      axes: [{ ...axis, values: moments }, { ...axis, size: 66, values: (_, ticks) => ticks.map(format) }],
+      axes: [{ ...axis, values: moments }, { ...axis, size: 66, space: 24, incrs, values: (_, ticks) => ticks.map(format) }],
     };
-    return new uPlot(options, [data.equity.time, values], host);
+    return new uPlot(options, [time, ...series.map(({ values }) => values)], host);
+  }
+
+  const STROKES = ["accent", "down", "up"];
+
+  /** What the strategy wants seen, a chart after the other; lines alone are filled down to 0. */
+  function indicatorCharts() {
+    const { time, values, charts } = data.indicators ?? { charts: [] };
+    return charts.map(({ indicators, stepped }, place) => {
+      const series = indicators.map((name, number) => ({
+        label: name, values: values[name], stroke: STROKES[number % STROKES.length], stepped,
+        fill: indicators.length === 1 ? { to: 0 } : undefined,
+      }));
+      return [`indicators-${place}`, { time, series, heights: [170, 140], sync: "indicators", incrs: stepped ? [1, 2, 5, 10] : undefined }];
+    });
   }
 
   function drawLines() {
-    const number = (value) => value.toLocaleString("en-US", { maximumFractionDigits: 2 });
+    const format = (value) => value.toLocaleString("en-US", { maximumFractionDigits: 2 });
+    const { time, equity, drawdown } = data.equity;
     const charts = [
-      ["equity", { label: "Equity, USDT", values: data.equity.equity, stroke: "accent", format: number, heights: [300, 220] }],
-      ["drawdown", { label: "Drawdown, %", values: data.equity.drawdown, stroke: "down", format: number, heights: [160, 130] }],
+      ["equity", { time, heights: [300, 220], sync: "time",
+        series: [{ label: "Equity, USDT", values: equity, stroke: "accent", fill: {} }] }],
+      ["drawdown", { time, heights: [160, 130], sync: "time",
+        series: [{ label: "Drawdown, %", values: drawdown, stroke: "down", fill: { to: 0 } }] }],
+      ...indicatorCharts(),
     ];
-    return charts.map(([key, chart]) => {
-      const host = document.getElementById(key);
+    return charts.map(([id, chart]) => {
+      const host = document.getElementById(id);
       host.replaceChildren();
-      return [host, lines(host, { ...chart, key, height: chartHeight(...chart.heights) })];
+      return [host, lines(host, { ...chart, format, height: chartHeight(...chart.heights) })];
     });
   }
 
