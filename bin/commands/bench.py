@@ -239,13 +239,17 @@ def streams(
     readers: Annotated[
         int, typer.Option(min=1, max=180, help="Readers of the event stream that take nothing.")
     ] = 100,
-    seconds: Annotated[float, typer.Option(min=2, max=600, help="Of each stretch that is measured.")] = 30.0,
+    seconds: Annotated[float, typer.Option(min=2, max=600, help="Of each stretch that is measured.")] = 8.0,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds; with and without take turns.")] = 6,
+    runs: Annotated[
+        int, typer.Option(min=10, max=5_000, help="One-minute runs that tick every second.")
+    ] = 200,
     json: Json = False,
 ) -> None:
-    """A demo's ticks without and with stalled readers of its events, and what a reader that comes and goes hears."""
+    """A service's ticks without and with stalled readers of its events, and what a reader that comes and goes hears."""
     from bin.commands.bench_streams import measure
 
-    figures = measure(readers=readers, seconds=seconds)
+    figures = measure(readers=readers, seconds=seconds, rounds=rounds, runs=runs)
     _tell(
         figures,
         json,

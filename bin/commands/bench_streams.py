@@ -1,8 +1,9 @@
-"""`bench streams`: does a demo tick as fast with stalled readers of its event stream, and does a cursor lose nothing.
+"""`bench streams`: does a service tick as fast beside stalled readers of its event stream, does a cursor lose nothing.
 
-Three stretches of the same length: without readers, without them once more, with them. Each stalled reader asks for
-the whole log, takes the first bytes and no more; whoever is cut off is replaced. Beside them one reader goes away every
-few events and comes back with its cursor; what it heard is compared with the log, read in one piece.
+In every round three stretches of the same length: without readers, with them, without them once more. Each stalled
+reader asks for the whole log, takes the first bytes and no more; whoever is cut off is replaced. Then, beside as many
+of them, one reader goes away every few events and comes back with its cursor; what it heard is compared with the log,
+read in one piece.
 """
 
 from __future__ import annotations
@@ -11,62 +12,77 @@ import http.client
 import json
 import math
 import socket
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from bin.drill.node import NOBODY, Node
+from actors.demo import demo_of
+from actors.demo_source import demo_source
+from bin.drill.node import Node, settings_of
+from bin.drill.world import make_world
 from core.errors import RunnerError
+from core.risk import RiskLimits
+from facade.settings_file import load_settings
 from facade.tokens import issue
+from schema.embedded import EmbeddedPostgres
+from schema.migrate import migrate
+from schema.pg import PgStore
 
 SECRET: Final = "a-secret-of-this-measurement-alone-0123456789"  # noqa: S105 (of a service that ends with it)
 USERS: Final = 10
 STARTED_WITHIN_S: Final = 90.0
 STOPPED_WITHIN_S: Final = 40.0
 TIMEOUT_S: Final = 20.0
-SPEED: Final = 900.0
+SPEED: Final = 60.0
+"""A slot a second: what comes between one close and the next is not measured."""
+LEASE_S: Final = 120.0
+BEFORE_MIDNIGHT: Final = timedelta(hours=20)
+FILLED_WITHIN_S: Final = 2.0
+"""Until each stalled reader has been sent all that its connection takes."""
 SMALL_BUFFER: Final = 4_096
 EVENTS_A_VISIT: Final = 25
 
 
-def measure(*, readers: int, seconds: float) -> dict[str, Any]:
-    """Raises RunnerError where the demo does not start or tells nothing."""
+def measure(*, readers: int, seconds: float, rounds: int, runs: int) -> dict[str, Any]:
+    """Raises RunnerError where the service does not start or tells nothing."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-streams-")))
-        settings = {
-            "RUNNER_DATA_DIR": str(folder),
-            "JWT_SECRET": SECRET,
-            "BINANCE_BASE_URL": NOBODY,
-            "RUNNER_RATE_LIMIT_USER": "0",
-            "RUNNER_RATE_LIMIT_ADDRESS": "0",
-        }
-        node = Node(1, folder, settings, SPEED)
-        node.start(renamed=False)
-        stack.callback(node.stop, STOPPED_WITHIN_S)
-        address = _address(node)
-        _stretch(address, seconds / 2)  # whatever a process does but once
-        alone = _stretch(address, seconds)
-        again = _stretch(address, seconds)
-        with Stalled(address, readers) as stalled, Visitor(address) as visitor:
-            beside = _stretch(address, seconds)
-            closed = stalled.closed
+        address = stack.enter_context(_service(runs))
+        _stretch(address, seconds)  # whatever a process does but once
+        alone: list[float] = []
+        again: list[float] = []
+        beside: list[float] = []
+        closed = 0
+        visitor = Visitor(address)
+        for number in range(1, rounds + 1):
+            _say(f"Round {number} of {rounds} …")
+            alone += _stretch(address, seconds)
+            with Stalled(address, readers) as stalled:
+                time.sleep(FILLED_WITHIN_S)
+                beside += _stretch(address, seconds)
+                closed += stalled.closed
+            again += _stretch(address, seconds)
+        _say("A reader that comes and goes …")
+        with Stalled(address, readers), visitor.visiting():
+            time.sleep(seconds)
         heard, logged = visitor.heard, _log_up_to(address, visitor.heard)
         if not heard:
-            raise RunnerError("The demo told no event while it was measured; give it more --seconds.")
-    quiet = (alone["p99Ms"] + again["p99Ms"]) / 2
+            raise RunnerError("The service told no event while it was measured; give it more --seconds.")
+    quiet_ms = _p99(alone + again)
     return {
         "readers": readers,
-        "alone": alone,
-        "again": again,
-        "besideStalled": beside,
-        "p99Ratio": round(beside["p99Ms"] / quiet, 3),
-        "spread": round(abs(alone["p99Ms"] - again["p99Ms"]) / quiet, 3),
+        "runs": runs,
+        "alone": _figures(alone),
+        "again": _figures(again),
+        "besideStalled": _figures(beside),
+        "p99Ratio": round(_p99(beside) / quiet_ms, 3),
+        "spread": round(abs(_p99(alone) - _p99(again)) / quiet_ms, 3),
         "cutAndReplaced": closed,
         "visits": visitor.visits,
         "eventsHeard": len(heard),
@@ -74,6 +90,34 @@ def measure(*, readers: int, seconds: float) -> dict[str, Any]:
         "eventsRepeated": len(heard) - len(set(heard)),
         "inOrder": heard == sorted(heard),
     }
+
+
+@contextmanager
+def _service(runs: int) -> Iterator[str]:
+    """Address of one process with so many one-minute runs."""
+    with tempfile.TemporaryDirectory(prefix="bench-streams-") as made:
+        folder = Path(made)
+        folder.chmod(0o755)  # the database server may run as another user
+        with EmbeddedPostgres(folder / "postgres") as server:
+            migrate(server.owner_dsn)
+            settings = settings_of(server.service_dsn, folder, LEASE_S) | {
+                "JWT_SECRET": SECRET,
+                "RUNNER_RATE_LIMIT_USER": "0",
+                "RUNNER_RATE_LIMIT_ADDRESS": "0",
+            }
+            _say(f"Creating {runs:,} runs …")
+            store = PgStore(server.service_dsn, default_limits=RiskLimits(), worker="bench")
+            try:
+                demo = demo_of(demo_source(None, folder, load_settings(environ=settings)).candles)
+                make_world(store, demo, runs=runs, speed=SPEED, before_midnight=BEFORE_MIDNIGHT)
+            finally:
+                store.close()
+            node = Node(1, folder, settings, SPEED)
+            node.start(renamed=False)
+            try:
+                yield _address(node)
+            finally:
+                node.stop(STOPPED_WITHIN_S)
 
 
 class Stalled:
@@ -127,15 +171,17 @@ class Visitor:
         self._cursor: str | None = None
         self.heard: list[int] = []
         self.visits = 0
-        self._thread = threading.Thread(target=self._visit, daemon=True)
 
-    def __enter__(self) -> Visitor:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(2 * TIMEOUT_S)
+    @contextmanager
+    def visiting(self) -> Iterator[None]:
+        self._over.clear()
+        thread = threading.Thread(target=self._visit, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            thread.join(2 * TIMEOUT_S)
 
     def _visit(self) -> None:
         while not self._over.is_set():
@@ -184,18 +230,23 @@ def _log_up_to(address: str, heard: list[int]) -> list[int]:
     return found
 
 
-def _stretch(address: str, seconds: float) -> dict[str, Any]:
-    """Ticks of a stretch of time, by how long each took from its candle."""
+def _stretch(address: str, seconds: float) -> list[float]:
+    """Milliseconds from the candle to the row, of each tick in a stretch of time."""
     began = _market_time(address)
     time.sleep(seconds)
-    took = sorted(_latencies(address, began))
+    took = list(_latencies(address, began))
     if not took:
-        raise RunnerError("The demo ticked no run while it was measured; give it more --seconds.")
-    return {
-        "ticks": len(took),
-        "p50Ms": round(took[len(took) // 2], 3),
-        "p99Ms": round(took[min(len(took) - 1, math.ceil(len(took) * 0.99) - 1)], 3),
-    }
+        raise RunnerError("No run ticked while it was measured; give it more --seconds.")
+    return took
+
+
+def _p99(took: list[float]) -> float:
+    return sorted(took)[math.ceil(len(took) * 0.99) - 1]
+
+
+def _figures(took: list[float]) -> dict[str, Any]:
+    p50 = sorted(took)[len(took) // 2]
+    return {"ticks": len(took), "p50Ms": round(p50, 3), "p99Ms": round(_p99(took), 3)}
 
 
 def _market_time(address: str) -> str:
@@ -257,3 +308,7 @@ def _address(node: Node) -> str:
             return node.address
         time.sleep(0.2)
     raise RunnerError(f"The demo did not start: {node.log.read_text()[-500:]}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
