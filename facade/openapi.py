@@ -175,8 +175,10 @@ def _responses(operation: Operation) -> dict[str, Any]:
         refusals |= {401, 403}
     if operation.path_fields:
         refusals.add(404)
+    if operation.method != "GET":
+        refusals |= {409, 422, 423}
     if operation.body is not None:
-        refusals |= {404, 409, 413, 422, 423}
+        refusals |= {404, 413}
     if operation.past is not None:
         refusals |= {404, 422}
     for status in sorted(refusals):

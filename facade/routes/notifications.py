@@ -71,7 +71,7 @@ def _vault(call: Call) -> Vault:
     vault = call.services.vault
     if vault is None:
         raise ApiError(
-            503,
+            422,
             "Webhooks cannot be signed here: RUNNER_MASTER_KEYS is not set.",
             code="WEBHOOKS_NOT_CONFIGURED",
         )

@@ -98,3 +98,16 @@ def test_a_handler_of_another_form_is_refused() -> None:
 
     with pytest.raises(TypeError, match="not call, extra"):
         route("GET", "/api/odd", odd, Access.USER)
+
+
+def test_whatever_changes_something_may_meet_another_state(client: TestClient) -> None:
+    """A job that is over cannot be cancelled: 409, also where nothing is sent with the request."""
+    paths = client.get("/openapi.json").json()["paths"]
+    writing = [
+        each
+        for path in paths.values()
+        for method, each in path.items()
+        if method not in ("get", "parameters")
+    ]
+    assert writing
+    assert all("409" in each["responses"] for each in writing)
