@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ from actors.retention_keeper import RetentionKeeper
 from actors.runtime.dead_letters import Sink
 from actors.runtime.process_time import process_s
 from actors.runtime.spec import ChildSpec
+from actors.sandbox.host import Limits
+from actors.sandbox.pool import Pool
 from actors.service import Service
 from actors.system import BACKOFF, Options, Parts
 from actors.venue_budgets import SharedVenueBudgets
@@ -220,6 +223,8 @@ def _service(
     more.append(config_keeper(live, store))
     if options.enabled:
         more.append(flattener(store, parts))
+    sandbox = sandbox_of(settings)
+    parts = msgspec.structs.replace(parts, code=sandbox)
     stand_ins = [address.rest for address in venue_addresses(settings).values()]
     return Service(
         parts=around(parts),
@@ -234,7 +239,13 @@ def _service(
         read_bans=budgets.read_bans,
         venue_loads=venue_loads,
         traces=tick_traces(settings, store, sink),
+        sandbox=sandbox,
     )
+
+
+def sandbox_of(settings: Settings) -> Pool:
+    limits = Limits(wall_s=settings.sandbox_timeout_sec, memory=settings.sandbox_memory_mb << 20)
+    return Pool(limits, workers=settings.sandbox_workers or os.cpu_count() or 1)
 
 
 def shared_budgets(store: PgStore) -> SharedVenueBudgets:

@@ -30,6 +30,7 @@ from actors.runtime.errors import AskTimeout
 from actors.runtime.process_time import process_s
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.system import ActorInfo, ActorSystem
+from actors.sandbox.pool import Pool
 from actors.system import BACKOFF, Parts, specs
 from actors.tally import Tallied
 from core.candles import CandleColumns, empty
@@ -67,7 +68,10 @@ class TickHint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Vitals(msgspec.Struct, frozen=True, kw_only=True):
-    """`hosts`: of venues spoken to with keys. `dead_letters` by reason, `failures` of handlers, since the start."""
+    """`hosts`: of venues spoken to with keys. `dead_letters` by reason, `failures` of handlers, since the start.
+
+    `sandbox`: why no code runs here; None where it does.
+    """
 
     node: NodeId
     enabled: bool
@@ -75,6 +79,7 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[HostLoad, ...] = ()
     dead_letters: Mapping[str, int] = {}
     failures: int = 0
+    sandbox: str | None = None
 
 
 class Service:
@@ -95,6 +100,7 @@ class Service:
         read_bans: Callable[[], None] = lambda: None,
         venue_loads: Callable[[], Sequence[HostLoad]] = tuple,
         traces: TickTraces | None = None,
+        sandbox: Pool | None = None,
     ) -> None:
         self._nodes: Sequence[Node] = ()
         self._interpreter = Interpreter()
@@ -111,6 +117,7 @@ class Service:
         self._read_bans = read_bans
         self._venue_loads = venue_loads
         self._traces = traces
+        self.sandbox = sandbox
         if traces is not None:
             parts.journal.traced = traces.written
         self._running = False
@@ -140,6 +147,8 @@ class Service:
         """Raises StartFailed with nothing left running."""
         store = self._parts.store
         prepare_decoders()
+        if self.sandbox is not None:
+            self.sandbox.start()
         self._interpreter.begin()
         if self._recorder is not None:
             beside = ("clock", *(spec.id for spec in self._more))
@@ -174,6 +183,8 @@ class Service:
         self._hints.shutdown(wait=False, cancel_futures=True)
         if self._traces is not None:
             self._traces.close()
+        if self.sandbox is not None:
+            self.sandbox.close()
         self._notifier.close()
         self._interpreter.end()
         try:
@@ -303,6 +314,7 @@ class Service:
             hosts=tuple(self._venue_loads()),
             dead_letters=dict(reports.dead_letters),
             failures=reports.failures,
+            sandbox=None if self.sandbox is None else self.sandbox.sentence,
         )
 
     def settle(self, user_id: UserId, op: LedgerOp, timeout_s: float) -> LedgerResult:
@@ -337,6 +349,8 @@ class Service:
         for child in () if root is None else root.children:
             if child.name in up:
                 up[child.name] = child.state == "running"
+        if self.sandbox is not None:
+            up["sandbox"] = self.sandbox.is_ready
         return up
 
     def _hint(self, hint: TickHint) -> None:

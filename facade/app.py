@@ -32,6 +32,7 @@ from facade.operation import OperationRoute
 from facade.routes import (
     alerts,
     backtests,
+    code,
     config,
     connections,
     convert,
@@ -63,6 +64,7 @@ INTERFACE: Final[Sequence[OperationRoute]] = (
     *history.ROUTES,
     *marketplace.ROUTES,
     *convert.ROUTES,
+    *code.ROUTES,
     *strategies.ROUTES,
     *runs.ROUTES,
     *connections.ROUTES,

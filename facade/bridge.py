@@ -20,10 +20,12 @@ import msgspec
 from actors.backtest import BacktestRequest
 from actors.keys import KeyRefused, Keys, Tested, VenueAway
 from actors.publishers.webhook import NotDelivered, check_url
+from actors.sandbox.host import SandboxAway, Starved
+from actors.sandbox.validation import CodeError, Validated
 from actors.service import Vitals
 from actors.venue_numbers import VenueNumbers
 from actors.work.backfill import BackfillJob
-from actors.work.backtest import BacktestJob
+from actors.work.backtest import BacktestJob, strategy_asked_for
 from actors.work.what_if import Variant, WhatIfJob
 from core.errors import RunnerError
 from core.ids import RunId, UserId
@@ -87,6 +89,7 @@ __all__ = [
     "BridgeTimeout",
     "Busy",
     "CancelRun",
+    "CodeError",
     "Connection",
     "CurvePoint",
     "DatabaseTimes",
@@ -133,9 +136,11 @@ __all__ = [
     "Runner",
     "RunnerAway",
     "RunnerNumbers",
+    "SandboxAway",
     "SetRunSettings",
     "SignalsAsked",
     "SimulateTrade",
+    "Starved",
     "Store",
     "StoreUnavailable",
     "StoredStretch",
@@ -153,6 +158,7 @@ __all__ = [
     "Totals",
     "Trade",
     "TradeRecord",
+    "Validated",
     "Variant",
     "Vault",
     "VenueAway",
@@ -161,6 +167,7 @@ __all__ = [
     "Waits",
     "WhatIfJob",
     "check_url",
+    "strategy_asked_for",
 ]
 
 T = TypeVar("T")

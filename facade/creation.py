@@ -12,11 +12,12 @@ import msgspec
 from core.definition import StrategyDefinition
 from core.ids import AccountId, RunId, StrategyId, UserId
 from core.run import Run, RunSettings, TradingMode
-from core.strategies import template
+from core.strategies import strategy_of
 from core.strategy import strategy_parameters
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe
 from facade.bridge import Account, AccountKind, Store
+from facade.code import Content
 from facade.errors import bad_field, not_found
 from facade.run_settings import settings_of
 from facade.schemas.strategies import CreateStrategy
@@ -39,13 +40,17 @@ class Creation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan(
-    body: CreateStrategy, owner: UserId, new_id: Callable[[], UUID], *, venues: Sequence[str]
+    body: CreateStrategy,
+    owner: UserId,
+    new_id: Callable[[], UUID],
+    *,
+    venues: Sequence[str],
+    content: Content,
 ) -> Creation:
     """The checked request. Raises ApiError or RunnerError with the field or the sentence.
 
-    `venues`: whose candles there are.
+    `venues`: whose candles there are; `content`: what it is to be made of.
     """
-    chosen = template(body.strategy_template)
     symbol = parse_symbol(body.symbol)
     timeframe = Timeframe.parse(body.timeframe)
     if body.venue is not None and body.venue not in venues:
@@ -53,15 +58,19 @@ def plan(
     definition = StrategyDefinition(
         id=StrategyId(new_id()),
         owner_id=owner,
-        name=body.name or f"{chosen.name} {symbol} {timeframe}",
-        template=chosen.name,
-        parameters=strategy_parameters(chosen, body.strategy_params),
+        name=body.name or f"{content.template} {symbol} {timeframe}",
+        template=content.template,
+        kind=content.kind,
+        source=content.source,
+        parameters=body.strategy_params,
         symbol=symbol,
         timeframe=timeframe,
         venue=body.venue or venues[0],
         visibility=body.visibility,
         description=body.description,
     )
+    parameters = strategy_parameters(strategy_of(definition), definition.parameters)
+    definition = msgspec.structs.replace(definition, parameters=parameters)
     connection = body.exchange_connection_id
     return Creation(
         strategy=definition,

@@ -12,6 +12,7 @@ from core.run import ExecutionMode, Run, RunCommand, RunSettings, TradingMode
 from core.schedule import Schedule, cron_of, timeframe_of
 from core.timeframe import Timeframe
 from facade.bridge import Account, AccountKind, OpenRun
+from facade.code import DEFAULT_TEMPLATE, content_of
 from facade.creation import paper_account, plan
 from facade.decoding import within
 from facade.endpoint import Call, require_runner
@@ -30,6 +31,8 @@ async def deploy_any(call: Call, body: DeployAny) -> Run:
     """A run of the named strategy, or of a new one."""
     run_id = RunId(call.new_id())
     if body.strategy_id is not None:
+        if body.code is not None:
+            raise bad_field("code", "is for a new strategy; strategyId names one that is there")
         if body.strategy_template is not None:
             raise bad_field("strategyTemplate", "is for a new strategy; strategyId names one that is there")
         strategy = await strategy_to_run(call, StrategyId(body.strategy_id))
@@ -43,12 +46,16 @@ async def deploy_any(call: Call, body: DeployAny) -> Run:
         symbol=body.symbol,
         timeframe=timeframe,
         venue=body.venue,
-        strategy_template=body.strategy_template or "rsi_oversold_overbought",
+        strategy_template=body.strategy_template or DEFAULT_TEMPLATE,
         strategy_params=body.strategy_params,
+        code=body.code,
+        type=body.type,
         name=body.name,
         visibility=body.visibility,
     )
-    creation = plan(new, call.user_id, call.new_id, venues=call.services.runner.venues)
+    content = await content_of(call, new, symbol=new.symbol, timeframe=new.timeframe)
+    venues = call.services.runner.venues
+    creation = plan(new, call.user_id, call.new_id, venues=venues, content=content)
     return await deploy(call, body, creation.strategy, run_id, is_new=True)
 
 

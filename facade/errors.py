@@ -20,7 +20,15 @@ from starlette.exceptions import HTTPException
 from core.errors import Conflict, IllegalTransition, Reason, RunnerError
 from core.parameters import ParameterError
 from core.past import Unknowable
-from facade.bridge import BridgeTimeout, KeyRefused, RunnerAway, StoreUnavailable, VenueAway
+from facade.bridge import (
+    BridgeTimeout,
+    KeyRefused,
+    RunnerAway,
+    SandboxAway,
+    Starved,
+    StoreUnavailable,
+    VenueAway,
+)
 
 UNFORESEEN: Final = "INTERNAL_ERROR"
 _HTTP_CODES: Final = {
@@ -124,6 +132,8 @@ def api_error(error: Exception) -> ApiError:
             return ApiError(422, _sentence(error), code=error.code.upper(), details=details)
         case VenueAway():
             return ApiError(503, _sentence(error), code="VENUE_UNAVAILABLE")
+        case SandboxAway() | Starved():
+            return ApiError(503, _sentence(error), code="SANDBOX_UNAVAILABLE")
         case RunnerAway():
             return ApiError(503, _sentence(error), code="RUNNER_UNAVAILABLE")
         case BridgeTimeout():

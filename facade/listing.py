@@ -20,6 +20,7 @@ from facade.bridge import (
     TickPlace,
     TickRow,
 )
+from facade.code import code_shown
 from facade.cursor import cursor_text
 from facade.schemas.form import LagShown
 from facade.schemas.runner import CandlesShown, NodeShown, StatusAnswer, TickRunsAnswer
@@ -52,6 +53,7 @@ def strategy_answer(detail: StrategyDetail, *, viewer: UserId, now: datetime) ->
         description=definition.description,
         type=definition.kind.value,
         template=definition.template,
+        code=code_shown(definition) if definition.owner_id == viewer else None,
         params=definition.parameters,
         symbol=definition.symbol,
         timeframe=definition.timeframe,

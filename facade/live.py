@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from actors.runtime.system import ActorInfo
+from actors.sandbox.host import SandboxAway
+from actors.sandbox.validation import Validated
 from actors.service import Service
 from core.candles import CandleColumns
+from core.definition import StrategyKind
 from core.ids import RunId, UserId
 from core.mark import Mark
 from core.market import Series
+from core.timeframe import Timeframe
 from facade.bridge import ActorNode, DemoTime, Vitals
 from schema.ops import ExpirePause, LedgerOp, LedgerResult, ResumeUser, SimulateTrade
 from schema.pg import PgStore
@@ -57,6 +61,21 @@ class LiveRunner:
     def mark(self, venue: str, symbol: str) -> Mark | None:
         """What the venue values a position at; None where no account here holds one, or it is not heard."""
         return self._service.mark(venue, symbol)
+
+    def validate(
+        self,
+        *,
+        kind: StrategyKind,
+        text: str,
+        symbol: str,
+        timeframe: Timeframe,
+        parameters: Mapping[str, object],
+    ) -> Validated:
+        if self._service.sandbox is None:
+            raise SandboxAway("There is no sandbox here that runs code.")
+        return self._service.sandbox.validate(
+            kind=kind, text=text, symbol=symbol, timeframe=timeframe, parameters=parameters
+        )
 
     def tick_due(self, *, source: TickSource) -> None:
         self._service.tick_due(source=source)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 import msgspec
 
+from actors.sandbox.validation import Validated
 from actors.service import Vitals
+from core.definition import StrategyKind
 from core.ids import RunId, StrategyId, UserId
 from core.run import Run
+from core.timeframe import Timeframe
 from schema.idempotency import IdempotencyKeys
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg_alerts import PgAlerts
@@ -180,6 +183,18 @@ class Runner(Protocol):
     @property
     def limits(self) -> PgLimits:
         """Blocks: used through `Bridge` only."""
+        ...
+
+    def validate(
+        self,
+        *,
+        kind: StrategyKind,
+        text: str,
+        symbol: str,
+        timeframe: Timeframe,
+        parameters: Mapping[str, object],
+    ) -> Validated:
+        """Try code in the sandbox. Blocks for seconds: used through `Bridge` only; raises SandboxAway, Starved."""
         ...
 
     def tick_due(self, *, source: TickSource) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Final
 
@@ -14,6 +14,9 @@ from actors.runtime.process_time import process_s
 from actors.sandbox.canaries import holes
 from actors.sandbox.host import Limits, SandboxAway, Starved, Zygote
 from actors.sandbox.judge import CodeTask, NoVerdict, Verdict, ask_of, no_verdict, program_of, verdict_of
+from actors.sandbox.validation import Validated, validate_code
+from core.definition import StrategyKind
+from core.timeframe import Timeframe
 
 MAX_WAITING: Final = 10_000
 MAX_WAITING_OF_OWNER: Final = 2_000
@@ -22,6 +25,9 @@ MAX_WAIT_S: Final = 25.0
 ANSWER_TIMEOUT_S: Final = 60.0
 RESTART_AFTER_S: Final = 5.0
 """A sandbox that ended is started again, this often at most."""
+VALIDATIONS: Final = 2
+"""Strategies validated at once; each keeps a worker for some seconds at most."""
+VALIDATION_WAIT_S: Final = 5.0
 _CHECKING: Final = "The sandbox is being checked."
 
 
@@ -46,6 +52,7 @@ class Pool:
         self._changed = threading.Condition()
         self._starting = threading.Lock()
         self._started_s = float("-inf")
+        self._validations = threading.BoundedSemaphore(VALIDATIONS)
         self._closed = False
         self._threads = [
             threading.Thread(target=self._work, name=f"sandbox-{number}", daemon=True)
@@ -100,6 +107,30 @@ class Pool:
         sentence = "Too many evaluations wait for the sandbox."
         waiting.answer.set_result(Verdict(nothing=NoVerdict.STARVED, sentence=sentence))
         return waiting.answer
+
+    def validate(
+        self,
+        *,
+        kind: StrategyKind,
+        text: str,
+        symbol: str,
+        timeframe: Timeframe,
+        parameters: Mapping[str, object],
+    ) -> Validated:
+        """Blocks. Raises SandboxAway or Starved where nothing can be known now."""
+        if not self._validations.acquire(timeout=VALIDATION_WAIT_S):
+            raise Starved("Too many strategies are being validated; try again in a moment.")
+        try:
+            return validate_code(
+                self.zygote(),
+                kind=kind,
+                text=text,
+                symbol=symbol,
+                timeframe=timeframe,
+                parameters=parameters,
+            )
+        finally:
+            self._validations.release()
 
     def zygote(self) -> Zygote:
         """The one that passed its canaries, started anew where it has ended. Raises SandboxAway."""

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from actors.runtime.process_time import process_s
 from actors.sandbox.frames import Ask, Failed, Fault, Loaded, Program, Reply
 from actors.sandbox.host import Zygote
 from actors.sandbox.judge import Verdict, ask_of, verdict_of
@@ -29,6 +30,8 @@ SAMPLE_FROM: Final = datetime(2026, 1, 1, tzinfo=UTC)
 SAMPLE_SLOTS: Final = 12
 SAMPLE_STEP: Final = 37
 """Candles from one sample slot to the next: no whole number of hours or days."""
+MAX_VALIDATION_S: Final = 6.0
+"""All sample slots together; one that takes longer than this on average would not do at a candle's close either."""
 HELD: Final = (None, Side.LONG, Side.SHORT)
 
 
@@ -48,6 +51,12 @@ class Validated(msgspec.Struct, frozen=True, kw_only=True):
     evaluations: int = 0
     errors: tuple[CodeError, ...] = ()
     log: str = ""
+
+
+_TOO_SLOW: Final = CodeError(
+    message=f"{SAMPLE_SLOTS} evaluations took more than {MAX_VALIDATION_S:g} s.",
+    hint="Work on columns (context.candles.close) instead of candle by candle.",
+)
 
 
 def validate_code(
@@ -73,7 +82,14 @@ def validate_code(
             return Validated(errors=(CodeError(message=str(bad)),), log=loaded.log)
         contexts = sample_contexts(code, given, symbol, timeframe)
         asks = [ask_of(context) for context in contexts]
-        replies = worker.ask(*asks)
+        replies: list[Reply] = []
+        deadline_s = process_s() + MAX_VALIDATION_S
+        for ask in asks:
+            replies += worker.ask(ask)
+            if worker.is_dead:
+                break
+            if process_s() > deadline_s:
+                return Validated(errors=(_TOO_SLOW,), log=loaded.log)
     verdicts = [verdict_of(*each) for each in zip(replies, contexts, strict=False)]
     log = (loaded.log + "".join(verdict.log for verdict in verdicts))[:8_192]
     for verdict in verdicts:
@@ -123,7 +139,7 @@ def _differs(
 ) -> CodeError | None:
     """Asked in another worker, in the other order: what it remembers or draws shows."""
     with zygote.worker() as worker:
-        replies: list[Reply] = worker.ask(program, *reversed(asks))[1:]
+        replies = worker.ask(program, *reversed(asks))[1:]
     again = [verdict_of(*each) for each in zip(replies, reversed(contexts), strict=False)][::-1]
     for first, second in zip(before, again, strict=False):
         if first.signal != second.signal:

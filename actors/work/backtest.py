@@ -33,7 +33,12 @@ def replay_stored(job: BacktestJob, market: PgCandles, progress: Progress) -> Ba
 
 def windows_of(request: BacktestRequest) -> Sequence[WantedWindow]:
     """What the strategy looks at."""
-    definition = StrategyDefinition(
+    return prepare(strategy_asked_for(request)).all_windows
+
+
+def strategy_asked_for(request: BacktestRequest) -> StrategyDefinition:
+    """What is replayed, before it is known on whose candles."""
+    return StrategyDefinition(
         id=StrategyId(UUID(int=0)),
         owner_id=UserId("backtest"),
         name=request.template,
@@ -44,4 +49,3 @@ def windows_of(request: BacktestRequest) -> Sequence[WantedWindow]:
         symbol=request.symbol,
         timeframe=request.timeframe,
     )
-    return prepare(definition).all_windows

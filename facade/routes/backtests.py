@@ -13,7 +13,7 @@ from core.definition import StrategyDefinition
 from core.ids import AccountId, RunId, StrategyId
 from core.job import JobKind
 from core.run import Run, RunSettings, TradingMode
-from core.strategies import template
+from core.strategies import strategy_of
 from core.strategy import strategy_parameters
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe, from_ms
@@ -26,7 +26,9 @@ from facade.bridge import (
     BacktestRequest,
     Job,
     OpenRun,
+    strategy_asked_for,
 )
+from facade.code import content_of
 from facade.creation import paper_account
 from facade.cursor import cursor_text, read_cursor
 from facade.decoding import within
@@ -129,6 +131,8 @@ async def go_live(call: Call, body: GoLive) -> WentLiveAnswer:
         owner_id=call.user_id,
         name=body.name or f"{request.template} {request.symbol} {request.timeframe}",
         template=request.template,
+        kind=request.kind,
+        source=request.source,
         parameters=request.parameters,
         symbol=request.symbol,
         timeframe=request.timeframe,
@@ -182,16 +186,18 @@ async def _account(
 
 
 async def _request(call: Call, body: StartBacktest) -> BacktestRequest:
-    chosen = template(body.strategy_template)
+    content = await content_of(call, body, symbol=body.symbol, timeframe=body.timeframe)
     sane_range(body.start, body.end)
     fee = within("feePct", body.fee_pct, 0, MAX_COST_PCT)
     limits, user_id = call.services.runner.limits, call.user_id
     own = await call.bridge.call(lambda: limits.of(user_id), timeout_s=STORE_TIMEOUT_S)
-    return BacktestRequest(
-        template=chosen.name,
+    request = BacktestRequest(
+        template=content.template,
+        kind=content.kind,
+        source=content.source,
         symbol=parse_symbol(body.symbol),
         timeframe=Timeframe.parse(body.timeframe),
-        parameters=dict(strategy_parameters(chosen, body.strategy_params)),
+        parameters=body.strategy_params,
         start=body.start,
         end=body.end,
         settings=settings_of(body, RunSettings(), capital=body.capital),
@@ -200,6 +206,8 @@ async def _request(call: Call, body: StartBacktest) -> BacktestRequest:
         maker_fee_pct=min(fee, MAKER_FEE_PCT),
         slippage_pct=within("slippagePct", body.slippage_pct, 0, MAX_COST_PCT),
     )
+    parameters = strategy_parameters(strategy_of(strategy_asked_for(request)), request.parameters)
+    return msgspec.structs.replace(request, parameters=dict(parameters))
 
 
 def _venue(call: Call, named: str | None) -> str:

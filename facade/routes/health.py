@@ -107,6 +107,8 @@ def _too_old(reading: Reading) -> bool:
 
 def _problems(reading: Reading, checks: dict[str, bool]) -> list[str]:
     problems = [f"{name.replace('_', ' ')} is not up" for name, up in checks.items() if not up]
+    if reading.vitals.sandbox is not None:
+        problems.append(reading.vitals.sandbox)
     if not reading.vitals.enabled:
         problems.append("the runner is disabled")
     seen = reading.observed

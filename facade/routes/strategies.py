@@ -5,8 +5,10 @@ from __future__ import annotations
 from core.definition import StrategyDefinition
 from core.ids import RunId, StrategyId
 from core.run import Run, RunCommand
+from core.strategies.code import CODE_KINDS, StrategyCode
 from facade.access import Access
 from facade.bridge import RetireStrategy, ReviseStrategy, StrategyDetail
+from facade.code import code_to_keep, content_of
 from facade.creation import Created, carry_out, plan
 from facade.cursor import read_cursor
 from facade.deployment import deploy, deploy_any, strategy_to_run
@@ -45,7 +47,9 @@ async def list_strategies(call: Call, query: Page) -> StrategiesAnswer:
 
 async def create(call: Call, body: CreateStrategy) -> CreatedAnswer:
     """Create a strategy, and with any field of a run the draft run as well."""
-    creation = plan(body, call.user_id, call.new_id, venues=call.services.runner.venues)
+    content = await content_of(call, body, symbol=body.symbol, timeframe=body.timeframe)
+    venues = call.services.runner.venues
+    creation = plan(body, call.user_id, call.new_id, venues=venues, content=content)
     created = await _made_before(call, creation.strategy.id) if call.is_repeat else None
     if created is None:
         created = await call.bridge.ask(lambda store: carry_out(store, creation, call.new_id))
@@ -80,9 +84,9 @@ async def edit(call: Call, body: EditStrategy) -> StrategyAnswer:
 
 async def set_settings(call: Call, body: SetSettings) -> StrategyAnswer:
     """Change what the strategy trades on, at the version in If-Match; every subscriber's next slot uses it."""
-    if body.code is not None:
-        raise bad_field("code", "is not this strategy's to have: it is of a template")
-    edited = EditStrategy(symbol=body.symbol, timeframe=body.timeframe, strategy_params=body.params)
+    edited = EditStrategy(
+        symbol=body.symbol, timeframe=body.timeframe, strategy_params=body.params, code=body.code
+    )
     return await _revise(call, edited, version_seen(call, required=True))
 
 
@@ -130,10 +134,24 @@ async def _revise(call: Call, edited: EditStrategy, seen: int | None) -> Strateg
     current = await _own(call)
     unchanged_since(seen, current.version)
     venues, settings = call.services.runner.venues, call.settings
-    definition = next_version(current, edited, venues=venues, settings=settings)
+    code = None if edited.code is None else await _new_code(call, current, edited)
+    definition = next_version(current, edited, venues=venues, settings=settings, code=code)
     await call.bridge.ask(lambda store: store.arrange(ReviseStrategy(definition=definition)))
     call.services.runner.rows_changed()
     return await detail(call)
+
+
+async def _new_code(call: Call, current: StrategyDefinition, edited: EditStrategy) -> StrategyCode:
+    if current.kind not in CODE_KINDS or edited.code is None:
+        raise bad_field("code", "is not this strategy's to have: it is of a template")
+    return await code_to_keep(
+        call,
+        current.kind,
+        edited.code,
+        symbol=edited.symbol or current.symbol,
+        timeframe=edited.timeframe or current.timeframe.value,
+        params={**current.parameters, **(edited.strategy_params or {})},
+    )
 
 
 async def _own(call: Call) -> StrategyDefinition:

@@ -16,7 +16,7 @@ from core.limit_change import changed_limits
 from core.position import ZERO
 from core.risk import RiskLimits
 from core.run import ExecutionMode, Run, RunSettings, RunStatus, TradingMode
-from core.strategies import template
+from core.strategies import strategy_of
 from core.strategy import strategy_parameters
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe
@@ -166,7 +166,7 @@ def _imagined(call: Call, strategy: StrategyDefinition) -> Run:
 def _revised(strategy: StrategyDefinition, body: WhatIfSettings) -> StrategyDefinition:
     parameters = strategy.parameters
     if body.params is not None:
-        parameters = strategy_parameters(template(strategy.template), {**parameters, **body.params})
+        parameters = strategy_parameters(strategy_of(strategy), {**parameters, **body.params})
     return replace(
         strategy,
         symbol=strategy.symbol if body.symbol is None else parse_symbol(body.symbol),

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from core.ids import RunId, StrategyId
+from facade.schemas.code import Code, CodeType
 from facade.schemas.form import Answer, Asked, Body, Name, Parameters, Shown
 from facade.schemas.jobs import JobShown
 from facade.schemas.runs import RunShown
@@ -30,6 +31,9 @@ class StartBacktest(TradingFields, frozen=True, kw_only=True):
     timeframe: Annotated[str, Meta(max_length=8)]
     strategy_template: Annotated[str, Meta(max_length=64)] = "rsi_oversold_overbought"
     strategy_params: Parameters = msgspec.field(default_factory=dict)
+    code: Code | None = None
+    """Instead of a template; `type` is its language."""
+    type: CodeType = CodeType.PYTHON
     venue: Annotated[str, Meta(max_length=32)] | None = None
     start: Moment | None = msgspec.field(default=None, name="from")
     end: Moment | None = msgspec.field(default=None, name="to")

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from core.definition import Visibility
 from core.run import ExecutionMode
+from facade.schemas.code import Code, CodeType
 from facade.schemas.form import Name, Parameters
 from facade.schemas.runs import RunShown, VerbAnswer
 from facade.schemas.trading import TradingFields
@@ -39,6 +40,9 @@ class DeployAny(DeployStrategy, frozen=True, kw_only=True):
     strategy_id: UUID | None = None
     strategy_template: Annotated[str, Meta(max_length=64)] | None = None
     strategy_params: Parameters = msgspec.field(default_factory=dict)
+    code: Code | None = None
+    """Instead of a template; `type` is its language."""
+    type: CodeType = CodeType.PYTHON
     symbol: Annotated[str, Meta(max_length=32)] | None = None
     timeframe: Annotated[str, Meta(max_length=8)] | None = None
     venue: Annotated[str, Meta(max_length=32)] | None = None

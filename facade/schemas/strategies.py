@@ -15,6 +15,7 @@ from core.definition import Visibility
 from core.ids import RunId, StrategyId
 from core.run import RunStatus, TradingMode
 from core.timeframe import Timeframe
+from facade.schemas.code import Code, CodeType
 from facade.schemas.form import Answer, Body, Name, Parameters, Shown
 from facade.schemas.runs import EventShown, RunShown
 from facade.schemas.trading import TradingFields
@@ -32,6 +33,9 @@ class CreateStrategy(TradingFields, frozen=True, kw_only=True):
     """Whose candles it decides on; none: the first there are."""
     strategy_template: Annotated[str, Meta(max_length=64)] = "rsi_oversold_overbought"
     strategy_params: Parameters = msgspec.field(default_factory=dict)
+    code: Code | None = None
+    """Instead of a template; `type` is its language."""
+    type: CodeType = CodeType.PYTHON
     name: Name | None = None
     description: Annotated[str, Meta(max_length=2_000)] = ""
     visibility: Visibility = Visibility.PRIVATE
@@ -55,6 +59,8 @@ class EditStrategy(Body, frozen=True, kw_only=True):
     venue: Annotated[str, Meta(max_length=32)] | None = None
     strategy_template: Annotated[str, Meta(max_length=64)] | None = None
     strategy_params: Parameters | None = None
+    code: Code | None = None
+    """In the language the strategy has; of strategies that are code."""
 
 
 class SetSettings(Body, frozen=True, kw_only=True):
@@ -63,7 +69,7 @@ class SetSettings(Body, frozen=True, kw_only=True):
     symbol: Annotated[str, Meta(max_length=32)] | None = None
     timeframe: Annotated[str, Meta(max_length=8)] | None = None
     params: Parameters | None = None
-    code: Annotated[str, Meta(max_length=200_000)] | None = None
+    code: Code | None = None
     """Of strategies that are code; those of a template have none."""
 
 
@@ -107,6 +113,8 @@ class StrategyAnswer(Answer, frozen=True, kw_only=True):
     description: str
     type: str
     template: str
+    code: str | None
+    """Of a strategy that is code, to its owner alone."""
     params: Mapping[str, Any]
     symbol: str
     timeframe: Timeframe

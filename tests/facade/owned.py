@@ -73,6 +73,7 @@ BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
         "from": "2026-01-01T00:00:00Z",
         "to": "2026-01-02T00:00:00Z",
     },
+    "ValidateCode": {"code": "def strategy(context):\n    return 'hold'\n"},
     "StartBacktest": {"symbol": "BTCUSDT", "timeframe": "5m"},
     "CreateStrategy": {"symbol": "BTCUSDT", "timeframe": "5m", "initial_capital_usdt": 1000},
     "DeployAny": {"symbol": "BTCUSDT", "timeframe": "5m"},

@@ -56,7 +56,7 @@ ALLOWED: Final = {
     "admin": set(Access),
     "cron": {Access.ANYONE, Access.CRON},
 }
-AWAY: Final = {"VENUE_UNAVAILABLE", "CONVERTER_NOT_CONFIGURED"}
+AWAY: Final = {"VENUE_UNAVAILABLE", "CONVERTER_NOT_CONFIGURED", "SANDBOX_UNAVAILABLE"}
 """What does not stand behind the application here, and is said with 503."""
 OF_CALLERS: Final = ("authorization", "cookie", CRON_HEADER)
 CHECKS: Final = [

@@ -46,6 +46,7 @@ GET /api/strategies/{id}/positions
 GET /api/strategies/{id}/stream
 GET /api/runs/{id}/stream
 GET /api/marketplace
+POST /api/strategies/validate
 POST /api/convert
 GET|POST /api/connections
 GET|PATCH|DELETE /api/connections/{id}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import jwt
 from starlette.testclient import TestClient
 
+from actors.sandbox.host import Limits, Zygote
+from actors.sandbox.validation import Validated, validate_code
 from actors.tally import Tally
 from core.config import Settings, parse
+from core.definition import StrategyKind
 from core.ids import NodeId, RunId, UserId
 from core.redact import Secret
 from core.run import RunStatus
@@ -58,6 +63,14 @@ TREE = (
 
 
 HOSTS = (HostLoad(host="fapi.binance.com", weight=120, limit=2_400, waiting=3, paused_s=1.5),)
+
+
+@cache
+def shared_zygote() -> Zygote:
+    """One for all tests of a process, started by the first that needs it."""
+    zygote = Zygote(Limits())
+    atexit.register(zygote.close)
+    return zygote
 
 
 class SmallDemoClock:
@@ -145,6 +158,19 @@ class SmallRunner:
     @property
     def limits(self) -> PgLimits:
         return self.store.limits
+
+    def validate(
+        self,
+        *,
+        kind: StrategyKind,
+        text: str,
+        symbol: str,
+        timeframe: Timeframe,
+        parameters: Mapping[str, object],
+    ) -> Validated:
+        return validate_code(
+            shared_zygote(), kind=kind, text=text, symbol=symbol, timeframe=timeframe, parameters=parameters
+        )
 
     def tick_due(self, *, source: TickSource) -> None:
         if self.deaf:

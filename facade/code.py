@@ -1,0 +1,114 @@
+"""Code that comes in with a request: tried in the sandbox before anything of it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+import msgspec
+
+from core.definition import StrategyDefinition, StrategyKind
+from core.parameters import ParameterSpec
+from core.strategies import template
+from core.strategies.code import CODE_KINDS, StrategyCode
+from core.symbols import parse_symbol
+from core.timeframe import Timeframe
+from facade.bridge import CodeError, Validated
+from facade.endpoint import Call
+from facade.errors import ApiError, Detail, bad_field
+from facade.schemas.code import CodeErrorShown, CodeType, ValidatedAnswer
+
+DEFAULT_TEMPLATE: Final = "rsi_oversold_overbought"
+VALIDATE_TIMEOUT_S: Final = 40.0
+
+
+async def tried(
+    call: Call, kind: StrategyKind, text: str, *, symbol: str, timeframe: str, params: Mapping[str, object]
+) -> Validated:
+    """Raises ApiError where nothing can be tried."""
+    if "\0" in text:
+        raise bad_field("code", "holds a character that no text has")
+    market, closes, runner = parse_symbol(symbol), Timeframe.parse(timeframe), call.services.runner
+    return await call.bridge.call(
+        lambda: runner.validate(kind=kind, text=text, symbol=market, timeframe=closes, parameters=params),
+        timeout_s=VALIDATE_TIMEOUT_S,
+    )
+
+
+async def code_to_keep(
+    call: Call, kind: StrategyKind, text: str, *, symbol: str, timeframe: str, params: Mapping[str, object]
+) -> StrategyCode:
+    """The code with what it declares; 422 with what is wrong with it."""
+    found = await tried(call, kind, text, symbol=symbol, timeframe=timeframe, params=params)
+    if found.code is None:
+        details = [Detail(field="code", message=located(error)) for error in found.errors]
+        raise ApiError(
+            422, f"The code cannot be used: {details[0].message}", code="CODE_INVALID", details=details
+        )
+    return found.code
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """What a strategy is to be made of, checked: a template's name, or code."""
+
+    kind: StrategyKind
+    template: str
+    source: str = ""
+
+
+class NamesContent(Protocol):
+    """A request for a new strategy."""
+
+    @property
+    def strategy_template(self) -> str | None: ...
+    @property
+    def strategy_params(self) -> Mapping[str, object]: ...
+    @property
+    def code(self) -> str | None: ...
+    @property
+    def type(self) -> CodeType: ...
+
+
+async def content_of(call: Call, body: NamesContent, *, symbol: str, timeframe: str) -> Content:
+    """Code is tried first. Raises ApiError or RunnerError with the field or the sentence."""
+    if body.code is None:
+        chosen = template(body.strategy_template or DEFAULT_TEMPLATE)
+        return Content(kind=StrategyKind.TEMPLATE, template=chosen.name)
+    kind = StrategyKind(body.type.value)
+    code = await code_to_keep(
+        call, kind, body.code, symbol=symbol, timeframe=timeframe, params=body.strategy_params
+    )
+    return Content(kind=kind, template=kind.value, source=code.source())
+
+
+def code_shown(definition: StrategyDefinition) -> str | None:
+    """As its author wrote it; None for a strategy that is no code."""
+    return StrategyCode.read(definition.source).text if definition.kind in CODE_KINDS else None
+
+
+def located(error: CodeError) -> str:
+    line = "" if error.line is None else f"line {error.line}: "
+    return f"{line}{error.message}" + ("" if error.hint is None else f" {error.hint}")
+
+
+def validated_answer(found: Validated) -> ValidatedAnswer:
+    signal, code = found.signal, found.code
+    specs = None if code is None or code.specs is None else code.specs
+    return ValidatedAnswer(
+        ok=code is not None,
+        signal=None if signal is None else signal.action.value,
+        indicators={} if signal is None else signal.indicators,
+        errors=tuple(
+            CodeErrorShown(line=error.line, message=error.message, hint=error.hint) for error in found.errors
+        ),
+        evaluations=found.evaluations,
+        parameters=None if specs is None else tuple(_shown(spec) for spec in specs),
+        lookback=None if code is None else code.lookback,
+        uses_position=None if code is None else code.uses_position,
+        log=found.log,
+    )
+
+
+def _shown(spec: ParameterSpec) -> Mapping[str, object]:
+    shown: Mapping[str, object] = msgspec.to_builtins(spec)
+    return shown

@@ -1,0 +1,51 @@
+"""Strategies that are code: tried in the sandbox, and what their author is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from facade.schemas.form import Answer, Body, Parameters, Shown
+
+Code = Annotated[str, Meta(min_length=1, max_length=100_000)]
+
+
+class CodeType(StrEnum):
+    PYTHON = "python"
+
+
+class ValidateCode(Body, frozen=True, kw_only=True):
+    """Code, its language, and what it would run with; nothing is kept."""
+
+    code: Code
+    type: CodeType = CodeType.PYTHON
+    symbol: Annotated[str, Meta(max_length=32)] = "BTCUSDT"
+    timeframe: Annotated[str, Meta(max_length=8)] = "5m"
+    params: Parameters = msgspec.field(default_factory=dict)
+
+
+class CodeErrorShown(Shown, frozen=True, kw_only=True):
+    """`line` of the code, null where no line is to blame."""
+
+    line: int | None
+    message: str
+    hint: str | None = None
+
+
+class ValidatedAnswer(Answer, frozen=True, kw_only=True):
+    """`ok` when the code may be kept; `signal`: what it answers at the last of the sample slots."""
+
+    signal: str | None
+    indicators: Mapping[str, float]
+    errors: tuple[CodeErrorShown, ...]
+    evaluations: int
+    parameters: tuple[Mapping[str, Any], ...] | None
+    """As the code declares them; null where it declares none."""
+    lookback: int | None
+    uses_position: bool | None
+    log: str
+    """What it printed, the first 8 kB."""
