@@ -123,7 +123,7 @@ def build_app(
             callers=callers,
             demo=session,
         ),
-        hub=EventHub(bridge),
+        hub=EventHub(bridge, signal_ttl_s=settings.signal_ttl_seconds),
         demo=session,
         error_log=error_log or _to_nobody,
         keys=keys,

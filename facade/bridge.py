@@ -55,7 +55,7 @@ from schema.pg_observations import Observed
 from schema.pg_portfolios import CurvePoint, Portfolio, Totals
 from schema.pg_portfolios import PgPortfolios as PortfolioRows
 from schema.pg_reads import RunnerNumbers, RunSummary, StrategyDetail, StrategyView
-from schema.pg_signals import SignalsAsked
+from schema.pg_signals import SignalRow, SignalsAsked
 from schema.records import (
     Account,
     AccountKind,
@@ -138,6 +138,7 @@ __all__ = [
     "RunnerNumbers",
     "SandboxAway",
     "SetRunSettings",
+    "SignalRow",
     "SignalsAsked",
     "SimulateTrade",
     "Starved",

@@ -58,9 +58,16 @@ class Following:
     """
 
     def __init__(
-        self, cursor: int, events: AsyncGenerator[Event | None, None], leave: Callable[[], None]
+        self,
+        cursor: int,
+        events: AsyncGenerator[Event | None, None],
+        leave: Callable[[], None],
+        *,
+        signal_ttl_s: int,
     ) -> None:
+        """`signal_ttl_s`: what a signal of the stream says of how long it may be acted upon."""
         self.cursor = cursor
+        self.signal_ttl_s = signal_ttl_s
         self._events = events
         self._leave = leave
 
@@ -75,9 +82,10 @@ class Following:
 class EventHub:
     """Reads the log while anybody listens."""
 
-    def __init__(self, bridge: Bridge, *, queue_events: int = QUEUE_EVENTS) -> None:
+    def __init__(self, bridge: Bridge, *, signal_ttl_s: int, queue_events: int = QUEUE_EVENTS) -> None:
         """`queue_events`: how far a reader may fall behind before it is cut."""
         self._bridge = bridge
+        self._signal_ttl_s = signal_ttl_s
         self._queue_events = queue_events
         self._readers: set[Reader] = set()
         self._position = 0
@@ -109,7 +117,12 @@ class EventHub:
         except BaseException:
             self._leave(reader)
             raise
-        return Following(after_id, self._events(reader, after_id, position), lambda: self._leave(reader))
+        return Following(
+            after_id,
+            self._events(reader, after_id, position),
+            lambda: self._leave(reader),
+            signal_ttl_s=self._signal_ttl_s,
+        )
 
     async def close(self) -> None:
         for reader in list(self._readers):

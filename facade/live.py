@@ -35,6 +35,7 @@ class LiveRunner:
         self.limits = store.limits
         self.flattens = store.flattens
         self.signals = store.signals
+        self.published = store.published
         self.observations = store.observations
         self.jobs = store.jobs
         self.market = store.market

@@ -107,6 +107,11 @@ def _actors(reading: Reading) -> Values:
     }
 
 
+def _receivers(reading: Reading, field: str) -> Values:
+    seen = () if reading.observed is None else reading.observed.receivers
+    return {(each.name,): float(getattr(each, field)) for each in seen}
+
+
 def _lag(reading: Reading) -> Values:
     seen = reading.observed
     if seen is None or seen.slot_lag_p50_ms is None or seen.slot_lag_p99_ms is None:
@@ -129,6 +134,10 @@ def _gauge(
 
 def _counter(name: str, help_: str, values: Callable[[Reading], Values], *labels: str) -> Described:
     return Described(name=name, counts=True, labels=labels, help=help_, values=values)
+
+
+def _of_receivers(name: str, field: str, help_: str) -> Described:
+    return _gauge(name, help_, lambda reading: _receivers(reading, field), "receiver", of_installation=True)
 
 
 METRICS: Final = (
@@ -276,6 +285,11 @@ METRICS: Final = (
         "Who waits for a connection.",
         lambda r: {} if r.database is None else _one(r.database.waiting),
     ),
+    _of_receivers("signals_waiting", "waiting", "Signals a receiver outside has not got yet."),
+    _of_receivers("signals_told", "sent", "Signals a receiver outside has got."),
+    _of_receivers("signals_expired", "expired", "Signals that were too late for a receiver."),
+    _of_receivers("signals_lost", "lost", "Signals given up: a receiver was away too long, or refused them."),
+    _of_receivers("signal_receiver_failing", "failing", "1 while a receiver does not take signals."),
     _gauge("streams", "Readers of event streams.", lambda r: _one(r.streams)),
     _counter("streams_cut", "Readers cut because they fell behind.", lambda r: _one(r.streams_cut)),
 )

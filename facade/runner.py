@@ -27,6 +27,7 @@ from schema.pg_notices import PgNotices
 from schema.pg_observations import PgObservations
 from schema.pg_past import PositionThen, RiskThen, VersionThen
 from schema.pg_portfolios import PgPortfolios as PortfolioRows
+from schema.pg_published import PgPublished
 from schema.pg_reads import RunnerNumbers, RunSummary, StrategyDetail, StrategyView
 from schema.pg_signals import PgSignals
 from schema.records import Node, TickSource
@@ -163,6 +164,11 @@ class Runner(Protocol):
 
     def vitals(self) -> Vitals:
         """What this process has done and how it is; returns at once."""
+        ...
+
+    @property
+    def published(self) -> PgPublished:
+        """Blocks: used through `Bridge` only."""
         ...
 
     @property

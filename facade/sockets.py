@@ -86,7 +86,7 @@ async def _tell(socket: WebSocket, following: Following) -> None:
     await socket.send_text(msgspec.json.encode(StreamOpened(id=following.cursor)).decode())
     async for event in following:
         if event is not None:  # the server pings by itself
-            await socket.send_text(encoded(event).decode())
+            await socket.send_text(encoded(event, following.signal_ttl_s).decode())
 
 
 def _asking_half(socket: WebSocket) -> Request:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from core.ids import RunId, UserId
+from core.published_signal import PublishedSignal, published_from_event
 from facade.bridge import Event
 from facade.errors import bad_field
 from facade.event_stream import Following
@@ -17,7 +18,7 @@ RETRY_MS: Final = 1_000
 MAX_EVENT_ID: Final = 2**63 - 1
 
 
-class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """An event on the wire; the stream's id is the event's."""
 
     id: int
@@ -27,6 +28,8 @@ class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     type: str
     at: Any
     payload: Any
+    signal: PublishedSignal | None = None
+    """Of an event `signal`: the form it has outside as well."""
 
 
 class StreamOpened(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="stream.open"):
@@ -35,7 +38,7 @@ class StreamOpened(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     id: int
 
 
-def streamed(event: Event) -> StreamedEvent:
+def streamed(event: Event, signal_ttl_s: int) -> StreamedEvent:
     return StreamedEvent(
         id=event.id,
         user_id=event.user_id,
@@ -44,11 +47,14 @@ def streamed(event: Event) -> StreamedEvent:
         type=event.type,
         at=event.at,
         payload=event.payload,
+        signal=None
+        if event.type != "signal"
+        else published_from_event(event.payload, event.at, ttl_s=signal_ttl_s),
     )
 
 
-def encoded(event: Event) -> bytes:
-    return msgspec.json.encode(streamed(event))
+def encoded(event: Event, signal_ttl_s: int) -> bytes:
+    return msgspec.json.encode(streamed(event, signal_ttl_s))
 
 
 async def frames(following: Following) -> AsyncGenerator[bytes, None]:
@@ -56,11 +62,11 @@ async def frames(following: Following) -> AsyncGenerator[bytes, None]:
     async with aclosing(following):
         yield f"retry: {RETRY_MS}\nid: {following.cursor}\n\n".encode()
         async for event in following:
-            yield b": still here\n\n" if event is None else frame(event)
+            yield b": still here\n\n" if event is None else frame(event, following.signal_ttl_s)
 
 
-def frame(event: Event) -> bytes:
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), encoded(event))
+def frame(event: Event, signal_ttl_s: int) -> bytes:
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), encoded(event, signal_ttl_s))
 
 
 def cursor_of(text: str | None) -> int | None:

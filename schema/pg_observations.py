@@ -8,7 +8,8 @@ from datetime import timedelta
 import msgspec
 
 from schema.pg_database import Connection, Database, DatabaseTimes
-from schema.pg_rows import many, one, value
+from schema.pg_published import ReceiverState
+from schema.pg_rows import as_type, many, one, value
 
 LAG_WINDOW = timedelta(minutes=15)
 
@@ -26,6 +27,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     open_alerts: int
     minimum_version: str | None
     kill_switch: bool
+    receivers: tuple[ReceiverState, ...]
 
 
 class PgObservations:
@@ -51,6 +53,9 @@ class PgObservations:
                 open_alerts=value(connection, "observed_alerts"),
                 minimum_version=platform["minimum_version"],
                 kill_switch=platform["kill_switch"],
+                receivers=tuple(
+                    as_type(ReceiverState)(row) for row in many(connection, "observed_receivers")
+                ),
             )
 
         return self._database.run(read)

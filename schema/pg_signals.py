@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from core.ids import RunId, StrategyId, UserId
+from core.published_signal import Said
 from schema.pg_database import Database
 from schema.pg_rows import as_type, fields, many
 from schema.records import TickPlace
@@ -21,6 +22,8 @@ class SignalRow(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     action: str
     score: float | None
+    strategy: str
+    said: Said | None
     at: datetime
 
 

@@ -10,7 +10,7 @@ from facade.endpoint import Call, encode, route
 from facade.metrics import CONTENT_TYPE, exposition
 from facade.operation import OperationRoute
 from facade.schemas.form import Answer, LagShown
-from facade.schemas.health import HealthAnswer, HealthCounts, State, VenueHealth
+from facade.schemas.health import HealthAnswer, HealthCounts, Outside, State, VenueHealth
 from facade.schemas.runner import NodeShown, ReadyAnswer
 from facade.views import actor_counts
 from facade.vitals import Reading
@@ -47,6 +47,7 @@ async def health(call: Call) -> HealthAnswer:
             unprotected_positions=seen.unprotected_positions,
             open_alerts=seen.open_alerts,
         )
+    outside = _outside(call, reading)
     return HealthAnswer(
         status=status,
         problems=tuple(problems),
@@ -80,8 +81,8 @@ async def health(call: Call) -> HealthAnswer:
             )
             for each in reading.vitals.hosts
         },
-        redis="off",
-        influxdb="off",
+        redis=outside["redis"],
+        influxdb=outside["influxdb"],
         actors=actor_counts(reading.actors),
         nodes=tuple(
             NodeShown(id=node.id, version=node.version, beat_at=node.beat_at) for node in reading.nodes
@@ -98,6 +99,17 @@ async def metrics(call: Call) -> Response:
 async def _reading(call: Call) -> Reading:
     hub = call.services.hub
     return await call.services.vitals.reading(streams=hub.readers, streams_cut=hub.cuts)
+
+
+def _outside(call: Call, reading: Reading) -> dict[str, Outside]:
+    """How those are whom signals are told: as whichever process tells them has noted."""
+    settings, seen = call.services.settings, reading.observed
+    wanted = {
+        "redis": settings.redis_url is not None or settings.redis_host is not None,
+        "influxdb": settings.influx_url is not None or settings.influx_host is not None,
+    }
+    failing = () if seen is None else tuple(each.name for each in seen.receivers if each.failing)
+    return {name: ("down" if name in failing else "ok") if on else "off" for name, on in wanted.items()}
 
 
 def _too_old(reading: Reading) -> bool:
@@ -125,6 +137,11 @@ def _problems(reading: Reading, checks: dict[str, bool]) -> list[str]:
         problems.append(f"{seen.unprotected_positions} positions without the stop they want")
     if seen.open_alerts:
         problems.append(f"{seen.open_alerts} alerts are open")
+    problems += [
+        f"{each.name} does not take signals, {each.waiting} wait: {each.last_error}"
+        for each in seen.receivers
+        if each.failing
+    ]
     problems += [
         f"{each.host} takes nothing for {each.paused_s:.0f} s"
         for each in reading.vitals.hosts

@@ -89,8 +89,9 @@ class OverviewRoutes:
     async def events(self, call: Call) -> RecentEvents:
         """The newest events of everybody."""
         newest = await call.bridge.ask(lambda store: store.events(newest=True, limit=EVENTS_SHOWN))
+        ttl_s = call.services.settings.signal_ttl_seconds
         return RecentEvents(
-            events=tuple(streamed(event) for event in newest), last_id=newest[-1].id if newest else 0
+            events=tuple(streamed(event, ttl_s) for event in newest), last_id=newest[-1].id if newest else 0
         )
 
     async def _read(self, call: Call) -> OverviewAnswer:

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from core.ids import RunId, StrategyId
+from core.ids import RunId, StrategyId, UserId
+from core.published_signal import PublishedSignal
 from facade.schemas.form import Answer, Asked, Page, Shown
 
 SymbolText = Annotated[str, Meta(min_length=1, max_length=32)]
@@ -36,6 +37,8 @@ class SignalsStreamed(Asked, frozen=True, kw_only=True):
 
 
 class SignalShown(Shown, frozen=True, kw_only=True):
+    """`signal`: the form it has wherever it is told outside."""
+
     run_id: RunId
     strategy_id: StrategyId
     slot: datetime
@@ -43,10 +46,34 @@ class SignalShown(Shown, frozen=True, kw_only=True):
     action: str
     score: float | None
     at: datetime
+    signal: PublishedSignal
 
 
 class SignalsAnswer(Answer, frozen=True, kw_only=True):
     """Newest slot first."""
 
     signals: tuple[SignalShown, ...]
+    next_cursor: str | None = None
+
+
+class PublishedListed(Page, frozen=True, kw_only=True):
+    """`withheld`: only those that were not told."""
+
+    symbol: SymbolText | None = None
+    withheld: bool = False
+
+
+class PublishedShown(Shown, frozen=True, kw_only=True):
+    """`withheld`: why it was not told outside; `cooldown`, `too_many_alive`."""
+
+    id: int
+    user_id: UserId
+    withheld: str | None
+    signal: PublishedSignal
+
+
+class PublishedAnswer(Answer, frozen=True, kw_only=True):
+    """Newest first."""
+
+    signals: tuple[PublishedShown, ...]
     next_cursor: str | None = None

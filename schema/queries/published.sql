@@ -91,10 +91,6 @@ SELECT name, sent, expired, lost, failing_since IS NOT NULL AS failing, last_err
        (SELECT count(*) FROM published_signals p WHERE p.id > r.last_id AND p.withheld IS NULL) AS waiting
   FROM signal_receivers r ORDER BY name;
 
--- name: observed_published
--- How many of the signals kept were told and how many withheld, by why.
-SELECT coalesce(withheld, 'told') AS outcome, count(*) AS many FROM published_signals GROUP BY withheld;
-
 -- name: published_page
 -- Signals told and withheld, newest first.
 SELECT id, user_id, at, withheld, content FROM published_signals

@@ -2,9 +2,9 @@
 
 -- name: signals_of
 -- A user's signals, newest slot first and by run within a slot, after a place; each run's of one user only.
-SELECT run_id, strategy_id, slot, symbol, action, score, at
-  FROM signals
- WHERE user_id = %(user_id)s
+SELECT g.run_id, g.strategy_id, s.name AS strategy, g.slot, g.symbol, g.action, g.score, g.said, g.at
+  FROM signals g JOIN strategies s ON s.id = g.strategy_id
+ WHERE g.user_id = %(user_id)s
    AND (%(run_id)s::uuid IS NULL OR run_id = %(run_id)s)
    AND (%(symbol)s::text IS NULL OR symbol = %(symbol)s)
    AND (%(action)s::text IS NULL OR action = %(action)s)

@@ -71,7 +71,7 @@ def on_hub(
 ) -> None:
     async def play() -> None:
         bridge = Bridge(runner, Waits())
-        hub = EventHub(bridge, queue_events=queue_events)
+        hub = EventHub(bridge, signal_ttl_s=300, queue_events=queue_events)
         try:
             await story(hub)
         finally:

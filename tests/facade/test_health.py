@@ -16,6 +16,7 @@ from core.ids import RunId, UserId
 from core.run import RunCommand
 from facade.metrics import METRICS, table
 from schema.pg import PgStore
+from schema.pg_published import Receiver
 from schema.records import SlotReport, TickRow, TickStatus
 from tests.facade.world import (
     ADMIN,
@@ -168,7 +169,28 @@ def test_series_do_not_grow_with_tenants(http: TestClient) -> None:
         "actor",
         "reason",
         "host",
+        "receiver",
     }
+
+
+def test_health_says_whether_those_who_are_told_signals_take_them(
+    runner: SmallRunner, store: PgStore
+) -> None:
+    settings = make_settings(REDIS_HOST="127.0.0.1", INFLUX_URL="http://127.0.0.1:8086")
+    for receiver in Receiver:
+        store.published.enter(receiver)
+        store.published.take(receiver, "w1")
+    store.published.failed(Receiver.REDIS, "w1", "Redis did not take it (ConnectionError)")
+    with client_of(runner, settings) as client:
+        health = client.get("/api/health").json()
+        assert (health["redis"], health["influxdb"], health["status"]) == ("down", "ok", "degraded")
+        assert (
+            "redis does not take signals, 0 wait: Redis did not take it (ConnectionError)"
+            in health["problems"]
+        )
+        assert families(client)["runner_signal_receiver_failing"] == {("influxdb",): 0.0, ("redis",): 1.0}
+    with client_of(runner) as client:
+        assert client.get("/api/health").json()["redis"] == "off"
 
 
 def test_the_page_lists_every_metric_and_no_other() -> None:

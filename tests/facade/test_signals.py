@@ -13,10 +13,11 @@ from websockets.asyncio.client import connect
 
 from core.ids import RunId
 from core.run import RunCommand
+from core.signal_policy import SignalLimits
 from schema.pg import PgStore
 from schema.records import Ask, SlotReport, TickRow, TickSource, TickStatus
 from tests.facade.test_sockets import heard, served
-from tests.facade.world import START, WORKER, SmallRunner, as_user, client_of, go_live
+from tests.facade.world import ADMIN, START, WORKER, SmallRunner, as_user, client_of, go_live
 
 Said = tuple[str, str, float | None]
 SAID: list[Said] = [
@@ -94,6 +95,48 @@ def test_a_users_signals_are_listed_by_filter_newest_first_and_nobody_elses(
     assert listed(page) + listed(rest) == CASES[0][1]
     assert rest.json()["nextCursor"] is None
     assert http.get("/api/signals?symbol=1", headers=as_user("alice")).status_code == 400
+
+
+def test_lists_and_streams_tell_a_signal_in_the_one_form(
+    runner: SmallRunner, http: TestClient, store: PgStore, runs: dict[str, RunId]
+) -> None:
+    say(store, runs["BTCUSDT"], START, "exit_long", 7.5)
+    (row,) = http.get("/api/signals", headers=as_user("alice")).json()["signals"]
+    form = row["signal"]
+    assert (form["symbol"], form["action"], form["score"], form["ttl"]) == ("BTC", "CLOSE", 7.5, 300)
+
+    async def story() -> None:
+        async with served(runner) as url:
+            for path in ("/api/signals/stream", "/api/events/stream"):
+                address = f"{url}{path}?lastEventId=0"
+                async with connect(address, additional_headers=as_user("alice")) as socket:
+                    await heard(socket)
+                    told = await heard(socket)
+                    while told["type"] != "signal":
+                        assert "signal" not in told
+                        told = await heard(socket)
+                    assert told["signal"] == form
+
+    asyncio.run(story())
+
+
+def test_administrators_see_what_was_withheld_and_why(
+    http: TestClient, store: PgStore, runs: dict[str, RunId]
+) -> None:
+    say(store, runs["BTCUSDT"], START, "long", 7.5)
+    say(store, runs["BTCUSDT"], START + timedelta(minutes=5), "short", 7.5)
+    hour = timedelta(hours=1)
+    store.published.gather(SignalLimits(cooldown=hour, ttl=hour, max_alive=5), [])
+    for query, expected in (
+        ("", [("SHORT", "cooldown"), ("LONG", None)]),
+        ("withheld=true&symbol=BTCUSDT", [("SHORT", "cooldown")]),
+        ("symbol=ETHUSDT", []),
+    ):
+        answer = http.get(f"/api/signals/published?{query}", headers=ADMIN).json()["signals"]
+        assert [(each["signal"]["action"], each["withheld"]) for each in answer] == expected
+    first = http.get("/api/signals/published?limit=1", headers=ADMIN).json()
+    rest = http.get(f"/api/signals/published?limit=1&cursor={first['nextCursor']}", headers=ADMIN).json()
+    assert (rest["signals"][0]["signal"]["action"], rest["nextCursor"]) == ("LONG", None)
 
 
 def test_the_stream_of_signals_filters_as_the_list_does(

@@ -36,6 +36,7 @@ from schema.pg_limits import PgLimits
 from schema.pg_notices import PgNotices
 from schema.pg_observations import PgObservations
 from schema.pg_portfolios import PgPortfolios
+from schema.pg_published import PgPublished
 from schema.pg_reads import PgReads
 from schema.pg_signals import PgSignals
 from schema.records import Ask, LostAsk, Node, SlotReport, TickRow, TickSource, TickStatus
@@ -146,6 +147,10 @@ class SmallRunner:
     @property
     def signals(self) -> PgSignals:
         return self.store.signals
+
+    @property
+    def published(self) -> PgPublished:
+        return self.store.published
 
     @property
     def jobs(self) -> PgJobs:
