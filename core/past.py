@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from core.errors import Reason, RunnerError
-from core.ids import RunId
+from core.ids import ClientOrderId, RunId
 from core.order import Leg
 from core.position import FLAT, ZERO, Fill, Position, apply_fill, apply_funding, carry_funding
 from core.risk import DayRisk, RiskLimits, RiskState, risk_day
@@ -50,6 +50,13 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
     run_id: RunId | None = None
 
 
+class Guard(msgspec.Struct, frozen=True, kw_only=True):
+    """The entry whose stop and target a position has, and the entry price they were made at."""
+
+    client_order_id: ClientOrderId
+    entry_price: Decimal
+
+
 class HeldThen(msgspec.Struct, frozen=True, kw_only=True):
     """A position as it was known; `entered_by`: the order that opened it, None where it is flat."""
 
@@ -57,6 +64,7 @@ class HeldThen(msgspec.Struct, frozen=True, kw_only=True):
     entered_by: str | None = None
     drift: Decimal = ZERO
     updated_at: datetime | None = None
+    guarded: Guard | None = None
 
 
 def run_at(row: Run, events: Sequence[Happened], at: datetime, *, complete: bool) -> Run:
@@ -80,6 +88,7 @@ def run_at(row: Run, events: Sequence[Happened], at: datetime, *, complete: bool
 def position_at(events: Sequence[Happened], at: datetime) -> HeldThen:
     """From events of FILL, FUNDING and DRIFT, in order, beginning where the position was flat."""
     held = HeldThen()
+    filled: set[str] = set()
     for event in events:
         if event.at > at:
             break
@@ -95,8 +104,14 @@ def position_at(events: Sequence[Happened], at: datetime) -> HeldThen:
         after = apply_fill(before, msgspec.convert(said, Fill, strict=False)).position
         opened = before.is_flat or before.side is not after.side
         opener = said["client_order_id"] if opened else held.entered_by
-        entered_by = None if after.is_flat else opener
-        held = replace(held, position=after, entered_by=entered_by, updated_at=event.at)
+        held = replace(
+            held,
+            position=after,
+            entered_by=None if after.is_flat else opener,
+            guarded=_guard(held, after, said, opened=opened, first=said["client_order_id"] not in filled),
+            updated_at=event.at,
+        )
+        filled.add(said["client_order_id"])
     return held
 
 
@@ -126,6 +141,17 @@ def limits_at(row: RiskLimits | None, events: Sequence[Happened], at: datetime) 
     if changes:
         return msgspec.convert(changes[0].payload["before"], RiskLimits, strict=False)
     return row
+
+
+def _guard(
+    held: HeldThen, after: Position, said: Mapping[str, Any], *, opened: bool, first: bool
+) -> Guard | None:
+    """As the ledger protects a position: by the entry that opened it, or that was filled for the first time since."""
+    if after.is_flat:
+        return None
+    if said.get("leg") == Leg.ENTRY and (opened or first):
+        return Guard(client_order_id=ClientOrderId(said["client_order_id"]), entry_price=after.entry_price)
+    return None if opened else held.guarded
 
 
 def _status_at(

@@ -70,6 +70,8 @@ async def positions_then(call: Call, run: Run, created_at: datetime, as_of: date
         entry_price=position.entry_price,
         leverage=then.leverage,
         opened_at=position.opened_at,
+        stop_loss=then.wanted.stop_loss,
+        take_profit=then.wanted.take_profit,
         realised_usdt=position.realised_gross - position.fees + position.funding,
         drift=then.held.drift,
         updated_at=then.held.updated_at,
@@ -93,6 +95,9 @@ async def strategy_then(call: Call, seen: StrategyDetail, as_of: datetime) -> St
     return StrategyThenAnswer(
         as_of=at,
         id=definition.id,
+        name=definition.name if version.named else None,
+        description=definition.description if version.named else None,
+        visibility=definition.visibility if version.named else None,
         type=definition.kind.value,
         template=definition.template,
         params=definition.parameters,

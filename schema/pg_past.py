@@ -11,8 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from core.definition import StrategyDefinition
-from core.ids import AccountId, StrategyId, UserId
+from core.ids import AccountId, ClientOrderId, StrategyId, UserId
+from core.order import Order
 from core.past import Happened, HeldThen, Unknowable, limits_at, position_at, risk_at, run_at
+from core.protection import Protection, protection_of
 from core.risk import RiskLimits, RiskState, risk_day
 from core.run import Run
 from schema.pg_database import Connection, Database
@@ -25,17 +27,23 @@ VENUE_AHEAD: Final = timedelta(minutes=1)
 
 
 class VersionThen(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy as of a version; name, description and visibility are those of now."""
+    """A strategy as of a version. `named` False: its name, description and visibility are those of now, as what they
+    were is not recorded.
+    """
 
     strategy: StrategyDefinition
     since: datetime
+    named: bool
 
 
 class PositionThen(msgspec.Struct, frozen=True, kw_only=True):
+    """`wanted`: stop and target; how far a trailing stop had come is not recorded."""
+
     account_id: AccountId
     symbol: str
     leverage: int
     held: HeldThen
+    wanted: Protection
 
 
 class RiskThen(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,10 +90,19 @@ class PgPast:
             held = position_at(_happened([*many(connection, "last_drift", named), *rows]), at)
             if held.position.is_flat or run.account_id is None:
                 return None
-            asked = _of(run) | {"client_order_id": held.entered_by}
-            leverage = value(connection, "order_leverage", asked)
-            symbol = next(row["payload"]["symbol"] for row in rows if row["type"] == "order_fill")
-            return PositionThen(account_id=run.account_id, symbol=symbol, leverage=leverage, held=held)
+            guard = held.guarded
+            ids = [held.entered_by, *([] if guard is None else [guard.client_order_id])]
+            found = many(connection, "orders_then", _of(run) | {"client_order_ids": ids})
+            orders = {order.client_order_id: order for order in map(as_type(Order), found)}
+            return PositionThen(
+                account_id=run.account_id,
+                symbol=next(row["payload"]["symbol"] for row in rows if row["type"] == "order_fill"),
+                leverage=orders[ClientOrderId(str(held.entered_by))].leverage,
+                held=held,
+                wanted=Protection()
+                if guard is None
+                else protection_of(orders[guard.client_order_id], guard.entry_price),
+            )
 
         return self._database.run(read)
 
@@ -119,7 +136,11 @@ def _complete(connection: Connection, user_id: UserId, at: datetime) -> bool:
 
 def _version(connection: Connection, strategy_id: StrategyId, at: datetime) -> VersionThen | None:
     row = one(connection, "version_at", {"strategy_id": strategy_id, "at": at})
-    return None if row is None else VersionThen(strategy=definition_of(row), since=row["version_created_at"])
+    return (
+        None
+        if row is None
+        else VersionThen(strategy=definition_of(row), since=row["version_created_at"], named=row["named"])
+    )
 
 
 def _of(run: Run) -> dict[str, Any]:

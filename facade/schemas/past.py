@@ -52,7 +52,9 @@ class RunThenAnswer(Answer, frozen=True, kw_only=True):
 
 
 class PositionThenShown(Shown, frozen=True, kw_only=True):
-    """What was open, by the fills stored by then. Stops and targets are recorded for now only."""
+    """What was open, by the fills stored by then, with the stop and target it was to have. How far a trailing stop had
+    come is recorded for now only.
+    """
 
     account_id: AccountId
     symbol: str
@@ -61,6 +63,8 @@ class PositionThenShown(Shown, frozen=True, kw_only=True):
     entry_price: Decimal
     leverage: int
     opened_at: datetime | None
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
     realised_usdt: Decimal
     drift: Decimal
     updated_at: datetime | None
@@ -72,10 +76,15 @@ class PositionsThenAnswer(Answer, frozen=True, kw_only=True):
 
 
 class StrategyThenAnswer(Answer, frozen=True, kw_only=True):
-    """Settings of the strategy by the version of that time, with the caller's runs as they were."""
+    """Settings of the strategy by the version of that time, with the caller's runs as they were. `name`, `description`
+    and `visibility` are null of versions that were written before these were kept with them.
+    """
 
     as_of: datetime
     id: StrategyId
+    name: str | None
+    description: str | None
+    visibility: str | None
     type: str
     template: str
     params: Mapping[str, Any]

@@ -32,17 +32,22 @@ SELECT id, run_id, type, at, payload FROM strategy_events
  ORDER BY id DESC LIMIT 1;
 
 -- name: version_at
--- A strategy's version at an instant, under the names it has now.
-SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version, v.template, v.source, v.parameters, v.venue,
-       v.market, v.symbol, v.timeframe, v.created_at AS version_created_at
+-- A strategy's version at an instant, under the name it had; `named` false: that is not recorded, and it is today's.
+SELECT s.id, s.owner_id, s.kind, v.version, v.template, v.source, v.parameters, v.venue, v.market, v.symbol, v.timeframe,
+       coalesce(v.name, s.name) AS name, coalesce(v.description, s.description) AS description,
+       coalesce(v.visibility, s.visibility) AS visibility, v.created_at AS version_created_at,
+       v.name IS NOT NULL OR v.version = s.latest_version AS named
   FROM strategies s JOIN strategy_versions v ON v.strategy_id = s.id
  WHERE s.id = %(strategy_id)s AND v.created_at <= %(at)s
  ORDER BY v.version DESC LIMIT 1;
 
--- name: order_leverage
--- With how much leverage an order of a run was made.
-SELECT leverage FROM orders
- WHERE client_order_id = %(client_order_id)s AND run_id = %(run_id)s AND user_id = %(user_id)s;
+-- name: orders_then
+-- Orders of a run by their ids; what one asked for never changes.
+SELECT client_order_id, run_id, user_id, account_id, symbol, slot, leg, attempt, side, kind, quantity,
+       reference_price, reduce_only, leverage, price, stop_loss, take_profit, stop_loss_pct, take_profit_pct,
+       trailing_callback_pct, trailing_activation_pct, fence
+  FROM orders
+ WHERE client_order_id = ANY(%(client_order_ids)s) AND run_id = %(run_id)s AND user_id = %(user_id)s;
 
 -- name: risk_past
 -- A user's ended round trips and pauses by an instant, newest first.

@@ -7,10 +7,10 @@ VALUES (%(id)s, %(owner_id)s, %(name)s, %(description)s, %(kind)s, %(visibility)
 
 -- name: insert_strategy_version
 -- Stores one version of a strategy.
-INSERT INTO strategy_versions (strategy_id, version, template, source, parameters, venue, market, symbol,
-                               timeframe, timeframe_s)
-VALUES (%(id)s, %(version)s, %(template)s, %(source)s, %(parameters)s, %(venue)s, %(market)s, %(symbol)s,
-        %(timeframe)s, %(timeframe_s)s);
+INSERT INTO strategy_versions (strategy_id, version, name, description, visibility, template, source, parameters, venue,
+                               market, symbol, timeframe, timeframe_s)
+VALUES (%(id)s, %(version)s, %(name)s, %(description)s, %(visibility)s, %(template)s, %(source)s, %(parameters)s,
+        %(venue)s, %(market)s, %(symbol)s, %(timeframe)s, %(timeframe_s)s);
 
 -- name: insert_account
 -- Stores an account; its equity curve starts with its balance when something moves it.

@@ -141,6 +141,24 @@ def test_a_position_is_its_fills_funding_and_drift_and_who_opened_it() -> None:
     assert (flipped.position.quantity, flipped.entered_by, flipped.position.funding) == (-2, "o4", 0)
 
 
+def test_a_position_keeps_the_stop_of_the_entry_that_opened_it_until_it_is_flat() -> None:
+    def guard(*events: Happened) -> tuple[str, Decimal] | None:
+        found = position_at(events, at(9)).guarded
+        return None if found is None else (found.client_order_id, found.entry_price)
+
+    opened = fill(1, "buy", "1", "100", client_order_id="a")
+    grown = fill(2, "buy", "1", "120", client_order_id="a")
+    reduced = fill(3, "sell", "1", "130", client_order_id="b", leg="exit")
+    closed = fill(4, "sell", "1", "130", client_order_id="b", leg="exit")
+    again = fill(5, "buy", "1", "140", client_order_id="c")
+    assert guard(opened) == guard(opened, grown, reduced) == ("a", 100)
+    assert guard(opened, grown, reduced, closed) is None
+    assert guard(opened, grown, reduced, closed, again) == ("c", 140)
+    beyond = fill(3, "sell", "3", "130", client_order_id="b", leg="exit")
+    assert guard(opened, grown, beyond) is None, "what an exit turned over has no stop of an entry"
+    assert guard(opened, fill(2, "buy", "1", "120", client_order_id="d")) == ("d", 110)
+
+
 @pytest.mark.parametrize(
     ("events", "trades"),
     [

@@ -66,7 +66,8 @@ def test_a_run_is_told_with_the_status_and_settings_it_had(
 
 def test_a_position_is_told_by_the_fills_stored_by_then(client: TestClient, world: World, later: Any) -> None:
     run = world.run("alice")
-    fence = world.held(run, quantity="2", price="100", leverage=2)
+    asks = {"stop_loss_pct": Decimal(5), "take_profit": Decimal(130)}
+    fence = world.held(run, quantity="2", price="100", leverage=2, **asks)
     opened = later(0)
     later()
     # Executed a moment after the first fill by the venue, told of a minute later: not known before.
@@ -78,6 +79,7 @@ def test_a_position_is_told_by_the_fills_stored_by_then(client: TestClient, worl
     path = f"/api/runs/{run.id}/positions"
     (held,) = then(client, path, opened + timedelta(seconds=2))["positions"]
     assert (held["quantity"], held["entryPrice"], held["leverage"], held["side"]) == ("2", "100", 2, "long")
+    assert (float(held["stopLoss"]), float(held["takeProfit"])) == (95, 130)
     (held,) = then(client, path, reduced)["positions"]
     assert (held["quantity"], held["realisedUsdt"]) == ("1.5", "5.000000000000")
     assert then(client, path, closed)["positions"] == []
@@ -89,13 +91,28 @@ def test_a_strategy_is_told_by_the_version_of_that_time(
 ) -> None:
     run = world.run("alice")
     first = later()
-    revised = replace(run.strategy, version=2, parameters={"period": 21})
+    revised = replace(run.strategy, version=2, parameters={"period": 21}, name="Slow", visibility="public")
     store.arrange(ReviseStrategy(definition=revised))
     second = later()
     path = f"/api/strategies/{run.strategy.id}"
     told = [then(client, path, at) for at in (first, second)]
     assert [(each["version"], each["params"]["period"]) for each in told] == [(1, 14), (2, 21)]
     assert [each["runs"][0]["strategyVersion"] for each in told] == [1, 2]
+    names = [(each["name"], each["visibility"]) for each in told]
+    assert names == [(run.strategy.name, run.strategy.visibility), ("Slow", "public")]
+
+
+def test_a_name_that_was_not_written_down_is_not_guessed(
+    client: TestClient, world: World, store: PgStore, later: Any
+) -> None:
+    """Versions from before names were kept with them, and of a process of the version before."""
+    run = world.run("alice")
+    first = later()
+    store.arrange(ReviseStrategy(definition=replace(run.strategy, version=2, name="Slow")))
+    second = later()
+    store.database.run(lambda c: c.execute(b"UPDATE strategy_versions SET name = NULL"))
+    path = f"/api/strategies/{run.strategy.id}"
+    assert [then(client, path, at)["name"] for at in (first, second)] == [None, "Slow"]
 
 
 def test_risk_is_told_with_the_pause_the_streak_and_the_day_of_that_time(

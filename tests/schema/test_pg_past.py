@@ -64,7 +64,14 @@ def take(world: World, store: PgStore, user: UserId, step: str, number: int) -> 
             world.trade(world.run(user), "7" if step == "gain" else "-5")
         case "held" if not blocked:
             run = world.run(user)
-            fence = world.held(run, quantity="3", price="101", leverage=2)
+            fence = world.held(
+                run,
+                quantity="3",
+                price="101",
+                leverage=2,
+                stop_loss_pct=Decimal(1 + number),
+                take_profit=Decimal(150),
+            )
             world.filled(world.committed(run, fence, leg=Leg.EXIT), "99.7", commission="0.03")
         case "rejected" if not blocked:
             run = world.run(user)
@@ -124,9 +131,10 @@ def _position_equals(store: PgStore, run: Run, now: datetime) -> None:
         return
     assert then is not None
     held = summary.position
-    assert (then.held.position, then.leverage, then.symbol, then.held.drift) == (
+    assert (then.held.position, then.leverage, then.symbol, then.held.drift, then.wanted) == (
         held.position,
         held.leverage,
         held.symbol,
         held.drift,
+        held.protection,
     )
