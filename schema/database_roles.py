@@ -15,6 +15,11 @@ DATABASE = "runner"
 _CONNECT_TIMEOUT_S = 5
 
 
+def conninfo_of(dsn: str, *, role: str, password: str, database: str) -> str:
+    """The same server as another role sees another database."""
+    return make_conninfo(dsn, user=role, password=password, dbname=database)
+
+
 def make_roles(admin: psycopg.Connection[Any]) -> None:
     """Owner, service, reader and tenant exist; none is a superuser or may make roles or databases. Repeatable."""
     for role in (OWNER_ROLE, SERVICE_ROLE):

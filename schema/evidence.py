@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -174,10 +175,24 @@ RECOUNTED: Mapping[str, str] = {
 """Totals counted anew from orders, fills and round trips, for a database in which nothing is under way."""
 
 
+_TABLES: Final = """
+    SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind = 'r' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+       AND pg_relation_size(c.oid) > 0 ORDER BY 1, 2"""
+
+
 @contextmanager
 def witness(dsn: str) -> Iterator[Connection]:
     with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
         yield connection
+
+
+def table_texts(connection: psycopg.Connection[Any]) -> Iterator[tuple[str, bytes]]:
+    """All rows of all tables as text, table by table, whoever may see which of them."""
+    for names in connection.execute(_TABLES).fetchall():
+        copying = sql.SQL("COPY {} TO STDOUT").format(sql.Identifier(*names))
+        with connection.cursor().copy(copying) as rows:
+            yield names[1], b"".join(rows)
 
 
 def broken(connection: Connection, *groups: Mapping[str, str]) -> dict[str, list[Any]]:

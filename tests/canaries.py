@@ -1,25 +1,15 @@
-"""Canaries: made-up secrets that are let through everything, and a scanner that finds any trace of them (I13).
-
-A trace is the text itself, as it is or escaped, its base64 (at each of the three alignments), its hexadecimal or its
-URL-encoding, or any piece of 12 characters of one of those; in hexadecimal capitals count as small letters.
-"""
+"""Canaries: made-up secrets that are let through everything; `bin/traces.py` finds any trace of them (I13)."""
 
 from __future__ import annotations
 
-import base64
-import json
-import re
 import string
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from random import Random
 from typing import Final
-from urllib.parse import quote
 
-import msgspec
-import numpy as np
-import numpy.typing as npt
+from bin.traces import PIECE, Scanner, Trace, forms_of
 
-PIECE: Final = 12
+__all__ = ["CANARIES", "KEYS", "PIECE", "SECRETS", "Trace", "forms_of", "scan", "scan_all"]
 
 _PLAIN: Final = string.ascii_letters + string.digits
 _AWKWARD: Final = _PLAIN + "+/=!#$%&?.~'\"\\|<>[]_-"
@@ -33,73 +23,12 @@ def _made(what: str, number: int) -> str:
 KEYS: Final = tuple(_made("key", number) for number in range(6))
 SECRETS: Final = tuple(_made("secret", number) for number in range(6))
 CANARIES: Final = (*KEYS, *SECRETS)
-
-
-class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a canary was found, which, and in what form; never the text around it."""
-
-    where: str
-    canary: int
-    form: str
-
-
-def forms_of(secret: str) -> Mapping[str, str]:
-    """What a secret looks like once something has encoded it, by name of the form."""
-    raw = secret.encode()
-    forms = {"raw": secret, "hex": raw.hex(), "url": quote(secret, safe="")}
-    forms |= {"json": json.dumps(secret)[1:-1], "repr": repr(secret)[1:-1]}
-    for shift in range(3):
-        # What depends on the bytes before and behind is cut off: the rest is the same wherever the secret stands.
-        whole = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
-        forms[f"base64/{shift}"] = whole[(0, 2, 3)[shift] : len(whole) - 1]
-        forms[f"base64url/{shift}"] = forms[f"base64/{shift}"].replace("+", "-").replace("/", "_")
-    return forms
-
-
-def _pieces() -> dict[bytes, tuple[int, str]]:
-    found: dict[bytes, tuple[int, str]] = {}
-    for number, canary in enumerate(CANARIES):
-        for form, text in forms_of(canary).items():
-            for start in range(len(text) - PIECE + 1):
-                found.setdefault(text[start : start + PIECE].encode(), (number, form))
-    return found
-
-
-def _hashed(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
-    """A number below 2^24 for every four bytes in a row."""
-    words = data.astype(np.uint32)
-    mixed = words[:-3] * np.uint32(0x9E3779B1) + words[1:-2] * np.uint32(0x85EBCA6B)
-    mixed += words[2:-1] * np.uint32(0xC2B2AE35) + words[3:] * np.uint32(0x27D4EB2F)
-    return mixed >> np.uint32(8)
-
-
-_PIECES: Final = _pieces()
-_BEGINNINGS: Final = np.zeros(1 << 24, dtype=bool)
-for _piece in _PIECES:
-    _BEGINNINGS[_hashed(np.frombuffer(_piece[:4], np.uint8))] = True
-_HEX_RUN: Final = re.compile(rb"[0-9A-Fa-f]{12,}")
-_AT_ONCE: Final = 1 << 20
+_SCANNER: Final = Scanner(CANARIES)
 
 
 def scan(where: str, text: str | bytes) -> list[Trace]:
     """Every canary and form of which `text` holds a piece, once each."""
-    raw = text.encode(errors="surrogatepass") if isinstance(text, str) else text
-    found = {}
-    lower = _HEX_RUN.sub(lambda run: run[0].lower(), raw)
-    for read in (raw,) if lower == raw else (raw, lower):
-        for hit in _hits(read):
-            found[hit] = Trace(where=where, canary=hit[0], form=hit[1])
-    return list(found.values())
-
-
-def _hits(data: bytes) -> Iterator[tuple[int, str]]:
-    """Few places begin as a piece does: only those are compared."""
-    for begin in range(0, len(data) - PIECE + 1, _AT_ONCE):
-        part = data[begin : begin + _AT_ONCE + PIECE - 1]
-        for start in np.flatnonzero(_BEGINNINGS[_hashed(np.frombuffer(part, np.uint8))]).tolist():
-            hit = _PIECES.get(part[start : start + PIECE])
-            if hit is not None:
-                yield hit
+    return _SCANNER.scan(where, text)
 
 
 def scan_all(texts: Iterable[tuple[str, str]]) -> list[Trace]:

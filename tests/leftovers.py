@@ -10,17 +10,13 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
-from psycopg import sql
 
+from schema.evidence import table_texts
 from tests.canaries import Trace, scan
 
 MAX_FILE_BYTES: Final = 64 << 20
 """Of longer files the end is read."""
 MAX_TRACES: Final = 100
-_TABLES: Final = """
-    SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind = 'r' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
-       AND pg_relation_size(c.oid) > 0 ORDER BY 1, 2"""
 
 
 class Leftovers:
@@ -50,10 +46,8 @@ class Leftovers:
     def note_database(self, dsn: str) -> None:
         """All rows of all tables as text."""
         with psycopg.connect(dsn, connect_timeout=10) as connection:
-            for names in connection.execute(_TABLES).fetchall():
-                copying = sql.SQL("COPY {} TO STDOUT").format(sql.Identifier(*names))
-                with connection.cursor().copy(copying) as rows:
-                    self.note(f"table {names[1]} of {connection.info.dbname}", b"".join(rows))
+            for name, rows in table_texts(connection):
+                self.note(f"table {name} of {connection.info.dbname}", rows)
 
 
 LEFT: Final = Leftovers()

@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
     drill.command()(wires)
     drill.command()(crash)
     drill.command()(faults)
-    for name in ("rolling", "cron"):
+    for name in ("rolling", "cron", "operator"):
         importlib.import_module(f"bin.commands.drill_{name}").register(drill)
     app.add_typer(drill, name="drill", no_args_is_help=True)
 

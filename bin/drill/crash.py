@@ -14,6 +14,7 @@ import msgspec
 from bin.drill.crash_checks import LOST, ONCE, RE_SENT, STOPS, UNSETTLED
 from bin.drill.crash_world import LOOK_S, CrashWorld, Victim, WorldPlan, crash_world, say
 from bin.drill.gaps import Armed, Blow, Gap, Struck, arm, struck_within
+from bin.drill.left import SECRETS
 from bin.drill.report import Statement
 from core.connection import Venue
 from core.order import Leg
@@ -185,7 +186,9 @@ class Crash:
             self._broken.setdefault(text, []).append(f"{cell.venue} {cell.gap} {cell.blow}: {row}")
 
     def _report(self, cells: Sequence[Cell], seconds: float) -> CrashReport:
-        texts = (REACHED, ENDED, SETTLED, ONCE, RE_SENT, LOST, UNSETTLED, STOPS, *evidence.ALWAYS)
+        if found := self._world.traces():
+            self._broken[SECRETS] = found
+        texts = (REACHED, ENDED, SETTLED, ONCE, RE_SENT, LOST, UNSETTLED, STOPS, SECRETS, *evidence.ALWAYS)
         return CrashReport(
             held=not self._broken,
             seconds=round(seconds, 1),

@@ -16,6 +16,7 @@ import msgspec
 from bin.drill import crash_checks
 from bin.drill.books import by_account
 from bin.drill.gaps import GAP_FILE
+from bin.drill.left import traces_left
 from bin.drill.node import Node, settings_of
 from bin.drill.stage import CANDLES, make_rows, make_tapes, master_keys, set_rate
 from bin.drill.stand_in import StandIn
@@ -65,6 +66,12 @@ class CrashWorld:
         self.victims = victims
         self.speed = speed
         self._known: dict[str, set[str]] = {}
+
+    def traces(self) -> list[str]:
+        """Where a piece of a key stands that should not."""
+        folder = next(iter(self.venues.values())).log.parent
+        secrets = [each for venue in self.venues.values() for each in venue.secrets]
+        return traces_left(secrets, folder, [self.connection])[0]
 
     def runs_at(self, venue: Venue) -> frozenset[RunId]:
         return frozenset(trader.run_id for trader in self.traders if trader.venue is venue)

@@ -14,6 +14,7 @@ import msgspec
 from bin.drill.crash_checks import LOST, ONCE, RE_SENT, STOPS, UNSETTLED
 from bin.drill.crash_world import LOOK_S, CrashWorld, WorldPlan, crash_world, say
 from bin.drill.gaps import Armed, Blow, Gap, arm, struck_within
+from bin.drill.left import SECRETS
 from bin.drill.report import Statement
 from bin.drill.stage import rows, set_rate
 from core.connection import Venue
@@ -130,6 +131,7 @@ class Faults:
         settled = list(self._strike_all())
         self._throw_switches()
         self._look_twice()
+        self._statement(SECRETS, *self._world.traces())
         return FaultsReport(
             held=not self._broken,
             seconds=round(monotonic() - began_s, 1),

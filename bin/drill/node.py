@@ -42,10 +42,12 @@ class Node:
         place: int,
         folder: Path,
         settings: dict[str, str],
-        speed: float,
+        speed: float | None,
         data: Path | None = None,
         program: Sequence[str] = SERVE,
+        root: Path = ROOT,
     ) -> None:
+        """`speed` None: the program takes none. `root`: the checkout it is run from."""
         self.name = f"node-{place}"
         self.frozen = False
         self._place = place
@@ -55,6 +57,7 @@ class Node:
         self._speed = speed
         self._data = data
         self._program = program
+        self._root = root
         self._process: subprocess.Popen[bytes] | None = None
         self._log_began = 0
 
@@ -91,12 +94,14 @@ class Node:
         serve = tethered(*self._program)
         if self._data is not None:
             serve += ["--data", str(self._data)]
+        if self._speed is not None:
+            serve += ["--speed", f"{self._speed:g}"]
         with self.log.open("ab") as log:
             self._log_began = log.tell()
             self._process = subprocess.Popen(  # noqa: S603 (our own program, no shell)
-                [*serve, "--speed", f"{self._speed:g}"],
+                serve,
                 cwd=self._folder,
-                env={**kept, **self._settings, "PYTHONPATH": str(ROOT), "WORKER_ID": self.name},
+                env={**kept, **self._settings, "PYTHONPATH": str(self._root), "WORKER_ID": self.name},
                 stdin=tether(),
                 stdout=subprocess.DEVNULL,
                 stderr=log,

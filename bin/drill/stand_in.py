@@ -25,14 +25,15 @@ STOP_TIMEOUT_S: Final = 10.0
 
 
 class StandIn:
-    """Running from here on; `stop` it. Its time stands at `at` until somebody sets its clock."""
+    """Running from here on; `stop` it. Its time stands at `at` until its clock is set; at None it runs from now."""
 
-    def __init__(self, venue: Venue, folder: Path, tapes: Sequence[Path], at: str) -> None:
+    def __init__(self, venue: Venue, folder: Path, tapes: Sequence[Path], at: str | None) -> None:
         self.venue = venue
+        self.secrets: list[str] = []
         self.log = folder / f"{venue}-simulator.log"
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         command = tethered("bin.commands", "simulator", "--venue", venue, "--port", "0")
-        command += ["--speed", "0", "--at", at, "--json"]
+        command += ["--json"] if at is None else ["--speed", "0", "--at", at, "--json"]
         for tape in tapes:
             command += ["--tape", str(tape)]
         with self.log.open("ab") as log:
@@ -62,6 +63,7 @@ class StandIn:
         return {name: value for name, value in told.items() if name not in ("key", "secret")}
 
     def open_account(self, name: str, *, key: str, secret: str, balance: Decimal) -> None:
+        self.secrets += [key, secret]
         self.ask("PUT", "keys", {"key": key, "secret": secret, "account": name, "balance": str(balance)})
 
     def set_funding(self, symbol: str, rates: Mapping[datetime, Decimal]) -> None:

@@ -16,6 +16,7 @@ import msgspec
 
 from actors.demo import Demo
 from bin.drill.books import Compared, by_account, compare
+from bin.drill.left import SECRETS, traces_left
 from bin.drill.node import Node, settings_of
 from bin.drill.report import Statement
 from bin.drill.stage import CANDLES, make_rows, make_tapes, master_keys, set_rate
@@ -122,6 +123,9 @@ class _Held:
             finally:
                 for node in nodes:
                     node.kill()
+            secrets = [each for venue in self._venues.values() for each in venue.secrets]
+            found, _ = traces_left(secrets, self._folder, [connection])
+            self._statement(SECRETS, *found)
             counts = evidence.counts(connection, _COUNTS)
         return WiresReport(
             held=not self._broken,
