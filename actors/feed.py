@@ -11,6 +11,7 @@ from core.candles import CandleColumns
 from core.market import Market, Series, SymbolRules
 from core.timeframe import Timeframe, from_ms
 from exchanges.feeds.base import CandleSource, FundingRate, NoCandles, candles_of
+from exchanges.feeds.flow_candles import FlowCandles
 from exchanges.feeds.live_candles import LiveCandles
 from exchanges.feeds.market_marks import MarketMarks
 from exchanges.feeds.market_trades import MarketTrades
@@ -145,6 +146,7 @@ class LiveFeed:
         *,
         trades: MarketTrades | None = None,
         marks: MarketMarks | None = None,
+        flow: FlowCandles | None = None,
         given: Mapping[str, str] | None = None,
     ) -> None:
         """The first venue's candles are those of paper accounts that name none. `given`: where a venue is asked when
@@ -153,6 +155,7 @@ class LiveFeed:
         self._symbols = symbols
         self.trades = trades
         self.marks = marks
+        self._flow = flow
         elsewhere = {name: f" ({address})" for name, address in (given or {}).items()}
         names = [venue.name + elsewhere.get(venue.venue, "") for venue in venues]
         self.origin = f"{' and '.join(names)} public candles"
@@ -171,7 +174,12 @@ class LiveFeed:
         venue = self._held.get(series.venue)
         if venue is None:
             raise NoCandles(f"There are no candles of {series.venue}; there are of {', '.join(self.venues)}.")
-        return await venue.candles(series.symbol, series.timeframe, start, end)
+        if series.market is Market.SPOT:
+            if self._flow is None:
+                raise NoCandles(f"There are no spot candles of {series.symbol}.")
+            return await self._flow.spot(series, start, end)
+        columns = await venue.candles(series.symbol, series.timeframe, start, end)
+        return columns if self._flow is None else await self._flow.with_takers(series, columns)
 
     def funding(self, symbol: str) -> tuple[FundingRate, ...]:
         return ()

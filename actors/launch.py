@@ -45,10 +45,19 @@ from core.errors import RunnerError
 from core.ids import NodeId
 from core.live_settings import LiveSettings
 from core.version import VERSION, is_older
+from exchanges.feeds.flow_candles import FlowCandles
 from exchanges.feeds.looped import MAX_ROUNDS
 from exchanges.stand_in import StandIns
 from exchanges.venue_host import HostLoad
-from exchanges.venues import Address, Venues, given_address, live_candles, market_marks, market_trades
+from exchanges.venues import (
+    Address,
+    Venues,
+    given_address,
+    live_candles,
+    market_marks,
+    market_trades,
+    spot_candles,
+)
 from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 from schema.notify import PgNotifier
@@ -118,11 +127,13 @@ def live_service(
         )
     given, clock = venue_addresses(settings), MarketClock(store.clock(), process_s)
     budgets = shared_budgets(store)
+    trades = market_trades(given, clock=clock, shared=budgets)
     feed = LiveFeed(
         live_candles(given, clock=clock, shared=budgets),
         settings.symbol_whitelist,
-        trades=market_trades(given, clock=clock, shared=budgets),
+        trades=trades,
         marks=market_marks(given, clock=clock),
+        flow=FlowCandles(trades, spot_candles(given, clock=clock, shared=budgets), clock=clock),
         given={venue.value: address.rest for venue, address in given.items()},
     )
     return _service(settings, store, dsn, feed, sink, vault=vault, live=live, budgets=budgets)

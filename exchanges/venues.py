@@ -34,7 +34,7 @@ from exchanges.bybit.mark_feed import BybitMarks
 from exchanges.bybit.market_feed import BybitCandles
 from exchanges.bybit.trade_feed import BybitTrades
 from exchanges.credentials import KeyRights, Unseal
-from exchanges.feeds.binance_public import BinancePublic
+from exchanges.feeds.binance_public import BinancePublic, BinanceSpot
 from exchanges.feeds.bybit_public import BybitPublic
 from exchanges.feeds.candle_streams import CandleStreams
 from exchanges.feeds.live_candles import LiveCandles
@@ -136,6 +136,16 @@ def live_candles(
             CandleStreams(BybitCandles(bybit.ws), clock=clock),
         ),
     )
+
+
+def spot_candles(
+    given: Mapping[Venue, Address], *, clock: Clock, shared: SharedBudget | None = None
+) -> Mapping[str, PublicCandles]:
+    """Spot candles over REST, of the venues whose candles tell takers."""
+    binance = address(Venue.BINANCE, Environment.LIVE, given)
+    rest = binance.spot_rest or binance.rest
+    turn = public_turn(Venue.BINANCE, rest, shared, clock=clock)
+    return {str(Venue.BINANCE): BinanceSpot(rest, turn=turn)}
 
 
 def market_trades(

@@ -1,6 +1,6 @@
-"""Binance's public USDⓈ-M candles over REST: no key, reads only.
+"""Binance's public candles over REST, USDⓈ-M and spot: no key, reads only.
 
-Source: Binance USDⓈ-M Futures API, "Kline/Candlestick Data" and "Check Server Time".
+Source: Binance USDⓈ-M Futures API, "Kline/Candlestick Data" and "Check Server Time"; Spot API, the same.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from exchanges.feeds.public_turn import PublicTurn
 
 BASE_URL: Final = "https://fapi.binance.com"
 PAGE: Final = 1500
+SPOT_WEIGHT: Final = 2
 
 
 class BinancePublic(PublicCandles):
@@ -31,6 +32,7 @@ class BinancePublic(PublicCandles):
     origin: ClassVar[str] = "Binance public candles"
     name: ClassVar[str] = "Binance"
     page: ClassVar[int] = PAGE
+    path: ClassVar[str] = "/fapi/v1"
 
     def __init__(
         self,
@@ -43,7 +45,7 @@ class BinancePublic(PublicCandles):
         super().__init__(base_url, transport=transport, sleep=sleep, turn=turn)
 
     async def _server_time(self, *, retries: int) -> datetime:
-        body = await self._get("/fapi/v1/time", {}, retries=retries)
+        body = await self._get(f"{self.path}/time", {}, retries=retries)
         try:
             return from_ms(msgspec.json.decode(body, type=ServerTime).server_time)
         except msgspec.MsgspecError as error:
@@ -62,12 +64,27 @@ class BinancePublic(PublicCandles):
         """From a time before the listing on, the venue answers what there is first."""
         return int(part.open_time[-1]) + timeframe.ms if len(part) else None
 
+    def _weight(self, count: int) -> int:
+        return klines_weight(count)
+
     async def _klines(
         self, symbol: str, timeframe: Timeframe, bounds: dict[str, str], count: int, *, retries: int
     ) -> CandleColumns:
         query = {"symbol": symbol, "interval": timeframe.value} | bounds | {"limit": str(count)}
-        body = await self._get("/fapi/v1/klines", query, retries=retries, weight=klines_weight(count))
+        body = await self._get(f"{self.path}/klines", query, retries=retries, weight=self._weight(count))
         try:
             return kline_columns(msgspec.json.decode(body, type=list[KlineRow]))
         except (msgspec.MsgspecError, ValueError) as error:
             raise Unusable(str(error)) from error
+
+
+class BinanceSpot(BinancePublic):
+    """Closed candles of Binance spot; the same rows, takers among them."""
+
+    origin: ClassVar[str] = "Binance public spot candles"
+    name: ClassVar[str] = "Binance spot"
+    page: ClassVar[int] = 1000
+    path: ClassVar[str] = "/api/v3"
+
+    def _weight(self, count: int) -> int:
+        return SPOT_WEIGHT

@@ -40,6 +40,8 @@ def routes(engine: Engine, limits: Limits) -> Routes:
         ("GET", "/fapi/v1/premiumIndex"): public(market.premium_index),
         ("GET", "/fapi/v1/aggTrades"): public(market.agg_trades, 20),
         ("GET", "/api/v3/aggTrades"): public(market.spot_agg_trades, 4),
+        ("GET", "/api/v3/klines"): public(market.klines, 2),
+        ("GET", "/api/v3/time"): public(market.time),
         ("GET", "/fapi/v1/trades"): public(market.recent_trades, 5),
         ("GET", "/fapi/v1/fundingRate"): public(market.funding_rates),
         ("GET", "/fapi/v1/fundingInfo"): public(lambda call: [], 0),

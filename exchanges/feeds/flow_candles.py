@@ -1,0 +1,103 @@
+"""Live candles that tell who took: spot made of its trades by the second, perpetuals where their candles do not say.
+
+What lies before the first trade heard, and what a hole in the seconds spoils, is REST's to tell where the venue's
+candles know takers. Where they do not it stays missing or unknown, and slots that look at it are skipped by name.
+Everything is called on the loop that the trades are followed on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+
+from core.candles import CandleColumns, empty
+from core.clock import Clock
+from core.market import Market, Series
+from core.timeframe import from_ms, to_ms
+from core.volume_delta import candles_of_seconds
+from exchanges.feeds.base import NoCandles
+from exchanges.feeds.market_trades import MarketTrades
+from exchanges.feeds.public_candles import PublicCandles
+from exchanges.feeds.trade_streams import TooManyMarkets
+
+PATIENCE: Final = timedelta(seconds=5)
+"""How long the last seconds of a candle may take to be known whole; a quiet one takes two."""
+_LEAD: Final = timedelta(minutes=1)
+"""Before the first candle, so that a quiet one has a price."""
+_TAKERS: Final = 6
+
+_log: Final = logging.getLogger("exchanges.market")
+
+
+class FlowCandles:
+    def __init__(self, trades: MarketTrades, rest: Mapping[str, PublicCandles], *, clock: Clock) -> None:
+        """`rest`: spot candles that know takers, by venue."""
+        self._trades = trades
+        self._rest = rest
+        self._clock = clock
+        # Never left, as windows are not: whoever asks once asks at every slot.
+        self._asked: set[tuple[str, Market, str]] = set()
+
+    async def spot(self, series: Series, start: datetime, end: datetime) -> CandleColumns:
+        """Closed candles that open at or after `start` and close at or before `end`. Raises FeedError.
+
+        The newest is left out while its last seconds may still come: whoever asked asks again.
+        """
+        await self._follow(series)
+        heard = await self._heard(series, start, end)
+        step, end_ms = series.timeframe, to_ms(series.timeframe.floor(end))
+        first_ms = -(-to_ms(start) // step.ms) * step.ms
+        missing = max(0, (end_ms - first_ms) // step.ms) - len(heard)
+        has_newest = len(heard) > 0 and heard.open_time[-1] == end_ms - step.ms
+        if not missing or (missing == 1 and not has_newest and self._may_come(end_ms)):
+            return heard
+        rest = self._rest.get(series.venue)
+        if rest is None:
+            return heard
+        told = await rest.candles(series.symbol, step, start, end)
+        unheard = CandleColumns(told.data[:, ~np.isin(told.open_time, heard.open_time)])
+        both = CandleColumns.joined([heard, unheard])
+        return CandleColumns(both.data[:, np.argsort(both.open_time)])
+
+    async def with_takers(self, series: Series, columns: CandleColumns) -> CandleColumns:
+        """A perpetual's candles, with takers where spot beside it is looked at and the venue's candles lack them."""
+        is_wanted = (series.venue, Market.SPOT, series.symbol) in self._asked
+        if not is_wanted or not len(columns) or not np.isnan(columns.taker_buy_volume).any():
+            return columns
+        await self._follow(series)
+        end_ms = int(columns.open_time[-1]) + series.timeframe.ms
+        heard = await self._heard(series, from_ms(int(columns.open_time[0])), from_ms(end_ms))
+        data = np.array(columns.data)
+        places = np.searchsorted(columns.open_time, heard.open_time)
+        is_there = np.isin(heard.open_time, columns.open_time)
+        bought = heard.taker_buy_volume[is_there]
+        data[_TAKERS, places[is_there]] = np.minimum(bought, columns.volume[places[is_there]])
+        filled = CandleColumns(data)
+        if np.isnan(data[_TAKERS, -1]) and self._may_come(end_ms):
+            return filled.part(0, len(filled) - 1)
+        return filled
+
+    def _may_come(self, end_ms: int) -> bool:
+        return self._clock.now() < from_ms(end_ms) + PATIENCE
+
+    async def _follow(self, series: Series) -> None:
+        key = (series.venue, series.market, series.symbol)
+        if key in self._asked:
+            return
+        self._asked.add(key)
+        try:
+            await self._trades.follow(*key)
+        except TooManyMarkets as error:
+            _log.warning("market_trades_not_followed symbol=%s error=%s", series.symbol, error)
+
+    async def _heard(self, series: Series, start: datetime, end: datetime) -> CandleColumns:
+        try:
+            flow = await self._trades.columns(series.venue, series.market, series.symbol, start - _LEAD, end)
+        except NoCandles:
+            return empty()
+        step = series.timeframe
+        return candles_of_seconds(flow, step).between(to_ms(start), to_ms(end) - step.ms + 1)
