@@ -16,6 +16,7 @@ from core.timeframe import Timeframe
 from facade.bridge import CodeError, Validated
 from facade.endpoint import Call
 from facade.errors import ApiError, Detail, bad_field
+from facade.making import NodeGraph, graph_source
 from facade.schemas.code import CodeErrorShown, CodeType, ValidatedAnswer
 
 DEFAULT_TEMPLATE: Final = "rsi_oversold_overbought"
@@ -49,7 +50,7 @@ async def code_to_keep(
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """What a strategy is to be made of, checked: a template's name, or code."""
+    """What a strategy is to be made of, checked: a template's name, code, or a graph."""
 
     kind: StrategyKind
     template: str
@@ -67,10 +68,17 @@ class NamesContent(Protocol):
     def code(self) -> str | None: ...
     @property
     def type(self) -> CodeType: ...
+    @property
+    def node_graph(self) -> NodeGraph | None: ...
 
 
 async def content_of(call: Call, body: NamesContent, *, symbol: str, timeframe: str) -> Content:
     """Code is tried first. Raises ApiError or RunnerError with the field or the sentence."""
+    if body.node_graph is not None:
+        if body.code is not None:
+            raise bad_field("code", "is given beside nodeGraph; a strategy is made of one thing")
+        kind = StrategyKind.GRAPH
+        return Content(kind=kind, template=kind.value, source=graph_source(body.node_graph))
     if body.code is None:
         chosen = template(body.strategy_template or DEFAULT_TEMPLATE)
         return Content(kind=StrategyKind.TEMPLATE, template=chosen.name)

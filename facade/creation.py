@@ -12,13 +12,12 @@ import msgspec
 from core.definition import StrategyDefinition
 from core.ids import AccountId, RunId, StrategyId, UserId
 from core.run import Run, RunSettings, TradingMode
-from core.strategies import strategy_of
-from core.strategy import strategy_parameters
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe
 from facade.bridge import Account, AccountKind, Store
 from facade.code import Content
 from facade.errors import bad_field, not_found
+from facade.making import checked
 from facade.run_settings import settings_of
 from facade.schemas.strategies import CreateStrategy
 
@@ -69,11 +68,9 @@ def plan(
         visibility=body.visibility,
         description=body.description,
     )
-    parameters = strategy_parameters(strategy_of(definition), definition.parameters)
-    definition = msgspec.structs.replace(definition, parameters=parameters)
     connection = body.exchange_connection_id
     return Creation(
-        strategy=definition,
+        strategy=checked(definition),
         settings=_run_settings(body) if body.goes_live else None,
         connection_id=AccountId(connection) if isinstance(connection, UUID) else None,
     )

@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from msgspec import UNSET
+
 from core.definition import StrategyDefinition, Visibility
 from core.ids import AccountId, RunId, StrategyId
 from core.run import ExecutionMode, Run, RunCommand, RunSettings, TradingMode
@@ -17,12 +19,14 @@ from facade.creation import paper_account, plan
 from facade.decoding import within
 from facade.endpoint import Call, require_runner
 from facade.errors import bad_field, not_found
+from facade.making import own_bankroll
 from facade.preflight import preflight, within_tiers
 from facade.run_settings import settings_of
 from facade.schemas.deployments import DeployAny, DeployStrategy
 from facade.schemas.strategies import CreateStrategy
 from facade.schemas.subscriptions import Subscribe
 
+USUAL_BANKROLL: Final = Decimal(10_000)
 LEAST_BANKROLL: Final = 100
 MOST_BANKROLL: Final = 1_000_000
 
@@ -33,6 +37,8 @@ async def deploy_any(call: Call, body: DeployAny) -> Run:
     if body.strategy_id is not None:
         if body.code is not None:
             raise bad_field("code", "is for a new strategy; strategyId names one that is there")
+        if body.node_graph is not None:
+            raise bad_field("nodeGraph", "is for a new strategy; strategyId names one that is there")
         if body.strategy_template is not None:
             raise bad_field("strategyTemplate", "is for a new strategy; strategyId names one that is there")
         strategy = await strategy_to_run(call, StrategyId(body.strategy_id))
@@ -50,6 +56,7 @@ async def deploy_any(call: Call, body: DeployAny) -> Run:
         strategy_params=body.strategy_params,
         code=body.code,
         type=body.type,
+        node_graph=body.node_graph,
         name=body.name,
         visibility=body.visibility,
     )
@@ -63,7 +70,13 @@ async def deploy(
     call: Call, body: DeployStrategy, strategy: StrategyDefinition, run_id: RunId, *, is_new: bool = False
 ) -> Run:
     """Raises ApiError or RunnerError with the field or the sentence; nothing is written then."""
-    bankroll = within("paperBankrollUsd", body.paper_bankroll_usd, LEAST_BANKROLL, MOST_BANKROLL)
+    asked = body.paper_bankroll_usd
+    bankroll = within(
+        "paperBankrollUsd",
+        own_bankroll(strategy) or USUAL_BANKROLL if asked is UNSET else asked,
+        LEAST_BANKROLL,
+        MOST_BANKROLL,
+    )
     mode, schedule, _ = _schedule(body, strategy.timeframe)
     live = body.trading_mode == "live"
     if live and body.connection_id is None:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from core.config import Settings
-from core.definition import StrategyDefinition, StrategyKind
-from core.strategies import strategy_of
+from core.definition import StrategyDefinition
 from core.strategies.code import StrategyCode
-from core.strategy import strategy_parameters
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe
 from facade.errors import bad_field
+from facade.making import checked, graph_source, stays_of_its_kind
 from facade.preflight import symbol_allowed
 from facade.schemas.strategies import EditStrategy
 
@@ -37,9 +36,9 @@ def next_version(
     if venue != current.venue and venue not in venues:
         raise bad_field("venue", f"must be one whose candles there are: {', '.join(venues)}")
     chosen = edit.strategy_template or current.template
-    if current.kind is not StrategyKind.TEMPLATE and chosen != current.template:
-        raise bad_field("strategyTemplate", f"is not this strategy's to have: it is {current.kind}")
-    stays = current.parameters if chosen == current.template else {}
+    stays_of_its_kind(current, edit.strategy_template, edit.node_graph)
+    stays = current.parameters if chosen == current.template and edit.node_graph is None else {}
+    source = current.source if code is None else code.source()
     edited = replace(
         current,
         version=current.version + 1,
@@ -50,7 +49,7 @@ def next_version(
         timeframe=current.timeframe if edit.timeframe is None else Timeframe.parse(edit.timeframe),
         venue=venue,
         template=chosen,
-        source=current.source if code is None else code.source(),
+        source=source if edit.node_graph is None else graph_source(edit.node_graph),
         parameters={**stays, **(edit.strategy_params or {})},
     )
-    return replace(edited, parameters=strategy_parameters(strategy_of(edited), edited.parameters))
+    return checked(edited)

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from core.errors import Conflict, IllegalTransition, Reason, RunnerError
 from core.parameters import ParameterError
 from core.past import Unknowable
+from core.strategies.graph.problems import GraphError
 from facade.bridge import (
     BridgeTimeout,
     KeyRefused,
@@ -141,6 +142,8 @@ def api_error(error: Exception) -> ApiError:
         case ParameterError():
             details = [Detail(field="params", message=problem) for problem in error.problems]
             return ApiError(400, _sentence(error), details=details)
+        case GraphError():
+            return _from_graph(error)
         case Unknowable():
             details = [Detail(field=name, message="is not known of that time") for name in error.names]
             return ApiError(422, _sentence(error), code="HISTORY_MISSING", details=details)
@@ -150,6 +153,18 @@ def api_error(error: Exception) -> ApiError:
             return ApiError(
                 500, "Something went wrong here; the request id names it in our log.", code=UNFORESEEN
             )
+
+
+def _from_graph(error: GraphError) -> ApiError:
+    problems = error.problems
+    sentence = f"nodeGraph.{problems[0]}" if problems[0].place else str(problems[0])
+    if len(problems) > 1:
+        sentence = f"The graph has {len(problems)} problems, the first: {sentence}"
+    details = [
+        Detail(field=f"nodeGraph.{problem.place}".rstrip("."), id=problem.node, message=problem.message)
+        for problem in problems
+    ]
+    return ApiError(400, sentence, code="BAD_GRAPH", details=details)
 
 
 def _from_http(error: HTTPException) -> ApiError:

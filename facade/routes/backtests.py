@@ -13,8 +13,6 @@ from core.definition import StrategyDefinition
 from core.ids import AccountId, RunId, StrategyId
 from core.job import JobKind
 from core.run import Run, RunSettings, TradingMode
-from core.strategies import strategy_of
-from core.strategy import strategy_parameters
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe, from_ms
 from facade.access import Access
@@ -35,6 +33,7 @@ from facade.decoding import within
 from facade.endpoint import Call, route
 from facade.errors import bad_field, not_found
 from facade.jobs import add_job, done_job, job_file, job_shown, own_job
+from facade.making import checked
 from facade.moments import sane_range
 from facade.operation import OperationRoute
 from facade.run_settings import settings_of
@@ -206,8 +205,8 @@ async def _request(call: Call, body: StartBacktest) -> BacktestRequest:
         maker_fee_pct=min(fee, MAKER_FEE_PCT),
         slippage_pct=within("slippagePct", body.slippage_pct, 0, MAX_COST_PCT),
     )
-    parameters = strategy_parameters(strategy_of(strategy_asked_for(request)), request.parameters)
-    return msgspec.structs.replace(request, parameters=dict(parameters))
+    whole = checked(strategy_asked_for(request))
+    return msgspec.structs.replace(request, source=whole.source, parameters=whole.parameters)
 
 
 def _venue(call: Call, named: str | None) -> str:

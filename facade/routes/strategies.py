@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from core.definition import StrategyDefinition
+import msgspec
+
+from core.definition import StrategyDefinition, StrategyKind
 from core.ids import RunId, StrategyId
 from core.run import Run, RunCommand
 from core.strategies.code import CODE_KINDS, StrategyCode
@@ -28,6 +30,7 @@ from facade.schemas.strategies import (
     CreatedAnswer,
     CreateStrategy,
     EditStrategy,
+    GraphAnswer,
     SetSettings,
     StrategiesAnswer,
     StrategyAnswer,
@@ -85,9 +88,28 @@ async def edit(call: Call, body: EditStrategy) -> StrategyAnswer:
 async def set_settings(call: Call, body: SetSettings) -> StrategyAnswer:
     """Change what the strategy trades on, at the version in If-Match; every subscriber's next slot uses it."""
     edited = EditStrategy(
-        symbol=body.symbol, timeframe=body.timeframe, strategy_params=body.params, code=body.code
+        symbol=body.symbol,
+        timeframe=body.timeframe,
+        strategy_params=body.params,
+        code=body.code,
+        node_graph=body.node_graph,
     )
     return await _revise(call, edited, version_seen(call, required=True))
+
+
+async def export_graph(call: Call) -> GraphAnswer:
+    """The node graph of a strategy of the caller's own, to keep or to make another of."""
+    strategy = await _own(call)
+    if strategy.kind is not StrategyKind.GRAPH:
+        raise ApiError(409, f"This strategy is of kind {strategy.kind}; it has no graph.", code="NO_GRAPH")
+    return GraphAnswer(
+        id=strategy.id,
+        name=strategy.name,
+        version=strategy.version,
+        symbol=strategy.symbol,
+        timeframe=strategy.timeframe,
+        node_graph=msgspec.json.decode(strategy.source),
+    )
 
 
 async def archive(call: Call) -> Answer:
@@ -212,6 +234,7 @@ ROUTES: list[OperationRoute] = [
     route("GET", "/api/strategies/{id}", show, Access.USER),
     route("PATCH", "/api/strategies/{id}", edit, Access.USER),
     route("DELETE", "/api/strategies/{id}", archive, Access.USER),
+    route("GET", "/api/strategies/{id}/graph", export_graph, Access.USER),
     route("PUT", "/api/strategies/{id}/settings", set_settings, Access.USER),
     route("POST", "/api/strategies/{id}/deploy", deploy_one, Access.USER, status=201),
     route("PUT", "/api/strategies/{id}/status", set_status, Access.USER),

@@ -16,8 +16,6 @@ from core.limit_change import changed_limits
 from core.position import ZERO
 from core.risk import RiskLimits
 from core.run import ExecutionMode, Run, RunSettings, RunStatus, TradingMode
-from core.strategies import strategy_of
-from core.strategy import strategy_parameters
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe
 from facade.access import Access
@@ -27,6 +25,7 @@ from facade.deployment import strategy_to_run
 from facade.endpoint import Call, route
 from facade.errors import not_found
 from facade.jobs import add_job, job_answer
+from facade.making import checked, graph_source, stays_of_its_kind
 from facade.operation import OperationRoute
 from facade.routes.risk import limit_change
 from facade.run_settings import settings_of
@@ -164,15 +163,17 @@ def _imagined(call: Call, strategy: StrategyDefinition) -> Run:
 
 
 def _revised(strategy: StrategyDefinition, body: WhatIfSettings) -> StrategyDefinition:
-    parameters = strategy.parameters
-    if body.params is not None:
-        parameters = strategy_parameters(strategy_of(strategy), {**parameters, **body.params})
-    return replace(
+    graph = body.node_graph
+    stays_of_its_kind(strategy, None, graph)
+    stays = strategy.parameters if graph is None else {}
+    revised = replace(
         strategy,
         symbol=strategy.symbol if body.symbol is None else parse_symbol(body.symbol),
         timeframe=strategy.timeframe if body.timeframe is None else Timeframe.parse(body.timeframe),
-        parameters=parameters,
+        source=strategy.source if graph is None else graph_source(graph),
+        parameters={**stays, **(body.params or {})},
     )
+    return checked(revised)
 
 
 ROUTES: list[OperationRoute] = [

@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from core.ids import RunId, StrategyId
 from facade.schemas.code import Code, CodeType
-from facade.schemas.form import Answer, Asked, Body, Name, Parameters, Shown
+from facade.schemas.form import Answer, Asked, Body, Name, NodeGraph, Parameters, Shown
 from facade.schemas.jobs import JobShown
 from facade.schemas.runs import RunShown
 from facade.schemas.strategies import StrategyShown
@@ -34,6 +34,8 @@ class StartBacktest(TradingFields, frozen=True, kw_only=True):
     code: Code | None = None
     """Instead of a template; `type` is its language."""
     type: CodeType = CodeType.PYTHON
+    node_graph: NodeGraph | None = None
+    """Instead of a template."""
     venue: Annotated[str, Meta(max_length=32)] | None = None
     start: Moment | None = msgspec.field(default=None, name="from")
     end: Moment | None = msgspec.field(default=None, name="to")

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from core.definition import Visibility
 from core.run import ExecutionMode
 from facade.schemas.code import Code, CodeType
-from facade.schemas.form import Name, Parameters
+from facade.schemas.form import Name, NodeGraph, Parameters
 from facade.schemas.runs import RunShown, VerbAnswer
 from facade.schemas.trading import TradingFields
 
@@ -24,7 +24,8 @@ class DeployStrategy(TradingFields, frozen=True, kw_only=True):
     """
 
     trading_mode: Literal["paper", "live"] = "paper"
-    paper_bankroll_usd: Decimal = Decimal(10_000)
+    paper_bankroll_usd: Decimal | UnsetType = UNSET
+    """Without it what the strategy's graph says, else 10000."""
     execution_mode: ExecutionMode | None = None
     schedule: Annotated[str, Meta(max_length=64)] | None = None
     auto_start: bool = False
@@ -43,6 +44,8 @@ class DeployAny(DeployStrategy, frozen=True, kw_only=True):
     code: Code | None = None
     """Instead of a template; `type` is its language."""
     type: CodeType = CodeType.PYTHON
+    node_graph: NodeGraph | None = None
+    """Instead of a template."""
     symbol: Annotated[str, Meta(max_length=32)] | None = None
     timeframe: Annotated[str, Meta(max_length=8)] | None = None
     venue: Annotated[str, Meta(max_length=32)] | None = None

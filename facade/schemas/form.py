@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 Name = Annotated[str, Meta(min_length=1, max_length=120)]
 Sentence = Annotated[str, Meta(max_length=500)]
+NodeGraph = Mapping[str, Any]
+"""`{nodes: [{id, type, params}], edges: [{source, sourcePort?, target, targetPort?}]}`, see docs/strategies.md."""
 Parameters = Annotated[Mapping[Annotated[str, Meta(max_length=64)], int | float | str], Meta(max_length=64)]
 
 

@@ -16,7 +16,7 @@ from core.ids import RunId, StrategyId
 from core.run import RunStatus, TradingMode
 from core.timeframe import Timeframe
 from facade.schemas.code import Code, CodeType
-from facade.schemas.form import Answer, Body, Name, Parameters, Shown
+from facade.schemas.form import Answer, Body, Name, NodeGraph, Parameters, Shown
 from facade.schemas.runs import EventShown, RunShown
 from facade.schemas.trading import TradingFields
 
@@ -36,6 +36,8 @@ class CreateStrategy(TradingFields, frozen=True, kw_only=True):
     code: Code | None = None
     """Instead of a template; `type` is its language."""
     type: CodeType = CodeType.PYTHON
+    node_graph: NodeGraph | None = None
+    """Instead of a template; the numbers of its nodes are its parameters, as `rsi.timeperiod`."""
     name: Name | None = None
     description: Annotated[str, Meta(max_length=2_000)] = ""
     visibility: Visibility = Visibility.PRIVATE
@@ -61,6 +63,8 @@ class EditStrategy(Body, frozen=True, kw_only=True):
     strategy_params: Parameters | None = None
     code: Code | None = None
     """In the language the strategy has; of strategies that are code."""
+    node_graph: NodeGraph | None = None
+    """Of strategies that are graphs; its numbers count, unless they are given as well."""
 
 
 class SetSettings(Body, frozen=True, kw_only=True):
@@ -71,6 +75,19 @@ class SetSettings(Body, frozen=True, kw_only=True):
     params: Parameters | None = None
     code: Code | None = None
     """Of strategies that are code; those of a template have none."""
+    node_graph: NodeGraph | None = None
+    """Of strategies that are graphs."""
+
+
+class GraphAnswer(Answer, frozen=True, kw_only=True):
+    """`nodeGraph` makes the same strategy again where it is given to POST /api/strategies."""
+
+    id: StrategyId
+    name: str
+    version: int
+    symbol: str
+    timeframe: Timeframe
+    node_graph: Mapping[str, Any]
 
 
 class StrategyShown(Shown, frozen=True, kw_only=True):

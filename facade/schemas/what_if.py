@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from facade.schemas.form import Parameters
+from facade.schemas.form import NodeGraph, Parameters
 from facade.schemas.risk import LimitFields
 from facade.schemas.trading import TradingFields
 
@@ -16,7 +16,7 @@ Days = Annotated[int, Meta(ge=1, le=30)]
 
 
 class WhatIfSettings(TradingFields, frozen=True, kw_only=True):
-    """A change of the strategy (`symbol`, `timeframe`, `params`) or of the caller's run of it; what is not given stays.
+    """A change of the strategy (symbol, timeframe, params, graph) or the caller's run of it; what is not given stays.
 
     `runId`: whose settings change, where the caller has several runs; without one those of all.
     """
@@ -26,6 +26,7 @@ class WhatIfSettings(TradingFields, frozen=True, kw_only=True):
     symbol: Annotated[str, Meta(max_length=32)] | None = None
     timeframe: Annotated[str, Meta(max_length=8)] | None = None
     params: Parameters | None = None
+    node_graph: NodeGraph | None = None
     capital: Decimal | UnsetType = UNSET
     risk_pct: Decimal | UnsetType | None = UNSET
 

@@ -59,6 +59,8 @@ def read_graph(given: str | bytes | Mapping[str, object]) -> Graph:
             raise GraphError([Problem(message=f"This is no JSON: {error}.")]) from error
     reading = _Reading()
     graph = reading.graph(document)
+    if not reading.problems and len(graph_text(graph)) > MAX_SOURCE_CHARS:
+        raise GraphError([Problem(message=f"A graph has at most {MAX_SOURCE_CHARS} characters.")])
     if reading.problems:
         raise GraphError(reading.problems)
     return graph

@@ -64,6 +64,8 @@ class TextParam(msgspec.Struct, frozen=True, kw_only=True):
     def read(self, value: RawValue) -> RawValue:
         if not isinstance(value, str):
             raise NodeProblem("must be a text", field=self.name)
+        if not value.isprintable():
+            raise NodeProblem("must be a text of printable characters", field=self.name)
         return value
 
 

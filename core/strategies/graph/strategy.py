@@ -19,7 +19,8 @@ from core.strategies.graph.document import Graph, graph_text, read_graph
 from core.strategies.graph.nodes import ORCHESTRATOR
 from core.strategies.graph.nodes.data_source import OWN, Source
 from core.strategies.graph.nodes.indicator import MAX_WINDOW
-from core.strategies.graph.params import NumberParam
+from core.strategies.graph.nodes.orchestrator import BANKROLL
+from core.strategies.graph.params import NumberParam, number
 from core.strategies.graph.ports import Frame, Warmup
 from core.strategies.graph.problems import GraphError, Problem
 from core.strategies.graph.program import NodeFailed, Program
@@ -82,6 +83,12 @@ class GraphStrategy:
     def nodes(self, parameters: Parameters) -> int:
         """Nodes that an evaluation executes: those that lead to the decision, and the decision."""
         return len(self.program(parameters).steps)
+
+    @property
+    def paper_bankroll_usd(self) -> float | None:
+        """What its author would have a paper portfolio of it begin with."""
+        params = self._latest[1].decider.params
+        return number(params, BANKROLL) if BANKROLL in params else None
 
     def lookback(self, parameters: Parameters) -> int:
         # Which timeframe is its own does not matter here: what a graph needs of its own candles is counted in them.

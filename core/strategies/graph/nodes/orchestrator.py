@@ -18,6 +18,7 @@ from core.strategies.graph.problems import NodeProblem
 
 ENTRIES: Final = ("entry_long", "entry_short")
 EXITS: Final = ("exit_long", "exit_short")
+BANKROLL: Final = "paper_bankroll_usd"
 LEAST_BANKROLL: Final = 100
 MOST_BANKROLL: Final = 1_000_000
 _HUNDRED: Final = Decimal(100)
@@ -47,7 +48,7 @@ class Orchestrator(PlainNode):
             NumberParam(name="size_factor", minimum=0.01, maximum=10),
             NumberParam(name="leverage", minimum=1, maximum=125, whole=True),
             NumberParam(name="min_score", minimum=0, maximum=10),
-            NumberParam(name="paper_bankroll_usd", minimum=LEAST_BANKROLL, maximum=MOST_BANKROLL),
+            NumberParam(name=BANKROLL, minimum=LEAST_BANKROLL, maximum=MOST_BANKROLL),
         )
 
     def inputs(self, params: Params) -> Sequence[Input]:
