@@ -206,6 +206,7 @@ class Evaluator(Behaviour):
     def receive(self, message: object) -> None:
         match message:
             case EvaluateSlot():
+                self._journal.evaluating(message)
                 self._evaluate(message)
             case SeriesAdvanced():
                 self._advanced(message)
@@ -345,6 +346,7 @@ class Evaluator(Behaviour):
         return views
 
     def _tell(self, request: EvaluateSlot, evaluation: Evaluation) -> None:
+        self._journal.evaluated(request, evaluation)
         ticks = request.ticks
         if len(ticks) == 1:  # a replay's every slot
             self.ctx.tell(ticks[0].run, TickDue(tick=ticks[0], evaluation=evaluation))

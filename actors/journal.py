@@ -14,7 +14,8 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from actors.messages import ClaimedTick, Evaluation
+from actors.messages import ClaimedTick, EvaluateSlot, Evaluation
+from actors.passing import Passing
 from actors.run_tick import tick_row
 from actors.runtime.behaviour import Behaviour, Context
 from actors.tally import Tally
@@ -75,6 +76,8 @@ class JournalBuffer:
         self.tally = Tally()
         self.traced: Callable[[SlotReport], None] | None = None
         """Told of what is durable where ticks are traced."""
+        self.passing: Passing | None = None
+        """Told of what is told and not kept, where somebody may listen."""
 
     def ticked(self, row: TickRow) -> None:
         self.ticks.append(row)
@@ -104,6 +107,18 @@ class JournalBuffer:
     def closed(self, row: CandleRow) -> None:
         """Candles ride along as well; of too many waiting the oldest go, the venue has them still."""
         self.candles.append(row)
+        if self.passing is not None:
+            self.passing.candle_closed(row)
+
+    def evaluating(self, request: EvaluateSlot) -> None:
+        """Nothing to write yet."""
+        if self.passing is not None:
+            self.passing.evaluating(request)
+
+    def evaluated(self, request: EvaluateSlot, evaluation: Evaluation) -> None:
+        """What was asked for has come to this, by an execution of its own or by one it shares."""
+        if self.passing is not None:
+            self.passing.evaluated(request, evaluation)
 
     def asked_in_vain(self, lost: LostAsk) -> None:
         room = MAX_LOST - self.lost_runs

@@ -23,6 +23,7 @@ from actors.messages import (
     StandDown,
     TickRequested,
 )
+from actors.passing import Passing, PassingEvent
 from actors.publishers.traces import TickTraces
 from actors.recording.recorder import Recorder
 from actors.runtime.dead_letters import Sink
@@ -46,7 +47,8 @@ from schema.pg_venue_budgets import BANS_CHANNEL
 from schema.records import ClockSettings, Node, TickSource
 from schema.store import Notifier, Store, StoreUnavailable
 
-CHANNELS = ("runs", "ticks", "clock", "connections", "flattens", "config", BANS_CHANNEL)
+PASSING_CHANNEL = "passing"
+CHANNELS = ("runs", "ticks", "clock", "connections", "flattens", "config", PASSING_CHANNEL, BANS_CHANNEL)
 DB_WORKERS = 4
 ASK_TIMEOUT_S = 5.0
 MAX_HINTS = 100
@@ -65,6 +67,13 @@ class TickHint(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     run_id: RunId | None = None
     slot_ms: int | None = None
+
+
+class PassingNote(msgspec.Struct, frozen=True, kw_only=True):
+    """On channel `passing`: what passed at a process, which hears its own note too."""
+
+    node: NodeId
+    events: msgspec.Raw
 
 
 class Vitals(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +129,9 @@ class Service:
         self.sandbox = sandbox
         if traces is not None:
             parts.journal.traced = traces.written
+        self._passing = parts.journal.passing = Passing(clock.now)
+        self._passing.others = lambda: len(self._nodes) > 1
+        self._passing.wake = lambda: self._in_background(self._pass_on_news)
         self._running = False
         self._standing_down = threading.Lock()
         self._left = threading.Event()
@@ -227,6 +239,8 @@ class Service:
             self._tell("runs", RowsChanged())
         elif channel == "clock":
             self._tell("clock", ClockChanged())
+        elif channel == PASSING_CHANNEL:
+            self._hear_news(payload)
         elif channel == BANS_CHANNEL:
             self._read_bans()
         elif channel == "flattens":
@@ -290,6 +304,10 @@ class Service:
         """What the venue values positions at; None where no account here holds one, or it is not heard."""
         marks = self._parts.feed.marks
         return None if marks is None else marks.latest(venue, symbol)
+
+    def passed(self) -> Sequence[PassingEvent]:
+        """What is told and not kept, since it was last asked for; from this process and the others."""
+        return self._passing.take()
 
     def nodes(self) -> Sequence[Node]:
         """Processes that beat, as this one last saw them."""
@@ -358,14 +376,25 @@ class Service:
 
     def _notify(self, channel: str, payload: str) -> None:
         """Off the caller's thread, which may be an event loop."""
-        if self._hint_places.acquire(blocking=False):
-            self._hints.submit(self._send_hint, channel, payload)
+        self._in_background(lambda: self._send(channel, payload))
 
-    def _send_hint(self, channel: str, payload: str) -> None:
-        try:
-            self._send(channel, payload)
-        finally:
-            self._hint_places.release()
+    def _in_background(self, work: Callable[[], None]) -> bool:
+        """Whether there was a place for it."""
+        if not self._hint_places.acquire(blocking=False):
+            return False
+        self._hints.submit(work).add_done_callback(lambda _: self._hint_places.release())
+        return True
+
+    def _pass_on_news(self) -> None:
+        for events in self._passing.notes():
+            note = PassingNote(node=self._parts.options.node, events=msgspec.Raw(events))
+            self._send(PASSING_CHANNEL, msgspec.json.encode(note).decode())
+
+    def _hear_news(self, payload: str) -> None:
+        if payload:
+            note = msgspec.json.decode(payload, type=PassingNote)
+            if note.node != self._parts.options.node:
+                self._passing.heard(note.events)
 
     def _send(self, channel: str, payload: str) -> None:
         try:

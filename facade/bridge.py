@@ -19,6 +19,7 @@ import msgspec
 
 from actors.backtest import BacktestRequest
 from actors.keys import KeyRefused, Keys, Tested, VenueAway
+from actors.passing import PassingEvent
 from actors.publishers.webhook import NotDelivered, check_url
 from actors.sandbox.host import SandboxAway, Starved
 from actors.sandbox.validation import CodeError, Validated
@@ -56,6 +57,7 @@ from schema.pg_portfolios import CurvePoint, Portfolio, Totals
 from schema.pg_portfolios import PgPortfolios as PortfolioRows
 from schema.pg_reads import RunnerNumbers, RunSummary, StrategyDetail, StrategyView
 from schema.pg_signals import SignalRow, SignalsAsked
+from schema.pg_watched import Watched
 from schema.records import (
     Account,
     AccountKind,
@@ -121,6 +123,7 @@ __all__ = [
     "OrderRecord",
     "OwnLimits",
     "Owner",
+    "PassingEvent",
     "Platform",
     "Portfolio",
     "PortfolioRows",
@@ -166,6 +169,7 @@ __all__ = [
     "VenueNumbers",
     "Vitals",
     "Waits",
+    "Watched",
     "WhatIfJob",
     "check_url",
     "strategy_asked_for",

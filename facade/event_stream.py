@@ -2,7 +2,8 @@
 
 One poll of the log feeds all readers. A reader first reads the log itself from its cursor up to where the hub
 is, then takes from its queue. The store hands out events in id order and never one that a lower id may still
-follow, so a cursor is one number. A reader that falls behind is cut and resumes with its last event's id.
+follow, so a cursor is one number. A reader that falls behind is cut and resumes with its last event's id. What is told
+and not kept (`facade/passing_news.py`) goes by the same queues.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import Final
 import msgspec
 
 from core.errors import RunnerError
-from core.ids import RunId, UserId
-from facade.bridge import Bridge, Event, Store
+from core.ids import RunId, StrategyId, UserId
+from facade.bridge import Bridge, Event, PassingEvent, Store
 from facade.errors import ApiError
+from facade.passing_news import PassingNews
 
 POLL_S: Final = 0.25
 PAGE: Final = 500
@@ -27,11 +29,15 @@ HEARTBEAT_S: Final = 15.0
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stream holds. `user_id` None: everybody's; `accepts` narrows what the log was asked for."""
+    """What a stream holds. `user_id` None: everybody's; `accepts` narrows what the log was asked for. `passing`: also
+    what is told and not kept, of `strategy_id` alone where there is one.
+    """
 
     user_id: UserId | None
     run_id: RunId | None = None
     accepts: Callable[[Event], bool] = lambda event: True
+    strategy_id: StrategyId | None = None
+    passing: bool = True
 
     def sees(self, event: Event) -> bool:
         if self.user_id is not None and event.user_id != self.user_id:
@@ -41,14 +47,22 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         return self.accepts(event)
 
 
+Told = Event | PassingEvent
+
+
 class Reader:
     """One stream: what it holds, and what is not yet sent of it."""
 
     def __init__(self, wanted: Wanted, owner: UserId, queue_events: int) -> None:
         self.wanted = wanted
         self.owner = owner
-        self.queue: asyncio.Queue[Event | None] = asyncio.Queue(queue_events)
+        self.queue: asyncio.Queue[Told | None] = asyncio.Queue(queue_events)
         self.cut = False
+
+    def hear(self, event: PassingEvent) -> None:
+        """It takes the first half of the places alone: it is nothing to cut a stream for."""
+        if self.queue.qsize() < self.queue.maxsize // 2:
+            self.queue.put_nowait(event)
 
 
 class Following:
@@ -60,7 +74,7 @@ class Following:
     def __init__(
         self,
         cursor: int,
-        events: AsyncGenerator[Event | None, None],
+        events: AsyncGenerator[Told | None, None],
         leave: Callable[[], None],
         *,
         signal_ttl_s: int,
@@ -71,7 +85,7 @@ class Following:
         self._events = events
         self._leave = leave
 
-    def __aiter__(self) -> AsyncIterator[Event | None]:
+    def __aiter__(self) -> AsyncIterator[Told | None]:
         return self._events
 
     async def aclose(self) -> None:
@@ -89,6 +103,7 @@ class EventHub:
         self._queue_events = queue_events
         self._readers: set[Reader] = set()
         self._position = 0
+        self._news = PassingNews(bridge)
         self._cuts = 0
         self._poller: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -141,6 +156,7 @@ class EventHub:
             if self._poller is None or self._poller.done():
                 newest = await self._bridge.ask(lambda store: store.events(newest=True, limit=1))
                 self._position = newest[-1].id if newest else 0
+                self._news.forget()
                 self._poller = asyncio.create_task(self._poll(), name="event hub")
             self._readers.add(reader)
             return self._position
@@ -168,6 +184,7 @@ class EventHub:
                     self._position = event.id
                     self._hand_out(event)
                 if len(events) < PAGE:
+                    await self._news.hand_out(self._readers)
                     await asyncio.sleep(POLL_S)
         finally:
             # However it ends, nobody may go on waiting for a poll that is over.
@@ -192,7 +209,7 @@ class EventHub:
 
     async def _events(
         self, reader: Reader, after_id: int, position: int
-    ) -> AsyncGenerator[Event | None, None]:
+    ) -> AsyncGenerator[Told | None, None]:
         try:
             async for event in self._stored(reader, after_id, position):
                 yield event
@@ -203,7 +220,7 @@ class EventHub:
                 except TimeoutError:
                     yield None
                     continue
-                if waiting is not None and waiting.id > newest:
+                if isinstance(waiting, PassingEvent) or (waiting is not None and waiting.id > newest):
                     yield waiting
         except RunnerError:
             return  # the store is away: the client comes back with its cursor

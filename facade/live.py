@@ -15,7 +15,7 @@ from core.ids import RunId, UserId
 from core.mark import Mark
 from core.market import Series
 from core.timeframe import Timeframe
-from facade.bridge import ActorNode, DemoTime, Vitals
+from facade.bridge import ActorNode, DemoTime, PassingEvent, Vitals
 from schema.ops import ExpirePause, LedgerOp, LedgerResult, ResumeUser, SimulateTrade
 from schema.pg import PgStore
 from schema.records import Node, TickSource
@@ -86,6 +86,9 @@ class LiveRunner:
 
     def rows_changed(self) -> None:
         self._service.rows_changed()
+
+    def passed(self) -> Sequence[PassingEvent]:
+        return self._service.passed()
 
     def vitals(self) -> Vitals:
         return self._service.vitals()

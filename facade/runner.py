@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from actors.passing import PassingEvent
 from actors.sandbox.validation import Validated
 from actors.service import Vitals
 from core.definition import StrategyKind
@@ -30,6 +31,7 @@ from schema.pg_portfolios import PgPortfolios as PortfolioRows
 from schema.pg_published import PgPublished
 from schema.pg_reads import RunnerNumbers, RunSummary, StrategyDetail, StrategyView
 from schema.pg_signals import PgSignals
+from schema.pg_watched import Watched
 from schema.records import Node, TickSource
 from schema.store import Store
 
@@ -112,6 +114,8 @@ class Reads(Protocol):
     ) -> list[Listing]: ...
 
     def numbers(self) -> RunnerNumbers: ...
+
+    def watched(self, user_ids: Sequence[UserId]) -> list[Watched]: ...
 
 
 class Runner(Protocol):
@@ -213,6 +217,10 @@ class Runner(Protocol):
 
     def rows_changed(self) -> None:
         """Hint that runs or switches changed; returns at once."""
+        ...
+
+    def passed(self) -> Sequence[PassingEvent]:
+        """What is told and not kept, since it was last asked for; returns at once."""
         ...
 
     def actors(self) -> Sequence[ActorNode]:

@@ -10,7 +10,7 @@ import msgspec
 
 from core.ids import RunId, UserId
 from core.published_signal import PublishedSignal, published_from_event
-from facade.bridge import Event
+from facade.bridge import Event, PassingEvent
 from facade.errors import bad_field
 from facade.event_stream import Following
 
@@ -30,6 +30,14 @@ class StreamedEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", o
     payload: Any
     signal: PublishedSignal | None = None
     """Of an event `signal`: the form it has outside as well."""
+
+
+class StreamedPassing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is told and not kept: without an id, as nobody resumes after it."""
+
+    type: str
+    at: Any
+    payload: Any
 
 
 class StreamOpened(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="stream.open"):
@@ -53,7 +61,9 @@ def streamed(event: Event, signal_ttl_s: int) -> StreamedEvent:
     )
 
 
-def encoded(event: Event, signal_ttl_s: int) -> bytes:
+def encoded(event: Event | PassingEvent, signal_ttl_s: int) -> bytes:
+    if isinstance(event, PassingEvent):
+        return msgspec.json.encode(StreamedPassing(type=event.type, at=event.at, payload=event.payload))
     return msgspec.json.encode(streamed(event, signal_ttl_s))
 
 
@@ -65,8 +75,11 @@ async def frames(following: Following) -> AsyncGenerator[bytes, None]:
             yield b": still here\n\n" if event is None else frame(event, following.signal_ttl_s)
 
 
-def frame(event: Event, signal_ttl_s: int) -> bytes:
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), encoded(event, signal_ttl_s))
+def frame(event: Event | PassingEvent, signal_ttl_s: int) -> bytes:
+    told = event.type.encode(), encoded(event, signal_ttl_s)
+    if isinstance(event, PassingEvent):
+        return b"event: %s\ndata: %s\n\n" % told
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, *told)
 
 
 def cursor_of(text: str | None) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -32,6 +32,7 @@ from schema.pg_rows import (
     run_of,
     value,
 )
+from schema.pg_watched import Watched, watched
 from schema.records import Account, EquityPoint, Event, OpenPosition, RiskView, TickRow, TickStatus
 from schema.tenancy import asked_for
 
@@ -207,6 +208,10 @@ class PgReads(PgHistory, PgPast):
             return next(iter(_with_positions(connection, rows)), None)
 
         return self._database.run(read) if user_id is None else self._database.read_as(user_id, read)
+
+    def watched(self, user_ids: Sequence[UserId]) -> list[Watched]:
+        """What these users follow on candles."""
+        return self._database.read(lambda connection: watched(connection, user_ids))
 
     def numbers(self) -> RunnerNumbers:
         def read(connection: Connection) -> RunnerNumbers:

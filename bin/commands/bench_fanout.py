@@ -22,6 +22,7 @@ from actors.feed import rules_of
 from actors.interpreter import Interpreter
 from actors.launch import POLL_S
 from actors.market_clock import MarketClock
+from actors.passing import Passing
 from actors.runtime.spec import StopMode
 from actors.runtime.system import ActorSystem
 from actors.service import DB_WORKERS
@@ -101,6 +102,7 @@ def _measured(store: SeenStore, seen: Seen, runs: int, strategies: int, failing:
     interpreter = Interpreter()
     rules, options = rules_of(feed, {}), _options()
     parts = Parts(store=store, feed=feed, rules=rules, options=options, on_loaded=interpreter.loaded)
+    parts.journal.passing = Passing(clock.now)  # as a service has it, whoever listens
     _say("Starting their actors …")
     seen.loaded.clear()
     before_kb, began_s = rss_kb(), monotonic()

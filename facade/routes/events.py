@@ -79,7 +79,9 @@ async def _strategy_events(call: Call, query: StreamAsked) -> Following:
             runs.add(event.run_id)  # one that began after the stream: its first event names the strategy
         return True
 
-    return await followed(call, query.last_event_id, Wanted(user_id=user_id, accepts=accepts))
+    return await followed(
+        call, query.last_event_id, Wanted(user_id=user_id, accepts=accepts, strategy_id=strategy_id)
+    )
 
 
 ROUTES: list[OperationRoute] = [

@@ -90,7 +90,9 @@ async def _signals(call: Call, query: SignalsStreamed) -> Following:
             and (least is None or said.get("score", -1) >= least)
         )
 
-    return await followed(call, query.last_event_id, Wanted(user_id=call.user_id, accepts=accepts))
+    return await followed(
+        call, query.last_event_id, Wanted(user_id=call.user_id, accepts=accepts, passing=False)
+    )
 
 
 def _shown(row: SignalRow, ttl_s: int) -> SignalShown:

@@ -21,6 +21,17 @@ SELECT s.id, s.owner_id, s.name, s.description, s.kind, s.visibility, v.version,
    AND (s.owner_id = %(user_id)s OR s.visibility <> 'private'
         OR EXISTS (SELECT FROM strategy_runs r WHERE r.strategy_id = s.id AND r.user_id = %(user_id)s));
 
+-- name: watched_by
+-- What these users follow on candles: by active runs, and as owners whoever runs it.
+SELECT w.user_id, w.run_id, w.strategy_id, v.venue, v.market, v.symbol, v.timeframe
+  FROM (SELECT user_id, id AS run_id, strategy_id FROM strategy_runs
+         WHERE user_id = ANY(%(user_ids)s) AND status = 'active'
+        UNION ALL
+        SELECT owner_id, NULL, id FROM strategies WHERE owner_id = ANY(%(user_ids)s) AND archived_at IS NULL) AS w
+  JOIN strategies s ON s.id = w.strategy_id
+  JOIN strategy_versions v ON v.strategy_id = s.id AND v.version = s.latest_version
+ LIMIT %(limit)s;
+
 -- name: run_summaries
 -- Runs with their last tick, position and what they realised, oldest first.
 SELECT r.*, coalesce(t.closed_pnl, 0) AS closed_pnl, false AS ending

@@ -23,7 +23,7 @@ from core.run import RunStatus
 from core.timeframe import Timeframe
 from exchanges.venue_host import HostLoad
 from facade.app import build_app
-from facade.bridge import ActorNode, DemoTime, Vitals
+from facade.bridge import ActorNode, DemoTime, PassingEvent, Vitals
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg import PgStore
 from schema.pg_alerts import PgAlerts
@@ -101,6 +101,7 @@ class SmallRunner:
         self.deaf = False
         self.hints = 0
         self.tally = Tally()
+        self.news: list[PassingEvent] = []
         self.up = True
 
     @property
@@ -192,6 +193,10 @@ class SmallRunner:
 
     def rows_changed(self) -> None:
         self.hints += 1
+
+    def passed(self) -> Sequence[PassingEvent]:
+        taken, self.news = self.news, []
+        return taken
 
     def actors(self) -> Sequence[ActorNode]:
         return TREE

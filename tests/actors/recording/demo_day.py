@@ -103,10 +103,11 @@ class DemoDay:
         options = Options(
             node=NodeId("node"), version="1", worker="node", lease_s=30.0, poll_s=1.0, safety_s=1.0
         )
+        self.notifier = MemoryNotifier()
         self.service = Service(
             parts=Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options, venues=venues),
             clock=clock,
-            notifier=MemoryNotifier(),
+            notifier=self.notifier,
             sink=self._sink,
             recorder=self._recorder,
             more=more,
