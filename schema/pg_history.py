@@ -99,13 +99,16 @@ class PublicRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy anybody may run. `since`: when the first of its runs was started."""
+    """A strategy anybody may run. `since`: when the first of its runs was started; `left_out`: how many of its runs
+    the record does not look at.
+    """
 
     strategy: StrategyDefinition
     created_at: datetime
     runs: int
     active_runs: int
     since: datetime | None
+    left_out: int
     record: PublicRecord
 
 
@@ -215,5 +218,6 @@ def _listing(row: Row, record: Row | None) -> Listing:
         runs=row["runs"],
         active_runs=row["active_runs"],
         since=row["since"],
+        left_out=max(0, row["runs"] - MAX_RECORD_RUNS),
         record=PublicRecord() if record is None else msgspec.convert(record, PublicRecord),
     )

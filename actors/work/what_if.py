@@ -44,7 +44,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WhatIfJob(msgspec.Struct, frozen=True, kw_only=True):
-    """`accounts`: those the runs name, each with the money it begins with."""
+    """`accounts`: those the runs name, each with the money it begins with. `left_out`: runs that are not replayed."""
 
     venue: str
     start: datetime
@@ -52,6 +52,7 @@ class WhatIfJob(msgspec.Struct, frozen=True, kw_only=True):
     accounts: tuple[Account, ...]
     before: Variant
     after: Variant
+    left_out: int = 0
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -82,12 +83,13 @@ class Differing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Lists oldest first, at most MAX_ROWS of each; `counts` are of all."""
+    """Lists oldest first, at most MAX_ROWS of each; `counts` are of all. `left_out`: runs beyond what is replayed."""
 
     start: datetime = msgspec.field(name="from")
     end: datetime = msgspec.field(name="to")
     origin: str
     runs: int
+    left_out: int
     counts: Mapping[str, int]
     added: tuple[Differing, ...]
     removed: tuple[Differing, ...]
@@ -131,6 +133,7 @@ def what_if(job: WhatIfJob, market: PgCandles, progress: Progress) -> WhatIf:
         end=span[1],
         origin=source.origin,
         runs=len(job.after.runs),
+        left_out=job.left_out,
         counts={"added": len(added), "removed": len(removed), "resized": len(resized)},
         added=tuple(added[:MAX_ROWS]),
         removed=tuple(removed[:MAX_ROWS]),

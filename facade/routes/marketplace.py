@@ -46,6 +46,7 @@ def _shown(listing: Listing, viewer: UserId) -> ListingShown:
             runs=listing.runs,
             active_runs=listing.active_runs,
             since=listing.since,
+            left_out=listing.left_out,
             trades=record.trades,
             win_rate_pct=100 * record.wins / record.trades if record.trades else None,
             pnl_usdt=record.pnl,

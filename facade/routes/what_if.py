@@ -33,7 +33,7 @@ from facade.schemas.jobs import JobAnswer
 from facade.schemas.what_if import WhatIfLimits, WhatIfSettings
 
 MAX_RUNS: Final = 20
-"""Runs of a user that are replayed together; the newest count."""
+"""Runs of a user that are replayed together; the newest count, and the result says how many were left out."""
 
 
 async def settings(call: Call, body: WhatIfSettings) -> JobAnswer:
@@ -77,7 +77,7 @@ async def _asked(
     limits: tuple[RiskLimits, RiskLimits],
     changed: Callable[[Run], Run],
 ) -> JobAnswer:
-    """Candles are of one venue: runs on another's are left out."""
+    """Candles are of one venue: runs on another's are left out, and counted with those beyond MAX_RUNS."""
     on_venue = [run for run in runs if run.strategy.venue == venue][:MAX_RUNS]
     before, accounts = await _on_paper(call, on_venue)
     end = call.services.runner.market_now()
@@ -88,6 +88,7 @@ async def _asked(
         accounts=tuple(accounts),
         before=Variant(runs=tuple(before), limits=limits[0]),
         after=Variant(runs=tuple(changed(run) for run in before), limits=limits[1]),
+        left_out=len(runs) - len(on_venue),
     )
     return job_answer(await add_job(call, JobKind.WHAT_IF, job))
 

@@ -20,7 +20,7 @@ class MarketAsked(Page, frozen=True, kw_only=True):
 
 class RecordShown(Shown, frozen=True, kw_only=True):
     """Trades and what derives from them are of its first 50 runs, each by its newest 100 round trips; nobody's runs
-    are told apart.
+    are told apart. `leftOut`: how many of `runs` came later and are not in them.
 
     `returnPct`: the mean of what the runs that traded made, in percent of the capital of each; `maxDrawdownPct` the
     largest of any.
@@ -29,6 +29,7 @@ class RecordShown(Shown, frozen=True, kw_only=True):
     runs: int
     active_runs: int
     since: datetime | None
+    left_out: int
     trades: int
     win_rate_pct: float | None
     pnl_usdt: Decimal

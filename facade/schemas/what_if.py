@@ -18,7 +18,8 @@ Days = Annotated[int, Meta(ge=1, le=30)]
 class WhatIfSettings(TradingFields, frozen=True, kw_only=True):
     """A change of the strategy (symbol, timeframe, params, graph) or the caller's run of it; what is not given stays.
 
-    `runId`: whose settings change, where the caller has several runs; without one those of all.
+    `runId`: whose settings change, where the caller has several runs; without one those of all. The result's `leftOut`
+    counts the runs that were not replayed with these: beyond the newest 20, or on another venue.
     """
 
     days: Days = 7
@@ -32,6 +33,8 @@ class WhatIfSettings(TradingFields, frozen=True, kw_only=True):
 
 
 class WhatIfLimits(LimitFields, frozen=True, kw_only=True):
-    """A change of the caller's risk limits; what is left out stays."""
+    """A change of the caller's risk limits; what is not given stays. The result's `leftOut` counts the active runs that
+    were not replayed: beyond the newest 20, or on another venue than most.
+    """
 
     days: Days = 7

@@ -204,6 +204,28 @@ def test_the_marketplace_shows_records_and_nothing_personal(client: TestClient, 
     )
 
 
+def test_a_record_says_how_many_runs_it_does_not_look_at(client: TestClient, world: World) -> None:
+    run = world.run("alice")
+    public = replace(run.strategy, version=2, visibility=Visibility.MARKETPLACE)
+    world.store.arrange(ReviseStrategy(definition=public))
+    subscribed = [
+        _subscribe(world, run, f"user-{number}") for number in range(pg_history.MAX_RECORD_RUNS - 1)
+    ]
+    world.trade(run, "100")
+    [listing] = client.get("/api/marketplace", headers=BOB).json()["strategies"]
+    assert (listing["record"]["runs"], listing["record"]["leftOut"]) == (pg_history.MAX_RECORD_RUNS, 0)
+    late = _subscribe(world, run, "late")
+    world.trade(late, "500")
+    world.trade(subscribed[-1], "10")
+    [listing] = client.get("/api/marketplace", headers=BOB).json()["strategies"]
+    record = listing["record"]
+    assert (record["runs"], record["leftOut"], record["pnlUsdt"]) == (
+        pg_history.MAX_RECORD_RUNS + 1,
+        1,
+        "110",
+    )
+
+
 def test_the_marketplace_is_paged(client: TestClient) -> None:
     made = {go_live(client, "alice", name=f"n{n}", visibility="public")["id"] for n in range(3)}
     seen: list[str] = []

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from starlette.testclient import TestClient
 
+from core.ids import UserId
+from facade.routes.what_if import MAX_RUNS
+from schema.jobs import JobId
 from schema.pg import PgStore
 from tests.facade.work.conftest import DAYS, FIRST, SERIES, some_candles
-from tests.facade.world import SmallRunner, as_user
+from tests.facade.world import SmallRunner, as_user, go_live
 
 ALICE = as_user("alice")
 NOW = FIRST + timedelta(days=DAYS)
@@ -51,6 +55,7 @@ def test_settings_that_stay_change_no_order(http: TestClient, strategy: str) -> 
     assert told["counts"] == {"added": 0, "removed": 0, "resized": 0}
     assert told["before"] == told["after"]
     assert told["before"]["orders"] > 4
+    assert (told["runs"], told["leftOut"]) == (1, 0)
 
 
 def test_half_the_size_resizes_every_order_and_neither_adds_nor_removes(
@@ -82,6 +87,17 @@ def test_tighter_limits_remove_what_they_would_have_blocked(http: TestClient, st
     assert told["after"]["blocked"]["max_trades"] > told["before"]["blocked"].get("max_trades", 0)
     # At most one entry a day: three whole days and the ends of the range.
     assert told["after"]["trades"] <= 4
+
+
+def test_runs_that_are_not_replayed_are_counted(client: TestClient, store: PgStore) -> None:
+    """Those beyond MAX_RUNS, and one on another venue than most."""
+    for number in range(MAX_RUNS + 3):
+        made = go_live(client, "alice", name=f"n{number}", venue="bybit" if number == 0 else "binance")
+        assert client.post(f"/api/runs/{made['runId']}/start", headers=ALICE).status_code == 200
+    asked = client.post("/api/risk/what-if", json={}, headers=ALICE).json()["job"]["id"]
+    job = store.jobs.one(UserId("alice"), JobId(UUID(asked)))
+    assert job is not None
+    assert (len(job.params["before"]["runs"]), job.params["left_out"]) == (MAX_RUNS, 3)
 
 
 def test_a_change_of_symbol_needs_its_candles(http: TestClient, store: PgStore, strategy: str) -> None:
