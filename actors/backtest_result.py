@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from core.candles import CandleColumns, FloatArray
 from core.definition import StrategyDefinition, StrategyKind
@@ -17,7 +18,8 @@ from core.errors import RunnerError
 from core.ids import AccountId, RunId, StrategyId, UserId
 from core.risk import RiskLimits
 from core.run import Run, RunSettings
-from core.strategy import IndicatorChart
+from core.strategies import strategy_of
+from core.strategy import Declared, IndicatorChart
 from core.timeframe import Timeframe
 from exchanges.feeds.base import CandleSource
 from schema.records import Account, EquityPoint, OpenPosition, Trade
@@ -114,7 +116,17 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     loaded: tuple[datetime, datetime]
 
 
+def declared_by(request: BacktestRequest) -> Declared:
+    """What is replayed, as far as its parameters go. Raises RunnerError sentences where there is no such strategy."""
+    return strategy_of(_definition(request))
+
+
 def definition_of(request: BacktestRequest, source: CandleSource) -> StrategyDefinition:
+    market = source.market(request.symbol).value
+    return replace(_definition(request), venue=source.venue, market=market)
+
+
+def _definition(request: BacktestRequest) -> StrategyDefinition:
     return StrategyDefinition(
         id=STRATEGY_ID,
         owner_id=request.user_id,
@@ -125,8 +137,6 @@ def definition_of(request: BacktestRequest, source: CandleSource) -> StrategyDef
         parameters=request.parameters,
         symbol=request.symbol,
         timeframe=request.timeframe,
-        venue=source.venue,
-        market=source.market(request.symbol).value,
     )
 
 

@@ -51,6 +51,7 @@ THIRD_PARTY = {
     "rich": ("bin/",),
     "redis": ("actors/publishers/redis.py",),
     "yaml": ("facade/settings_file.py",),
+    "optuna": ("bin/commands/optimize_search.py",),  # loaded by `strategy optimize` alone
 }
 
 GIVEN_FROM_OUTSIDE = ("core/", "actors/")

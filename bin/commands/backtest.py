@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 if TYPE_CHECKING:
+    from bin.strategy_file import StrategyFile
     from core.risk import RiskLimits
 
 EXAMPLE = (
@@ -86,7 +87,13 @@ def _activation(text: str) -> Decimal:
     return percent
 
 
-Template = Annotated[str, typer.Option(help="Built-in strategy, like rsi_oversold_overbought.")]
+Template = Annotated[
+    str | None, typer.Option(help="Built-in strategy, like rsi_oversold_overbought; or --strategy.")
+]
+StrategyPath = Annotated[
+    str | None,
+    typer.Option("--strategy", metavar="FILE", help="A strategy in a file, instead of --template."),
+]
 Symbol = Annotated[str, typer.Option(help="Like BTCUSDT or BTC/USDT:USDT.")]
 TimeframeText = Annotated[str, typer.Option(help="1m 3m 5m 10m 15m 30m 1h 2h 4h 6h 12h 1d")]
 Files = Annotated[
@@ -165,9 +172,10 @@ def register(app: typer.Typer) -> None:
 
 
 def backtest(
-    template: Template,
     symbol: Symbol,
     timeframe: TimeframeText,
+    template: Template = None,
+    strategy: StrategyPath = None,
     candles: Files = None,
     data: Folder = None,
     start: From = None,
@@ -194,29 +202,32 @@ def backtest(
 
     Without --candles or --data it replays generated candles, and says so.
     """
-    from actors.backtest import BacktestRequest, ReplayPath
+    from actors.backtest import ReplayPath
+    from actors.backtest_result import declared_by
     from bin.commands.backtest_grid import parse_axes, sweep
+    from bin.commands.backtest_request import Asked, request_of
     from bin.commands.backtest_run import replay
     from bin.commands.backtest_source import SourceChoice
-    from core import run
-    from core.strategies import template as template_named
-    from core.strategy import strategy_parameters
-    from core.symbols import parse_symbol
-    from core.timeframe import Timeframe
-    from exchanges.paper.terms import Terms
+    from bin.strategy_check import ready
+    from core.run import Direction as Taken
+    from core.run import RunSettings
 
     _together(candles, data, trailing_callback_pct, trailing_activation_pct)
-    strategy, given = template_named(template), parse_params(param or [])
-    first, last = parse_span(start, end)
-    request = BacktestRequest(
-        template=template,
-        symbol=parse_symbol(symbol),
-        timeframe=Timeframe.parse(timeframe),
-        parameters=given if grid else dict(strategy_parameters(strategy, given)),
-        start=first,
-        end=last,
-        settings=run.RunSettings(
-            direction=run.Direction(direction.value),
+    given = parse_params(param or [])
+    found = _chosen(template, strategy)
+    request = request_of(
+        ready(found, symbol=symbol, timeframe=timeframe, given=given),
+        Asked(
+            symbol=symbol,
+            timeframe=timeframe,
+            parameters=given,
+            span=parse_span(start, end),
+            limits=None if no_gates else gates(config),
+            taker_fee_pct=fee_pct,
+            slippage_pct=slippage_pct,
+        ),
+        RunSettings(
+            direction=Taken(direction.value),
             leverage=leverage,
             capital=capital,
             order_size_pct=order_size_pct,
@@ -225,14 +236,21 @@ def backtest(
             trailing_callback_pct=trailing_callback_pct,
             trailing_activation_pct=trailing_activation_pct,
         ),
-        limits=None if no_gates else gates(config),
-        taker_fee_pct=fee_pct,
-        maker_fee_pct=min(fee_pct, Terms().maker_fee_pct),
-        slippage_pct=slippage_pct,
+        partly=bool(grid),
     )
     source = SourceChoice.of(request, files=tuple(candles or ()), folder=data)
-    play = partial(sweep, axes=parse_axes(template, grid, given)) if grid else replay
+    play = partial(sweep, axes=parse_axes(declared_by(request).specs, grid, given)) if grid else replay
     play(request, source, path=ReplayPath(path.value), report=report, json=json)
+
+
+def _chosen(template: str | None, file: str | None) -> StrategyFile:
+    from bin.strategy_file import built_in, strategy_named
+
+    if template is not None and file is None:
+        return built_in(template)
+    if file is not None and template is None:
+        return strategy_named(file)
+    raise typer.BadParameter("give --template or --strategy, one of them", param_hint="--template")
 
 
 def _together(candles: Files, data: Folder, callback_pct: Decimal | None, activation_pct: Decimal) -> None:

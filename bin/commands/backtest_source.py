@@ -10,9 +10,9 @@ from typing import Final
 import msgspec
 
 from actors.backtest import BacktestRequest
+from actors.backtest_result import declared_by
 from core.errors import RunnerError
 from core.market import Market, Series
-from core.strategies import template
 from core.strategy import strategy_parameters
 from core.timeframe import Timeframe
 from exchanges.feeds.base import CandleSource, ColumnSource, NoCandles, candles_of
@@ -32,11 +32,11 @@ class WrongSymbol(RunnerError):
 
 
 class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """`files`, else `folder`, else the generator over `start` to `end`: there also what `template` looks at beside."""
+    """`files`, else `folder`, else the generator over `start` to `end`: there also what `beside` names."""
 
     symbol: str
     timeframe: Timeframe
-    template: str | None = None
+    beside: tuple[Series, ...] = ()
     files: tuple[Path, ...] = ()
     folder: Path | None = None
     start: datetime | None = None
@@ -47,7 +47,7 @@ class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
         return SourceChoice(
             symbol=request.symbol,
             timeframe=request.timeframe,
-            template=request.template,
+            beside=_looked_at(request),
             files=files,
             folder=folder,
             start=request.start,
@@ -78,7 +78,7 @@ class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
         market = GeneratedMarket(GENERATOR_SEED)
         own = Series(venue=market.venue, market=Market.PERP, symbol=self.symbol, timeframe=self.timeframe)
         series = {own: candles_of(market, own, start, end)}
-        for wanted in self._further(own):
+        for wanted in self.beside:
             series[wanted] = candles_of(market, wanted, start, end)
         if not len(series[own]):
             span = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
@@ -87,13 +87,14 @@ class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
             )
         return ColumnSource(origin=market.origin, venue=market.venue, series=series)
 
-    def _further(self, own: Series) -> list[Series]:
-        """What the template looks at beside its own candles, whatever its parameters."""
-        if self.template is None:
-            return []
-        strategy = template(self.template)
-        windows = strategy.windows(own, strategy_parameters(strategy, {}))
-        return [window.series for window in windows if window.series != own]
+
+def _looked_at(request: BacktestRequest) -> tuple[Series, ...]:
+    """What the strategy looks at beside its own candles in the generated market, whatever its parameters."""
+    strategy = declared_by(request)
+    venue = GeneratedMarket(GENERATOR_SEED).venue
+    own = Series(venue=venue, market=Market.PERP, symbol=request.symbol, timeframe=request.timeframe)
+    windows = strategy.windows(own, strategy_parameters(strategy, {}))
+    return tuple(window.series for window in windows if window.series != own)
 
 
 def _symbol_in(path: Path) -> str | None:

@@ -20,7 +20,7 @@ from core.errors import RunnerError
 
 # In the order of `--help`.
 COMMANDS = (
-    *("serve", "backtest", "status", "tick", "flatten", "health", "token"),
+    *("serve", "backtest", "strategy", "status", "tick", "flatten", "health", "token"),
     *(
         "migrate",
         "import",

@@ -20,7 +20,7 @@ from facade.report.charts import lowest_and_highest
 from facade.report.equity import equity_curve
 from facade.report.figures import rfc3339
 from facade.report.heat import Axes
-from facade.report.page import grid_page, report_page
+from facade.report.page import grid_page, report_page, search_page
 
 MAX_EQUITY_ROWS: Final = 100_000
 
@@ -30,6 +30,9 @@ _TRADE_COLUMNS: Final = (
 _GRID_COLUMNS: Final = (
     "pnl", "roiPct", "trades", "winRatePct", "profitFactor", "expectancy", "sharpe", "sortino", "maxDrawdown",
     "maxDrawdownPct", "exposurePct", "fees", "funding", "finalEquity",
+)  # fmt: skip
+_SETTING_COLUMNS: Final = (
+    "pnl", "roiPct", "trades", "winRatePct", "profitFactor", "sharpe", "sortino", "maxDrawdownPct",
 )  # fmt: skip
 
 
@@ -67,6 +70,15 @@ def write_grid_report(
     _write(folder, "report.json", _json(document))
     _write(folder, "grid.csv", _csv((*axes, *_GRID_COLUMNS), flat))
     return _write(folder, "report.html", grid_page(request, document, axes).encode())
+
+
+def write_search_report(request: BacktestRequest, document: Mapping[str, Any], folder: Path) -> Path:
+    """Writes the files of a walk-forward search; returns the page's path."""
+    names = tuple(document["space"])
+    flat = [{**row, **row["parameters"]} for row in document["tried"]]
+    _write(folder, "report.json", _json(document))
+    _write(folder, "settings.csv", _csv((*names, "score", *_SETTING_COLUMNS), flat))
+    return _write(folder, "report.html", search_page(request, document).encode())
 
 
 def _equity(result: BacktestResult) -> bytes:

@@ -18,6 +18,7 @@ from facade.report.charts import chart_data
 from facade.report.figures import FILTERS, headline, monthly_table, price_digits
 from facade.report.heat import Axes, heat_map
 from facade.report.prose import assumptions, is_generated, path_text, reason_text
+from facade.report.surface import slices, surface
 
 MAX_TRADE_ROWS: Final = 1_000
 MAX_GRID_ROWS: Final = 1_000
@@ -72,6 +73,23 @@ def grid_page(request: BacktestRequest, document: Mapping[str, Any], axes: Axes)
         more_rows=max(0, len(rows) - MAX_GRID_ROWS),
         left_out=document["leftOut"],
         heat=heat_map(axes, rows),
+    )
+
+
+def search_page(request: BacktestRequest, document: Mapping[str, Any]) -> str:
+    """The page of a walk-forward search; `request` is what all its backtests share."""
+    rows = document["tried"]
+    kept = ("best", "objective", "trials", "seed", "warnings", "folds", "leftOut")
+    return _render(
+        "search.html.j2",
+        request,
+        document,
+        names=list(document["space"]),
+        rows=rows[:MAX_GRID_ROWS],
+        more_rows=max(0, len(rows) - MAX_GRID_ROWS),
+        surface=surface(document),
+        slices=slices(document),
+        **{name: document[name] for name in kept},
     )
 
 

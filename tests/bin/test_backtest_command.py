@@ -18,6 +18,7 @@ from bin.commands.main import main
 from core.candles import CandleColumns
 from core.market import Market, Series
 from core.parameters import ParameterError
+from core.strategies import template
 from core.timeframe import Timeframe
 from exchanges.feeds.archive import store_columns
 from exchanges.feeds.base import NoCandles
@@ -286,7 +287,7 @@ def test_a_grid_of_more_than_ten_thousand_is_refused_before_anything_is_replayed
 
 
 def test_values_given_twice_in_a_grid_are_replayed_once() -> None:
-    axes = parse_axes(RSI, ["rsi_period=7,14,7", "rsi_oversold=30,30.0"], {})
+    axes = parse_axes(template(RSI).specs, ["rsi_period=7,14,7", "rsi_oversold=30,30.0"], {})
     assert axes == {"rsi_period": (7, 14), "rsi_oversold": (30.0,)}
     request = BacktestRequest(template=RSI, symbol="BTCUSDT", timeframe=Timeframe.H1)
     made, left_out = combinations(request, axes)

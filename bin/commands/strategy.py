@@ -1,0 +1,213 @@
+"""`strategy`: an author's kit. Begin one in a file, check it as the service would, try it, search its parameters."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from bin.commands.backtest import (
+    Config,
+    Fee,
+    Files,
+    Folder,
+    From,
+    Json,
+    NoGates,
+    Params,
+    Report,
+    Slippage,
+    To,
+    gates,
+    parse_params,
+    parse_span,
+)
+
+if TYPE_CHECKING:
+    from bin.strategy_file import StrategyFile
+
+BACKTEST: Final = (
+    "Every option of `bin/runner backtest` may follow the file: its own symbol, timeframe and settings stand where "
+    "none is given. Example: bin/runner strategy backtest examples/sma_trend.json --data recorded --report out"
+)
+OPTIMIZE: Final = (
+    "Example: bin/runner strategy optimize rsi_oversold_overbought --range rsi_period=5:40 --trials 200 "
+    "--report out"
+)
+
+
+class Kinds(StrEnum):
+    """As bin.strategy_skeleton.Kind, for which `--help` would have to wait."""
+
+    PYTHON = "python"
+    TEMPLATE = "template"
+    GRAPH = "graph"
+
+
+class Objectives(StrEnum):
+    """As bin.commands.optimize.Objective, for which `--help` would have to wait."""
+
+    SHARPE = "sharpe"
+    SORTINO = "sortino"
+    PNL = "pnl"
+    PROFIT_FACTOR = "profitFactor"
+
+
+Named = Annotated[
+    str, typer.Argument(metavar="STRATEGY", help="A file (.py, .json), or the name of a built-in strategy.")
+]
+Ranges = Annotated[
+    list[str] | None,
+    typer.Option("--range", metavar="K=LOW:HIGH", help="Search K within narrower bounds than declared."),
+]
+
+_app = typer.Typer(help="Write, check, try and tune a strategy in a file.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(_app, name="strategy")
+
+
+@_app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Small letters, digits and _.")],
+    kind: Annotated[Kinds, typer.Option(help="What it is made of.")] = Kinds.PYTHON,
+    into: Annotated[Path, typer.Option(metavar="DIR", help="The folder it is put in.")] = Path(),
+    json: Json = False,
+) -> None:
+    """Begin a strategy: a commented file that runs as it is, and for Python a test of it."""
+    from bin.commands.output import write_json
+    from bin.strategy_skeleton import Kind, begin
+
+    made = begin(name, Kind(kind.value), into)
+    if json:
+        write_json({"files": [str(path) for path in made]})
+        return
+    for path in made:
+        print(path)
+    print(f"Next: bin/runner strategy check {made[0]}")
+
+
+@_app.command()
+def check(
+    strategy: Named,
+    symbol: Annotated[str | None, typer.Option(help="Instead of the file's.")] = None,
+    timeframe: Annotated[str | None, typer.Option(help="Instead of the file's.")] = None,
+    param: Params = None,
+    json: Json = False,
+) -> None:
+    """Check a strategy as the service does before it keeps one, and try it on generated candles."""
+    from bin.commands.output import write_json
+    from bin.commands.strategy_words import document, print_check
+    from bin.strategy_check import check as checked
+    from bin.strategy_file import strategy_named
+
+    found = strategy_named(strategy)
+    told = checked(
+        found,
+        symbol=symbol or found.symbol,
+        timeframe=timeframe or found.timeframe,
+        given=parse_params(param or []),
+    )
+    if json:
+        write_json(document(told))
+    else:
+        print_check(told)
+    if not told.ok:
+        raise typer.Exit(1)
+
+
+@_app.command(epilog=BACKTEST, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def backtest(context: typer.Context, strategy: Named) -> None:
+    """Replay a strategy over history, as `bin/runner backtest` does."""
+    from bin.commands.main import application
+    from bin.strategy_file import strategy_named
+
+    found = strategy_named(strategy)
+    given = ["backtest", "--strategy", strategy, *_options(found), *context.args]
+    application()(args=given, prog_name="bin/runner", standalone_mode=False)
+
+
+@_app.command(epilog=OPTIMIZE)
+def optimize(
+    strategy: Named,
+    symbol: Annotated[str | None, typer.Option(help="Instead of the file's.")] = None,
+    timeframe: Annotated[str | None, typer.Option(help="Instead of the file's.")] = None,
+    candles: Files = None,
+    data: Folder = None,
+    start: From = None,
+    end: To = None,
+    param: Params = None,
+    within: Ranges = None,
+    trials: Annotated[int, typer.Option(min=8, max=5_000, help="Settings tried in each fold.")] = 100,
+    folds: Annotated[int, typer.Option(min=1, max=20, help="Each tried on a part it has not seen.")] = 4,
+    by: Annotated[Objectives, typer.Option(help="What the best setting is best by.")] = Objectives.SHARPE,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed tries the same settings.")] = 1,
+    fee_pct: Fee = Decimal("0.04"),
+    slippage_pct: Slippage = Decimal(0),
+    no_gates: NoGates = False,
+    report: Report = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Search a strategy's parameters fold by fold, each answer tried on candles it has not seen; Ctrl-C ends it."""
+    from actors.backtest_result import declared_by
+    from bin.commands.backtest_request import Asked, request_of
+    from bin.commands.backtest_source import SourceChoice
+    from bin.commands.optimize import Objective, Plan, space_of
+    from bin.commands.optimize import optimize as carry_out
+    from bin.strategy_check import ready
+    from bin.strategy_file import strategy_named
+    from core.run import RunSettings
+
+    if candles and data is not None:
+        raise typer.BadParameter("give --candles or --data, not both", param_hint="--data")
+    found, given = strategy_named(strategy), parse_params(param or [])
+    symbol, timeframe = symbol or found.symbol, timeframe or found.timeframe
+    wanted = found.settings
+    request = request_of(
+        ready(found, symbol=symbol, timeframe=timeframe, given=given),
+        Asked(
+            symbol=symbol,
+            timeframe=timeframe,
+            parameters=given,
+            span=parse_span(start, end),
+            limits=None if no_gates else gates(config),
+            taker_fee_pct=fee_pct,
+            slippage_pct=slippage_pct,
+        ),
+        RunSettings(
+            direction=wanted.direction,
+            leverage=wanted.leverage,
+            order_size_pct=wanted.order_size_pct,
+            take_profit_pct=wanted.take_profit_pct,
+            stop_loss_pct=wanted.stop_loss_pct,
+        ),
+    )
+    plan = Plan(
+        space=space_of(declared_by(request).specs, given, within or []),
+        objective=Objective(by.value),
+        trials=trials,
+        folds=folds,
+        seed=seed,
+    )
+    source = SourceChoice.of(request, files=tuple(candles or ()), folder=data)
+    carry_out(request, source, plan, report=report, json=json)
+
+
+def _options(found: StrategyFile) -> list[str]:
+    """What the file says, as options that later ones overrule."""
+    settings = found.settings
+    options = {
+        "--symbol": found.symbol,
+        "--timeframe": found.timeframe,
+        "--direction": settings.direction.value,
+        "--leverage": str(settings.leverage),
+        "--order-size-pct": str(settings.order_size_pct),
+        "--take-profit-pct": settings.take_profit_pct,
+        "--stop-loss-pct": settings.stop_loss_pct,
+    }
+    return [part for name, value in options.items() if value is not None for part in (name, str(value))]

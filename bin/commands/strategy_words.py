@@ -1,0 +1,45 @@
+"""What a check of a strategy tells: its JSON document, and its sentences in a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import msgspec
+
+from bin.strategy_check import SAMPLE_SLOTS, Checked
+from facade.report.figures import number
+
+
+def document(checked: Checked) -> dict[str, Any]:
+    return {
+        "ok": checked.ok,
+        "kind": checked.file.kind,
+        "errors": [msgspec.to_builtins(each) for each in checked.errors],
+        "parameters": [msgspec.to_builtins(each) for each in checked.specs],
+        "lookback": checked.lookback,
+        "usesPosition": checked.uses_position,
+        "sampleSlots": SAMPLE_SLOTS,
+        "answers": checked.answers,
+        "log": checked.log,
+    }
+
+
+def print_check(checked: Checked) -> None:
+    """Errors on stderr, one a line; what is right on stdout."""
+    file = checked.file
+    for each in checked.errors:
+        print(f"{file.name}: {each}", file=sys.stderr)
+    if checked.log:
+        print(f"It printed: {checked.log.strip()}")
+    if not checked.ok:
+        return
+    what = file.template if file.kind.value == "template" else file.kind.value
+    print(f"{file.name}: {what}, a window of {checked.lookback} candles")
+    for spec in checked.specs:
+        ends = f"{number(spec.minimum)} to {number(spec.maximum)}"
+        print(f"  {spec.name} = {number(spec.default)} ({ends}) {spec.meaning}".rstrip())
+    answers = (
+        ", ".join(f"{count} {action}" for action, count in sorted(checked.answers.items())) or "only hold"
+    )
+    print(f"On {SAMPLE_SLOTS} generated candles it answered: {answers}.")

@@ -1,0 +1,199 @@
+"""`strategy`: begun, checked, tried and searched from a file, whatever kind it is of."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bin.commands.main import main
+from bin.commands.optimize import NothingFound, space_of
+from bin.commands.optimize_search import search
+from core.parameters import ParameterError, Parameters
+from core.strategies import template
+from core.walk_forward import Range, Scored
+
+RSI = "rsi_oversold_overbought"
+SPAN = ("--from", "2026-03-01", "--to", "2026-03-15")
+SEARCH = ("--timeframe", "15m", "--trials", "10", "--folds", "2", "--no-gates", "--range", "rsi_period=5:40")
+RANDOM = "import random\ndef strategy(context):\n    return 'long' if random.random() < 0.5 else 'hold'\n"
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("RUNNER_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def strategy(*arguments: object) -> int:
+    return main(["strategy", *(str(argument) for argument in arguments)])
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    document: dict[str, Any] = json.loads(shown.out)
+    return document
+
+
+@pytest.mark.parametrize(
+    ("kind", "file"), [("python", "mine.py"), ("template", "mine.json"), ("graph", "mine.json")]
+)
+def test_what_is_begun_passes_the_check_as_it_is_and_trades(
+    kind: str, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert strategy("new", "mine", "--kind", kind) == 0
+    capsys.readouterr()
+    assert strategy("check", file, "--json") == 0
+    found = told(capsys)
+    assert (found["ok"], found["kind"], found["errors"]) == (True, kind, [])
+    assert found["answers"].get("long", 0) > 0
+
+
+def test_the_test_that_new_writes_passes(tmp_path: Path) -> None:
+    assert strategy("new", "mine") == 0
+    spec = importlib.util.spec_from_file_location("begun", tmp_path / "test_mine.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    tests = [value for name, value in vars(module).items() if name.startswith("test_")]
+    assert len(tests) == 3
+    for each in tests:
+        each()
+    sys.modules.pop("mine", None)
+
+
+def test_new_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "test_mine.py").write_text("kept")
+    assert strategy("new", "mine") == 1
+    assert "test_mine.py is there already" in capsys.readouterr().err
+    assert not (tmp_path / "mine.py").exists()
+    assert (tmp_path / "test_mine.py").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("x.py", "def strategy(context):\n    return context.price +\n", "line 2: SyntaxError"),
+        ("x.py", "import os\n", "line 1: Module os is not in the allowed list"),
+        ("x.py", "def strategy(context):\n    return {'action': 'up'}\n", "line 2: "),
+        ("x.py", RANDOM, "answers differently for the same candles"),
+        ("x.json", '{"kind": "template", "template": "rsi_oversold"}', "There is no template 'rsi_oversold'"),
+        ("x.json", '{"kind": "template"}', "needs the name of one"),
+        ("x.json", '{"kind": "python"}', "is its source itself"),
+        ("x.json", '{"kind": "template", "template": "sma_trend", "period": 3}', "unknown field `period`"),
+        (
+            "x.json",
+            '{"kind": "template", "template": "sma_trend", "parameters": {"period": 0}}',
+            "period must lie in",
+        ),
+        ("x.json", '{"nodes": [{"id": "a", "type": "magic"}], "edges": []}', "a"),
+        ("x.json", "{", "truncated"),
+        ("x.txt", "", "neither .py nor .json"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_where_it_stands(
+    file: str, text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / file).write_text(text)
+    assert strategy("check", file) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert said in shown.err
+    assert "Traceback" not in shown.err
+
+
+def test_a_backtest_of_a_file_takes_its_settings_and_options_overrule_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.json").write_text(
+        '{"kind": "template", "template": "sma_trend", "parameters": {"period": 7}, "symbol": "ETHUSDT",'
+        ' "timeframe": "4h", "settings": {"direction": "long", "stopLossPct": "2"}}'
+    )
+    assert strategy("backtest", "x.json", *SPAN, "--timeframe", "1h", "--json") == 0
+    replayed = told(capsys)["replayed"]
+    assert (replayed["symbol"], replayed["timeframe"], replayed["direction"]) == ("ETHUSDT", "1h", "long")
+    assert (replayed["parameters"], replayed["stopLossPct"]) == ({"period": 7}, "2")
+
+
+def test_a_search_finds_the_same_again_and_says_what_it_did_not_see(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = []
+    for _ in range(2):
+        assert strategy("optimize", RSI, *SPAN, *SEARCH, "--by", "pnl", "--report", tmp_path, "--json") == 0
+        document = told(capsys)
+        document.pop("seconds")
+        found.append(document)
+    assert found[0] == found[1]
+    folds = found[0]["folds"]
+    assert [fold["to"] for fold in folds] == [folds[1]["split"], found[0]["replayed"]["to"]]
+    for fold in folds:
+        assert 5 <= fold["parameters"]["rsi_period"] <= 40
+    scores = [row["score"] for row in found[0]["tried"] if row["score"] is not None]
+    assert folds[1]["inSample"]["score"] == max(scores)
+    assert found[0]["tried"][0]["parameters"] == found[0]["best"] == folds[1]["parameters"]
+    assert found[0]["warnings"][0]["code"] == "many_tried"
+    page = (tmp_path / "report.html").read_text()
+    assert "In sample and out of sample" in page
+    assert "Over-fitting" in page
+    assert page.count("<svg") == 1 + 3
+    assert (tmp_path / "settings.csv").read_text().startswith("rsi_period,")
+
+
+def test_the_figures_of_a_fold_are_those_of_a_backtest_of_that_part_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert strategy("optimize", RSI, *SPAN, *SEARCH, "--by", "pnl", "--json") == 0
+    fold = told(capsys)["folds"][0]
+    given = [part for name, value in fold["parameters"].items() for part in ("--param", f"{name}={value}")]
+    generated = ("--symbol", "BTCUSDT", "--timeframe", "15m", "--no-gates", "--json")
+    # The generator is one market, whichever part of it is asked for; what lies before the part warms it up.
+    assert (
+        main(
+            ["backtest", "--template", RSI, *generated, *given, "--from", "2026-03-01", "--to", fold["split"]]
+        )
+        == 0
+    )
+    assert told(capsys)["summary"]["pnl"] == fold["inSample"]["pnl"]
+
+
+def test_a_search_asks_for_no_setting_twice_and_tries_the_given_one_first() -> None:
+    asked: list[Parameters] = []
+
+    def evaluate(settings: Any) -> list[Scored | None]:
+        asked.extend(settings)
+        return [Scored(parameters=each, score=-abs(each["x"] - 3.0), trades=1) for each in settings]
+
+    space = {"x": Range(low=1, high=9, whole=True)}
+    found = search(space, trials=64, seed=4, first={"x": 7}, evaluate=evaluate)
+    assert asked[0] == {"x": 7}
+    assert len(asked) == len({each["x"] for each in asked})
+    assert found.best is not None
+    assert found.best.parameters == {"x": 3}
+
+
+def test_settings_that_contradict_themselves_are_left_out_and_counted() -> None:
+    def evaluate(settings: Any) -> list[Scored | None]:
+        return [Scored(parameters=each, score=1.0, trades=1) if each["x"] > 5 else None for each in settings]
+
+    space = {"x": Range(low=1, high=9, whole=True)}
+    found = search(space, trials=64, seed=4, first={"x": 7}, evaluate=evaluate)
+    assert found.left_out > 0
+    assert all(each.parameters["x"] > 5 for each in found.tried)
+
+
+def test_what_is_searched_are_the_declared_bounds_or_narrower_ones() -> None:
+    specs = template("sma_trend").specs
+    assert space_of(specs, {}, ["period = 5 : 50"]) == {"period": Range(low=5, high=50, whole=True)}
+    wrong = ["period=0:50", "period=50:5", "period=a:b", "other=1:2", "period=5"]
+    for text in wrong:
+        with pytest.raises(ParameterError):
+            space_of(specs, {}, [text])
+    with pytest.raises(NothingFound):
+        space_of(specs, {"period": 5}, [])
