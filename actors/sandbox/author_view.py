@@ -26,7 +26,7 @@ class Fields(dict[str, Any]):
         try:
             return self[name]
         except KeyError:
-            raise AttributeError(f"there is no {name!r} here; there are {', '.join(self)}") from None
+            raise AttributeError(f"there is no {name!r} here; there are {', '.join(self)}.") from None
 
 
 class Parameters(Fields):
@@ -71,7 +71,7 @@ class Candles(Sequence[Fields]):
         try:
             column: Column = self._data[COLUMNS.index(name)]
         except ValueError:
-            raise AttributeError(f"candles have no {name!r}; they have {', '.join(COLUMNS)}") from None
+            raise AttributeError(f"candles have no {name!r}; they have {', '.join(COLUMNS)}.") from None
         return column
 
 

@@ -36,6 +36,7 @@ COMMANDS = (
         "audit",
         "smoke",
         "monitor",
+        "strategies",
     ),
 )
 DEFAULT_COMMAND = "serve"
