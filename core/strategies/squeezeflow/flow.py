@@ -18,6 +18,8 @@ from core.volume_delta import volume_delta
 DAY_MIN: Final = 1_440
 LONGEST_MIN: Final = 240
 """The longest window a phase looks through, which may begin where the last 24 hours do."""
+LEAST_APART: Final = 0.1
+"""In usual moves: two that go together all day part by nothing when they part by less."""
 FINEST: Final = Timeframe.M5
 """What larger timeframes are looked at in."""
 
@@ -79,7 +81,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
         """How far spot has moved ahead of the perpetual, in the usual distance between the two."""
         count = self.count(minutes)
         apart = relative(moves(self.spot, count), self._day) - relative(moves(self.perp, count), self._day)
-        return self._told(apart, back_min)
+        return self._told(apart, back_min, least=LEAST_APART)
 
     def price_moves(self, minutes: int, back_min: int = 0) -> FloatArray:
         return self._told(moves(np.diff(self.close), self.count(minutes)), back_min)
@@ -88,9 +90,9 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     def _day(self) -> int:
         return self.count(DAY_MIN)
 
-    def _told(self, each: FloatArray, back_min: int) -> FloatArray:
+    def _told(self, each: FloatArray, back_min: int, least: float = 0.0) -> FloatArray:
         kept = self.count(back_min) + 1 if back_min else 1
-        return relative(each, self._day)[-kept:]
+        return relative(each, self._day, least)[-kept:]
 
 
 def moves(steps: FloatArray, count: int) -> FloatArray:
@@ -100,7 +102,7 @@ def moves(steps: FloatArray, count: int) -> FloatArray:
     return rolled
 
 
-def relative(each: FloatArray, day: int) -> FloatArray:
-    """`each` in the mean size of the newest `day` of them; all 0 where nothing moves."""
-    usual = float(np.abs(each[-day:]).mean())
+def relative(each: FloatArray, day: int, least: float = 0.0) -> FloatArray:
+    """`each` in the mean size of the newest `day` of them, taken to be `least` at least; all 0 where nothing moves."""
+    usual = max(least, float(np.abs(each[-day:]).mean()))
     return each / usual if usual > 0 else np.zeros(len(each))

@@ -32,6 +32,15 @@ def test_sizes_are_told_in_the_usual_move_of_the_last_day() -> None:
     assert relative(np.zeros(3), 3).tolist() == [0.0, 0.0, 0.0], "nothing moves"
 
 
+def test_two_that_go_together_all_day_do_not_part_by_a_trifle() -> None:
+    together = drawn(1)
+    alike = msgspec.structs.replace(together, spot=together.perp.copy())
+    assert read_flow(alike).phase is Phase.NONE
+    alike.spot[-3:] += 1_000.0
+    assert abs(alike.gaps(15)[-1]) < 0.1
+    assert read_flow(alike).phase is Phase.NONE
+
+
 def test_context_leans_towards_the_side_spot_is_ahead_on() -> None:
     around = environment(PARTING)
     assert around.side == 1
