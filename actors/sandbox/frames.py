@@ -32,13 +32,16 @@ class Fault(StrEnum):
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True, tag="program"):
-    """To be loaded before anything is asked. `explains`: slower, with the line an answer came from."""
+    """To be loaded before anything is asked. `explains`: slower, with the line an answer came from. `compiled`: the
+    text is what loading it once before has made of the author's.
+    """
 
     kind: str
     text: str
     symbol: str = ""
     timeframe: str = ""
     explains: bool = False
+    compiled: bool = False
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,9 +61,12 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
-    """`declared`: what the code says of itself, unchecked; its names are those of the declaration."""
+    """`declared`: what the code says of itself, unchecked; its names are those of the declaration. `compiled`: what is
+    to be loaded instead of the text from now on, where that is another.
+    """
 
     declared: Any = None
+    compiled: str | None = None
     log: str = ""
 
 

@@ -67,6 +67,7 @@ def program_of(strategy: CodeStrategy, series: Series) -> Program:
         text=code.text if code.compiled is None else code.compiled,
         symbol=series.symbol,
         timeframe=series.timeframe.value,
+        compiled=code.compiled is not None,
     )
 
 

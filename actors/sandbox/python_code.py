@@ -29,6 +29,8 @@ MAX_INTEGER: Final = 1 << 62
 class PythonCode:
     """Raises Failure, or what the code itself raises while its module runs."""
 
+    compiled = None
+
     def __init__(self, program: Program) -> None:
         self._program = program
         module: dict[str, Any] = {"__name__": "strategy", "__builtins__": _builtins()}

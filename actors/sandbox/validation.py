@@ -75,7 +75,11 @@ def validate_code(
         if not isinstance(loaded, Loaded):
             return _wrong(loaded)
         try:
-            code = declared_code(text, loaded.declared if isinstance(loaded.declared, Mapping) else {})
+            code = declared_code(
+                text,
+                loaded.declared if isinstance(loaded.declared, Mapping) else {},
+                compiled=loaded.compiled,
+            )
             strategy = CodeStrategy(kind, code, parameters or {})
             given = strategy_parameters(strategy, parameters or {})
         except (BadDeclaration, ParameterError) as bad:

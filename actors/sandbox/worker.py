@@ -28,6 +28,7 @@ from actors.sandbox.frames import (
     Reply,
     framed,
 )
+from actors.sandbox.javascript_code import JavaScriptCode, TypeScriptCode
 from actors.sandbox.python_code import PythonCode
 
 WORKER_FD: Final = 3
@@ -43,10 +44,17 @@ class Language(Protocol):
     @property
     def declared(self) -> Mapping[str, Any]: ...
 
+    @property
+    def compiled(self) -> str | None: ...
+
     def answer(self, ask: Ask) -> Answered: ...
 
 
-LANGUAGES: Final[Mapping[str, Callable[[Program], Language]]] = {"python": PythonCode}
+LANGUAGES: Final[Mapping[str, Callable[[Program], Language]]] = {
+    "python": PythonCode,
+    "javascript": JavaScriptCode,
+    "typescript": TypeScriptCode,
+}
 
 
 class Log(io.TextIOBase):
@@ -108,7 +116,9 @@ class Worker:
             try:
                 if isinstance(asked, Program):
                     language = LANGUAGES[asked.kind](asked)
-                    reply: Reply = Loaded(declared=language.declared, log=log.take())
+                    reply: Reply = Loaded(
+                        declared=language.declared, compiled=language.compiled, log=log.take()
+                    )
                 else:
                     assert language is not None
                     answered = language.answer(asked)

@@ -16,6 +16,8 @@ Code = Annotated[str, Meta(min_length=1, max_length=100_000)]
 
 class CodeType(StrEnum):
     PYTHON = "python"
+    JAVASCRIPT = "javascript"
+    TYPESCRIPT = "typescript"
 
 
 class ValidateCode(Body, frozen=True, kw_only=True):
