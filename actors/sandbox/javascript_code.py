@@ -23,6 +23,8 @@ from core.candles import COLUMNS
 HEAP_BYTES: Final = 96 << 20
 STACK_BYTES: Final = 512 << 10
 FULL: Final = 0.95
+MAX_LINES: Final = 100_000
+"""Of an author's text, which is no longer than that; ours is behind it, so that no line of ours is told as theirs."""
 MAX_SENTENCE: Final = 300
 STRIPPER: Final = (Path(__file__).parent / "vendor" / "sucrase" / "sucrase.min.js").read_text()
 """Read where files can be: the zygote loads this module, a worker opens none."""
@@ -57,6 +59,8 @@ _HIDDEN: Final = "delete globalThis.__print; delete globalThis.__run; delete glo
 _ENTRY: Final = " : ".join(f'typeof {name} === "function" ? {name}' for name in ENTRY_NAMES) + " : null"
 _LINE: Final = re.compile(r"<input>:(\d+)")
 _OUT_OF_MEMORY: Final = "InternalError: out of memory"
+_MODULE: Final = re.compile(r"^\s*(?:import|export)\b", re.MULTILINE)
+_ELSEWHERE: Final = re.compile(r"\b(?:fetch|process|setTimeout|window|document) is not defined")
 _STRIPPED_AT: Final = re.compile(r" \((\d+):\d+\)$")
 
 
@@ -68,7 +72,7 @@ class JavaScriptCode:
         self.compiled: str | None = None
         self._context = context = _interpreter()
         context.add_callable("__print", print)
-        context.eval(_HARNESS)
+        context.eval("\n" * MAX_LINES + _HARNESS)
         self._run, self._shown = context.get("__run"), context.get("__shown")
         context.eval(_HIDDEN)
         try:
@@ -108,10 +112,17 @@ class JavaScriptCode:
         if self._context.memory()["malloc_size"] > HEAP_BYTES * FULL or sentence == _OUT_OF_MEMORY:
             sentence = "It needs more memory than a strategy may have."
             return Failure(Failed(fault=Fault.MEMORY, sentence=sentence))
-        lines = [int(line) for line in _LINE.findall(stack)]
+        lines = [line for line in map(int, _LINE.findall(stack)) if line <= MAX_LINES]
         fault = Fault.SYNTAX if sentence.startswith("SyntaxError") else Fault.EXCEPTION
         line = lines[0] if lines else None
-        return Failure(Failed(fault=fault, sentence=sentence, line=line, hint=_hint(sentence)))
+        return Failure(Failed(fault=fault, sentence=sentence, line=line, hint=self._hint(sentence)))
+
+    def _hint(self, sentence: str) -> str | None:
+        if sentence.startswith("SyntaxError") and _MODULE.search(self._program.text):
+            return "Write the function without import and export: it is found by its name."
+        if _ELSEWHERE.search(sentence):
+            return "A strategy computes: it has no files, no network, no timers and no other processes."
+        return None
 
     def _entry_line(self) -> int | None:
         """Where the function that answers begins."""
@@ -192,11 +203,3 @@ def _bounded(value: object, what: str, depth: int) -> None:
 
 def _sentence(error: Exception) -> str:
     return " ".join(str(error).partition("\n")[0].split())[:MAX_SENTENCE]
-
-
-def _hint(sentence: str) -> str | None:
-    if "unsupported keyword: export" in sentence or "unsupported keyword: import" in sentence:
-        return "Write the function without import and export: it is found by its name."
-    if re.search(r"\b(?:fetch|process|setTimeout|window|document) is not defined", sentence):
-        return "A strategy computes: it has no files, no network, no timers and no other processes."
-    return None
