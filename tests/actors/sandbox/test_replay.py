@@ -1,4 +1,4 @@
-"""A strategy as code in a replay: the same signals as the template it copies, on every slot."""
+"""A strategy as code in a replay: the same signals as the template it copies, on every slot, in both languages."""
 
 from __future__ import annotations
 
@@ -27,17 +27,38 @@ def strategy(context):
         action = "hold"
     return {"action": action, "indicators": {"rsi": rsi}}
 """
+RSI_TYPESCRIPT = """
+type Candle = { close: number };
+type Context = { candles: Candle[]; parameters: Record<string, number> };
+
+function strategy({ candles, parameters }: Context) {
+  const closes: number[] = candles.map((candle) => candle.close);
+  if (closes.every((close) => close === closes[0])) return { action: "hold" };
+  const period = parameters.rsi_period;
+  let gain = 0, loss = 0;
+  for (let i = 1; i < closes.length; i++) {
+    const change = closes[i] - closes[i - 1];
+    const weight: number = i <= period ? 0 : period - 1;
+    gain = gain * (weight || 1) + Math.max(change, 0);
+    loss = loss * (weight || 1) + Math.max(-change, 0);
+    if (i >= period) { gain /= period; loss /= period; }
+  }
+  const rsi = 100 * (gain / (gain + loss));
+  const action = rsi < parameters.rsi_oversold ? "buy" : rsi > parameters.rsi_overbought ? "sell" : "hold";
+  return { action, indicators: { rsi } };
+}
+"""
 PARAMETERS = {"rsi_period": 14, "rsi_oversold": 30, "rsi_overbought": 70}
 DAYS_OF_CANDLES = 7 * 288
 
 
-def replay(template: str, code: StrategyCode | None = None) -> BacktestResult:
+def replay(kind: StrategyKind, code: StrategyCode | None = None) -> BacktestResult:
     series = Series(venue="binance", market=Market.PERP, symbol="BTCUSDT", timeframe=Timeframe.M5)
     candles = columns("generated").part(0, DAYS_OF_CANDLES)
     source = ColumnSource(origin="candles", venue="binance", series={series: candles})
     request = BacktestRequest(
-        template=template,
-        kind=StrategyKind.TEMPLATE if code is None else StrategyKind.PYTHON,
+        template="rsi_oversold_overbought" if code is None else kind.value,
+        kind=kind,
         source="" if code is None else code.source(),
         symbol="BTCUSDT",
         timeframe=Timeframe.M5,
@@ -47,9 +68,10 @@ def replay(template: str, code: StrategyCode | None = None) -> BacktestResult:
     return run_backtest(request, source, path=ReplayPath.AUTO)
 
 
-def test_rsi_as_python_and_as_template_signal_alike_on_every_slot() -> None:
-    template = replay("rsi_oversold_overbought")
-    code = replay("python", StrategyCode(text=RSI, lookback=250, min_candles=15))
+def test_rsi_as_template_python_and_typescript_signals_alike_on_every_slot() -> None:
+    template = replay(StrategyKind.TEMPLATE)
     assert len(template.signals) > 20
-    assert code.signals == template.signals
-    assert (code.trades, code.ticks) == (template.trades, template.ticks)
+    for kind, text in ((StrategyKind.PYTHON, RSI), (StrategyKind.TYPESCRIPT, RSI_TYPESCRIPT)):
+        code = replay(kind, StrategyCode(text=text, lookback=250, min_candles=15))
+        assert code.signals == template.signals
+        assert (code.trades, code.ticks) == (template.trades, template.ticks)
