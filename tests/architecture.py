@@ -31,6 +31,7 @@ OVER_HTTP = ("exchanges/", "actors/converter.py", "actors/publishers/", "facade/
 THIRD_PARTY = {
     "msgspec": EVERYWHERE,
     "numpy": EVERYWHERE,
+    "quickjs": ("actors/sandbox/",),
     "talib": ("core/", "bin/commands/bench"),  # the benchmark's payload is TA-Lib's RSI
     "cronsim": ("core/",),
     "h11": ("facade/",),

@@ -74,6 +74,21 @@ def test_code_makes_a_strategy_that_its_owner_can_read_and_deploy(client: TestCl
     assert StrategyCode.read(kept.strategy.source).lookback == 50
 
 
+def test_typescript_is_kept_as_written_and_run_without_its_types(client: TestClient, store: PgStore) -> None:
+    code = "function strategy(context: {price: number}) {\n  return {signal: 'hold' as const};\n}\n"
+    made = created(client, code, type="typescript")
+    assert made.status_code == 201, made.text
+    id_ = made.json()["id"]
+    shown = client.get(f"/api/strategies/{id_}", headers=ALICE).json()
+    assert (shown["type"], shown["code"]) == ("typescript", code)
+    run = client.post(f"/api/strategies/{id_}/deploy", json={}, headers=ALICE)
+    kept = store.run(RunId(run.json()["runId"]))
+    assert kept is not None
+    compiled = StrategyCode.read(kept.strategy.source).compiled
+    assert compiled is not None
+    assert "number" not in compiled
+
+
 @pytest.mark.parametrize(
     ("params", "named"), [({"period": 51}, "period"), ({"nope": 1}, "nope"), ({"period": "x"}, "period")]
 )
