@@ -32,8 +32,8 @@ def replay_stored(job: BacktestJob, market: PgCandles, progress: Progress) -> Ba
 
 
 def windows_of(request: BacktestRequest) -> Sequence[WantedWindow]:
-    """What the strategy looks at."""
-    return prepare(strategy_asked_for(request)).all_windows
+    """What the strategy looks at; of one series the longest window first, as the first is what is loaded."""
+    return sorted(prepare(strategy_asked_for(request)).all_windows, key=lambda each: -each.lookback)
 
 
 def strategy_asked_for(request: BacktestRequest) -> StrategyDefinition:

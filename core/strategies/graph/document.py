@@ -55,7 +55,7 @@ def read_graph(given: str | bytes | Mapping[str, object]) -> Graph:
             raise GraphError([Problem(message=f"A graph has at most {MAX_SOURCE_CHARS} characters.")])
         try:
             document = msgspec.json.decode(given)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
             raise GraphError([Problem(message=f"This is no JSON: {error}.")]) from error
     reading = _Reading()
     graph = reading.graph(document)

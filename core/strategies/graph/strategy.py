@@ -142,8 +142,7 @@ class GraphStrategy:
             if context.series is None:
                 raise RunnerError("A graph that looks at further candles has to know its own series.")
             series = source.of(context.series)
-            candles = own if series == context.series else context.extra[series]
-            frames[source] = _frame(candles, series.timeframe.ms, context)
+            frames[source] = _frame(context.extra[series], series.timeframe.ms, context)
         return frames
 
 

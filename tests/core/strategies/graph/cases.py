@@ -28,7 +28,7 @@ def example(name: str) -> GraphStrategy:
     return graph_strategy((EXAMPLES / f"graph_{name}.json").read_text())
 
 
-def node(id_: str, kind: str, **params: Any) -> Json:
+def node(id_: str, kind: str, /, **params: Any) -> Json:
     return {"id": id_, "type": kind, "params": params}
 
 
