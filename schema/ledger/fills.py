@@ -29,7 +29,7 @@ from core.protection import Protection, protection_of
 from core.risk import risk_day
 from core.run import margin_of
 from schema.ledger.news import alert, reserved_day
-from schema.ledger.payloads import fill_payload, plain, trade_payload
+from schema.ledger.payloads import fill_payload, opened_payload, plain, trade_payload
 from schema.ledger.user_risk import UserRisk
 from schema.ops import (
     ENDED_BY_RESTART,
@@ -105,6 +105,11 @@ def observe_fill(tx: Tx, op: ObserveFill) -> FillSettled | OpRefused:
     )
     if applied.round_trip is not None:
         _close_trade(tx, held, applied.round_trip, order.leg, at=user.now)
+    if not after.position.is_flat:
+        if held.position.is_flat or _flipped(held.position, applied):
+            _tell_trade(tx, "trade.created", after, at=user.now)
+        if order.leg is Leg.ENTRY and filled.status is OrderStatus.FILLED is not order.status:
+            _tell_trade(tx, "trade.filled", after, at=user.now)
     user.save(tx)
     settled = _settled(after, account, order=filled, duplicate=False)
     return replace(settled, round_trip=applied.round_trip, pause=user.pause)
@@ -323,6 +328,12 @@ def _close_trade(tx: Tx, held: OpenPosition, trip: RoundTrip, leg: Leg, *, at: d
         at=at,
         payload=trade_payload(held.symbol, trip, exit_reason=reason),
     )
+
+
+def _tell_trade(tx: Tx, type: str, held: OpenPosition, *, at: datetime) -> None:
+    """How far the round trip is that `trade.closed` will end."""
+    payload = opened_payload(held)
+    tx.append_event(user_id=held.user_id, run_id=held.run_id, type=type, at=at, payload=payload)
 
 
 def funding_key(op: ObserveFunding) -> str:

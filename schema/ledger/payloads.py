@@ -15,7 +15,7 @@ from core.order import Order
 from core.position import Fill, RoundTrip
 from core.risk import PauseStarted
 from core.run import RunSettings
-from schema.records import TickRow
+from schema.records import OpenPosition, TickRow
 
 PLATFORM_USER = UserId("platform")
 """Whose events concern the whole installation, like the global kill switch."""
@@ -66,6 +66,22 @@ def fill_payload(order: Order, fill: Fill, *, realised: Decimal, open_quantity: 
         executed_at=fill.executed_at,
         realised=realised,
         open_quantity=open_quantity,
+    )
+
+
+def opened_payload(held: OpenPosition) -> dict[str, Any]:
+    """A round trip that has begun: what is open, at the average price so far."""
+    position = held.position
+    side = None if position.side is None else position.side.value
+    return plain(
+        symbol=held.symbol,
+        side=side,
+        quantity=position.size,
+        entry_time=position.opened_at,
+        entry_price=position.entry_price,
+        leverage=held.leverage,
+        stop_loss=held.stop_loss,
+        take_profit=held.take_profit,
     )
 
 

@@ -57,7 +57,13 @@ def test_detail_and_overview_show_position_pnl_equity_and_events(store: PgStore)
     store.report(SlotReport(ticks=(tick_of(run, claim.fence, START, signal="long"),)))
     detail = store.reads.strategy(run.strategy.id, ANN)
     assert detail is not None
-    assert [event.type for event in detail.events] == ["signal", "order_fill", "order_submit"]
+    assert [event.type for event in detail.events] == [
+        "signal",
+        "trade.filled",
+        "trade.created",
+        "order_fill",
+        "order_submit",
+    ]
     assert (detail.subscribers, detail.executions, detail.average_execution_ms) == (1, 0, None)
     [summary] = detail.view.runs
     assert summary.position is not None

@@ -86,7 +86,7 @@ def test_a_fill_settles_order_position_account_and_event_together(world: World) 
     assert world.store.open_positions(user_id=run.user_id) == [held]
     assert [point.balance for point in world.store.equity(run.account_id)] == [Decimal("9999.92")]
     assert world.store.risk(run.user_id).state.day(world.now).pnl == Decimal("-0.08")
-    event = world.store.events(run_id=run.id)[-1]
+    event = world.store.events(run_id=run.id)[1]
     assert (event.type, event.payload["price"], event.payload["realised"]) == ("order_fill", "100", "-0.08")
 
 
@@ -105,7 +105,8 @@ def test_a_round_trip_is_booked_with_its_reason_and_frees_the_margin(world: Worl
         Decimal("0.1"),
     )
     assert (settled.account.balance, settled.account.used_margin) == (Decimal("10009.9"), 0)
-    assert world.event_types(run) == ["order_submit", "order_fill"] * 2 + ["trade.closed"]
+    begun = ["order_submit", "order_fill", "trade.created", "trade.filled"]
+    assert world.event_types(run) == [*begun, "order_submit", "order_fill", "trade.closed"]
     assert world.store.open_positions() == []
 
 
@@ -188,7 +189,34 @@ def test_i11_the_same_fill_twice_counts_once(world: World) -> None:
         assert isinstance(repeat, FillSettled)
         assert repeat.duplicate
         assert (repeat.position, repeat.account, repeat.order) == (first.position, first.account, first.order)
-    assert world.event_types(run) == ["order_submit", "order_fill"]
+    assert world.event_types(run) == ["order_submit", "order_fill", "trade.created"]
+
+
+def test_i11_a_trade_begins_with_its_first_execution_and_is_filled_with_its_entrys_last(world: World) -> None:
+    """Once for each round trip, however many executions it has; each in the transaction of its fill."""
+    run = world.run()
+    order = entry(world, run, quantity="3")
+    world.filled(order, "100", quantity="1")
+    world.filled(order, "103", quantity="2")
+    created, filled = [
+        event
+        for event in world.store.events(run_id=run.id)
+        if event.type in ("trade.created", "trade.filled")
+    ]
+    assert (created.type, created.payload["quantity"], created.payload["entry_price"]) == (
+        "trade.created",
+        "1",
+        "100",
+    )
+    assert (filled.type, filled.payload["quantity"], filled.payload["entry_price"]) == (
+        "trade.filled",
+        "3",
+        "102",
+    )
+    assert created.payload["entry_time"] == filled.payload["entry_time"]
+    assert (filled.payload["side"], filled.payload["symbol"]) == ("long", "BTCUSDT")
+    types = world.event_types(run)
+    assert types == ["order_submit", "order_fill", "trade.created", "order_fill", "trade.filled"]
 
 
 def test_a_repeated_last_fill_is_a_repeat_and_no_alert(world: World) -> None:
@@ -326,7 +354,7 @@ def test_terminal_never_reverts_and_a_contradiction_is_one_alert(world: World) -
         moved = observe(world, order, Canceled("by the venue"))
         assert moved.contradiction is not None
         assert (moved.changed, moved.order.status) == (False, OrderStatus.FILLED)
-    assert world.event_types(run) == ["order_submit", "order_fill", "error"]
+    assert world.event_types(run)[-2:] == ["trade.filled", "error"]
 
 
 def test_news_told_twice_changes_nothing_the_second_time(world: World) -> None:
@@ -423,6 +451,12 @@ def test_a_flip_books_the_trade_and_opens_the_other_side_with_its_protection(wor
     assert settled.account.used_margin == 110
     [trade] = world.store.trades()
     assert trade.pnl == Decimal("9.9")
+    told = [event for event in world.store.events(run_id=run.id) if event.type.startswith("trade.")]
+    assert [(event.type, event.payload["side"], event.payload["quantity"]) for event in told[2:]] == [
+        ("trade.closed", "long", "1"),
+        ("trade.created", "short", "2"),
+        ("trade.filled", "short", "2"),
+    ]
 
 
 def test_orders_and_trades_come_newest_first(world: World) -> None:

@@ -119,7 +119,7 @@ def test_i11_events_are_numbered_without_gap_per_run_and_per_user(world: World) 
     for run in (ann, bob):
         sequence = [event.seq for event in world.store.events(run_id=run.id)]
         assert sequence == list(range(1, len(sequence) + 1))
-        assert len(sequence) == 11
+        assert len(sequence) == 15
         wide = [event for event in world.store.events(user_id=run.user_id) if event.run_id is None]
         assert [event.seq for event in wide] == [1]
 
