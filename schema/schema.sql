@@ -1366,22 +1366,25 @@ DECLARE
     sees text;
     changes text;
     verb text;
+    writers boolean;
 BEGIN
+    -- On a server of the operator's, whoever migrates makes the roles where they may.
     FOREACH role_name IN ARRAY ARRAY['runner_reader', 'runner_tenant'] LOOP
-        CONTINUE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = role_name);
-        -- On a server of the operator's, whoever migrates makes it where they may.
-        IF NOT (SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user) THEN
-            RETURN false;
-        END IF;
+        CONTINUE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = role_name)
+                   OR NOT (SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user);
         EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
         EXECUTE format('GRANT %I TO %I', role_name, current_user);
-        IF role_name = 'runner_tenant' THEN
+        IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'runner_service') THEN
+            EXECUTE format('GRANT %I TO runner_service', role_name);
+        END IF;
+        IF role_name = 'runner_tenant' AND EXISTS (SELECT FROM pg_roles WHERE rolname = 'runner_reader') THEN
             GRANT runner_reader TO runner_tenant;
-            IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'runner_service') THEN
-                GRANT runner_tenant TO runner_service;
-            END IF;
         END IF;
     END LOOP;
+    writers := EXISTS (SELECT FROM pg_roles WHERE rolname = 'runner_tenant');
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'runner_reader') THEN
+        RETURN false;
+    END IF;
     -- A service that would be stopped by the wall has to be let through first.
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'runner_service' AND NOT (rolbypassrls OR rolsuper)) THEN
         RETURN false;
@@ -1425,7 +1428,7 @@ BEGIN
             EXECUTE format('CREATE POLICY seen_by_reader ON %s FOR SELECT TO runner_reader USING (%s)', found.name, sees);
         END IF;
         EXECUTE format('GRANT SELECT ON %s TO runner_reader', found.name);
-        IF changes IS NOT NULL THEN
+        IF writers AND changes IS NOT NULL THEN
             FOREACH verb IN ARRAY ARRAY['INSERT', 'UPDATE', 'DELETE'] LOOP
                 CONTINUE WHEN lower(verb) || '_by_tenant' = ANY (found.policies);
                 EXECUTE format('CREATE POLICY %I ON %s FOR %s TO runner_tenant %s', lower(verb) || '_by_tenant', found.name,
@@ -1451,9 +1454,11 @@ BEGIN
             EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', found.name);
         END IF;
     END LOOP;
-    REVOKE UPDATE, DELETE ON strategy_events FROM runner_tenant;
-    GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO runner_tenant;
-    GRANT EXECUTE ON FUNCTION ensure_partitions(timestamptz, timestamptz) TO runner_tenant;
+    IF writers THEN
+        REVOKE UPDATE, DELETE ON strategy_events FROM runner_tenant;
+        GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO runner_tenant;
+        GRANT EXECUTE ON FUNCTION ensure_partitions(timestamptz, timestamptz) TO runner_tenant;
+    END IF;
     FOR found IN
         SELECT c.oid::regclass AS name,
                coalesce('security_invoker=true' = ANY (c.reloptions), false) AS invoker

@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from core.errors import RunnerError
 from schema.migrate import migrate
 from schema.pg import PgStore
-from schema.pg_database import Connection, Walls
+from schema.pg_database import SQL, Connection, Walls
 from schema.records import SlotReport
 from tests.schema.conftest import Database
 from tests.schema.pg_world import START, entry, fill_of, make_run, open_store, stand_at, tick_of
@@ -134,4 +134,23 @@ def test_a_service_that_the_wall_would_stop_keeps_its_tables_open(
         assert admin.execute("SELECT raise_walls()").fetchone() == (False,)
         walled = admin.execute("SELECT relrowsecurity FROM pg_class WHERE relname = 'notes'").fetchone()
         assert walled == (False,)
+        admin.rollback()
+
+
+def test_without_the_role_that_writes_the_wall_before_what_is_read_stands(
+    database: Database, database_url: str, owner: psycopg.Connection[Any]
+) -> None:
+    """A server whose roles were made by hand, of an earlier version. All in a transaction that never was."""
+    owner.execute("CREATE TABLE notes (user_id text)")
+    dsn = make_conninfo(database_url, dbname=database.name)
+    with psycopg.connect(dsn, connect_timeout=10) as admin:
+        admin.execute("DROP POLICY update_by_tenant ON strategy_runs")
+        admin.execute("ALTER ROLE runner_tenant RENAME TO unheard_of")
+        admin.execute("SET LOCAL ROLE runner_owner")
+        assert admin.execute("SELECT raise_walls()").fetchone() == (True,)
+        assert admin.execute("SELECT has_table_privilege('runner_reader', 'notes', 'SELECT')").fetchone() == (
+            True,
+        )
+        admin.execute("SET LOCAL ROLE runner_service")
+        assert admin.execute(SQL["has_walls"]).fetchone() == (True, False)
         admin.rollback()
