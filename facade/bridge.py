@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from actors.backtest import BacktestRequest
+from actors.converter import Converter, ConverterAway, ConverterBusy
 from actors.keys import KeyRefused, Keys, Tested, VenueAway
 from actors.passing import PassingEvent
 from actors.publishers.webhook import NotDelivered, check_url
@@ -93,6 +94,9 @@ __all__ = [
     "CancelRun",
     "CodeError",
     "Connection",
+    "Converter",
+    "ConverterAway",
+    "ConverterBusy",
     "CurvePoint",
     "DatabaseTimes",
     "Delivery",

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from core.definition import StrategyDefinition, StrategyKind
 from core.parameters import ParameterSpec
 from core.strategies import template
-from core.strategies.code import CODE_KINDS, StrategyCode
+from core.strategies.code import CODE_KINDS, ConvertedSource, StrategyCode
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe
 from facade.bridge import CodeError, Validated
@@ -18,9 +19,12 @@ from facade.endpoint import Call
 from facade.errors import ApiError, Detail, bad_field
 from facade.making import NodeGraph, graph_source
 from facade.schemas.code import CodeErrorShown, CodeType, ValidatedAnswer
+from facade.schemas.convert import ConvertedFrom, ConvertedShown
 
 DEFAULT_TEMPLATE: Final = "rsi_oversold_overbought"
 VALIDATE_TIMEOUT_S: Final = 40.0
+MAX_SOURCE_CHARS: Final = 200_000
+"""The database keeps no more of a version."""
 
 
 async def tried(
@@ -87,6 +91,29 @@ async def content_of(call: Call, body: NamesContent, *, symbol: str, timeframe: 
         call, kind, body.code, symbol=symbol, timeframe=timeframe, params=body.strategy_params
     )
     return Content(kind=kind, template=kind.value, source=code.source())
+
+
+def with_origin(content: Content, origin: ConvertedFrom | None) -> Content:
+    """Code keeps what it was converted from. Raises ApiError where there is no code, or both are too long together."""
+    if origin is None:
+        return content
+    if content.kind not in CODE_KINDS:
+        raise bad_field("convertedFrom", "is for code")
+    kept = ConvertedSource(source=origin.source, language=origin.language, explanation=origin.explanation)
+    source = replace(StrategyCode.read(content.source), converted_from=kept).source()
+    if len(source) > MAX_SOURCE_CHARS:
+        raise bad_field("convertedFrom", "is too long to be kept beside the code")
+    return replace(content, source=source)
+
+
+def origin_shown(definition: StrategyDefinition) -> ConvertedShown | None:
+    """None for a strategy that was not converted."""
+    if definition.kind not in CODE_KINDS:
+        return None
+    kept = StrategyCode.read(definition.source).converted_from
+    if kept is None:
+        return None
+    return ConvertedShown(source=kept.source, language=kept.language, explanation=kept.explanation)
 
 
 def code_shown(definition: StrategyDefinition) -> str | None:

@@ -17,12 +17,17 @@ from core.ids import UserId
 from core.live_settings import LiveSettings
 from facade.access import Access, DemoSession, Gatekeeper
 from facade.auth import Principal
-from facade.bridge import Attempt, Bridge, Keys, Runner, Vault
+from facade.bridge import Attempt, Bridge, Converter, Keys, Runner, Vault
 from facade.decoding import decode, decode_either_case, decode_query, read_body
 from facade.errors import UNFORESEEN, ApiError, api_error, not_found
 from facade.event_stream import EventHub
 from facade.idempotency import idempotency_key, once
-from facade.limits import KEY_CHECKS_PER_WINDOW, NUMBER_READS_PER_WINDOW, Attempts
+from facade.limits import (
+    CONVERSIONS_PER_WINDOW,
+    KEY_CHECKS_PER_WINDOW,
+    NUMBER_READS_PER_WINDOW,
+    Attempts,
+)
 from facade.operation import OperationRoute, operation_of
 from facade.schemas.form import Answer, Asked
 from facade.schemas.runner import StatusAnswer
@@ -65,6 +70,8 @@ class Services:
         self.status: Shared[StatusAnswer] = Shared(STATUS_FOR_S)
         self.key_checks = key_checks or Attempts(KEY_CHECKS_PER_WINDOW)
         self.number_reads = Attempts(NUMBER_READS_PER_WINDOW)
+        self.conversions = Attempts(CONVERSIONS_PER_WINDOW)
+        self.converter = converter_of(settings)
 
     @property
     def settings(self) -> Settings:
@@ -74,6 +81,15 @@ class Services:
     @property
     def runner(self) -> Runner:
         return self.bridge.runner
+
+
+def converter_of(settings: Settings) -> Converter | None:
+    """None where no endpoint and model are configured."""
+    if settings.converter_url is None or settings.converter_model is None:
+        return None
+    return Converter(
+        url=settings.converter_url, model=settings.converter_model, key=settings.converter_api_key
+    )
 
 
 class Call:

@@ -13,6 +13,8 @@ KEY_CHECKS_PER_WINDOW: Final = 10
 """Questions about keys that one user may have put to venues: each costs weight that all tenants share."""
 NUMBER_READS_PER_WINDOW: Final = 60
 """Balances and positions that one user may have asked of venues, for the same reason."""
+CONVERSIONS_PER_WINDOW: Final = 5
+"""Sources one user may have converted: each is up to two long answers of a model that an operator pays for."""
 WINDOW_S: Final = 60.0
 MAX_CALLERS: Final = 10_000
 """Callers remembered; beyond it the one that tried longest ago is forgotten."""

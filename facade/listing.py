@@ -20,7 +20,7 @@ from facade.bridge import (
     TickPlace,
     TickRow,
 )
-from facade.code import code_shown
+from facade.code import code_shown, origin_shown
 from facade.cursor import cursor_text
 from facade.schemas.form import LagShown
 from facade.schemas.runner import CandlesShown, NodeShown, StatusAnswer, TickRunsAnswer
@@ -54,6 +54,7 @@ def strategy_answer(detail: StrategyDetail, *, viewer: UserId, now: datetime) ->
         type=definition.kind.value,
         template=definition.template,
         code=code_shown(definition) if definition.owner_id == viewer else None,
+        converted_from=origin_shown(definition) if definition.owner_id == viewer else None,
         params=definition.parameters,
         symbol=definition.symbol,
         timeframe=definition.timeframe,

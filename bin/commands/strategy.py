@@ -131,6 +131,39 @@ def backtest(context: typer.Context, strategy: Named) -> None:
     application()(args=given, prog_name="bin/runner", standalone_mode=False)
 
 
+@_app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="In another language, or plain words.")],
+    into: Annotated[Path, typer.Option(metavar="FILE.py", help="Written only if the code runs.")],
+    language: Annotated[str | None, typer.Option(help="What it is written in, in any words.")] = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Turn a strategy of another language into Python, by the model that CONVERTER_URL and CONVERTER_MODEL name."""
+    from bin.commands.output import write_json
+    from bin.strategy_convert import convert as carry_out
+    from facade.settings_file import load_settings
+
+    found = carry_out(load_settings(config=config), source, into, language=language)
+    errors = found.validated.errors if found.validated is not None else ()
+    if json:
+        complaints = [{"line": each.line, "message": each.message} for each in errors]
+        told = {
+            "ok": found.ok,
+            "explanation": found.explanation,
+            "rounds": found.rounds,
+            "errors": complaints,
+        }
+        write_json({**told, "file": str(into) if found.ok else None})
+    else:
+        print(found.explanation)
+        for each in errors:
+            print(f"{'' if each.line is None else f'line {each.line}: '}{each.message}")
+        print(f"Written to {into}." if found.ok else f"{into} is not written: the code does not run.")
+    if not found.ok:
+        raise typer.Exit(1)
+
+
 @_app.command(epilog=OPTIMIZE)
 def optimize(
     strategy: Named,

@@ -24,6 +24,14 @@ class NoCode(RunnerError):
     """A strategy of a kind that is code, whose source is none."""
 
 
+class ConvertedSource(msgspec.Struct, frozen=True, kw_only=True):
+    """What a strategy was before it was converted, and what was said of it then."""
+
+    source: str
+    language: str = ""
+    explanation: str = ""
+
+
 class StrategyCode(msgspec.Struct, frozen=True, kw_only=True):
     """What an author wrote, and what it declares, read once, in the sandbox, when it was saved.
 
@@ -37,6 +45,7 @@ class StrategyCode(msgspec.Struct, frozen=True, kw_only=True):
     specs: tuple[ParameterSpec, ...] | None = None
     uses_position: bool = False
     compiled: str | None = None
+    converted_from: ConvertedSource | None = None
 
     @classmethod
     def read(cls, source: str) -> StrategyCode:

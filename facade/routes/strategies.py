@@ -10,7 +10,7 @@ from core.run import Run, RunCommand
 from core.strategies.code import CODE_KINDS, StrategyCode
 from facade.access import Access
 from facade.bridge import RetireStrategy, ReviseStrategy, StrategyDetail
-from facade.code import code_to_keep, content_of
+from facade.code import code_to_keep, content_of, with_origin
 from facade.creation import Created, carry_out, plan
 from facade.cursor import read_cursor
 from facade.deployment import deploy, deploy_any, strategy_to_run
@@ -51,6 +51,7 @@ async def list_strategies(call: Call, query: Page) -> StrategiesAnswer:
 async def create(call: Call, body: CreateStrategy) -> CreatedAnswer:
     """Create a strategy, and with any field of a run the draft run as well."""
     content = await content_of(call, body, symbol=body.symbol, timeframe=body.timeframe)
+    content = with_origin(content, body.converted_from)
     venues = call.services.runner.venues
     creation = plan(body, call.user_id, call.new_id, venues=venues, content=content)
     created = await _made_before(call, creation.strategy.id) if call.is_repeat else None

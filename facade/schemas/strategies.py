@@ -16,6 +16,7 @@ from core.ids import RunId, StrategyId
 from core.run import RunStatus, TradingMode
 from core.timeframe import Timeframe
 from facade.schemas.code import Code, CodeType
+from facade.schemas.convert import ConvertedFrom, ConvertedShown
 from facade.schemas.form import Answer, Body, Name, NodeGraph, Parameters, Shown
 from facade.schemas.runs import EventShown, RunShown
 from facade.schemas.trading import TradingFields
@@ -36,6 +37,8 @@ class CreateStrategy(TradingFields, frozen=True, kw_only=True):
     code: Code | None = None
     """Instead of a template; `type` is its language."""
     type: CodeType = CodeType.PYTHON
+    converted_from: ConvertedFrom | None = None
+    """With `code` that came of POST /api/convert."""
     node_graph: NodeGraph | None = None
     """Instead of a template; the numbers of its nodes are its parameters, as `rsi.timeperiod`."""
     name: Name | None = None
@@ -132,6 +135,8 @@ class StrategyAnswer(Answer, frozen=True, kw_only=True):
     template: str
     code: str | None
     """Of a strategy that is code, to its owner alone."""
+    converted_from: ConvertedShown | None
+    """Of one that was converted, to its owner alone."""
     params: Mapping[str, Any]
     symbol: str
     timeframe: Timeframe
