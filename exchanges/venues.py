@@ -81,6 +81,8 @@ ADDRESSES: Final[Mapping[tuple[Venue, Environment], Address]] = {
         rest="https://api-demo.bybit.com", ws="wss://stream-demo.bybit.com"
     ),
 }
+SPOT_VENUES: Final = (Venue.BINANCE,)
+"""Whose spot candles tell takers, which is all that spot is looked at for."""
 _LIMITS: Final = {Venue.BINANCE: limits.BINANCE, Venue.BYBIT: limits.BYBIT}
 
 
@@ -112,8 +114,18 @@ def public_turn(
     return PublicTurn(rest, _LIMITS[venue], shared, clock=clock, share=share, max_wait_s=max_wait_s)
 
 
-def public_candles(venue: Venue, rest: str, turn: PublicTurn | None) -> PublicCandles:
-    """A venue's candles over REST alone; `aclose` it."""
+def rest_of(there: Address, market: Market) -> str:
+    return (there.spot_rest or there.rest) if market is Market.SPOT else there.rest
+
+
+def public_candles(
+    venue: Venue, rest: str, turn: PublicTurn | None, market: Market = Market.PERP
+) -> PublicCandles:
+    """A venue's candles over REST alone, spot of those of SPOT_VENUES; `aclose` it."""
+    if market is Market.SPOT:
+        if venue not in SPOT_VENUES:
+            raise RunnerError(f"There are no spot candles of {venue}.")
+        return BinanceSpot(rest, turn=turn)
     return BinancePublic(rest, turn=turn) if venue is Venue.BINANCE else BybitPublic(rest, turn=turn)
 
 
@@ -142,10 +154,11 @@ def spot_candles(
     given: Mapping[Venue, Address], *, clock: Clock, shared: SharedBudget | None = None
 ) -> Mapping[str, PublicCandles]:
     """Spot candles over REST, of the venues whose candles tell takers."""
-    binance = address(Venue.BINANCE, Environment.LIVE, given)
-    rest = binance.spot_rest or binance.rest
-    turn = public_turn(Venue.BINANCE, rest, shared, clock=clock)
-    return {str(Venue.BINANCE): BinanceSpot(rest, turn=turn)}
+    rests = {venue: rest_of(address(venue, Environment.LIVE, given), Market.SPOT) for venue in SPOT_VENUES}
+    return {
+        str(venue): public_candles(venue, rest, public_turn(venue, rest, shared, clock=clock), Market.SPOT)
+        for venue, rest in rests.items()
+    }
 
 
 def market_trades(

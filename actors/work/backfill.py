@@ -11,10 +11,10 @@ import msgspec
 from actors.backtest import Progress
 from core.clock import Clock
 from core.connection import Environment, Venue
-from core.market import Series
+from core.market import Market, Series
 from exchanges.budgets import SharedBudget
 from exchanges.feeds.public_candles import PublicCandles
-from exchanges.venues import ADDRESSES, public_candles, public_turn
+from exchanges.venues import ADDRESSES, SPOT_VENUES, public_candles, public_turn, rest_of
 from schema.pg_candles import MAX_STRETCHES, PgCandles, StoredStretch
 
 MAX_CANDLES: Final = 600_000
@@ -78,9 +78,14 @@ def holes(
         yield at, end
 
 
-def venue_rest(venue: str, rest: str | None, shared: SharedBudget, clock: Clock) -> PublicCandles:
+def is_downloadable(series: Series) -> bool:
+    """Spot only where its candles tell takers, which is what spot is looked at for."""
+    return series.market is not Market.SPOT or series.venue in SPOT_VENUES
+
+
+def venue_rest(series: Series, rest: str | None, shared: SharedBudget, clock: Clock) -> PublicCandles:
     """`rest`: the operator's own address for the venue, if any."""
-    named = Venue(venue)
-    there = rest or ADDRESSES[named, Environment.LIVE].rest
+    named = Venue(series.venue)
+    there = rest or rest_of(ADDRESSES[named, Environment.LIVE], series.market)
     turn = public_turn(named, there, shared, clock=clock, share=SHARE, max_wait_s=MAX_WAIT_S)
-    return public_candles(named, there, turn)
+    return public_candles(named, there, turn, series.market)

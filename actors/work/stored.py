@@ -49,10 +49,11 @@ class StoredRange:
                 if series not in found:
                     self._load(series, lead, found, needed=each is timeframe)
             if not any((series.symbol, series.market) == (symbol, market) for series in found):
-                kind = "spot candles" if market is Market.SPOT else "candles"
+                is_spot = market is Market.SPOT
+                kind, with_market = ("spot candles", ' with "market": "spot"') if is_spot else ("candles", "")
                 raise RunnerError(
                     f"There are no {kind} of {symbol} stored for {timeframe} at {self._venue}; "
-                    "POST /api/market-data/backfill downloads them."
+                    f"POST /api/market-data/backfill downloads them{with_market}."
                 )
         return ColumnSource(origin=_origin(self._venue), venue=self._venue, series=found)
 

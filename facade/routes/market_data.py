@@ -8,10 +8,11 @@ from math import isnan
 from typing import Final
 from uuid import UUID
 
+from actors.work.backfill import is_downloadable
 from core.candles import Candle
 from core.errors import Reason
 from core.job import JobKind
-from core.market import Market, Series
+from core.market import Series
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe, from_ms
 from facade.access import Access
@@ -44,7 +45,7 @@ _EVER: Final = datetime(2200, 1, 1, tzinfo=UTC)
 async def candles(call: Call, query: CandlesAsked) -> CandlesAnswer:
     """Stored candles of a series."""
     sane_range(query.start, query.end)
-    series = _series(call, query.symbol, query.timeframe, query.venue)
+    series = _series(call, query)
     place, limit, delta = read_cursor(query.cursor), query.limit, series.timeframe.delta
     market = call.services.runner.market
     # A candle counts where it closes by the end, so it opens a candle before it.
@@ -69,7 +70,7 @@ async def candles(call: Call, query: CandlesAsked) -> CandlesAnswer:
 async def coverage(call: Call, query: CoverageAsked) -> CoverageAnswer:
     """What is stored of a series, and where it has holes."""
     sane_range(query.start, query.end)
-    series = _series(call, query.symbol, query.timeframe, query.venue)
+    series = _series(call, query)
     delta, market = series.timeframe.delta, call.services.runner.market
     end = query.end or call.services.runner.market_now()
     start = query.start or end - min(timedelta(days=400), delta * MAX_COVERED)
@@ -95,7 +96,7 @@ async def coverage(call: Call, query: CoverageAsked) -> CoverageAnswer:
 async def backfill(call: Call, body: Backfill) -> JobAnswer:
     """Download what is missing of a series, in the background."""
     sane_range(body.start, body.end)
-    series = _series(call, body.symbol, body.timeframe, body.venue)
+    series = _series(call, body)
     if call.services.runner.demo_clock() is not None:
         raise ApiError(
             422,
@@ -104,21 +105,23 @@ async def backfill(call: Call, body: Backfill) -> JobAnswer:
         )
     if series.symbol not in call.settings.symbol_whitelist:
         raise refused(Reason.SYMBOL_NOT_ALLOWED, f"{series.symbol} is not traded here (SYMBOL_WHITELIST).")
+    if not is_downloadable(series):
+        raise bad_field("market", f"cannot be spot of {series.venue}: its candles do not tell takers")
     if (body.end - body.start) // series.timeframe.delta > MAX_FILLED:
         raise bad_field("from", f"is more than {MAX_FILLED:,} candles before to")
     job = BackfillJob(series=series, start=body.start, end=body.end)
     return job_answer(await add_job(call, JobKind.BACKFILL, job))
 
 
-def _series(call: Call, symbol: str, timeframe: str, venue: str | None) -> Series:
-    venues = call.services.runner.venues
+def _series(call: Call, asked: CandlesAsked | CoverageAsked | Backfill) -> Series:
+    venue, venues = asked.venue, call.services.runner.venues
     if venue is not None and venue not in venues:
         raise bad_field("venue", f"must be one whose candles there are: {', '.join(venues)}")
     return Series(
         venue=venue or venues[0],
-        market=Market.PERP,
-        symbol=parse_symbol(symbol),
-        timeframe=Timeframe.parse(timeframe),
+        market=asked.market,
+        symbol=parse_symbol(asked.symbol),
+        timeframe=Timeframe.parse(asked.timeframe),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from core.market import Market
 from core.timeframe import Timeframe
 from facade.schemas.form import Answer, Asked, Body, Shown
 
@@ -23,6 +24,7 @@ class CandlesAsked(Asked, frozen=True, kw_only=True):
     symbol: Symbol
     timeframe: Resolution
     venue: VenueName | None = None
+    market: Market = Market.PERP
     start: Moment | None = msgspec.field(default=None, name="from")
     end: Moment | None = msgspec.field(default=None, name="to")
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 200
@@ -57,6 +59,7 @@ class CoverageAsked(Asked, frozen=True, kw_only=True):
     symbol: Symbol
     timeframe: Resolution
     venue: VenueName | None = None
+    market: Market = Market.PERP
     start: Moment | None = msgspec.field(default=None, name="from")
     end: Moment | None = msgspec.field(default=None, name="to")
 
@@ -93,5 +96,6 @@ class Backfill(Body, frozen=True, kw_only=True):
     symbol: Symbol
     timeframe: Resolution
     venue: VenueName | None = None
+    market: Market = Market.PERP
     start: Moment = msgspec.field(name="from")
     end: Moment = msgspec.field(name="to")

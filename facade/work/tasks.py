@@ -83,7 +83,7 @@ def backfill(params: Mapping[str, Any], database: Database, order: WorkOrder, to
     budgets = SharedVenueBudgets(PgVenueBudgets(database), ThreadPoolExecutor(1))
     rest = order.rest.get(job.series.venue)
     came = asyncio.run(
-        fill_holes(job, PgCandles(database), venue_rest(job.series.venue, rest, budgets, clock), told)
+        fill_holes(job, PgCandles(database), venue_rest(job.series, rest, budgets, clock), told)
     )
     return Outcome(figures=msgspec.to_builtins(came))
 

@@ -20,7 +20,7 @@ NOW_MS = to_ms(START) + 3500 * 60_000 + 30_000
 
 
 class Venue(ThreadingHTTPServer):
-    """Serves CANDLES as `/fapi/v1/klines`, at the venue's time NOW_MS; `answers` are given first, once each."""
+    """Serves CANDLES as perpetual's and spot's klines, at the venue's time NOW_MS; `answers` come first, once each."""
 
     daemon_threads = True
 
@@ -36,7 +36,7 @@ class Venue(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def answer(self, path: str, query: dict[str, str]) -> tuple[int, bytes]:
-        if path == "/fapi/v1/time":
+        if path in ("/fapi/v1/time", "/api/v3/time"):
             return 200, json.dumps({"serverTime": NOW_MS}).encode()
         if query["symbol"] == "BTCUSDT":
             return 200, self.klines(query)

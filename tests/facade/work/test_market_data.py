@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+import msgspec
 import psycopg
 import pytest
 from starlette.testclient import TestClient
@@ -63,11 +64,12 @@ def test_candles_come_page_by_page_and_holes_are_named(client: TestClient, store
     assert not covered["cut"]
 
 
+@pytest.mark.parametrize(("market", "path"), [(Market.PERP, "/fapi/v1"), (Market.SPOT, "/api/v3")])
 def test_a_backfill_fills_the_holes_within_the_shared_weight(
-    filling: TestClient, store: PgStore, database: Database
+    filling: TestClient, store: PgStore, database: Database, venue: Venue, market: Market, path: str
 ) -> None:
-    store.market.store(SERIES, CANDLES.part(100, 200))
-    asked = {"symbol": "BTCUSDT", "timeframe": "1m", "from": at(0), "to": at(1_000)}
+    store.market.store(msgspec.structs.replace(SERIES, market=market), CANDLES.part(100, 200))
+    asked = {"symbol": "BTCUSDT", "timeframe": "1m", "market": market, "from": at(0), "to": at(1_000)}
     answer = filling.post("/api/market-data/backfill", json=asked, headers=ALICE)
     assert answer.status_code == 202, answer.text
     job = answer.json()["job"]
@@ -75,6 +77,11 @@ def test_a_backfill_fills_the_holes_within_the_shared_weight(
     assert done["job"]["state"] == "done", done
     assert (done["job"]["done"], done["job"]["total"]) == (900, 900)
     assert done["result"] == {"missing": 900, "added": 900, "absent": 0}
+    assert {each["path"] for each in venue.asked} == {f"{path}/time", f"{path}/klines"}
+    for held in Market:
+        query = f"{NAMED}&market={held}&from={at(0)}&to={at(1_000)}"
+        covered = filling.get(f"/api/market-data/coverage?{query}", headers=ALICE).json()
+        assert covered["candles"] == (1_000 if held is market else 0), "the other market is another series"
     with psycopg.connect(database.owner_dsn) as connection:
         rows = connection.execute("SELECT host, used FROM venue_budgets").fetchall()
     assert [host.split(":")[0] for host, _ in rows] == ["127.0.0.1"]
@@ -89,6 +96,8 @@ def test_a_backfill_fills_the_holes_within_the_shared_weight(
         ({"from": "2020-01-01T00:00:00Z"}, 400, "BAD_REQUEST"),
         ({"from": "0001-01-01T00:00:00Z"}, 400, "BAD_REQUEST"),
         ({"venue": "kraken"}, 400, "BAD_REQUEST"),
+        ({"market": "coin"}, 400, "BAD_REQUEST"),
+        ({"venue": "bybit", "market": "spot"}, 400, "BAD_REQUEST"),
     ],
 )
 def test_what_cannot_be_filled_is_refused(

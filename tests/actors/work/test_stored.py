@@ -1,0 +1,61 @@
+"""A backtest over stored candles of a strategy that looks at spot beside the perpetual."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from actors.backtest import BacktestRequest, run_backtest
+from actors.work.backtest import BacktestJob, replay_stored
+from core.errors import RunnerError
+from core.market import Market, Series
+from core.risk import RiskLimits
+from core.timeframe import Timeframe
+from exchanges.feeds.base import candles_of
+from exchanges.feeds.generator import GeneratedMarket
+from schema.pg import PgStore
+from tests.schema.conftest import Database, admin, copies, database, database_url, template_database
+
+__all__ = ["admin", "copies", "database", "database_url", "template_database"]
+
+START = datetime(2026, 2, 4, tzinfo=UTC)
+END = START + timedelta(hours=6)
+GENERATED = GeneratedMarket(5)
+JOB = BacktestJob(
+    venue="binance",
+    request=BacktestRequest(
+        template="squeezeflow", symbol="BTCUSDT", timeframe=Timeframe.M15, start=START, end=END, limits=None
+    ),
+)
+
+
+@pytest.fixture
+def store(database: Database) -> Iterator[PgStore]:
+    opened = PgStore(database.service_dsn, default_limits=RiskLimits(), worker="tests", pool_size=2)
+    yield opened
+    opened.close()
+
+
+def keep(store: PgStore, market: Market) -> None:
+    for timeframe in (Timeframe.M5, Timeframe.M15):
+        series = Series(venue="binance", market=market, symbol="BTCUSDT", timeframe=timeframe)
+        store.market.store(series, candles_of(GENERATED, series, START - timedelta(days=3), END))
+
+
+def test_both_markets_are_read_with_what_lies_before_the_start(store: PgStore) -> None:
+    for market in Market:
+        keep(store, market)
+    told = replay_stored(JOB, store.market, lambda done, total: None)
+    same = run_backtest(JOB.request, GENERATED)
+    assert told.charted is not None
+    assert same.charted is not None
+    assert told.charted.values.tolist() == same.charted.values.tolist()
+    assert (len(told.charted.slot_ms), list(told.signals)) == (24, list(same.signals))
+
+
+def test_spot_that_is_not_stored_is_asked_for_by_name(store: PgStore) -> None:
+    keep(store, Market.PERP)
+    with pytest.raises(RunnerError, match=r'no spot candles of BTCUSDT stored for 5m.*"market": "spot"'):
+        replay_stored(JOB, store.market, lambda done, total: None)
