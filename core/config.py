@@ -123,6 +123,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     influx_database: Annotated[str | None, Reads(plain)] = None
     influx_org: Annotated[str | None, Reads(plain)] = None
     influx_bucket: Annotated[str | None, Reads(plain)] = None
+    influx_trades_database: Annotated[str | None, Reads(plain)] = None
     influx_token: Annotated[Secret | None, Reads(secret)] = None
     smtp_url: Annotated[Secret | None, Reads(located_secret)] = None
     alert_webhook_url: Annotated[Secret | None, Reads(secret)] = None

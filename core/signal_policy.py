@@ -29,6 +29,10 @@ class SignalLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_alive: int
 
     @property
+    def ttl_s(self) -> int:
+        return round(self.ttl.total_seconds())
+
+    @property
     def memory(self) -> timedelta:
         """How far back told signals matter."""
         return max(self.cooldown, self.ttl)

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import yaml
 
 from core.config import SETTING_NAMES, Settings, parse
 from core.errors import SettingsError
+from core.symbols import SymbolError, parse_symbol
 
 FILE_IN_FOLDER: Final = "service_config.yaml"
 MAX_FILE_BYTES: Final = 1_000_000
+
+_COMMENT: Final = re.compile(r"^\s*//.*$", re.MULTILINE)
+"""FreqTrade takes comments, JSON does not."""
+
+
+class FreqTradeExchange(msgspec.Struct, frozen=True):
+    pair_whitelist: tuple[str, ...]
+
+
+class FreqTradeConfig(msgspec.Struct, frozen=True):
+    """What is read of it."""
+
+    exchange: FreqTradeExchange
 
 
 def load_settings(
@@ -40,7 +56,28 @@ def load_settings(
         file = _locate(Path(path))
         sources.append((str(file), read_file(file)))
     sources.append(("default", {**machine_defaults(), **(defaults or {})}))
-    return parse(sources)
+    settings = parse(sources)
+    if settings.freqtrade_config is None or "SYMBOL_WHITELIST" in settings.origins:
+        return settings
+    found = {"SYMBOL_WHITELIST": ",".join(freqtrade_symbols(Path(settings.freqtrade_config)))}
+    return parse([*sources, (settings.freqtrade_config, found)])
+
+
+def freqtrade_symbols(path: Path) -> tuple[str, ...]:
+    """Symbols of a FreqTrade configuration's pair whitelist; SettingsError for a file without one."""
+    try:
+        text = _COMMENT.sub("", path.read_text(encoding="utf-8"))
+        pairs = msgspec.json.decode(text, type=FreqTradeConfig).exchange.pair_whitelist
+        found = tuple(dict.fromkeys(parse_symbol(pair) for pair in pairs))
+    except OSError as error:
+        raise SettingsError(f"FREQTRADE_CONFIG: {path} cannot be read: {error.strerror}.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"FREQTRADE_CONFIG: {path} holds no exchange.pair_whitelist: {error}.") from error
+    except SymbolError as error:
+        raise SettingsError(f"FREQTRADE_CONFIG: {error}") from error
+    if not found:
+        raise SettingsError(f"FREQTRADE_CONFIG: the pair whitelist of {path} is empty.")
+    return found
 
 
 def read_file(path: Path) -> dict[str, str]:

@@ -15,7 +15,7 @@ from core.ids import UserId
 from core.published_signal import Announced, PublishedSignal, published_from_event
 from core.signal_policy import SignalLimits, Told, withheld
 from schema.pg_database import Connection, Database
-from schema.pg_rows import Row, as_type, changed, many, one, value
+from schema.pg_rows import as_type, changed, many, one, value
 
 GATHERED_AT_ONCE: Final = 500
 TOLD_AT_ONCE: Final = 100
@@ -72,6 +72,10 @@ class PublishedRow(msgspec.Struct, frozen=True, kw_only=True):
     content: PublishedSignal
 
 
+Heard = tuple[UserId, PublishedSignal, float]
+"""Of whose run, what, and how many seconds ago it was decided."""
+
+
 class PgPublished:
     """Each method is one transaction."""
 
@@ -92,13 +96,33 @@ class PgPublished:
             horizon = value(connection, "events_horizon")
             named = {"after_id": after, "horizon": horizon, "limit": GATHERED_AT_ONCE}
             events = many(connection, "signal_events", named)
-            _judge(connection, [each for each in events if not users or each["user_id"] in users], limits)
+            ttl_s = limits.ttl_s
+            heard = [
+                (event["user_id"], signal, event["age_s"])
+                for event in events
+                if (not users or event["user_id"] in users)
+                and (signal := published_from_event(event["payload"], event["at"], ttl_s=ttl_s)) is not None
+            ]
+            _judge(connection, heard, limits)
             last = events[-1]["id"] if len(events) == GATHERED_AT_ONCE else horizon
             if last > after:
                 changed(connection, "move_signal_cursor", {"last_event_id": last})
             return len(events)
 
         return self._database.run(gather)
+
+    def offer(self, signals: Sequence[PublishedSignal], user_id: UserId, limits: SignalLimits) -> None:
+        """Judge signals that come from no run; never in a demo, whose time is another."""
+
+        def offer(connection: Connection) -> None:
+            # Whoever judges waits for its turn: cooldowns hold between them.
+            value(connection, "await_signal_cursor")
+            now = value(connection, "market_now")
+            ages = [max(0.0, (now - each.timestamp).total_seconds()) for each in signals]
+            heard = [(user_id, each, age_s) for each, age_s in zip(signals, ages, strict=True)]
+            _judge(connection, heard, limits)
+
+        self._database.run(offer)
 
     def enter(self, receiver: Receiver) -> None:
         self._database.run(
@@ -163,35 +187,32 @@ class PgPublished:
         return [as_type(PublishedRow)(row) for row in rows]
 
 
-def _judge(connection: Connection, events: Sequence[Row], limits: SignalLimits) -> None:
-    new: dict[UUID, tuple[Row, PublishedSignal]] = {}
-    ttl_s = round(limits.ttl.total_seconds())
-    for event in events:
-        signal = published_from_event(event["payload"], event["at"], ttl_s=ttl_s)
-        if signal is not None:
-            new.setdefault(signal.signal_id, (event, signal))
+def _judge(connection: Connection, heard: Sequence[Heard], limits: SignalLimits) -> None:
+    new: dict[UUID, Heard] = {}
+    for each in heard:
+        new.setdefault(each[1].signal_id, each)
     if not new:
         return
     for row in many(connection, "known_signals", {"signal_ids": list(new)}):
         del new[row["signal_id"]]
-    first = min((event["at"] for event, _ in new.values()), default=None)
+    first = min((signal.timestamp for _, signal, _ in new.values()), default=None)
     if first is None:
         return
     told = {
         row["symbol"]: Told(action=Announced(row["action"]), at=row["at"])
         for row in many(connection, "told_signals", {"after": first - limits.memory})
     }
-    for event, signal in new.values():
+    for user_id, signal, age_s in new.values():
         reason = withheld(signal.symbol, signal.action, signal.timestamp, told, limits)
         if reason is None:
             told[signal.symbol] = Told(action=signal.action, at=signal.timestamp)
         row = {
             "signal_id": signal.signal_id,
-            "user_id": event["user_id"],
+            "user_id": user_id,
             "symbol": signal.symbol,
             "action": signal.action.value,
             "at": signal.timestamp,
-            "left_s": ttl_s - event["age_s"],
+            "left_s": limits.ttl_s - age_s,
             "withheld": None if reason is None else reason.value,
             "content": Jsonb(msgspec.to_builtins(signal)),
         }

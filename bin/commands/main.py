@@ -37,6 +37,7 @@ COMMANDS = (
         "smoke",
         "monitor",
         "strategies",
+        "cycle",
     ),
 )
 DEFAULT_COMMAND = "serve"

@@ -4,6 +4,10 @@
 -- Up to where signals have been looked at; none while another process is at it.
 SELECT last_event_id FROM signal_cursor FOR UPDATE SKIP LOCKED;
 
+-- name: await_signal_cursor
+-- Waits for whoever judges signals just now.
+SELECT last_event_id FROM signal_cursor FOR UPDATE;
+
 -- name: move_signal_cursor
 -- Signals have been looked at up to here.
 UPDATE signal_cursor SET last_event_id = %(last_event_id)s;

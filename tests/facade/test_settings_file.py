@@ -65,3 +65,30 @@ def test_a_broken_file_is_one_sentence(tmp_path: Path, text: str, said: str) -> 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         load_settings(config=str(tmp_path / "none.yaml"), environ={})
+
+
+def test_symbols_are_those_of_freqtrades_whitelist_unless_they_are_named(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"exchange": {"name": "binance", "pair_whitelist": ["BTC/USDT:USDT", "SOL/USDT"]}}')
+    given = {"FREQTRADE_CONFIG": str(config)}
+    assert load_settings(environ=given).symbol_whitelist == ("BTCUSDT", "SOLUSDT")
+    named = load_settings(environ={**given, "SYMBOL_WHITELIST": "ETHUSDT"})
+    assert named.symbol_whitelist == ("ETHUSDT",)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        '{"exchange": {}}',
+        '{"exchange": {"pair_whitelist": []}}',
+        '{"exchange": {"pair_whitelist": ["?"]}}',
+    ],
+)
+def test_a_freqtrade_configuration_without_pairs_is_refused_by_name(tmp_path: Path, content: str) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(content)
+    with pytest.raises(SettingsError, match="FREQTRADE_CONFIG"):
+        load_settings(environ={"FREQTRADE_CONFIG": str(config)})
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings(environ={"FREQTRADE_CONFIG": str(tmp_path / "none.json")})

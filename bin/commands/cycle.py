@@ -1,0 +1,178 @@
+"""`cycle` and `test-signals`: every symbol looked at once, and what that says told outside, or only shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from actors.signal_cycle import Candles, Looked
+    from core.config import Settings
+
+Template = Annotated[str, typer.Option(help="The built-in strategy that looks.")]
+Data = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Recorded candles instead of InfluxDB or the venue.")
+]
+At = Annotated[datetime | None, typer.Option(help="Look as of this time (UTC); the last close before it.")]
+Config = Annotated[str | None, typer.Option(metavar="FILE", help="YAML settings file, or a folder with one.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+TELL_LEASE_NAME = "cycle"
+
+
+def register(app: typer.Typer) -> None:
+    @app.command()
+    def cycle(
+        template: Template = "squeezeflow",
+        data: Data = None,
+        config: Config = None,
+        json: Json = False,
+    ) -> None:
+        """Look at each symbol once and tell Redis and InfluxDB what that says, by the policy for signals.
+
+        Symbols are SYMBOL_WHITELIST, or FreqTrade's pair whitelist (FREQTRADE_CONFIG); candles are from DIR, from
+        trades in InfluxDB (INFLUX_TRADES_DATABASE), or from the venue. Exit code 1 when a receiver did not take it.
+        """
+        from actors.publishers.signals_out import receivers
+        from core.errors import RunnerError
+        from facade.settings_file import load_settings
+
+        settings = load_settings(config=config)
+        if not receivers(settings):
+            raise RunnerError(
+                "Nobody is to be told: set REDIS_HOST or INFLUX_URL. test-signals shows signals without telling."
+            )
+        looked = look_at_all(settings, template=template, data=data, at=None)
+        outcome = _tell(settings, looked)
+        _show(looked, outcome, json=json)
+        if any(outcome.values()):
+            raise typer.Exit(1)
+
+    @app.command("test-signals")
+    def test_signals(
+        template: Template = "squeezeflow",
+        data: Data = None,
+        at: At = None,
+        config: Config = None,
+        json: Json = False,
+    ) -> None:
+        """Look at each symbol once and show what that says; nobody is told, and nothing is kept."""
+        from facade.settings_file import load_settings
+
+        settings = load_settings(config=config)
+        _show(look_at_all(settings, template=template, data=data, at=at), {}, json=json)
+
+
+def look_at_all(settings: Settings, *, template: str, data: Path | None, at: datetime | None) -> list[Looked]:
+    from actors.signal_cycle import look
+    from core.strategies import template as built_in
+
+    given = {"min_data_points": settings.min_data_points}
+    parameters = {spec.name: given[spec.name] for spec in built_in(template).specs if spec.name in given}
+    timeframe = settings.default_timeframe
+    symbols = settings.symbol_whitelist[: settings.max_symbols_per_cycle]
+    now = datetime.now(UTC) if at is None else at.replace(tzinfo=UTC)
+    with _candles(settings, data, symbols, now) as candles:
+        return [
+            look(
+                symbol,
+                template=template,
+                parameters=parameters,
+                timeframe=timeframe,
+                slot=timeframe.floor(now),
+                ttl_s=settings.signal_ttl_seconds,
+                candles=candles,
+            )
+            for symbol in symbols
+        ]
+
+
+@contextmanager
+def _candles(
+    settings: Settings, data: Path | None, symbols: Sequence[str], now: datetime
+) -> Iterator[Candles]:
+    from datetime import timedelta
+
+    from actors.publishers.signals_out import influx_url
+    from exchanges.feeds.base import CandleSource, candles_of
+    from exchanges.feeds.files import FolderCandles
+    from exchanges.feeds.influx_trades import InfluxTrades, influx_candles
+
+    source: CandleSource
+    url = influx_url(settings)
+    if data is not None:
+        source = FolderCandles(data)
+    elif settings.influx_trades_database is not None and url is not None:
+        where = InfluxTrades(url=url, database=settings.influx_trades_database, token=settings.influx_token)
+        back = timedelta(hours=settings.data_lookback_hours)
+        source = influx_candles(where, symbols, now - back, now)
+    else:
+        yield _venue_candles(settings)
+        return
+    yield lambda series, start, end: candles_of(source, series, start, end)
+
+
+def _venue_candles(settings: Settings) -> Candles:
+    """The venue's perpetuals, over REST."""
+    import asyncio
+
+    from core.candles import CandleColumns
+    from core.errors import RunnerError
+    from core.market import Market, Series
+    from exchanges.feeds.binance_public import BASE_URL, BinancePublic
+
+    async def fetched(series: Series, start: datetime, end: datetime) -> CandleColumns:
+        public = BinancePublic(settings.binance_base_url or BASE_URL)
+        try:
+            return await public.candles(series.symbol, series.timeframe, start, end)
+        finally:
+            await public.aclose()
+
+    def candles(series: Series, start: datetime, end: datetime) -> CandleColumns:
+        if series.market is not Market.PERP:
+            raise RunnerError(
+                f"{series.market} candles of {series.symbol} come from --data or INFLUX_TRADES_DATABASE here."
+            )
+        return asyncio.run(fetched(series, start, end))
+
+    return candles
+
+
+def _tell(settings: Settings, looked: Sequence[Looked]) -> dict[str, str | None]:
+    """By receiver, why it did not take what waits for it; None: it has all."""
+    import time
+
+    from actors.launch import installation, opened_store
+    from actors.publishers.signals_out import limits_of, receivers
+    from actors.signal_cycle import CYCLE_USER, deliver
+
+    signals = [each.signal for each in looked if each.signal is not None]
+    monotonic: Callable[[], float] = time.monotonic
+    with (
+        installation(settings, Path(settings.runner_data_dir)) as there,
+        opened_store(settings, there.dsn) as store,
+    ):
+        found = receivers(settings)
+        for receiver in found:
+            store.published.enter(receiver.name)
+        store.published.offer(signals, CYCLE_USER, limits_of(settings))
+        owner = f"{TELL_LEASE_NAME}:{settings.worker_id}"
+        return {each.name.value: deliver(store.published, each, owner, monotonic) for each in found}
+
+
+def _show(looked: Sequence[Looked], outcome: dict[str, str | None], *, json: bool) -> None:
+    from bin.commands.output import write_json
+
+    if json:
+        document: dict[str, Any] = {"looked": looked, "receivers": outcome}
+        write_json(document)
+        return
+    for each in looked:
+        said = each.action if each.signal is None else each.signal.action.value
+        print(f"{each.symbol} {each.slot:%Y-%m-%d %H:%M}: {said}" + (f" — {each.why}" if each.why else ""))
+    for name, why in outcome.items():
+        print(f"{name}: " + ("has everything" if why is None else why))

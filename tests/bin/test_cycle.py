@@ -1,0 +1,40 @@
+"""`test-signals` shows what a cycle would tell; `cycle` needs somebody to tell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bin.commands.main import main
+from core.market import Market, Series
+from core.timeframe import Timeframe
+from exchanges.feeds.archive import store_columns
+from exchanges.feeds.base import candles_of
+from exchanges.feeds.generator import GeneratedMarket
+from tests.actors.test_signal_cycle import a_signal
+
+
+def test_signals_are_shown_from_recorded_candles_for_freqtrades_pairs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = a_signal()
+    market = GeneratedMarket(1)
+    own = Series(venue="binance", market=Market.PERP, symbol="BTCUSDT", timeframe=Timeframe.M5)
+    generated = Series(venue=market.venue, market=own.market, symbol=own.symbol, timeframe=own.timeframe)
+    columns = candles_of(market, generated, found.slot - 300 * Timeframe.M5.delta, found.slot)
+    store_columns(columns, own, tmp_path / "candles")
+    config = tmp_path / "freqtrade.json"
+    config.write_text('{\n  // ours\n  "exchange": {"pair_whitelist": ["BTC/USDT:USDT", "ETH/USDT:USDT"]}\n}')
+    monkeypatch.setenv("FREQTRADE_CONFIG", str(config))
+    arguments = ["--template", "rsi_oversold_overbought", "--data", str(tmp_path / "candles")]
+    at = ["--at", f"{found.slot:%Y-%m-%dT%H:%M:%S}"]
+    assert main(["test-signals", *arguments, *at, "--json"]) == 0
+    btc, eth = json.loads(capsys.readouterr().out)["looked"]
+    assert found.signal is not None
+    assert (btc["symbol"], btc["signal"]["action"]) == ("BTCUSDT", found.signal.action.value)
+    assert eth["signal"] is None
+    assert "ETHUSDT" in eth["why"]
+    assert main(["cycle", *arguments]) == 1
+    assert "set REDIS_HOST or INFLUX_URL" in capsys.readouterr().err
