@@ -34,6 +34,7 @@ from core.errors import RunnerError
 
 START_TIMEOUT_S: Final = 20.0
 SPAWN_TIMEOUT_S: Final = 5.0
+ENDING_S: Final = 0.2
 MOST_PATIENCE_S: Final = 0.75
 """How far beyond its limit a worker may go that the host kept waiting."""
 OWN_SHARE: Final = 0.8
@@ -126,6 +127,14 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def has_ended(self) -> bool:
+        """Whether it is gone, so that a worker that ended may have ended with it."""
+        try:
+            self._process.wait(ENDING_S)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     @property
     def is_running(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 from actors.runtime.behaviour import Context
 from actors.runtime.process_time import process_s
 from actors.sandbox.canaries import holes
+from actors.sandbox.frames import Failed, Fault
 from actors.sandbox.host import Limits, SandboxAway, Starved, Zygote
 from actors.sandbox.judge import CodeTask, NoVerdict, Verdict, ask_of, no_verdict, program_of, verdict_of
 from actors.sandbox.validation import Validated, validate_code
@@ -193,11 +194,15 @@ class Pool:
         if process_s() - waiting.since_s > MAX_WAIT_S:
             return no_verdict(Starved("This machine was too busy to evaluate the strategy in time."))
         try:
-            with self.zygote().worker() as worker:
+            zygote = self.zygote()
+            with zygote.worker() as worker:
                 replies = worker.ask(program_of(task.strategy, task.series), ask_of(task.context))
         except (SandboxAway, Starved) as error:
             return no_verdict(error)
-        return verdict_of(replies[-1], task.context)
+        last = replies[-1]
+        if isinstance(last, Failed) and last.fault is Fault.DIED and zygote.has_ended():
+            return no_verdict(SandboxAway("The sandbox ended while the strategy was evaluated."))
+        return verdict_of(last, task.context)
 
 
 async def _answer(answer: Future[Verdict]) -> Verdict:

@@ -22,6 +22,7 @@ from actors.runtime.behaviour import Context
 from actors.runtime.deterministic import VirtualClock
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.system import ActorSystem
+from actors.sandbox.judge import CodeRunner
 from actors.system import Options, Parts, live_parts, specs
 from actors.venue_calls import MakeVenue, PaperVenue, VenueState
 from core.candles import CandleColumns
@@ -104,6 +105,7 @@ class World:
         self.options = options or (replay(columns) if replayed else LIVE)
         self.candles: CandleSource = source(columns, timeframe=timeframe, symbols=symbols, funding=funding)
         self.more: list[ChildSpec] = []
+        self.code: CodeRunner | None = None
         self._ids = count(1)
         self._begun = False
         self._default_begin = begin
@@ -176,7 +178,11 @@ class World:
         end = self.first_open + self.timeframe.delta * len(self.columns)
         self.feed = HeldFeed(self.candles, (self.first_open, min(end, self._data_end())))
         parts = Parts(
-            store=cast(Store, self.store), feed=self.feed, rules=rules(self.symbols), options=self.options
+            store=cast(Store, self.store),
+            feed=self.feed,
+            rules=rules(self.symbols),
+            options=self.options,
+            code=self.code,
         )
         self.parts = parts
         wired = [spec if spec.id != "gateway" else self._gateway(parts) for spec in specs(self.system, parts)]
