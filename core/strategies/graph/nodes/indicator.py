@@ -33,6 +33,8 @@ SETTLING: Final = 36
 MAX_WINDOW: Final = 10_000
 """Candles of the longest window a node asks for."""
 _MOST: Final = 1_000_000.0
+_MOST_MEAN: Final = 13
+"""The last kind of moving average TA-Lib numbers: RMA."""
 _COLUMNS: Final[Mapping[str, Unit]] = {
     "open": Unit.PRICE,
     "high": Unit.PRICE,
@@ -54,8 +56,8 @@ class IndicatorNode:
         numbers = [
             NumberParam(
                 name=name,
-                minimum=-_MOST,
-                maximum=_MOST,
+                minimum=_least(name, default),
+                maximum=_most(name),
                 default=default,
                 whole=isinstance(default, int),
             )
@@ -143,6 +145,18 @@ def _named(function: RawValue | None) -> Indicator:
     if found is None:
         raise NodeProblem(f"TA-Lib has no function {function!r:.60}.", field="function")
     return found
+
+
+def _least(name: str, default: float) -> float:
+    if name.endswith("matype"):
+        return 0
+    return 1 if isinstance(default, int) else -_MOST
+
+
+def _most(name: str) -> float:
+    if name.endswith("matype"):
+        return _MOST_MEAN
+    return MAX_WINDOW if "period" in name else _MOST
 
 
 def _of(params: Params) -> Indicator:

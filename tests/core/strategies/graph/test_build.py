@@ -55,7 +55,7 @@ CASES: dict[str, tuple[Json, list[str]]] = {
     ),
     "a period longer than any window": (
         base(node("rsi", "indicator", function="SMA", timeperiod=10_001)),
-        ["rsi: looks 10000 candles back"],
+        ["rsi.params.timeperiod: must lie in 1 to 10000, not 10001"],
     ),
     "unknown parameter": (
         base(node("low", "compare", op="<", b=30, c=1)),

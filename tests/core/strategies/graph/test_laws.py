@@ -169,7 +169,7 @@ messy = st.one_of(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(document=messy)
 def test_whatever_is_given_is_a_strategy_or_refused_with_sentences(document: Any) -> None:
     made = strategy_or_problems(document)
