@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import psycopg
+from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
 from core.errors import Conflict
@@ -320,6 +321,7 @@ def _check(connection: Connection) -> None:
 
 
 def _configure(connection: Connection) -> None:
+    set_json_loads(msgspec.json.decode, connection)  # 0.1 µs a small object instead of 3
     connection.autocommit = True
     for statement in _SESSION:
         connection.execute(statement)

@@ -29,7 +29,8 @@ from schema.pg_rows import (
     one,
     position_of,
     risk_of,
-    run_of,
+    runs_of,
+    uuid_array,
     value,
 )
 from schema.pg_watched import Watched, watched
@@ -239,7 +240,7 @@ class PgReads(PgHistory, PgPast):
 
         def read(connection: Connection) -> Overview:
             now: datetime = value(connection, "market_now")
-            runs = _summaries(connection, user_id=user_id, strategy_ids=None, archived=False)
+            runs = _summaries(connection, user_id=user_id, strategies=None, archived=False)
             risks = self._risks(connection, now, user_id=user_id, inactive_too=True)
             since = now - ACTIVITY_WINDOW
             named = {"run_ids": [each.run.id for each in runs], "since": since, "limit": ACTIVITY_TICKS}
@@ -275,37 +276,47 @@ class PgReads(PgHistory, PgPast):
 
 
 def _views(connection: Connection, rows: list[Row], user_id: UserId) -> list[StrategyView]:
-    ids = [row["id"] for row in rows]
+    strategies = [definition_of(row) for row in rows]
     runs: defaultdict[StrategyId, list[RunSummary]] = defaultdict(list)
-    for summary in _summaries(connection, user_id=user_id, strategy_ids=ids, archived=True):
+    for summary in _summaries(connection, user_id=user_id, strategies=strategies, archived=True):
         runs[summary.run.strategy.id].append(summary)
     return [
-        StrategyView(strategy=definition_of(row), created_at=row["created_at"], runs=tuple(runs[row["id"]]))
-        for row in rows
+        StrategyView(strategy=strategy, created_at=row["created_at"], runs=tuple(runs[strategy.id]))
+        for strategy, row in zip(strategies, rows, strict=True)
     ]
 
 
 def _summaries(
-    connection: Connection, *, user_id: UserId | None, strategy_ids: list[StrategyId] | None, archived: bool
+    connection: Connection,
+    *,
+    user_id: UserId | None,
+    strategies: Sequence[StrategyDefinition] | None,
+    archived: bool,
 ) -> list[RunSummary]:
-    named: dict[str, Any] = {"user_id": user_id, "strategy_ids": strategy_ids, "archived": archived}
-    return _with_positions(connection, many(connection, "run_summaries", named | {"limit": MAX_RUNS}))
+    """Of these strategies, at their newest versions, or of all."""
+    ids = None if strategies is None else uuid_array(each.id for each in strategies)
+    named: dict[str, Any] = {"user_id": user_id, "strategy_ids": ids, "archived": archived}
+    rows = many(connection, "run_summaries", named | {"limit": MAX_RUNS})
+    return _with_positions(connection, rows, strategies or ())
 
 
-def _with_positions(connection: Connection, rows: list[Row]) -> list[RunSummary]:
+def _with_positions(
+    connection: Connection, rows: list[Row], known: Sequence[StrategyDefinition] = ()
+) -> list[RunSummary]:
     held: dict[RunId, OpenPosition] = {
         row["run_id"]: position_of(row)
-        for row in many(connection, "positions_of", {"run_ids": [row["id"] for row in rows]})
+        for row in many(connection, "positions_of", {"run_ids": uuid_array(row["id"] for row in rows)})
     }
-    return [_summary(row, held.get(row["id"])) for row in rows]
+    runs = runs_of(rows, known)
+    return [_summary(row, run, held.get(run.id)) for row, run in zip(rows, runs, strict=True)]
 
 
-def _summary(row: Row, held: OpenPosition | None) -> RunSummary:
+def _summary(row: Row, run: Run, held: OpenPosition | None) -> RunSummary:
     open_trip = ZERO
     if held is not None:
         open_trip = held.position.realised_gross - held.position.fees + held.position.funding
     return RunSummary(
-        run=run_of(row),
+        run=run,
         created_at=row["created_at"],
         last_run_at=row["last_run_at"],
         last_status=row["last_status"],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
+from uuid import UUID
 
 import msgspec
 from psycopg.rows import dict_row
@@ -47,6 +48,11 @@ def changed(connection: Connection, query: str, parameters: Mapping[str, Any]) -
     return connection.execute(SQL[query], parameters).rowcount
 
 
+def uuid_array(ids: Iterable[UUID]) -> str:
+    """As the parameter of a `uuid[]`: psycopg would turn to each of them alone."""
+    return f"{{{','.join(map(str, ids))}}}"
+
+
 def optional(row: Row | None, read: Callable[[Row], T]) -> T | None:
     return None if row is None else read(row)
 
@@ -65,9 +71,9 @@ def run_of(row: Row) -> Run:
     return runs_of([row])[0]
 
 
-def runs_of(rows: Sequence[Row]) -> list[Run]:
-    """Rows of the view `run_rows`; runs on one strategy share its definition."""
-    definitions: dict[tuple[Any, int], StrategyDefinition] = {}
+def runs_of(rows: Sequence[Row], known: Sequence[StrategyDefinition] = ()) -> list[Run]:
+    """Rows of the view `run_rows`; runs on one strategy share its definition, the known one where there is one."""
+    definitions: dict[tuple[Any, int], StrategyDefinition] = {(each.id, each.version): each for each in known}
     runs = []
     for row in rows:
         key = row["strategy_id"], row["strategy_version"]
