@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from core.candles import Candle
 from core.definition import StrategyDefinition
-from core.errors import Reason
+from core.errors import Conflict, Reason
 from core.ids import AccountId, ClientOrderId, NodeId, RunId, StrategyId, UserId
 from core.market import Series
 from core.order import Order
@@ -62,7 +62,7 @@ from schema.records import (
     Trade,
 )
 from schema.store import LIVE_NODE_S
-from schema.tenancy import asked_for
+from schema.tenancy import asked_for, asking
 
 T = TypeVar("T")
 
@@ -163,10 +163,19 @@ class PgStore:
         def work(connection: Connection) -> Arranged:
             return arrange(PgDeskTx(connection, self.database.months, self._limits), op)
 
-        if isinstance(op, ReviseStrategy | RetireStrategy):
-            with asked_for(None):  # every subscriber's run follows
-                return self._run(work)
-        return self._run(work)
+        whose = asking()
+        if whose is None or not isinstance(op, ReviseStrategy | RetireStrategy):
+            return self._run(work)
+        strategy_id = op.definition.id if isinstance(op, ReviseStrategy) else op.strategy_id
+
+        def of_the_owner(connection: Connection) -> Arranged:
+            strategy = pg_records.strategy(connection, strategy_id)
+            if strategy is None or strategy.owner_id != whose:
+                raise Conflict("only its owner changes a strategy")
+            return work(connection)
+
+        with asked_for(None):  # every subscriber's run follows
+            return self._run(of_the_owner)
 
     def archive_ended(self) -> list[RunId]:
         return self._run(lambda c: archive_ended(c, self._tx(c)))

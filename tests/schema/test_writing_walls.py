@@ -9,12 +9,14 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from core.errors import RunnerError
+from core.errors import Conflict, RunnerError
 from core.ids import UserId
 from core.job import JobKind
+from schema.desk import RetireStrategy, ReviseStrategy
 from schema.jobs import JobId
 from schema.pg import PgStore
 from schema.pg_database import Connection
@@ -209,6 +211,22 @@ def test_a_strategy_that_others_may_run_is_held_by_them_and_never_changed(
     assert asked("UPDATE {} SET name = 'mine'") is None
     assert asked("UPDATE {} SET owner_id = 'user-ann'") is None
     assert asked("DELETE FROM {}") == [2]
+
+
+def test_only_its_owner_changes_what_every_subscriber_follows(world: tuple[PgStore, Told]) -> None:
+    """That transaction is everybody's, so it asks for itself whose the strategy is (I12)."""
+    store = world[0]
+    bobs, anns = (store.runs(user_id=user)[0].strategy for user in (BOB, ANN))
+    with asked_for(ANN):
+        for op in (
+            ReviseStrategy(definition=replace(bobs, version=2, name="mine")),
+            ReviseStrategy(definition=replace(bobs, version=2, owner_id=ANN)),
+            RetireStrategy(strategy_id=bobs.id, by=ANN),
+        ):
+            with pytest.raises(Conflict, match="only its owner"):
+                store.arrange(op)
+        store.arrange(ReviseStrategy(definition=replace(anns, version=2, name="mine")))
+    assert store.strategy(bobs.id) == bobs
 
 
 def test_partitions_are_closed_to_both_roles_those_to_come_too(
