@@ -1,8 +1,11 @@
-"""A strategy as code in a replay: the same signals as the template it copies, on every slot, in both languages."""
+"""One strategy of every kind in a replay: the same signals on every slot."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from actors.backtest import BacktestRequest, BacktestResult, ReplayPath, run_backtest
+from core.candles import CandleColumns
 from core.definition import StrategyKind
 from core.market import Market, Series
 from core.strategies.code import StrategyCode
@@ -50,28 +53,33 @@ function strategy({ candles, parameters }: Context) {
 """
 PARAMETERS = {"rsi_period": 14, "rsi_oversold": 30, "rsi_overbought": 70}
 DAYS_OF_CANDLES = 7 * 288
+GRAPH = Path(__file__).resolve().parents[3] / "examples" / "graph_rsi.json"
 
 
-def replay(kind: StrategyKind, code: StrategyCode | None = None) -> BacktestResult:
+def replay(candles: CandleColumns, kind: StrategyKind, source: str = "", **parameters: int) -> BacktestResult:
     series = Series(venue="binance", market=Market.PERP, symbol="BTCUSDT", timeframe=Timeframe.M5)
-    candles = columns("generated").part(0, DAYS_OF_CANDLES)
-    source = ColumnSource(origin="candles", venue="binance", series={series: candles})
+    feed = ColumnSource(origin="candles", venue="binance", series={series: candles})
     request = BacktestRequest(
-        template="rsi_oversold_overbought" if code is None else kind.value,
+        template=kind.value if source else "rsi_oversold_overbought",
         kind=kind,
-        source="" if code is None else code.source(),
+        source=source,
         symbol="BTCUSDT",
         timeframe=Timeframe.M5,
-        parameters=PARAMETERS,
+        parameters=parameters,
         limits=None,
     )
-    return run_backtest(request, source, path=ReplayPath.AUTO)
+    return run_backtest(request, feed, path=ReplayPath.AUTO)
 
 
-def test_rsi_as_template_python_and_typescript_signals_alike_on_every_slot() -> None:
-    template = replay(StrategyKind.TEMPLATE)
+def test_rsi_of_every_kind_signals_alike_on_every_slot(recorded_data: Path | None) -> None:
+    candles = columns("recorded" if recorded_data else "generated").part(0, DAYS_OF_CANDLES)
+    template = replay(candles, StrategyKind.TEMPLATE, **PARAMETERS)
     assert len(template.signals) > 20
-    for kind, text in ((StrategyKind.PYTHON, RSI), (StrategyKind.TYPESCRIPT, RSI_TYPESCRIPT)):
-        code = replay(kind, StrategyCode(text=text, lookback=250, min_candles=15))
-        assert code.signals == template.signals
-        assert (code.trades, code.ticks) == (template.trades, template.ticks)
+    others = [
+        replay(candles, kind, StrategyCode(text=text, lookback=250, min_candles=15).source(), **PARAMETERS)
+        for kind, text in ((StrategyKind.PYTHON, RSI), (StrategyKind.TYPESCRIPT, RSI_TYPESCRIPT))
+    ]
+    others.append(replay(candles, StrategyKind.GRAPH, GRAPH.read_text()))
+    for other in others:
+        assert other.signals == template.signals
+        assert (other.trades, other.ticks) == (template.trades, template.ticks)
