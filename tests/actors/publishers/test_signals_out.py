@@ -205,6 +205,26 @@ def test_a_signal_is_told_within_its_time_or_not_at_all(store: PgStore, server: 
     assert state(store, "redis").lost == 0
 
 
+def test_a_process_that_ends_between_any_two_messages_goes_on_where_it_was_and_tells_none_twice(
+    store: PgStore, server: Valkey
+) -> None:
+    run_id = a_run(store)
+    heard = Heard(server, "squeezeflow:signals")
+    heard.listen()
+    settings = make_settings(SIGNAL_COOLDOWN_MINUTES="0", WORKER_ID="w1", **at(server))
+    for life in range(3):
+        system = ActorSystem.live(MarketClock(store.clock(), process_s), db_workers=2)
+        system.start(signal_publishers(settings, store.published))
+        eventually(known(store))
+        for minute in range(20):
+            say(store, run_id, 1 + 20 * life + minute)
+        eventually(lambda: len(heard.messages) > 20 * life)  # noqa: B023 - looked at within this turn
+        assert system.stop()
+    with telling(store, "w1", **at(server)):
+        eventually(lambda: len(heard.messages) >= 60)
+    assert heard_ids(heard) == told_ids(store)
+
+
 def test_of_two_processes_one_tells_and_the_other_goes_on_where_it_ended(
     store: PgStore, server: Valkey
 ) -> None:
