@@ -59,6 +59,7 @@ class TickRequested(Message, frozen=True, kw_only=True):
 
     run_id: RunId
     slot: datetime
+    request_id: str | None = None
 
 
 class DueRequested(Message, frozen=True, kw_only=True):

@@ -149,6 +149,7 @@ def tick_row(
         reason=None if reason is None else str(reason),
         source=due.ask.source,
         asked_at=due.ask.at,
+        request_id=due.ask.request_id,
         scheduled_at=claim.slot,
         finished_at=clock.now(),
         latency_ms=max(0.0, clock.monotonic() - due.closed_at_s) * 1_000,

@@ -12,6 +12,7 @@ from math import isfinite
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.evaluator import series_of
 from actors.journal import JournalBuffer
@@ -195,7 +196,8 @@ class Scheduler(Behaviour):
             case TickRequested():
                 here = self._residents.get(message.run_id)
                 if here is not None:
-                    self._claim([here], self._ask(message.slot, TickSource.OPERATOR))
+                    ask = self._ask(message.slot, TickSource.OPERATOR)
+                    self._claim([here], replace(ask, request_id=message.request_id))
             case SafetyPass():
                 self._claim_due(TickSource.TIMER)
                 self._sweep()

@@ -67,6 +67,7 @@ class TickHint(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     run_id: RunId | None = None
     slot_ms: int | None = None
+    request_id: str | None = None
 
 
 class PassingNote(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,7 +255,10 @@ class Service:
 
     def _pass_on(self, hint: TickHint) -> None:
         if hint.run_id is not None and hint.slot_ms is not None:
-            self._tell("scheduler", TickRequested(run_id=hint.run_id, slot=from_ms(hint.slot_ms)))
+            self._tell(
+                "scheduler",
+                TickRequested(run_id=hint.run_id, slot=from_ms(hint.slot_ms), request_id=hint.request_id),
+            )
         else:
             self._tell("scheduler", DueRequested(source=TickSource(hint.source)))
 
@@ -282,10 +286,11 @@ class Service:
         self._tell("scheduler", DueRequested(source=source))
         self._hint(TickHint(source=source.value))
 
-    def execute_tick(self, run_id: RunId, slot: datetime) -> None:
+    def execute_tick(self, run_id: RunId, slot: datetime, request_id: str | None = None) -> None:
         """Ask whichever process has the run to tick it in `slot`."""
-        self._tell("scheduler", TickRequested(run_id=run_id, slot=slot))
-        self._hint(TickHint(source=TickSource.OPERATOR.value, run_id=run_id, slot_ms=to_ms(slot)))
+        self._tell("scheduler", TickRequested(run_id=run_id, slot=slot, request_id=request_id))
+        source = TickSource.OPERATOR.value
+        self._hint(TickHint(source=source, run_id=run_id, slot_ms=to_ms(slot), request_id=request_id))
 
     def rows_changed(self) -> None:
         """Re-read the rows, here and elsewhere."""

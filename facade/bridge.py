@@ -75,7 +75,7 @@ from schema.records import (
     Trade,
 )
 from schema.store import Store, StoreUnavailable
-from schema.tenancy import asked_for
+from schema.tenancy import asked_for, caused_by
 from schema.vault import OpenedKeys, Owner, Vault
 
 __all__ = [
@@ -225,11 +225,18 @@ class Bridge:
         self._outcomes: dict[datetime, asyncio.Task[SlotOutcome]] = {}
         self._places = threading.BoundedSemaphore(MAX_WAITING)
         self._user_id: UserId | None = None
+        self._request_id: str | None = None
 
     def for_user(self, user_id: UserId) -> Bridge:
         """The same threads and places; what is asked of the database is behind this user's wall (schema/tenancy.py)."""
         bound = copy.copy(self)
         bound._user_id = user_id
+        return bound
+
+    def because_of(self, request_id: str) -> Bridge:
+        """The same; events of what is changed, and ticks that are asked for, carry this request's id."""
+        bound = copy.copy(self)
+        bound._request_id = request_id
         return bound
 
     def close(self) -> None:
@@ -246,7 +253,7 @@ class Bridge:
     async def call(self, fn: Callable[[], T], *, timeout_s: float) -> T:
         if not self._places.acquire(blocking=False):
             raise RunnerAway("too many requests are waiting for the database")
-        future = self._threads.submit(_asked_for, self._user_id, fn)
+        future = self._threads.submit(_asked_for, self._user_id, self._request_id, fn)
         future.add_done_callback(lambda _: self._places.release())
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), timeout_s)
@@ -255,8 +262,10 @@ class Bridge:
 
     async def settle(self, op: LedgerOp) -> LedgerResult:
         """By the risk ledger, which works for everybody."""
+        if isinstance(op, SimulateTrade | ResumeUser):
+            op = msgspec.structs.replace(op, request_id=self._request_id)
         return await self.call(
-            lambda: _asked_for(None, lambda: self.runner.settle(op, SETTLE_TIMEOUT_S)),
+            lambda: _asked_for(None, None, lambda: self.runner.settle(op, SETTLE_TIMEOUT_S)),
             timeout_s=SETTLE_TIMEOUT_S + STORE_TIMEOUT_S,
         )
 
@@ -265,7 +274,7 @@ class Bridge:
         found = await self._tick_row(run_id, slot)
         if found is not None:
             return found
-        self.runner.execute_tick(run_id, slot)
+        self.runner.execute_tick(run_id, slot, self._request_id)
         deadline = _now_s() + self._waits.tick_s
         pause_s = _POLL_FIRST_S
         while _now_s() < deadline:
@@ -332,8 +341,8 @@ def _outcome_of(store: Store, slot: datetime) -> SlotOutcome:
     return SlotOutcome(counts=store.slot_counts(slot), undecided=undecided)
 
 
-def _asked_for(user_id: UserId | None, fn: Callable[[], T]) -> T:
-    with asked_for(user_id):
+def _asked_for(user_id: UserId | None, request_id: str | None, fn: Callable[[], T]) -> T:
+    with asked_for(user_id), caused_by(request_id):
         return fn()
 
 

@@ -146,7 +146,7 @@ class Call:
     @property
     def bridge(self) -> Bridge:
         """To this caller's rows; an administrator, who may name others', and a caller without a name reach all."""
-        return _bridge_of(self.services, self._principal)
+        return _bridge_of(self.services, self._principal, self.request)
 
     @property
     def settings(self) -> Settings:
@@ -215,7 +215,7 @@ def route(
                 return await carry_out(None)
             return await once(
                 request,
-                _bridge_of(services, principal),
+                _bridge_of(services, principal, request),
                 key,
                 user_id=principal.user_id,
                 operation=f"{method} {path}",
@@ -227,10 +227,11 @@ def route(
     return OperationRoute(operation, endpoint)
 
 
-def _bridge_of(services: Services, principal: Principal | None) -> Bridge:
-    if principal is None or principal.admin:
-        return services.bridge
-    return services.bridge.for_user(principal.user_id)
+def _bridge_of(services: Services, principal: Principal | None, request: Request) -> Bridge:
+    bridge = services.bridge
+    if principal is not None and not principal.admin:
+        bridge = bridge.for_user(principal.user_id)
+    return bridge if request.method == "GET" else bridge.because_of(request.state.request_id)
 
 
 def require_runner(services: Services) -> None:

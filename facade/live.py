@@ -81,8 +81,8 @@ class LiveRunner:
     def tick_due(self, *, source: TickSource) -> None:
         self._service.tick_due(source=source)
 
-    def execute_tick(self, run_id: RunId, slot: datetime) -> None:
-        self._service.execute_tick(run_id, slot)
+    def execute_tick(self, run_id: RunId, slot: datetime, request_id: str | None = None) -> None:
+        self._service.execute_tick(run_id, slot, request_id)
 
     def rows_changed(self) -> None:
         self._service.rows_changed()

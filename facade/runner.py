@@ -211,7 +211,7 @@ class Runner(Protocol):
         """Run everything due, on every process; returns at once."""
         ...
 
-    def execute_tick(self, run_id: RunId, slot: datetime) -> None:
+    def execute_tick(self, run_id: RunId, slot: datetime, request_id: str | None = None) -> None:
         """Ask whichever process has the run to tick it in `slot`; returns at once."""
         ...
 

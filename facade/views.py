@@ -67,6 +67,7 @@ def tick_shown(row: TickRow, lost: Sequence[LostTrigger]) -> TickShown:
         finished_at=row.finished_at,
         latency_ms=round(row.latency_ms, 3),
         worker=row.worker,
+        request_id=row.request_id,
     )
 
 

@@ -155,6 +155,7 @@ class SimulateTrade(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     user_id: UserId
     delta: Decimal
     id: UUID | None = None
+    request_id: str | None = None
 
 
 class ExpirePause(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -171,6 +172,7 @@ class ResumeUser(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     user_id: UserId
     by: UserId
+    request_id: str | None = None
 
 
 LedgerOp = (

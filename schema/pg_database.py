@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import select
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -25,7 +25,7 @@ from core.errors import Conflict
 from core.ids import UserId
 from schema.queries import load_queries
 from schema.store import StoreUnavailable
-from schema.tenancy import asked_for, asking
+from schema.tenancy import asked_for, asking, cause
 from schema.witness import witness
 
 T = TypeVar("T")
@@ -131,12 +131,15 @@ class Database:
     def run(self, work: Callable[[Connection], T]) -> T:
         """What `work` returns, committed. `work` may run up to 1 + RETRIES times, so it has no other effects.
 
-        Where one user is asked for (schema/tenancy.py) it sees and changes that user's rows alone.
+        Where one user is asked for (schema/tenancy.py) it sees and changes that user's rows alone. Events it stores
+        carry the id of the request it is caused by.
         """
-        user_id = asking()
-        if user_id is None or not self.walls.writers:
-            return self._timed(work)
-        return self._timed(_behind_the_wall("become_tenant", user_id, work))
+        user_id, request_id = asking(), cause()
+        if request_id is not None:
+            work = _after("name_request", {"request_id": request_id}, work)
+        if user_id is not None and self.walls.writers:
+            work = _after("become_tenant", {"user_id": user_id}, work)
+        return self._timed(work)
 
     def _timed(self, work: Callable[[Connection], T]) -> T:
         began_s = monotonic()
@@ -200,7 +203,7 @@ class Database:
         """
         user_id = asking()
         if user_id is not None and self.walls.readers:
-            return self._timed(_behind_the_wall("become_reader", user_id, work))
+            return self._timed(_after("become_reader", {"user_id": user_id}, work))
 
         def alone(connection: Connection) -> T:
             connection.autocommit = True
@@ -269,14 +272,16 @@ def _walls(connection: Connection) -> Walls:
     return Walls(readers=bool(row and row[0]), writers=bool(row and row[1]))
 
 
-def _behind_the_wall(
-    become: str, user_id: UserId, work: Callable[[Connection], T]
+def _after(
+    query: str, named: Mapping[str, str], work: Callable[[Connection], T]
 ) -> Callable[[Connection], T]:
-    def walled(connection: Connection) -> T:
-        connection.execute(SQL[become], {"user_id": user_id})
+    """`work`, in a transaction that begins with this query."""
+
+    def prepared(connection: Connection) -> T:
+        connection.execute(SQL[query], named)
         return work(connection)
 
-    return walled
+    return prepared
 
 
 def refusal(error: psycopg.IntegrityError) -> str:

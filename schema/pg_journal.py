@@ -27,7 +27,7 @@ _COPY_FROM_ROWS = 100
 
 _COPY_TYPES = (
     *("uuid", "text", "timestamptz", "text", "text", "text", "text"),
-    *("timestamptz", "timestamptz", "float8", "text", "int8", "timestamptz"),
+    *("timestamptz", "timestamptz", "float8", "text", "int8", "timestamptz", "text"),
 )
 _HOLD = Action.HOLD.value
 
@@ -162,6 +162,7 @@ def _copy(connection: Connection, rows: Sequence[TickRow]) -> None:
                     row.worker,
                     row.fence,
                     row.asked_at,
+                    row.request_id,
                 )
             )
 

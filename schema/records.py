@@ -41,11 +41,15 @@ class TickSource(StrEnum):
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A source asks for `slot` at this market time; of several, the first claim wins and the others are noted."""
+    """A source asks for `slot` at this market time; of several, the first claim wins and the others are noted.
+
+    `request_id`: of an operator's request.
+    """
 
     slot: datetime
     source: TickSource
     at: datetime
+    request_id: str | None = None
 
 
 class LostAsk(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +167,8 @@ class TickRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     worker: str = ""
     fence: int = 0
     asked_at: datetime | None = None
+    request_id: str | None = None
+    """Of the request that asked for it; a slot that was cut off does not know it any more."""
 
 
 TickPlace = tuple[datetime, RunId]

@@ -678,6 +678,7 @@ CREATE TABLE strategy_tick_runs (
     worker text NOT NULL,
     fence bigint NOT NULL,
     asked_at timestamp with time zone,
+    request_id text,
     CONSTRAINT strategy_tick_runs_pkey PRIMARY KEY (run_id, slot),
     CONSTRAINT strategy_tick_runs_signal_check CHECK ((signal = ANY (ARRAY['long'::text, 'short'::text, 'hold'::text, 'exit_long'::text, 'exit_short'::text]))),
     CONSTRAINT strategy_tick_runs_source_check CHECK ((source = ANY (ARRAY['timer'::text, 'candle'::text, 'cron'::text, 'operator'::text]))),
@@ -1274,6 +1275,15 @@ AS $function$
      ORDER BY right(c.relname, 6), c.relname
 $function$;
 
+CREATE OR REPLACE FUNCTION public.name_request()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    NEW.payload := NEW.payload || jsonb_build_object('request_id', current_setting('runner.request_id'));
+    RETURN NEW;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.note_change()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1562,6 +1572,8 @@ CREATE TRIGGER risk_users_guard BEFORE UPDATE ON public.risk_users FOR EACH ROW 
 CREATE TRIGGER strategies_changed BEFORE UPDATE ON public.strategies FOR EACH ROW EXECUTE FUNCTION note_change();
 
 CREATE TRIGGER strategy_events_append_only BEFORE DELETE OR UPDATE ON public.strategy_events FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER strategy_events_cause BEFORE INSERT ON public.strategy_events FOR EACH ROW WHEN ((current_setting('runner.request_id'::text, true) <> ''::text)) EXECUTE FUNCTION name_request();
 
 CREATE TRIGGER strategy_events_no_truncate BEFORE TRUNCATE ON public.strategy_events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 

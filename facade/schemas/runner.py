@@ -70,7 +70,9 @@ class LostTriggerShown(Shown, frozen=True, kw_only=True):
 
 
 class TickShown(Shown, frozen=True, kw_only=True):
-    """`source` asked first, `lateMs` after the slot (early claims: below 0); null where nobody asked."""
+    """`source` asked first, `lateMs` after the slot (early claims: below 0); null where nobody asked.
+    `requestId`: of the request that asked for it.
+    """
 
     tick_id: UUID
     run_id: RunId
@@ -87,6 +89,7 @@ class TickShown(Shown, frozen=True, kw_only=True):
     finished_at: datetime
     latency_ms: float
     worker: str
+    request_id: str | None
 
 
 class TickRunsAnswer(Answer, frozen=True, kw_only=True):

@@ -130,8 +130,8 @@ def blocked_payload(order: Order, reason: Reason) -> dict[str, Any]:
     )
 
 
-def pause_payload(pause: PauseStarted) -> dict[str, Any]:
-    return plain(action="paused", reason=pause.reason.value, until=pause.until)
+def pause_payload(pause: PauseStarted, request_id: str | None) -> dict[str, Any]:
+    return plain(action="paused", reason=pause.reason.value, until=pause.until, request_id=request_id)
 
 
 def signal_payload(tick: TickRow, symbol: str, strategy_id: StrategyId, strategy: str) -> Mapping[str, Any]:
@@ -146,6 +146,7 @@ def signal_payload(tick: TickRow, symbol: str, strategy_id: StrategyId, strategy
         slot=tick.slot,
         status=tick.status.value,
         reason=tick.reason,
+        request_id=tick.request_id,
     )
 
 

@@ -22,8 +22,12 @@ class UserRisk:
     `now` is read under the lock, so that waiting for it cannot let a deadline or midnight slip by.
     """
 
-    def __init__(self, tx: Tx, user_id: UserId, *, days: Iterable[date] = ()) -> None:
+    def __init__(
+        self, tx: Tx, user_id: UserId, *, days: Iterable[date] = (), request_id: str | None = None
+    ) -> None:
+        """`request_id`: of the request that all this is because of."""
         self.user_id = user_id
+        self.request_id = request_id
         wanted = {*days, risk_day(tx.now())}
         loaded = tx.lock_risk(user_id, sorted(wanted))
         self.now = tx.now()
@@ -56,18 +60,18 @@ class UserRisk:
                 run_id=None,
                 type="risk_block",
                 at=self.now,
-                payload=pause_payload(self.pause),
+                payload=pause_payload(self.pause, self.request_id),
             )
 
 
 def simulate_trade(tx: Tx, op: SimulateTrade) -> RiskSettled:
     if not is_plausible(op.delta):
         raise RunnerError(f"a trade cannot have made {op.delta} USDT")
-    user = UserRisk(tx, op.user_id)
+    user = UserRisk(tx, op.user_id, request_id=op.request_id)
     if op.id is not None and not tx.note_simulated(op.id, op.user_id):
         return _settled(user)
     user.take(risk.simulate(user.state, user.limits, delta=op.delta, now=user.now))
-    closed = plain(simulated=True, pnl=op.delta)
+    closed = plain(simulated=True, pnl=op.delta, request_id=op.request_id)
     tx.append_event(user_id=op.user_id, run_id=None, type="trade.closed", at=user.now, payload=closed)
     user.save(tx)
     return _settled(user)
@@ -83,7 +87,9 @@ def resume_user(tx: Tx, op: ResumeUser) -> RiskSettled:
     user.state = risk.resume(user.state, user.limits)
     user.save(tx)
     if until is not None:
-        resumed = plain(action="resumed", by=op.by, until=until, streak=user.state.streak)
+        resumed = plain(
+            action="resumed", by=op.by, until=until, streak=user.state.streak, request_id=op.request_id
+        )
         tx.append_event(user_id=op.user_id, run_id=None, type="risk_block", at=user.now, payload=resumed)
     return _settled(user)
 

@@ -83,17 +83,18 @@ UPDATE strategy_locks SET locked_until = clock_timestamp() WHERE locked_until > 
 -- name: insert_ticks
 -- Stores tick rows that are not there yet and tells which those were. JSON is a fifth of the cost of arrays.
 INSERT INTO strategy_tick_runs (run_id, user_id, slot, status, signal, reason, source, scheduled_at, finished_at,
-                                latency_ms, worker, fence, asked_at)
+                                latency_ms, worker, fence, asked_at, request_id)
 SELECT * FROM json_to_recordset(%(ticks)s::json)
     AS given (run_id uuid, user_id text, slot timestamptz, status text, signal text, reason text, source text,
-              scheduled_at timestamptz, finished_at timestamptz, latency_ms float8, worker text, fence bigint, asked_at timestamptz)
+              scheduled_at timestamptz, finished_at timestamptz, latency_ms float8, worker text, fence bigint, asked_at timestamptz,
+              request_id text)
 ON CONFLICT (run_id, slot) DO NOTHING
 RETURNING run_id, slot;
 
 -- name: copy_ticks
 -- Stores many tick rows at once; fails when one is there already.
 COPY strategy_tick_runs (run_id, user_id, slot, status, signal, reason, source, scheduled_at, finished_at,
-                         latency_ms, worker, fence, asked_at) FROM STDIN (FORMAT BINARY);
+                         latency_ms, worker, fence, asked_at, request_id) FROM STDIN (FORMAT BINARY);
 
 -- name: finish_ticks
 -- Ends the leases of finished ticks by fence and notes what each run's tick came to; rows locked in order.
@@ -198,7 +199,7 @@ SELECT r.schedule, count(*) AS runs FROM run_rows r
 -- name: list_ticks
 -- Tick rows, newest first.
 SELECT run_id, user_id, slot, status, signal, reason, source, scheduled_at, finished_at, latency_ms, worker, fence,
-       asked_at
+       asked_at, request_id
   FROM strategy_tick_runs
  WHERE (%(run_id)s::uuid IS NULL OR run_id = %(run_id)s) AND (%(status)s::text IS NULL OR status = %(status)s)
    AND (%(since)s::timestamptz IS NULL OR slot >= %(since)s) AND (%(slot)s::timestamptz IS NULL OR slot = %(slot)s)

@@ -14,3 +14,7 @@ SELECT set_config('runner.user', %(user_id)s, true), set_config('role', 'runner_
 -- name: become_tenant
 -- From here to the end of the transaction, the rows of one user are all there is to read and to change.
 SELECT set_config('runner.user', %(user_id)s, true), set_config('role', 'runner_tenant', true);
+
+-- name: name_request
+-- From here to the end of the transaction, events carry this request's id.
+SELECT set_config('runner.request_id', %(request_id)s, true);

@@ -123,6 +123,19 @@ def test_an_operators_request_heard_twice_has_not_lost() -> None:
     assert ledger(world, run) == ((OPERATOR, 20.0), [])
 
 
+def test_a_request_is_named_in_the_tick_it_asked_for_and_in_its_signal() -> None:
+    world = World("uuu")
+    run = world.run(schedule="*/2 * * * *", signals=True)
+    world.to_slot(0, plus_s=20)
+    asked = TickRequested(run_id=run, slot=world.slot(0), request_id="request-of-root")
+    world.system.ref("scheduler").tell(asked)
+    world.to_slot(1, plus_s=20)
+    named = {tick.slot: tick.request_id for tick in world.ticks(run)}
+    assert named == {world.slot(0): "request-of-root", world.slot(1): None}
+    signals = [event.payload.get("request_id") for event in world.events(run, "signal")]
+    assert signals == ["request-of-root", None]
+
+
 def test_what_is_lost_to_another_process_is_noted_with_this_node_i5() -> None:
     world = World("uu")
     run = world.run()

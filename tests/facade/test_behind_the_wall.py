@@ -29,6 +29,7 @@ FOR_EVERYBODY = {
     "events_horizon": "one poll of the event log serves all streams, and hands each reader its own",
     "events_newest": "likewise",
     "events_after": "likewise",
+    "name_request": "says which request it is, and looks at no row",
 }
 """Statements of a user's request that see all users' rows, and why; another one is a decision."""
 OF_EVERY_SUBSCRIBER = {

@@ -187,9 +187,9 @@ class SmallRunner:
                 runs = self.store.runs(statuses=[RunStatus.ACTIVE])
                 self._tick([run.id for run in runs if run.strategy.timeframe is timeframe], slot, source)
 
-    def execute_tick(self, run_id: RunId, slot: datetime) -> None:
+    def execute_tick(self, run_id: RunId, slot: datetime, request_id: str | None = None) -> None:
         if not self.deaf:
-            self._tick([run_id], slot, TickSource.OPERATOR)
+            self._tick([run_id], slot, TickSource.OPERATOR, request_id)
 
     def rows_changed(self) -> None:
         self.hints += 1
@@ -220,8 +220,10 @@ class SmallRunner:
     def demo_clock(self) -> SmallDemoClock | None:
         return self._demo
 
-    def _tick(self, run_ids: list[RunId], slot: datetime, source: TickSource) -> None:
-        ask = Ask(slot=slot, source=source, at=slot + timedelta(milliseconds=500))
+    def _tick(
+        self, run_ids: list[RunId], slot: datetime, source: TickSource, request_id: str | None = None
+    ) -> None:
+        ask = Ask(slot=slot, source=source, at=slot + timedelta(milliseconds=500), request_id=request_id)
         claims = self.store.claim(run_ids, slot=slot, owner=WORKER, ttl_s=120, ask=ask)
         ticks = [
             TickRow(
@@ -237,6 +239,7 @@ class SmallRunner:
                 worker=WORKER,
                 fence=claim.fence,
                 asked_at=ask.at,
+                request_id=ask.request_id,
             )
             for claim in claims
         ]
