@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bin.api_client import ApiClient
 
 TICKS_SHOWN: Final = 12
+ALERTS_SHOWN: Final = 8
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +27,7 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option(metavar="FILE", help="YAML settings file, or a folder with one.")
         ] = None,
     ) -> None:
-        """Watch a running service: processes, slots, ticks, actors; Ctrl-C ends it."""
+        """Watch a running service: processes, slots, ticks, alerts, actors; Ctrl-C ends it."""
         from time import sleep
 
         from rich.console import Console
@@ -52,22 +53,26 @@ def page(client: ApiClient) -> Group:
     status = client.get("/api/runner/status")
     ticks = client.get("/api/runner/tick-runs", {"limit": str(TICKS_SHOWN)})["ticks"]
     actors = client.get("/api/runner/actors")["actors"]
-    return Group(_facts(status, client.address), "", _series(status), "", _ticks(ticks), "", _trouble(actors))
+    alerts = client.get("/api/alerts", {"open": "true", "limit": str(ALERTS_SHOWN)})["alerts"]
+    parts = (_series(status), _ticks(ticks), _alerts(alerts), _trouble(actors))
+    return Group(_facts(status, client.address), *(each for part in parts for each in ("", part)))
 
 
 def _page_or_why(client: ApiClient) -> Group:
     """A service that is away for a while is news too."""
     from rich.console import Group
+    from rich.markup import escape
 
     from core.errors import RunnerError
 
     try:
         return page(client)
     except RunnerError as error:
-        return Group(f"[red]{error}[/red]")
+        return Group(f"[red]{escape(str(error))}[/red]")
 
 
 def _facts(status: Mapping[str, Any], address: str) -> Any:
+    from rich.markup import escape
     from rich.table import Table
 
     lag = status["slotLagMs"]
@@ -75,7 +80,10 @@ def _facts(status: Mapping[str, Any], address: str) -> Any:
     nodes = ", ".join(f"{node['id']} ({node['version']})" for node in status["nodes"]) or "none"
     for name, text in (
         ("Service", f"{address}, {'ticking' if status['enabled'] else 'runner disabled'}"),
-        ("Kill switch", "[red]ON[/red]" if status["killSwitch"] else "off"),
+        (
+            "Kill switch",
+            f"[red]ON[/red]: {escape(status['killSwitchReason'])}" if status["killSwitch"] else "off",
+        ),
         ("Processes", nodes),
         ("Active strategies", str(status["activeStrategies"])),
         ("Last tick", f"{status['lastTickAt'] or '—'}  {status['lastTickStatus'] or ''}"),
@@ -114,8 +122,22 @@ def _ticks(ticks: Sequence[Mapping[str, Any]]) -> Any:
     return table
 
 
+def _alerts(alerts: Sequence[Mapping[str, Any]]) -> Any:
+    """What is wrong now, newest first; its words come from outside and are no markup."""
+    from rich.text import Text
+
+    if not alerts:
+        return "No alert is open."
+    lines = (
+        f"{each['kind']}  {each['subject']}  {each['detail']}  since {each['raisedAt']}" for each in alerts
+    )
+    return Text("\n".join(["Alerts", *lines]), style="red")
+
+
 def _trouble(actors: Sequence[Mapping[str, Any]]) -> str:
-    """Actors that do not run, or have failed."""
+    """Actors that do not run, or have failed; an error's words are no markup."""
+    from rich.markup import escape
+
     found: list[str] = []
     left = list(actors)
     while left:
@@ -125,7 +147,8 @@ def _trouble(actors: Sequence[Mapping[str, Any]]) -> str:
             found.append(
                 f"{actor['name']}: {actor['state']}, {actor['restarts']} restarts, {actor['lastError'] or ''}"
             )
-    return "\n".join(["[bold]Actors in trouble[/bold]", *sorted(found)[:20]]) if found else "All actors run."
+    shown = [escape(line) for line in sorted(found)[:20]]
+    return "\n".join(["[bold]Actors in trouble[/bold]", *shown]) if found else "All actors run."
 
 
 def _ms(value: float | None) -> str:
