@@ -28,6 +28,7 @@ from actors.service import Vitals
 from actors.venue_numbers import VenueNumbers
 from actors.work.backfill import BackfillJob
 from actors.work.backtest import BacktestJob, strategy_asked_for
+from actors.work.graph_trial import TriedGraph, try_graph
 from actors.work.what_if import Variant, WhatIfJob
 from core.errors import RunnerError
 from core.ids import RunId, UserId
@@ -166,6 +167,7 @@ __all__ = [
     "Totals",
     "Trade",
     "TradeRecord",
+    "TriedGraph",
     "Validated",
     "Variant",
     "Vault",
@@ -177,6 +179,7 @@ __all__ = [
     "WhatIfJob",
     "check_url",
     "strategy_asked_for",
+    "try_graph",
 ]
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from core.strategies import template
 from core.strategies.code import CODE_KINDS, ConvertedSource, StrategyCode
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe
-from facade.bridge import CodeError, Validated
+from facade.bridge import CodeError, TriedGraph, Validated
 from facade.endpoint import Call
 from facade.errors import ApiError, Detail, bad_field
 from facade.making import NodeGraph, graph_source
@@ -141,6 +141,24 @@ def validated_answer(found: Validated) -> ValidatedAnswer:
         lookback=None if code is None else code.lookback,
         uses_position=None if code is None else code.uses_position,
         log=found.log,
+    )
+
+
+def graph_answer(found: TriedGraph) -> ValidatedAnswer:
+    signal, fine = found.signal, not found.problems
+    return ValidatedAnswer(
+        ok=fine,
+        signal=None if signal is None else signal.action.value,
+        indicators={} if signal is None else signal.indicators,
+        errors=tuple(
+            CodeErrorShown(line=None, message=each.message, node=each.node, port=each.port, field=each.field)
+            for each in found.problems
+        ),
+        evaluations=found.evaluations,
+        parameters=tuple(_shown(spec) for spec in found.specs) if fine else None,
+        lookback=found.lookback if fine else None,
+        uses_position=found.uses_position if fine else None,
+        log="",
     )
 
 

@@ -1,17 +1,27 @@
-"""Code tried in the sandbox; nothing of it is kept."""
+"""Code tried in the sandbox, graphs in this process; nothing of them is kept."""
 
 from __future__ import annotations
 
 from core.definition import StrategyKind
+from core.market import Market, Series
+from core.symbols import parse_symbol
+from core.timeframe import Timeframe
 from facade.access import Access
-from facade.code import tried, validated_answer
+from facade.bridge import TriedGraph, try_graph
+from facade.code import VALIDATE_TIMEOUT_S, graph_answer, tried, validated_answer
 from facade.endpoint import Call, route
+from facade.errors import bad_field
+from facade.making import NodeGraph
 from facade.operation import OperationRoute
 from facade.schemas.code import ValidateCode, ValidatedAnswer
 
 
 async def validate(call: Call, body: ValidateCode) -> ValidatedAnswer:
-    """Try code on sample candles: the signal it answers, or what is wrong, where, and what to do about it."""
+    """Try code or a graph on sample candles: the signal it answers, or what is wrong, where, and how to mend it."""
+    if body.node_graph is not None:
+        return graph_answer(await _tried_graph(call, body, body.node_graph))
+    if body.code is None:
+        raise bad_field("code", "is missing: give code, or nodeGraph")
     found = await tried(
         call,
         StrategyKind(body.type.value),
@@ -21,6 +31,21 @@ async def validate(call: Call, body: ValidateCode) -> ValidatedAnswer:
         params=body.params,
     )
     return validated_answer(found)
+
+
+async def _tried_graph(call: Call, body: ValidateCode, graph: NodeGraph) -> TriedGraph:
+    if body.code is not None:
+        raise bad_field("code", "is given beside nodeGraph; a strategy is made of one thing")
+    own = Series(
+        venue=call.services.runner.venues[0],
+        market=Market.PERP,
+        symbol=parse_symbol(body.symbol),
+        timeframe=Timeframe.parse(body.timeframe),
+    )
+    given = body.params
+    return await call.bridge.call(
+        lambda: try_graph(graph, own=own, given=given), timeout_s=VALIDATE_TIMEOUT_S
+    )
 
 
 ROUTES: list[OperationRoute] = [route("POST", "/api/strategies/validate", validate, Access.USER)]

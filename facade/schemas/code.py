@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from facade.schemas.form import Answer, Body, Parameters, Shown
+from facade.schemas.form import Answer, Body, NodeGraph, Parameters, Shown
 
 Code = Annotated[str, Meta(min_length=1, max_length=100_000)]
 
@@ -21,32 +21,36 @@ class CodeType(StrEnum):
 
 
 class ValidateCode(Body, frozen=True, kw_only=True):
-    """Code, its language, and what it would run with; nothing is kept."""
+    """Code with its language, or a node graph, and what it would run with; nothing is kept."""
 
-    code: Code
+    code: Code | None = None
     type: CodeType = CodeType.PYTHON
     symbol: Annotated[str, Meta(max_length=32)] = "BTCUSDT"
     timeframe: Annotated[str, Meta(max_length=8)] = "5m"
     params: Parameters = msgspec.field(default_factory=dict)
+    node_graph: NodeGraph | None = None
 
 
 class CodeErrorShown(Shown, frozen=True, kw_only=True):
-    """`line` of the code, null where no line is to blame."""
+    """`line` of the code, or `node`, `port` and `field` of the graph; null where none is to blame."""
 
     line: int | None
     message: str
     hint: str | None = None
+    node: str | None = None
+    port: str | None = None
+    field: str | None = None
 
 
 class ValidatedAnswer(Answer, frozen=True, kw_only=True):
-    """`ok` when the code may be kept; `signal`: what it answers at the last of the sample slots."""
+    """`ok` when the code or the graph may be kept; `signal`: what it answers at the last of the sample slots."""
 
     signal: str | None
     indicators: Mapping[str, float]
     errors: tuple[CodeErrorShown, ...]
     evaluations: int
     parameters: tuple[Mapping[str, Any], ...] | None
-    """As the code declares them; null where it declares none."""
+    """As the code declares them, or the numbers of the graph; null where there are none."""
     lookback: int | None
     uses_position: bool | None
     log: str

@@ -17,6 +17,7 @@ ALICE, BOB = as_user("alice"), as_user("bob")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RSI = json.loads((EXAMPLES / "graph_rsi.json").read_text())
 TREND = json.loads((EXAMPLES / "graph_trend_score.json").read_text())
+POSITION = json.loads((EXAMPLES / "graph_sma_position.json").read_text())
 BODY = {"symbol": "BTCUSDT", "timeframe": "5m", "name": "Mine"}
 
 
@@ -74,6 +75,49 @@ def test_what_is_no_graph_is_refused_and_nothing_is_made(client: TestClient, gra
     answer = client.post("/api/strategies", json={**BODY, "nodeGraph": graph}, headers=ALICE)
     assert (answer.status_code, answer.json()["code"]) == (400, "BAD_GRAPH")
     assert client.get("/api/strategies", headers=ALICE).json()["strategies"] == []
+
+
+@pytest.mark.parametrize("graph", [RSI, TREND, POSITION], ids=["rsi", "trend", "position"])
+def test_a_graph_is_tried_on_sample_candles_and_not_kept(client: TestClient, graph: Any) -> None:
+    told = client.post("/api/strategies/validate", json={"nodeGraph": graph}, headers=ALICE).json()
+    assert told["ok"], told
+    assert (told["errors"], told["evaluations"], told["usesPosition"]) == ([], 12, graph is POSITION)
+    assert told["signal"] in ("long", "short", "hold", "exit_long")
+    assert told["indicators"]
+    assert told["lookback"] > 1
+    assert all(each["default"] is not None for each in told["parameters"])
+    assert client.get("/api/strategies", headers=ALICE).json()["strategies"] == []
+
+
+def test_what_is_wrong_with_a_graph_is_told_by_its_place_when_it_is_tried(client: TestClient) -> None:
+    nodes = [*RSI["nodes"][:2], {"id": "oversold", "type": "compare"}, *RSI["nodes"][3:]]
+    body = {"nodeGraph": {**RSI, "nodes": nodes}}
+    told = client.post("/api/strategies/validate", json=body, headers=ALICE).json()
+    assert (told["ok"], told["signal"], told["parameters"]) == (False, None, None)
+    assert told["errors"] == [
+        {"line": None, "message": "is missing", "hint": None, "node": "oversold", "port": None, "field": "op"}
+    ]
+    failing = [
+        *RSI["nodes"][:1],
+        {"id": "rsi", "type": "math", "params": {"op": "/", "b": 0}},
+        *RSI["nodes"][2:],
+    ]
+    edges = [{**RSI["edges"][0], "sourcePort": "close"}, *RSI["edges"][1:]]
+    body = {"nodeGraph": {"nodes": failing, "edges": edges}}
+    [error] = client.post("/api/strategies/validate", json=body, headers=ALICE).json()["errors"]
+    assert (error["node"], error["message"]) == (
+        "rsi",
+        "Node rsi gives no finite number at value for this slot.",
+    )
+    body = {"nodeGraph": RSI, "params": {"rsi.timeperiod": 1}}
+    [error] = client.post("/api/strategies/validate", json=body, headers=ALICE).json()["errors"]
+    assert "RSI does not take timeperiod 1" in error["message"]
+
+
+@pytest.mark.parametrize("body", [{}, {"nodeGraph": RSI, "code": "x"}])
+def test_one_thing_is_tried_at_a_time(client: TestClient, body: Any) -> None:
+    answer = client.post("/api/strategies/validate", json=body, headers=ALICE)
+    assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, "code")
 
 
 def test_a_revision_with_another_graph_is_the_next_version(client: TestClient) -> None:
