@@ -14,6 +14,7 @@ from core.config import Settings
 from core.errors import SettingsError
 from core.ids import UserId
 from core.signal_policy import SignalLimits
+from exchanges.feeds.influx_trades import InfluxTrades
 from schema.pg_published import PgPublished
 
 
@@ -61,6 +62,14 @@ def influx_url(settings: Settings) -> str | None:
     if settings.influx_url is None and settings.influx_host is not None:
         return f"http://{settings.influx_host}:{settings.influx_port}"
     return settings.influx_url
+
+
+def trades_of(settings: Settings) -> InfluxTrades | None:
+    """Where trades are read, if anywhere."""
+    url = influx_url(settings)
+    if url is None or settings.influx_trades_database is None:
+        return None
+    return InfluxTrades(url=url, database=settings.influx_trades_database, token=settings.influx_token)
 
 
 def limits_of(settings: Settings) -> SignalLimits:

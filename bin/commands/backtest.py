@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 if TYPE_CHECKING:
+    from actors.backtest import BacktestRequest
+    from bin.commands.backtest_source import SourceChoice
     from bin.strategy_file import StrategyFile
     from core.risk import RiskLimits
 
@@ -106,6 +108,10 @@ Folder = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Folder of recorded candles, instead of --candles."),
 ]
+Influx = Annotated[
+    bool,
+    typer.Option("--influx", help="Candles of trades in InfluxDB: INFLUX_URL, INFLUX_TRADES_DATABASE."),
+]
 From = Annotated[
     str | None,
     typer.Option("--from", metavar="T", help="First open time, UTC: 2025-03-01, also with T12:00."),
@@ -178,6 +184,7 @@ def backtest(
     strategy: StrategyPath = None,
     candles: Files = None,
     data: Folder = None,
+    influx: Influx = False,
     start: From = None,
     end: To = None,
     param: Params = None,
@@ -207,12 +214,11 @@ def backtest(
     from bin.commands.backtest_grid import parse_axes, sweep
     from bin.commands.backtest_request import Asked, request_of
     from bin.commands.backtest_run import replay
-    from bin.commands.backtest_source import SourceChoice
     from bin.strategy_check import ready
     from core.run import Direction as Taken
     from core.run import RunSettings
 
-    _together(candles, data, trailing_callback_pct, trailing_activation_pct)
+    _together(candles, data, influx, trailing_callback_pct, trailing_activation_pct)
     given = parse_params(param or [])
     found = _chosen(template, strategy)
     request = request_of(
@@ -238,7 +244,7 @@ def backtest(
         ),
         partly=bool(grid),
     )
-    source = SourceChoice.of(request, files=tuple(candles or ()), folder=data)
+    source = _source(request, candles, data, config, influx=influx)
     play = partial(sweep, axes=parse_axes(declared_by(request).specs, grid, given)) if grid else replay
     play(request, source, path=ReplayPath(path.value), report=report, json=json)
 
@@ -253,8 +259,21 @@ def _chosen(template: str | None, file: str | None) -> StrategyFile:
     raise typer.BadParameter("give --template or --strategy, one of them", param_hint="--template")
 
 
-def _together(candles: Files, data: Folder, callback_pct: Decimal | None, activation_pct: Decimal) -> None:
+def _source(
+    request: BacktestRequest, candles: Files, data: Folder, config: str | None, *, influx: bool
+) -> SourceChoice:
+    from bin.commands.backtest_source import SourceChoice
+
+    files = tuple(candles or ())
+    return SourceChoice.of(request, files=files, folder=data, influx=influx, config=config)
+
+
+def _together(
+    candles: Files, data: Folder, influx: bool, callback_pct: Decimal | None, activation_pct: Decimal
+) -> None:
     """Refuses options that are wrong together, naming one of them."""
+    if influx and (candles or data is not None):
+        raise typer.BadParameter("is instead of --candles and --data", param_hint="--influx")
     if candles and data is not None:
         raise typer.BadParameter("give --candles or --data, not both", param_hint="--data")
     if activation_pct and callback_pct is None:

@@ -11,6 +11,7 @@ import msgspec
 
 from actors.backtest import BacktestRequest
 from actors.backtest_result import declared_by
+from actors.publishers.signals_out import trades_of
 from core.errors import RunnerError
 from core.market import Market, Series
 from core.strategy import strategy_parameters
@@ -18,6 +19,8 @@ from core.timeframe import Timeframe
 from exchanges.feeds.base import CandleSource, ColumnSource, NoCandles, candles_of
 from exchanges.feeds.files import FolderCandles, file_source, named_series
 from exchanges.feeds.generator import FIRST_DAY, GeneratedMarket
+from exchanges.feeds.influx_trades import influx_candles
+from facade.settings_file import load_settings
 
 GENERATOR_SEED: Final = 1
 GENERATED_UNTIL: Final = datetime(2026, 4, 1, tzinfo=UTC)
@@ -32,24 +35,39 @@ class WrongSymbol(RunnerError):
 
 
 class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """`files`, else `folder`, else the generator over `start` to `end`: there also what `beside` names."""
+    """`files`, else `folder`, else `influx`, else the generator over `start` to `end`: there also what `beside` names.
+
+    `influx`: trades in the InfluxDB that the settings name, `config` as the command line has it.
+    """
 
     symbol: str
     timeframe: Timeframe
     beside: tuple[Series, ...] = ()
     files: tuple[Path, ...] = ()
     folder: Path | None = None
+    influx: bool = False
+    config: str | None = None
     start: datetime | None = None
     end: datetime | None = None
 
     @classmethod
-    def of(cls, request: BacktestRequest, *, files: tuple[Path, ...], folder: Path | None) -> SourceChoice:
+    def of(
+        cls,
+        request: BacktestRequest,
+        *,
+        files: tuple[Path, ...],
+        folder: Path | None,
+        influx: bool = False,
+        config: str | None = None,
+    ) -> SourceChoice:
         return SourceChoice(
             symbol=request.symbol,
             timeframe=request.timeframe,
             beside=_looked_at(request),
             files=files,
             folder=folder,
+            influx=influx,
+            config=config,
             start=request.start,
             end=request.end,
         )
@@ -60,6 +78,8 @@ class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
             return self._files()
         if self.folder is not None:
             return FolderCandles(self.folder)
+        if self.influx:
+            return self._influx()
         return self._generated()
 
     def _files(self) -> ColumnSource:
@@ -71,6 +91,17 @@ class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
         if not named:
             return file_source(self.files, symbol=self.symbol)
         return file_source(self.files, symbol=self.symbol, venue=named[0].venue, market=named[0].market)
+
+    def _influx(self) -> ColumnSource:
+        """With DATA_LOOKBACK_HOURS before the start, so that the first slot has its window."""
+        settings = load_settings(config=self.config)
+        where = trades_of(settings)
+        if where is None:
+            raise NoCandles("--influx needs INFLUX_URL and INFLUX_TRADES_DATABASE.")
+        if self.start is None or self.end is None:
+            raise NoCandles("--influx needs --from and --to.")
+        back = timedelta(hours=settings.data_lookback_hours)
+        return influx_candles(where, [self.symbol], self.start - back, self.end)
 
     def _generated(self) -> ColumnSource:
         end = self.end or (self.start + GENERATED_FOR if self.start else GENERATED_UNTIL)

@@ -97,17 +97,16 @@ def _candles(
 ) -> Iterator[Candles]:
     from datetime import timedelta
 
-    from actors.publishers.signals_out import influx_url
+    from actors.publishers.signals_out import trades_of
     from exchanges.feeds.base import CandleSource, candles_of
     from exchanges.feeds.files import FolderCandles
-    from exchanges.feeds.influx_trades import InfluxTrades, influx_candles
+    from exchanges.feeds.influx_trades import influx_candles
 
     source: CandleSource
-    url = influx_url(settings)
+    where = trades_of(settings)
     if data is not None:
         source = FolderCandles(data)
-    elif settings.influx_trades_database is not None and url is not None:
-        where = InfluxTrades(url=url, database=settings.influx_trades_database, token=settings.influx_token)
+    elif where is not None:
         back = timedelta(hours=settings.data_lookback_hours)
         source = influx_candles(where, symbols, now - back, now)
     else:

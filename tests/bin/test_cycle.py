@@ -14,6 +14,7 @@ from exchanges.feeds.archive import store_columns
 from exchanges.feeds.base import candles_of
 from exchanges.feeds.generator import GeneratedMarket
 from tests.actors.test_signal_cycle import a_signal
+from tests.exchanges.feeds.test_influx_trades import collected
 
 
 def test_signals_are_shown_from_recorded_candles_for_freqtrades_pairs(
@@ -38,3 +39,29 @@ def test_signals_are_shown_from_recorded_candles_for_freqtrades_pairs(
     assert "ETHUSDT" in eth["why"]
     assert main(["cycle", *arguments]) == 1
     assert "set REDIS_HOST or INFLUX_URL" in capsys.readouterr().err
+
+
+def test_a_backtest_replays_trades_in_influxdb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [
+        "backtest",
+        "--template",
+        "sma_trend",
+        "--symbol",
+        "BTCUSDT",
+        "--timeframe",
+        "5m",
+        "--influx",
+        "--json",
+    ]
+    assert main(asked) == 1
+    assert "needs INFLUX_URL and INFLUX_TRADES_DATABASE" in capsys.readouterr().err
+    assert main([*asked, "--data", str(tmp_path)]) == 2
+    with collected(tmp_path) as url:
+        monkeypatch.setenv("INFLUX_URL", url)
+        monkeypatch.setenv("INFLUX_TRADES_DATABASE", "significant_trades")
+        assert main(asked) == 1
+        assert "needs --from and --to" in capsys.readouterr().err
+        assert main([*asked, "--from", "2026-01-06T02:00", "--to", "2026-01-06T06:00"]) == 0
+    assert json.loads(capsys.readouterr().out)["candles"] > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from tests.actors.publishers.servers import influxdb
 START = datetime(2026, 1, 6, tzinfo=UTC)
 END = START + timedelta(hours=6)
 HOLE = 100
+MARKETS = {Market.SPOT: "BINANCE:btcusdt", Market.PERP: "BINANCE_FUTURES:btcusdt"}
 
 
 def series(market: Market) -> Series:
@@ -44,17 +47,23 @@ def lines(market: str, columns: CandleColumns) -> str:
     return "\n".join(told)
 
 
-def test_both_markets_read_back_with_their_taker_volumes_and_holes(tmp_path: Path) -> None:
-    markets = {Market.SPOT: "BINANCE:btcusdt", Market.PERP: "BINANCE_FUTURES:btcusdt"}
-    with influxdb(tmp_path) as (_, url):
+@contextmanager
+def collected(folder: Path) -> Iterator[str]:
+    """A server with trades of both markets; its URL."""
+    with influxdb(folder) as (_, url):
         for query in (
             "CREATE DATABASE significant_trades",
             'CREATE RETENTION POLICY "aggr_1m" ON "significant_trades" DURATION INF REPLICATION 1',
         ):
             httpx.post(f"{url}/query", params={"q": query}).raise_for_status()
-        for market, tag in markets.items():
+        for market, tag in MARKETS.items():
             where = {"db": "significant_trades", "rp": "aggr_1m", "precision": "ms"}
             httpx.post(f"{url}/write", params=where, content=lines(tag, generated(market))).raise_for_status()
+        yield url
+
+
+def test_both_markets_read_back_with_their_taker_volumes_and_holes(tmp_path: Path) -> None:
+    with collected(tmp_path) as url:
         at = InfluxTrades(url=url, database="significant_trades")
         source = influx_candles(at, ["BTCUSDT"], START, END)
         with pytest.raises(NoCandles, match="nothing of ETHUSDT"):
@@ -63,7 +72,7 @@ def test_both_markets_read_back_with_their_taker_volumes_and_holes(tmp_path: Pat
             influx_candles(InfluxTrades(url=url, database="missing"), ["BTCUSDT"], START, END)
     with pytest.raises(InfluxUnusable, match="did not answer"):
         influx_candles(at, ["BTCUSDT"], START, END)
-    for market in markets:
+    for market in MARKETS:
         got = candles_of(source, series(market), START, END)
         expected = np.delete(generated(market).data, HOLE, axis=1)
         np.testing.assert_allclose(got.data, expected, rtol=1e-9)
