@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
+from core.candles import CandleColumns
 from core.config import Settings
 from core.errors import RunnerError
 from core.market import Market, Series
@@ -60,6 +62,17 @@ def _downloaded(kept: Path) -> DemoSource:
     return DemoSource(kind="binance", key="binance", candles=FolderCandles(kept))
 
 
+class _Drawn(ColumnSource):
+    """A generated market's perpetuals, held; its spot is drawn when somebody asks, as few do."""
+
+    def __init__(self, market: GeneratedMarket, series: Mapping[Series, CandleColumns]) -> None:
+        super().__init__(origin=market.origin, venue=market.venue, series=series)
+        self._market = market
+
+    def in_market(self, market: Market) -> CandleSource:
+        return self._market.in_market(market) if market is Market.SPOT else super().in_market(market)
+
+
 def _generated(settings: Settings) -> DemoSource:
     """Made once and held: a market that is asked for every minute need not be drawn every minute."""
     market = GeneratedMarket(SEED, settings.symbol_whitelist)
@@ -70,7 +83,7 @@ def _generated(settings: Settings) -> DemoSource:
         )
         for symbol in market.symbols()
     }
-    held = ColumnSource(origin=market.origin, venue=market.venue, series=series)
+    held = _Drawn(market, series)
     return DemoSource(kind=GENERATED, key=f"seed {SEED} {','.join(market.symbols())}", candles=held)
 
 

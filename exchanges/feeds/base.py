@@ -124,7 +124,7 @@ class ColumnSource:
                 self._held.setdefault(key.symbol, {})[key.timeframe] = columns
         self._funding = {symbol: tuple(rates) for symbol, rates in (funding or {}).items()}
 
-    def in_market(self, market: Market) -> ColumnSource:
+    def in_market(self, market: Market) -> CandleSource:
         if market not in self._beside:
             series = {key: columns for key, columns in self._series.items() if key.market is market}
             self._beside[market] = ColumnSource(origin=self.origin, venue=self.venue, series=series)

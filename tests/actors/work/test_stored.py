@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
-from actors.backtest import BacktestRequest, run_backtest
+from actors.backtest import NO_GATES, BacktestRequest, run_backtest
 from actors.work.backtest import BacktestJob, replay_stored
+from actors.work.what_if import Variant, WhatIfJob, what_if
+from core.definition import StrategyDefinition
 from core.errors import RunnerError
+from core.ids import AccountId, RunId, StrategyId, UserId
 from core.market import Market, Series
 from core.risk import RiskLimits
+from core.run import Run
 from core.timeframe import Timeframe
 from exchanges.feeds.base import candles_of
 from exchanges.feeds.generator import GeneratedMarket
 from schema.pg import PgStore
+from schema.records import Account
 from tests.schema.conftest import Database, admin, copies, database, database_url, template_database
 
 __all__ = ["admin", "copies", "database", "database_url", "template_database"]
@@ -53,6 +59,24 @@ def test_both_markets_are_read_with_what_lies_before_the_start(store: PgStore) -
     assert same.charted is not None
     assert told.charted.values.tolist() == same.charted.values.tolist()
     assert (len(told.charted.slot_ms), list(told.signals)) == (24, list(same.signals))
+
+
+def test_a_what_if_reads_both_markets_too(store: PgStore) -> None:
+    for market in Market:
+        keep(store, market)
+    user, account = UserId("ann"), AccountId(UUID(int=2))
+    strategy = StrategyDefinition(
+        id=StrategyId(UUID(int=1)), owner_id=user, name="flow", template="squeezeflow", parameters={},
+        symbol="BTCUSDT", timeframe=Timeframe.M15,
+    )  # fmt: skip
+    run = Run(id=RunId(UUID(int=3)), user_id=user, strategy=strategy, account_id=account)
+    variant = Variant(runs=(run,), limits=NO_GATES)
+    accounts = (Account(id=account, user_id=user, name="paper"),)
+    job = WhatIfJob(venue="binance", start=START, end=END, accounts=accounts, before=variant, after=variant)
+    told = what_if(job, store.market, lambda done, total: None)
+    backtest = replay_stored(JOB, store.market, lambda done, total: None)
+    assert told.before == told.after
+    assert told.before.orders == len(backtest.trades) * 2 + (backtest.open_position is not None) > 0
 
 
 def test_spot_that_is_not_stored_is_asked_for_by_name(store: PgStore) -> None:
