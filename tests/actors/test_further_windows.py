@@ -11,7 +11,9 @@ import pytest
 
 from actors.backtest import BacktestRequest, ReplayPath, run_backtest
 from actors.fast_path.unserved import Unserved
-from core.candles import CandleColumns
+from core.candles import CandleColumns, aggregate
+from core.definition import StrategyDefinition, StrategyKind
+from core.ids import StrategyId, UserId
 from core.market import Market, Series
 from core.strategies import template
 from core.strategy import Context, strategy_parameters
@@ -88,6 +90,65 @@ def test_i10_further_windows_end_at_the_slot_live_and_in_replay(timeframe: Timef
     ]
     for row in rows:
         assert dict(row.indicators) == expected(row.slot)
+
+
+GRAPH = """{"nodes": [{"id": "quarters", "type": "data_source", "params": {"timeframe": "15m"}},
+  {"id": "mean", "type": "indicator", "params": {"function": "SMA", "timeperiod": 2}},
+  {"id": "above", "type": "compare", "params": {"op": ">"}}, {"id": "below", "type": "compare", "params": {"op": "<"}},
+  {"id": "decision", "type": "orchestrator"}], "edges": [{"source": "quarters", "target": "mean"},
+  {"source": "quarters", "sourcePort": "close", "target": "above", "targetPort": "a"},
+  {"source": "mean", "target": "above", "targetPort": "b"},
+  {"source": "quarters", "sourcePort": "close", "target": "below", "targetPort": "a"},
+  {"source": "mean", "target": "below", "targetPort": "b"},
+  {"source": "above", "target": "decision", "targetPort": "entry_long"},
+  {"source": "below", "target": "decision", "targetPort": "entry_short"}]}"""
+
+
+def quarters_of(world: World) -> StrategyDefinition:
+    definition = StrategyDefinition(
+        id=StrategyId(world.id()),
+        owner_id=UserId("owner"),
+        name="quarters",
+        template="graph",
+        parameters={},
+        symbol=SYMBOL,
+        timeframe=BASE,
+        kind=StrategyKind.GRAPH,
+        source=GRAPH,
+    )
+    world.memory.create_strategy(definition)
+    return definition
+
+
+def test_i10_a_further_window_that_is_still_being_loaded_is_waited_for() -> None:
+    """I10: 12:05 needs the quarter that closed at 12:00, which comes a second after the slot."""
+    world = world_of(replayed=False)
+    run = world.run("bob", strategy=quarters_of(world))
+    held, due = world.candles.candles, START + BASE.delta + timedelta(seconds=1)
+
+    def late(symbol: str, timeframe: Timeframe, start: datetime, end: datetime) -> CandleColumns:
+        if timeframe is Timeframe.M15 and world.clock.now() < due:
+            raise NoCandles("Not yet.")
+        return held(symbol, timeframe, start, end)
+
+    world.candles.candles = late  # type: ignore[method-assign]
+    world.to(START + BASE.delta + timedelta(seconds=10))
+    assert [status for _, status, _ in world.outcomes(run)] == ["ok"]
+
+
+@BOTH
+def test_i10_a_larger_timeframe_is_shown_up_to_its_last_close(replayed: bool) -> None:
+    """I10: between its closes nothing of the candle that is open, and no waiting for it."""
+    world = world_of(replayed=replayed)
+    definition = quarters_of(world)
+    world.run("bob", strategy=definition)
+    world.to(START + timedelta(hours=1, seconds=30))
+    quarters = aggregate(drawn(Market.PERP), BASE, Timeframe.M15)
+    rows = [row for row in executions(world) if row.strategy_id == definition.id]
+    assert [row.slot for row in rows] == [START + BASE.delta * number for number in range(1, 13)]
+    for row in rows:
+        one, other = quarters.close[quarters.open_time <= to_ms(row.slot) - Timeframe.M15.ms][-2:]
+        assert row.action == ("long" if other > one else "short"), row.slot
 
 
 @BOTH

@@ -32,6 +32,16 @@ def test_sizes_are_told_in_the_usual_move_of_the_last_day() -> None:
     assert relative(np.zeros(3), 3).tolist() == [0.0, 0.0, 0.0], "nothing moves"
 
 
+def test_what_lies_before_the_last_day_changes_no_size() -> None:
+    flow = drawn(2)
+    earlier = msgspec.structs.replace(flow, spot=flow.spot.copy(), close=flow.close.copy())
+    earlier.spot[:40] *= 50
+    earlier.close[:40] += 5_000
+    assert earlier.spot_moves(15) == flow.spot_moves(15)
+    assert earlier.gaps(30) == flow.gaps(30)
+    assert earlier.price_moves(15) == flow.price_moves(15)
+
+
 def test_two_that_go_together_all_day_do_not_part_by_a_trifle() -> None:
     together = drawn(1)
     alike = msgspec.structs.replace(together, spot=together.perp.copy())
@@ -134,6 +144,11 @@ def test_each_reason_to_leave_a_long_is_found_and_leaves_no_short(reason: ExitRe
     flow = EXITS[reason]
     assert reason in exit_reasons(flow, 1, environment(flow))
     assert exit_reasons(flow, -1, environment(flow)) == ()
+
+
+def test_spot_falling_alone_is_no_reversal() -> None:
+    flow = calm(spot=[DOWN] * 6)
+    assert ExitReason.FLOW_REVERSAL not in exit_reasons(flow, 1, environment(flow))
 
 
 def test_nothing_happening_is_no_reason_to_leave() -> None:

@@ -162,6 +162,7 @@ def test_an_entry_carries_its_score_size_and_leverage_and_an_exit_its_reason(ori
             assert abs(signal.indicators["score"]) == signal.score
             assert signal.leverage == (5 if signal.score >= 8 else 3 if signal.score >= 6 else 2)
             assert signal.stop_loss is signal.take_profit is None
+            assert signal.indicators[f"exit_{signal.action}"] == 0, "it would have to be left at once"
         elif signal.action is not Action.HOLD:
             assert signal.reason
 
