@@ -17,9 +17,9 @@ from actors.sandbox.host import Limits, Zygote
 from actors.sandbox.validation import validate_code
 from bin.commands.backtest_source import SourceChoice
 from bin.strategy_file import StrategyFile
-from core.definition import StrategyKind
 from core.errors import RunnerError
 from core.parameters import ParameterError, ParameterSpec
+from core.strategies.code import CODE_KINDS
 from core.strategies.graph.problems import GraphError
 from core.strategy import strategy_parameters
 from core.symbols import parse_symbol
@@ -64,7 +64,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 def ready(found: StrategyFile, *, symbol: str, timeframe: str, given: Mapping[str, str]) -> StrategyFile:
     """As it runs: code with what it declares, read in the sandbox. Raises NotUsable with what the check found."""
-    if found.kind is not StrategyKind.PYTHON:
+    if found.kind not in CODE_KINDS:
         return found
     tried, _ = _tried(found, symbol, timeframe, given)
     if tried.errors:
@@ -76,7 +76,7 @@ def check(found: StrategyFile, *, symbol: str, timeframe: str, given: Mapping[st
     """As the service checks it before it keeps it; then a short replay over generated candles."""
     market, closes = parse_symbol(symbol), Timeframe.parse(timeframe)
     log = ""
-    if found.kind is StrategyKind.PYTHON:
+    if found.kind in CODE_KINDS:
         tried, log = _tried(found, market, closes.value, given)
         if tried.errors:
             return tried
@@ -113,7 +113,7 @@ def check(found: StrategyFile, *, symbol: str, timeframe: str, given: Mapping[st
 
 
 def _tried(found: StrategyFile, symbol: str, timeframe: str, given: Mapping[str, str]) -> tuple[Checked, str]:
-    """Python in the sandbox: its errors, or the file with its code and what it declares; and what it printed."""
+    """Code in the sandbox: its errors, or the file with its code and what it declares; and what it printed."""
     with closing(Zygote(Limits())) as zygote:
         tried = validate_code(
             zygote,

@@ -1,8 +1,8 @@
-"""A strategy in a file: Python as it is, a template's settings or a node graph as JSON.
+"""A strategy in a file: code as it is, or as JSON a body that POST /api/strategies/deploy takes as it stands.
 
-example.py     a Python strategy
-example.json   {"kind": "template", "template": …, "parameters": {…}, "symbol": …, "timeframe": …, "settings": {…}}
-               {"kind": "graph", "nodeGraph": {"nodes": […], "edges": […]}, …}, or the graph alone
+example.py, .ts, .js   code
+example.json           {"strategyTemplate": …, "strategyParams": {…}, "symbol": …, "timeframe": …, "leverage": …}
+                       or with "nodeGraph" or "code" instead of the template; a graph alone will do as well
 """
 
 from __future__ import annotations
@@ -10,46 +10,49 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from core.definition import StrategyKind
 from core.errors import RunnerError
-from core.run import Direction
+from core.run import Direction, RunSettings
 from core.strategies import TEMPLATES, template
+from facade.schemas.deployments import DeployAny
 
 MAX_BYTES: Final = 200_000
-PYTHON: Final = ".py"
+CODE: Final = {
+    ".py": StrategyKind.PYTHON,
+    ".ts": StrategyKind.TYPESCRIPT,
+    ".js": StrategyKind.JAVASCRIPT,
+}
+TRADING: Final = (
+    *("direction", "leverage", "order_size_pct", "take_profit_pct", "stop_loss_pct"),
+    *("trailing_callback_pct", "trailing_activation_pct"),
+)
+"""What a file may say of its run that a backtest follows."""
 
 
 class BadFile(RunnerError):
     """The file holds no strategy; says what is wrong with it."""
 
 
-class FileSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What a run of it should trade with, where the command line does not say."""
-
-    direction: Direction = Direction.BOTH
-    leverage: int = 1
-    order_size_pct: Decimal = Decimal(100)
-    take_profit_pct: Decimal | None = None
-    stop_loss_pct: Decimal | None = None
-
-
-class StrategyFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """One strategy. `text` is what the file says, for kinds that are made of text; never in the file itself."""
+class StrategyFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One strategy. `text`: what it is made of, where that is no template; `trading`: those of TRADING it names."""
 
     kind: StrategyKind
-    name: str = ""
-    description: str = ""
-    template: str = ""
-    parameters: Mapping[str, int | float] = {}
-    node_graph: Mapping[str, Any] | None = None
+    name: str
+    template: str
+    parameters: Mapping[str, int | float | str] = {}
     symbol: str = "BTCUSDT"
     timeframe: str = "1h"
-    settings: FileSettings = FileSettings()
+    trading: Mapping[str, Direction | Decimal | int | None] = {}
     text: str = ""
+
+    @property
+    def settings(self) -> RunSettings:
+        return msgspec.structs.replace(RunSettings(), **self.trading)
 
 
 def strategy_named(name: str) -> StrategyFile:
@@ -65,18 +68,46 @@ def built_in(name: str) -> StrategyFile:
 def read_strategy(path: Path) -> StrategyFile:
     """Raises BadFile with the path and, in JSON, the place."""
     text = _text(path)
-    if path.suffix == PYTHON:
-        return StrategyFile(kind=StrategyKind.PYTHON, name=path.stem, template="python", text=text)
+    kind = CODE.get(path.suffix)
+    if kind is not None:
+        return StrategyFile(kind=kind, name=path.stem, template=kind.value, text=text)
     if path.suffix != ".json":
-        raise BadFile(f"{path} is neither .py nor .json, so it is not known what kind of strategy it holds.")
+        raise BadFile(
+            f"{path} is neither {', '.join(CODE)} nor .json: it is not known what kind of strategy it holds."
+        )
     try:
-        document = msgspec.json.decode(text)
-        if isinstance(document, dict) and "nodes" in document:
-            document = {"kind": "graph", "nodeGraph": document}
-        found = msgspec.convert(document, StrategyFile)
+        if "nodes" in msgspec.json.decode(text, type=dict[str, msgspec.Raw]):
+            return StrategyFile(kind=StrategyKind.GRAPH, name=path.stem, template="graph", text=text)
+        return _of_body(path, msgspec.json.decode(text, type=DeployAny))
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BadFile(f"{path}: {error}.") from error
-    return _whole(path, found)
+
+
+def _of_body(path: Path, body: DeployAny) -> StrategyFile:
+    made_of = {
+        "strategyTemplate": body.strategy_template,
+        "nodeGraph": body.node_graph,
+        "code": body.code,
+    }
+    if sum(part is not None for part in made_of.values()) != 1:
+        raise BadFile(f"{path} needs one of {', '.join(made_of)}.")
+    if body.node_graph is not None:
+        kind, text = StrategyKind.GRAPH, msgspec.json.encode(body.node_graph).decode()
+    elif body.code is not None:
+        kind, text = StrategyKind(body.type.value), body.code
+    else:
+        kind, text = StrategyKind.TEMPLATE, ""
+    said = {name: getattr(body, name) for name in TRADING}
+    return StrategyFile(
+        kind=kind,
+        name=body.name or path.stem,
+        template=body.strategy_template or kind.value,
+        parameters=body.strategy_params,
+        symbol=body.symbol or "BTCUSDT",
+        timeframe=body.timeframe or "1h",
+        trading={name: value for name, value in said.items() if value is not UNSET},
+        text=text,
+    )
 
 
 def _text(path: Path) -> str:
@@ -88,19 +119,3 @@ def _text(path: Path) -> str:
         raise BadFile(f"{path} is not text in UTF-8.") from error
     except OSError as error:
         raise BadFile(f"{path} cannot be read: {error.strerror or error}.") from error
-
-
-def _whole(path: Path, found: StrategyFile) -> StrategyFile:
-    """With everything its kind needs, and nothing of another's."""
-    name = found.name or path.stem
-    match found.kind:
-        case StrategyKind.TEMPLATE if found.template and found.node_graph is None:
-            return msgspec.structs.replace(found, name=name)
-        case StrategyKind.TEMPLATE:
-            raise BadFile(f"{path} is of kind template, and needs the name of one as `template`.")
-        case StrategyKind.GRAPH if found.node_graph is not None and not found.template:
-            graph = msgspec.json.encode(found.node_graph).decode()
-            return msgspec.structs.replace(found, name=name, template="graph", text=graph)
-        case StrategyKind.GRAPH:
-            raise BadFile(f"{path} is of kind graph, and needs `nodeGraph` with nodes and edges.")
-    raise BadFile(f"{path}: a strategy of kind {found.kind} is its source itself, not JSON.")

@@ -57,7 +57,10 @@ class Objectives(StrEnum):
 
 
 Named = Annotated[
-    str, typer.Argument(metavar="STRATEGY", help="A file (.py, .json), or the name of a built-in strategy.")
+    str,
+    typer.Argument(
+        metavar="STRATEGY", help="A file (.py, .ts, .js, .json), or the name of a built-in strategy."
+    ),
 ]
 Ranges = Annotated[
     list[str] | None,
@@ -194,13 +197,11 @@ def optimize(
     from bin.commands.optimize import optimize as carry_out
     from bin.strategy_check import ready
     from bin.strategy_file import strategy_named
-    from core.run import RunSettings
 
     if candles and data is not None:
         raise typer.BadParameter("give --candles or --data, not both", param_hint="--data")
     found, given = strategy_named(strategy), parse_params(param or [])
     symbol, timeframe = symbol or found.symbol, timeframe or found.timeframe
-    wanted = found.settings
     request = request_of(
         ready(found, symbol=symbol, timeframe=timeframe, given=given),
         Asked(
@@ -212,13 +213,7 @@ def optimize(
             taker_fee_pct=fee_pct,
             slippage_pct=slippage_pct,
         ),
-        RunSettings(
-            direction=wanted.direction,
-            leverage=wanted.leverage,
-            order_size_pct=wanted.order_size_pct,
-            take_profit_pct=wanted.take_profit_pct,
-            stop_loss_pct=wanted.stop_loss_pct,
-        ),
+        found.settings,
     )
     plan = Plan(
         space=space_of(declared_by(request).specs, given, within or []),
@@ -233,14 +228,8 @@ def optimize(
 
 def _options(found: StrategyFile) -> list[str]:
     """What the file says, as options that later ones overrule."""
-    settings = found.settings
-    options = {
-        "--symbol": found.symbol,
-        "--timeframe": found.timeframe,
-        "--direction": settings.direction.value,
-        "--leverage": str(settings.leverage),
-        "--order-size-pct": str(settings.order_size_pct),
-        "--take-profit-pct": settings.take_profit_pct,
-        "--stop-loss-pct": settings.stop_loss_pct,
+    said = {
+        f"--{name.replace('_', '-')}": value for name, value in found.trading.items() if value is not None
     }
-    return [part for name, value in options.items() if value is not None for part in (name, str(value))]
+    options = {"--symbol": found.symbol, "--timeframe": found.timeframe, **said}
+    return [part for name, value in options.items() for part in (name, str(value))]

@@ -83,18 +83,19 @@ def test_new_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("x.py", "import os\n", "line 1: Module os is not in the allowed list"),
         ("x.py", "def strategy(context):\n    return {'action': 'up'}\n", "line 2: "),
         ("x.py", RANDOM, "answers differently for the same candles"),
-        ("x.json", '{"kind": "template", "template": "rsi_oversold"}', "There is no template 'rsi_oversold'"),
-        ("x.json", '{"kind": "template"}', "needs the name of one"),
-        ("x.json", '{"kind": "python"}', "is its source itself"),
-        ("x.json", '{"kind": "template", "template": "sma_trend", "period": 3}', "unknown field `period`"),
+        ("x.json", '{"strategyTemplate": "rsi_oversold"}', "There is no template 'rsi_oversold'"),
+        ("x.json", '{"symbol": "BTCUSDT"}', "needs one of strategyTemplate, nodeGraph, code"),
+        ("x.json", '{"strategyTemplate": "macd", "code": "x"}', "needs one of"),
+        ("x.json", '{"strategyTemplate": "sma_trend", "period": 3}', "unknown field `period`"),
         (
             "x.json",
-            '{"kind": "template", "template": "sma_trend", "parameters": {"period": 0}}',
+            '{"strategyTemplate": "sma_trend", "strategyParams": {"period": 0}}',
             "period must lie in",
         ),
+        ("x.js", "function strategy(context) { return {signal: context.nothing.here}; }", "line 1: "),
         ("x.json", '{"nodes": [{"id": "a", "type": "magic"}], "edges": []}', "a"),
         ("x.json", "{", "truncated"),
-        ("x.txt", "", "neither .py nor .json"),
+        ("x.txt", "", "neither .py, .ts, .js nor .json"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_where_it_stands(
@@ -112,8 +113,8 @@ def test_a_backtest_of_a_file_takes_its_settings_and_options_overrule_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "x.json").write_text(
-        '{"kind": "template", "template": "sma_trend", "parameters": {"period": 7}, "symbol": "ETHUSDT",'
-        ' "timeframe": "4h", "settings": {"direction": "long", "stopLossPct": "2"}}'
+        '{"strategyTemplate": "sma_trend", "strategyParams": {"period": 7}, "symbol": "ETHUSDT",'
+        ' "timeframe": "4h", "direction": "long", "stopLossPct": "2", "tradingMode": "paper"}'
     )
     assert strategy("backtest", "x.json", *SPAN, "--timeframe", "1h", "--json") == 0
     replayed = told(capsys)["replayed"]
