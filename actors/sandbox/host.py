@@ -34,6 +34,9 @@ from core.errors import RunnerError
 
 START_TIMEOUT_S: Final = 20.0
 SPAWN_TIMEOUT_S: Final = 5.0
+RECEIVED_AT_ONCE: Final = 256 << 10
+MAX_ARRIVED: Final = 16 << 20
+"""Bytes of answers that wait while questions are still being sent."""
 ENDING_S: Final = 0.2
 MOST_PATIENCE_S: Final = 0.75
 """How far beyond its limit a worker may go that the host kept waiting."""
@@ -164,6 +167,7 @@ class WorkerHandle:
         self._wall_s = wall_s
         self._pid = _pid_of(handle)
         self._is_dead = False
+        self._arrived = bytearray()
         wire.setblocking(False)
 
     def __enter__(self) -> WorkerHandle:
@@ -179,8 +183,10 @@ class WorkerHandle:
         """
         replies: list[Reply] = []
         try:
+            # It may answer nearly all before it has taken the last of what is asked.
+            whole = _Deadline(self._pid, self._wall_s * len(asked))
+            self._send(b"".join(framed(ENCODER.encode(each)) for each in asked), whole)
             deadline = _Deadline(self._pid, self._wall_s)
-            self._send(b"".join(framed(ENCODER.encode(each)) for each in asked), deadline)
             for each in asked:
                 reply = self._reply(deadline)
                 replies.append(reply)
@@ -225,30 +231,45 @@ class WorkerHandle:
             try:
                 left = left[self._wire.send(left) :]
             except BlockingIOError:
-                self._wait(select.POLLOUT, deadline)
+                self._wait_to_send(deadline)
             except OSError as error:
                 raise _Ended(Fault.DIED, _DIED) from error
 
     def _receive(self, size: int, deadline: _Deadline) -> bytes:
-        content = bytearray()
-        while len(content) < size:
-            try:
-                part = self._wire.recv(size - len(content))
-            except BlockingIOError:
-                self._wait(select.POLLIN, deadline)
-                continue
-            except OSError as error:
-                raise _Ended(Fault.DIED, _DIED) from error
-            if not part:
-                raise _Ended(Fault.DIED, _DIED)
-            content += part
-        return bytes(content)
+        while len(self._arrived) < size:
+            self._wait(select.POLLIN, deadline)
+            self._take_in()
+        content = bytes(self._arrived[:size])
+        del self._arrived[:size]
+        return content
+
+    def _take_in(self) -> None:
+        try:
+            part = self._wire.recv(RECEIVED_AT_ONCE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise _Ended(Fault.DIED, _DIED) from error
+        if not part:
+            raise _Ended(Fault.DIED, _DIED)
+        self._arrived += part
+        if len(self._arrived) > MAX_ARRIVED:
+            raise _Ended(Fault.OVERSIZED, "Its answers are too large.")
 
     def _wait(self, event: int, deadline: _Deadline) -> None:
         poll = select.poll()
         poll.register(self._wire, event)
         while not poll.poll(deadline.left_s() * 1_000 + 1):
             deadline.passed()
+
+    def _wait_to_send(self, deadline: _Deadline) -> None:
+        """Meanwhile it may answer what it has: it reads no further while its answers are not taken."""
+        poll = select.poll()
+        poll.register(self._wire, select.POLLIN | select.POLLOUT)
+        while not (ready := poll.poll(deadline.left_s() * 1_000 + 1)):
+            deadline.passed()
+        if ready[0][1] & select.POLLIN:
+            self._take_in()
 
 
 _DIED: Final = "Its process ended before it answered."

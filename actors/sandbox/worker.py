@@ -104,7 +104,7 @@ class Worker:
         self._syscalls.install()
         # Forked children would all draw the same numbers, and what differs from run to run would go unseen.
         random.seed()
-        np.random.seed()
+        np.random.seed(int.from_bytes(os.urandom(4), "little"))
         self._answer_all()
 
     def _answer_all(self) -> NoReturn:

@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     bench.command()(streams)
     bench.command()(http)
     bench.command()(pages)
+    bench.command()(sandbox)
     bench.command()(check)
     app.add_typer(bench, name="bench", no_args_is_help=True)
 
@@ -334,6 +335,41 @@ def pages(
     _tell(figures, json, rows)
     if not figures["withinLimit"]:
         raise typer.Exit(1)
+
+
+def sandbox(
+    calls: Annotated[int, typer.Option(min=100, max=1_000_000, help="Evaluations in a warm worker.")] = 3_000,
+    forks: Annotated[
+        int, typer.Option(min=10, max=100_000, help="Evaluations in workers of their own.")
+    ] = 300,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Stretches beside an attacker, 4 s each.")] = 5,
+    json: Json = False,
+) -> None:
+    """An RSI over 200 candles in the sandbox: warm, forked for each call, a thousand at once, beside an attacker."""
+    from bin.commands.bench_sandbox import measure
+
+    figures = measure(calls=calls, forks=forks, rounds=rounds)
+    beside, batch = figures["underAttack"], figures["batch"]
+    named = {
+        "The same in this process": figures["inProcess"],
+        "Warm worker": figures["warm"],
+        "A worker for each call": figures["forkPerCall"],
+        "Warm, every 2 ms": beside["without"],
+        "Warm, every 2 ms, beside an attacker": beside["beside"],
+    }
+    rows = [
+        (name, f"p50 {each['p50Ms']} ms, p99 {each['p99Ms']} ms", f"{each['perSecond']:,} /s")
+        for name, each in named.items()
+    ]
+    rows.append((f"{batch['evaluations']:,} at once", f"{batch['ms']} ms", f"{batch['perSecond']:,} /s"))
+    rows.append(
+        (
+            "Latest end of an attacker",
+            f"{beside['latestKillMs']} ms",
+            f"its limit is {beside['limitMs']:.0f} ms",
+        )
+    )
+    _tell(figures, json, rows)
 
 
 def check(
