@@ -95,6 +95,14 @@ class Client:
             raise RunnerError(f"{method} {path} answered {found}, not {status}: {text[:400].decode()}")
         return json.loads(text) if text[:1] == b"{" else text.decode()
 
+    def answers(self, path: str) -> bool:
+        """With 200."""
+        try:
+            self.ask("GET", path)
+        except RunnerError:
+            return False
+        return True
+
     def follow(self, path: str, awaited: str) -> list[str]:
         """Types of events of a stream from its beginning, up to the first of the awaited type."""
         request = self._request("GET", path, None)

@@ -215,7 +215,9 @@ class _Walk:
         token = self._now.runner("token", "--user", USER, "--admin", settings=self._settings).strip()
         self._api = Client(node.address, token)
         self._here = ("--port", node.address.rstrip("/").rsplit(":", 1)[1])
-        self._api.ask("GET", "/readyz")
+        while not self._api.answers("/readyz"):
+            _demand(monotonic() < deadline_s, "the service is not ready")
+            sleep(LOOK_S)
         return node.address
 
     def _smoke(self) -> str:

@@ -74,6 +74,9 @@ function told({ type, payload: is }) {
       return { text: `Order ${words(is.status)}${is.reason ? `: ${words(is.reason)}` : ""}`, tone: is.status === "rejected" ? "bad" : "calm" };
     case "order_fill":
       return { text: `Filled: ${words(is.leg)}, ${is.side} ${quantity(is.quantity)} at ${price(is.price)}`, tone: "calm" };
+    case "trade.created":
+    case "trade.filled": // a round trip has begun, or grown by another fill
+      return { text: `${type === "trade.created" ? "Opened" : "Holds"}: ${is.side} ${quantity(is.quantity)} at ${price(is.entry_price)}`, tone: "calm" };
     case "trade.closed":
       return { text: closed(is), tone: Number(is.pnl) < 0 ? "bad" : "calm" };
     case "funding":
