@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from core.errors import RunnerError
+
+MAX_PROBLEMS: Final = 100
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,11 +31,11 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class GraphError(RunnerError):
-    """A graph that cannot be a strategy; `problems` holds all there are, at least one."""
+    """A graph that cannot be a strategy; `problems` holds what is wrong, the first hundred of it."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(" ".join(str(problem) for problem in problems))
-        self.problems = tuple(problems)
+        self.problems = tuple(problems[:MAX_PROBLEMS])
+        super().__init__(" ".join(str(problem) for problem in self.problems))
 
 
 class NodeProblem(Exception):

@@ -29,6 +29,8 @@ from core.timeframe import Timeframe, to_ms
 
 VERSION: Final = 1
 """Of what nodes mean: raised when a graph may answer differently than before."""
+MAX_WORK: Final = 150_000
+"""Candles all nodes together work through at a slot: a second at the very most, in a process that others share."""
 MAX_PROGRAMS: Final = 16
 """Sets of parameters of one graph that are kept built."""
 MAX_KEPT: Final = 256
@@ -98,16 +100,16 @@ class GraphStrategy:
         return self.program(parameters).needs(Timeframe.M1).get(OWN, _NOTHING).least + 1
 
     def windows(self, series: Series, parameters: Parameters) -> tuple[WantedWindow, ...]:
-        """Raises GraphError where a further window would have to be longer than any may be."""
+        """Raises GraphError for windows too long, or too many, to be worked through at each slot."""
         program = self.program(parameters)
+        problems = _too_long(program, series.timeframe)
+        if problems:
+            raise GraphError(problems)
         wanted: dict[Series, WantedWindow] = {}
         for source, need in program.needs(series.timeframe).items():
             further = source.of(series)
             if source == OWN:
                 continue
-            if need.least >= MAX_WINDOW:
-                said = f"It would need {need.least + 1} candles of {further.symbol} {further.timeframe}; "
-                raise GraphError([Problem(message=f"{said}{MAX_WINDOW} is the most there is.")])
             held = wanted.get(further)
             lookback, least = min(MAX_WINDOW, need.full + 1), need.least + 1
             wanted[further] = WantedWindow(
@@ -189,9 +191,19 @@ def _specs(program: Program) -> tuple[ParameterSpec, ...]:
     return tuple(specs)
 
 
-def _too_long(program: Program) -> list[Problem]:
-    need = program.needs(Timeframe.M1).get(OWN, _NOTHING)
-    if need.least < MAX_WINDOW:
-        return []
-    said = f"It would need {need.least + 1} candles at once; {MAX_WINDOW} is the most there is."
-    return [Problem(message=said)]
+def _too_long(program: Program, own: Timeframe = Timeframe.M1) -> list[Problem]:
+    """What its windows would be too long for. Which timeframe is its own matters for finer ones only."""
+    problems = []
+    needs = program.needs(own)
+    for source, need in needs.items():
+        if need.least >= MAX_WINDOW:
+            whose = "" if source == OWN else f" of {source.symbol or 'its symbol'} {source.timeframe or own}"
+            said = (
+                f"It would need {need.least + 1} candles{whose} at once; {MAX_WINDOW} is the most there is."
+            )
+            problems.append(Problem(message=said))
+    work = sum(min(MAX_WINDOW, needs.get(step.axis, _NOTHING).full + 1) for step in program.steps)
+    if work > MAX_WORK:
+        said = f"Its nodes would work through {work} candles at each slot; {MAX_WORK} is the most there is."
+        problems.append(Problem(message=said))
+    return problems

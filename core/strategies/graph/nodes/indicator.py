@@ -32,6 +32,8 @@ SETTLING: Final = 36
 """(1 - 1/n) ** (36 n) is below e^-36: what lies before the window no longer shows in 15 digits."""
 MAX_WINDOW: Final = 10_000
 """Candles of the longest window a node asks for."""
+MAX_PERIOD: Final = 1_000
+"""As of the templates. Some functions look through a whole period for every candle."""
 _MOST: Final = 1_000_000.0
 _MOST_MEAN: Final = 13
 """The last kind of moving average TA-Lib numbers: RMA."""
@@ -115,8 +117,6 @@ class IndicatorNode:
             raise NodeProblem(
                 f"{indicator.name} does not take {said}.", field=next(iter(numbers), None)
             ) from error
-        if least >= MAX_WINDOW:
-            raise NodeProblem(f"looks {least} candles back; {MAX_WINDOW - 1} is the most there is")
         if not indicator.is_smoothed(numbers):
             return Warmup(least, least)
         return Warmup(least, min(MAX_WINDOW, max(MIN_SETTLED, SETTLING * least)) - 1)
@@ -156,7 +156,7 @@ def _least(name: str, default: float) -> float:
 def _most(name: str) -> float:
     if name.endswith("matype"):
         return _MOST_MEAN
-    return MAX_WINDOW if "period" in name else _MOST
+    return MAX_PERIOD if "period" in name else _MOST
 
 
 def _of(params: Params) -> Indicator:

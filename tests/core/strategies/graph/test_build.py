@@ -55,7 +55,7 @@ CASES: dict[str, tuple[Json, list[str]]] = {
     ),
     "a period longer than any window": (
         base(node("rsi", "indicator", function="SMA", timeperiod=10_001)),
-        ["rsi.params.timeperiod: must lie in 1 to 10000, not 10001"],
+        ["rsi.params.timeperiod: must lie in 1 to 1000, not 10001"],
     ),
     "unknown parameter": (
         base(node("low", "compare", op="<", b=30, c=1)),
@@ -224,11 +224,18 @@ def test_a_graph_too_deep_is_refused_at_the_node_that_is() -> None:
 
 
 def test_a_window_longer_than_any_is_refused() -> None:
-    means = [node(f"n{number}", "indicator", function="SMA", timeperiod=4_000) for number in range(3)]
-    with pytest.raises(GraphError, match="11998 candles at once"):
-        entering(
-            [*means, node("x", "compare", op=">", b=1)], "m > n0", "n0 > n1.real", "n1 > n2.real", "n2 > x.a"
-        )
+    means = [node(f"n{number}", "indicator", function="SMA", timeperiod=1_000) for number in range(11)]
+    further = [f"n{number} > n{number + 1}.real" for number in range(10)]
+    with pytest.raises(GraphError, match="10990 candles at once"):
+        entering([*means, node("x", "compare", op=">", b=1)], "m > n0", *further, "n10 > x.a")
+
+
+def test_more_work_than_a_slot_has_time_for_is_refused() -> None:
+    slow = [node(f"n{number}", "indicator", function="EMA", timeperiod=300) for number in range(20)]
+    low = [node(f"c{number}", "compare", op="<", b=1) for number in range(20)]
+    edges = [f"m > n{n}#n{n} > c{n}.a#c{n} > x" for n in range(20)]
+    with pytest.raises(GraphError, match=r"would work through 4[0-9]{5} candles at each slot"):
+        entering([*slow, *low, node("x", "logic", op="and")], *"#".join(edges).split("#"))
 
 
 def test_nodes_that_lead_nowhere_are_checked_and_not_executed() -> None:

@@ -73,16 +73,18 @@ def test_a_source_that_spells_out_the_own_series_has_a_window_as_long_as_it_need
 
 
 def test_a_further_window_longer_than_any_is_refused() -> None:
-    nodes = [
-        node("m", "data_source"),
-        node("o", "data_source", timeframe="1m"),
-        node("sum", "math", op="+"),
-        node("mean", "indicator", function="SMA", timeperiod=3_000),
-        node("x", "compare", op=">", b=1),
+    nodes = [node("m", "data_source"), node("o", "data_source", timeframe="1m"), node("sum", "math", op="+")]
+    nodes += [node(f"n{number}", "indicator", function="SMA", timeperiod=1_000) for number in range(3)]
+    edges = [
+        "m.close > sum.a",
+        "o.close > sum.b",
+        "sum > n0.real",
+        "n0 > n1.real",
+        "n1 > n2.real",
+        "n2 > x.a",
     ]
-    edges = ["m.close > sum.a", "o.close > sum.b", "sum > mean.real", "mean > x.a"]
-    with pytest.raises(GraphError, match="14996 candles of BTCUSDT 1m"):
-        wanted(*nodes, edges=edges)
+    with pytest.raises(GraphError, match="14986 candles of its symbol 1m at once"):
+        wanted(*nodes, node("x", "compare", op=">", b=1), edges=edges)
 
 
 def hourly(*closes: float, until_offset: timedelta = timedelta(0)) -> CandleColumns:
