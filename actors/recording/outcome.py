@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.recording.canonical import normal, text
 from actors.recording.entries import Outcome
@@ -53,7 +54,8 @@ def outcome_of(store: Store, snapshot: Snapshot, since: datetime, first_event: i
         if order.client_order_id in known or (order.created_at is not None and order.created_at >= since)
     ]
     users = sorted({run.user_id for run in runs})
-    ticks = store.ticks(since=since, limit=MAX_TICKS)
+    # A tick's row on PostgreSQL keeps neither; the signal's event, which is compared too, does.
+    ticks = [replace(tick, score=None, said=None) for tick in store.ticks(since=since, limit=MAX_TICKS)]
     return Outcome(
         orders=_plain(sorted(orders, key=lambda order: order.client_order_id)),
         events=_plain(sorted(_events(store, first_event), key=_stream)),
