@@ -52,6 +52,9 @@ class GraphStrategy:
         self.content = f"graph:{VERSION}:{sha256(self.text.encode()).hexdigest()}"
         self.specs = _specs(program)
         self.uses_position = program.uses_position
+        own = program.decider.params
+        # What its author would have a paper portfolio of it begin with.
+        self.paper_bankroll_usd = number(own, BANKROLL) if BANKROLL in own else None
         self._latest: tuple[Parameters | None, Program] = (None, program)
         self._programs: dict[tuple[object, ...], Program] = {}
         problems = _too_long(program)
@@ -85,12 +88,6 @@ class GraphStrategy:
     def nodes(self, parameters: Parameters) -> int:
         """Nodes that an evaluation executes: those that lead to the decision, and the decision."""
         return len(self.program(parameters).steps)
-
-    @property
-    def paper_bankroll_usd(self) -> float | None:
-        """What its author would have a paper portfolio of it begin with."""
-        params = self._latest[1].decider.params
-        return number(params, BANKROLL) if BANKROLL in params else None
 
     def lookback(self, parameters: Parameters) -> int:
         # Which timeframe is its own does not matter here: what a graph needs of its own candles is counted in them.

@@ -266,6 +266,22 @@ def test_an_entry_carries_prices_size_and_leverage() -> None:
     assert entry(200, "up > end.entry_long", "stop > end.stop_loss").stop_loss == 195
 
 
+def test_a_bankroll_is_the_graphs_whatever_it_was_last_asked_under() -> None:
+    made = strategy(
+        graph(
+            [
+                node("m", "data_source"),
+                node("up", "compare", op=">", b=0),
+                node("end", "orchestrator", paper_bankroll_usd=5_000),
+            ],
+            "m.close > up.a",
+            "up > end.entry_long",
+        )
+    )
+    made.program({"end.paper_bankroll_usd": 100})
+    assert made.paper_bankroll_usd == 5_000
+
+
 def test_an_exit_carries_none_of_them() -> None:
     nodes = ["m.close > up.a"]
     signal = decide(
