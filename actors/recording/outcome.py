@@ -38,6 +38,8 @@ _LEFT_OUT = frozenset(
         "until",
         "latency_ms",
         "blocked",
+        # An event's comes with the transaction, not with what the store was asked: of that nothing is recorded.
+        "request_id",
     }
 )
 

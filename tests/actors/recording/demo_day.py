@@ -31,6 +31,7 @@ from schema.memory_tx import MemoryTx
 from schema.ops import SimulateTrade
 from schema.records import Account, TickSource
 from schema.store import Store
+from schema.tenancy import caused_by
 from schema.witness import witness
 from tests.actors.candles import START, scripted, source
 
@@ -140,7 +141,8 @@ class DemoDay:
         self.service.start()
         store = self.service.store
         self.pass_minutes(3)
-        store.command(self.runs[1], RunCommand.PAUSE, by="ann")
+        with caused_by("request-of-ann"):
+            store.command(self.runs[1], RunCommand.PAUSE, by="ann")
         self.service.rows_changed()
         self.pass_minutes(1)
         self.crash(self.runs[1])  # while it is paused: no slot of its own waits for its lease to end
@@ -149,7 +151,9 @@ class DemoDay:
         self.service.rows_changed()
         self.service.tick_due(source=TickSource.CRON)
         self.pass_minutes(1)
-        self.service.execute_tick(self.runs[3], Timeframe.M1.floor(self.service.market_now()))
+        self.service.execute_tick(
+            self.runs[3], Timeframe.M1.floor(self.service.market_now()), "request-of-root"
+        )
         delta = SimulateTrade(user_id=UserId("dan"), delta=Decimal(-7))
         self.service.settle(UserId("dan"), delta, 5.0)
         store.set_kill_switch(on=True, reason="drill")
