@@ -78,11 +78,14 @@ class _Completion(msgspec.Struct):
 class Converter:
     """One endpoint and its model. `url`: its base, as `https://host/v1`, or the whole path."""
 
-    def __init__(self, *, url: str, model: str, key: Secret | None) -> None:
+    def __init__(
+        self, *, url: str, model: str, key: Secret | None, answer_timeout_s: float = ANSWER_TIMEOUT_S
+    ) -> None:
         base = url.rstrip("/")
         self._url = base if base.endswith(_PATH) else base + _PATH
         self._model = model
         self._key = key
+        self._answer_timeout_s = answer_timeout_s
         self._under_way = 0
 
     async def convert(self, source: str, *, language: str | None, try_code: Try) -> Conversion:
@@ -109,10 +112,10 @@ class Converter:
         if self._key is not None:
             headers["Authorization"] = f"Bearer {self._key.reveal()}"
         body = {"model": self._model, "messages": messages, "stream": False}
-        timeout = httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+        timeout = httpx.Timeout(self._answer_timeout_s, connect=CONNECT_TIMEOUT_S)
         try:
             async with (
-                asyncio.timeout(ANSWER_TIMEOUT_S),
+                asyncio.timeout(self._answer_timeout_s),
                 httpx.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False) as client,
                 client.stream("POST", self._url, json=body, headers=headers) as response,
             ):
@@ -121,7 +124,7 @@ class Converter:
                 content = await _bounded(response)
         except (TimeoutError, httpx.TimeoutException) as error:
             raise ConverterAway(
-                f"The converter's endpoint did not answer within {ANSWER_TIMEOUT_S:g} s."
+                f"The converter's endpoint did not answer within {self._answer_timeout_s:g} s."
             ) from error
         except httpx.HTTPError as error:
             raise ConverterAway("The converter's endpoint cannot be reached.") from error

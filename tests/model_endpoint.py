@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+WAIT_S = 30.0
+
 
 class ModelEndpoint:
     def __init__(self) -> None:
-        self.answers: list[str | bytes | int] = []
-        """In turn: a model's words, a whole body, or a status."""
+        self.answers: list[str | bytes | int | None] = []
+        """In turn: a model's words, a whole body, a status, or None: nothing for as long as the endpoint is there."""
+        self.closing = threading.Event()
         self.asked: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.authorizations: list[str | None] = []
@@ -30,6 +33,9 @@ def model_endpoint() -> Iterator[ModelEndpoint]:
             endpoint.paths.append(self.path)
             endpoint.authorizations.append(self.headers["Authorization"])
             answer = endpoint.answers.pop(0)
+            if answer is None:
+                endpoint.closing.wait(WAIT_S)
+                return
             status = answer if isinstance(answer, int) else 200
             body = answer if isinstance(answer, bytes) else _completion(str(answer))
             self.send_response(status)
@@ -50,6 +56,7 @@ def model_endpoint() -> Iterator[ModelEndpoint]:
     try:
         yield endpoint
     finally:
+        endpoint.closing.set()
         server.shutdown()
         server.server_close()
         thread.join()

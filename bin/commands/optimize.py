@@ -29,6 +29,8 @@ from facade.report.folder import prepare_folder, write_search_report
 
 MAX_TRIALS: Final = 5_000
 MAX_FOLDS: Final = 20
+WIDEST: Final = 100_000
+"""Bounds further apart are those of nobody's choice: what has them is searched only within a given range."""
 
 
 class Objective(StrEnum):
@@ -57,7 +59,7 @@ class NothingFound(RunnerError):
 def space_of(
     specs: Sequence[ParameterSpec], fixed: Mapping[str, object], texts: Sequence[str]
 ) -> dict[str, Range]:
-    """Every declared parameter that is not fixed, within its declared bounds or narrower ones as `rsi_period=5:40`."""
+    """What is not fixed and has bounds of its own, or is given some as `rsi_period=5:40`; the rest stays as it is."""
     given: dict[str, tuple[str, str]] = {}
     problems: list[str] = []
     declared = {spec.name: spec for spec in specs}
@@ -73,7 +75,7 @@ def space_of(
         given[name] = (low, high)
     space: dict[str, Range] = {}
     for spec in specs:
-        if spec.name not in fixed:
+        if spec.name not in fixed and (spec.name in given or spec.maximum - spec.minimum <= WIDEST):
             bounds = given.get(spec.name, (str(spec.minimum), str(spec.maximum)))
             try:
                 space[spec.name] = _range(spec, *bounds)
@@ -85,7 +87,7 @@ def space_of(
         raise ParameterError(problems)
     if not space:
         raise NothingFound(
-            "There is nothing to search: the strategy declares no parameter that is left open."
+            "There is nothing to search: no parameter that is left open declares bounds; --range gives one some."
         )
     return space
 

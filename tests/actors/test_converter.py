@@ -127,6 +127,14 @@ def test_an_endpoint_that_gives_no_answer_is_away_by_name_and_its_key_is_not_tol
     assert len(endpoint.asked) == 1
 
 
+def test_an_endpoint_that_says_nothing_is_waited_for_so_long(endpoint: ModelEndpoint) -> None:
+    endpoint.answers = [None]
+    converter = Converter(url=endpoint.url, model="m", key=None, answer_timeout_s=0.2)
+    with pytest.raises(ConverterAway, match=r"did not answer within 0\.2 s"):
+        asyncio.run(converter.convert("x", language=None, try_code=runs_unless_broken))
+    assert len(endpoint.asked) == 1
+
+
 def test_an_endpoint_that_is_not_there_is_away(endpoint: ModelEndpoint) -> None:
     with pytest.raises(ConverterAway, match="cannot be reached"):
         converted(endpoint, url="http://127.0.0.1:1/v1")

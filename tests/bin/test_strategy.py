@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ import pytest
 from bin.commands.main import main
 from bin.commands.optimize import NothingFound, space_of
 from bin.commands.optimize_search import search
-from core.parameters import ParameterError, Parameters
+from core.market import Market, Series
+from core.parameters import ParameterError, Parameters, ParameterSpec
 from core.strategies import template
+from core.timeframe import Timeframe
 from core.walk_forward import Range, Scored
+from exchanges.feeds.archive import store_columns
+from exchanges.feeds.generator import GeneratedMarket
 
 RSI = "rsi_oversold_overbought"
 SPAN = ("--from", "2026-03-01", "--to", "2026-03-15")
@@ -147,21 +152,23 @@ def test_a_search_finds_the_same_again_and_says_what_it_did_not_see(
     assert (tmp_path / "settings.csv").read_text().startswith("rsi_period,")
 
 
-def test_the_figures_of_a_fold_are_those_of_a_backtest_of_that_part_alone(
-    capsys: pytest.CaptureFixture[str],
+def test_the_figures_of_a_fold_are_those_of_backtests_of_its_two_parts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert strategy("optimize", RSI, *SPAN, *SEARCH, "--by", "pnl", "--json") == 0
-    fold = told(capsys)["folds"][0]
-    given = [part for name, value in fold["parameters"].items() for part in ("--param", f"{name}={value}")]
-    generated = ("--symbol", "BTCUSDT", "--timeframe", "15m", "--no-gates", "--json")
-    # The generator is one market, whichever part of it is asked for; what lies before the part warms it up.
-    assert (
-        main(
-            ["backtest", "--template", RSI, *generated, *given, "--from", "2026-03-01", "--to", fold["split"]]
-        )
-        == 0
-    )
-    assert told(capsys)["summary"]["pnl"] == fold["inSample"]["pnl"]
+    start = datetime(2026, 2, 1, tzinfo=UTC)
+    candles = GeneratedMarket(3).candles("BTCUSDT", Timeframe.M15, start, start + timedelta(days=24))
+    series = Series(venue="binance", market=Market.PERP, symbol="BTCUSDT", timeframe=Timeframe.M15)
+    file = ("--candles", str(store_columns(candles, series, tmp_path).path))
+    assert strategy("optimize", RSI, *file, "--from", "2026-02-10", *SEARCH, "--by", "pnl", "--json") == 0
+    for fold in told(capsys)["folds"]:
+        given = [
+            part for name, value in fold["parameters"].items() for part in ("--param", f"{name}={value}")
+        ]
+        asked = ("--template", RSI, "--symbol", "BTCUSDT", "--timeframe", "15m", "--no-gates", *file, *given)
+        for first, last, part in (("from", "split", "inSample"), ("split", "to", "outOfSample")):
+            assert main(["backtest", *asked, "--from", fold[first], "--to", fold[last], "--json"]) == 0
+            replayed = told(capsys)["summary"]
+            assert (replayed["pnl"], replayed["trades"]) == (fold[part]["pnl"], fold[part]["trades"])
 
 
 def test_a_search_asks_for_no_setting_twice_and_tries_the_given_one_first() -> None:
@@ -198,3 +205,7 @@ def test_what_is_searched_are_the_declared_bounds_or_narrower_ones() -> None:
             space_of(specs, {}, [text])
     with pytest.raises(NothingFound):
         space_of(specs, {"period": 5}, [])
+    unbounded = (ParameterSpec(name="x", default=1, minimum=-1e12, maximum=1e12, meaning=""),)
+    with pytest.raises(NothingFound, match="--range"):
+        space_of(unbounded, {}, [])
+    assert space_of(unbounded, {}, ["x=1:9"]) == {"x": Range(low=1, high=9, whole=True)}
