@@ -31,6 +31,7 @@ WITHOUT_KEY = {
     "/api/cron/strategies": "a scheduler's: the slot is the key",
     "/api/cron/strategy-executor": "a scheduler's: the slot is the key",
     "/api/connections/{id}/test": "asks the venue and makes nothing",
+    "/api/convert": "asks a model and keeps nothing",
 }
 """POSTs on which a key does not hold, and why."""
 
