@@ -355,6 +355,9 @@ class Service:
     def market_now(self) -> datetime:
         return self._clock.now()
 
+    def seconds_until(self, when: datetime) -> float:
+        return self._clock.seconds_until(when)
+
     def clock_settings(self) -> ClockSettings:
         return self._clock.settings
 

@@ -295,27 +295,21 @@ class Bridge:
         """
         called = _now_s()
         self.runner.tick_due(source=TickSource.CRON)
+        waits, ahead_s = self._waits, self.runner.seconds_until(slot)
+        answer_by = called + min(ahead_s + waits.cron_answer_s, waits.cron_longest_s)
         outcome: SlotOutcome | None = None
         pause_s = _POLL_FIRST_S
         while True:
-            left_s = self._left_s(slot, called)
             # What is known is told in time; only where nothing is, the first reading is waited for.
             with suppress(TimeoutError):
-                outcome = await asyncio.wait_for(self._outcome(slot), None if outcome is None else left_s)
+                left_s = None if outcome is None else answer_by - _now_s()
+                outcome = await asyncio.wait_for(self._outcome(slot), left_s)
             assert outcome is not None, "the first reading has no limit but the store's own"
-            left_s = self._left_s(slot, called)
+            left_s = answer_by - _now_s()
             if not outcome.undecided or left_s <= 0:
                 return outcome
             await asyncio.sleep(min(pause_s, left_s))
             pause_s = min(pause_s * 2, _POLL_LONGEST_S)
-
-    def _left_s(self, slot: datetime, called: float) -> float:
-        """Until a cron call that came at `called` has to be answered; market time may stand still."""
-        waits = self._waits
-        past_s = (self.runner.market_now() - slot).total_seconds()
-        waited_s = _now_s() - called
-        until_s = waits.cron_answer_s - min(waited_s, past_s)
-        return min(until_s, waits.cron_longest_s - waited_s)
 
     async def _outcome(self, slot: datetime) -> SlotOutcome:
         """What the slot has come to so far. Who asks while it is being read is told the same: a crowd of cron calls

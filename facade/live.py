@@ -109,6 +109,9 @@ class LiveRunner:
     def market_now(self) -> datetime:
         return self._service.market_now()
 
+    def seconds_until(self, when: datetime) -> float:
+        return self._service.seconds_until(when)
+
     def ready(self) -> dict[str, bool]:
         return self._service.ready()
 

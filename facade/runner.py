@@ -237,6 +237,10 @@ class Runner(Protocol):
 
     def market_now(self) -> datetime: ...
 
+    def seconds_until(self, when: datetime) -> float:
+        """Of process time, as market time runs now; infinite where it stands."""
+        ...
+
     @property
     def venues(self) -> tuple[str, ...]:
         """Whose candles there are, at least one."""

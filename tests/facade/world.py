@@ -214,6 +214,9 @@ class SmallRunner:
     def market_now(self) -> datetime:
         return self.now
 
+    def seconds_until(self, when: datetime) -> float:
+        return max(0.0, (when - self.now).total_seconds())
+
     def ready(self) -> dict[str, bool]:
         return {"database": self._store is not None, "ledger": self.up, "slots": True}
 
