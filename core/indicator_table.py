@@ -114,6 +114,32 @@ _UNTOLD: Final = frozenset(
         "VAR",
     }
 )
+_PERCENTAGES: Final = frozenset(
+    {
+        "ADX",
+        "ADXR",
+        "AROON",
+        "DX",
+        "IMI",
+        "MFI",
+        "MINUS_DI",
+        "PERCENTRANK",
+        "PLUS_DI",
+        "RSI",
+        "STOCH",
+        "STOCHF",
+        "STOCHRSI",
+        "ULTOSC",
+    }
+)
+_REACH: Final[Mapping[str, tuple[float, float]]] = {
+    **dict.fromkeys(_PERCENTAGES, (0.0, 100.0)),
+    **dict.fromkeys(("AROONOSC", "CMO", "SMI", "TSI"), (-100.0, 100.0)),
+    "WILLR": (-100.0, 0.0),
+    **dict.fromkeys(("BOP", "CMF", "CORREL", "HT_SINE"), (-1.0, 1.0)),
+    "ER": (0.0, 1.0),
+}
+"""Between which values every output lies, of functions whose outputs have such."""
 _AS_INPUT_GROUPS: Final = frozenset({"Overlap Studies", "Price Transform"})
 
 
@@ -135,6 +161,8 @@ class Indicator(msgspec.Struct, frozen=True, kw_only=True):
     parameters: Mapping[str, int | float]
     scales: tuple[Scale, ...]
     smoothed: bool
+    reach: tuple[float, float] | None = None
+    """Between which values its outputs lie, where they have bounds."""
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -186,6 +214,7 @@ def _indicator(name: str, group: str) -> Indicator:
         parameters=MappingProxyType(dict(info["parameters"])),
         scales=scales,
         smoothed=name in _SMOOTHED_INSIDE or any("unstable" in flag or "path" in flag for flag in flags),
+        reach=_REACH.get(name),
     )
 
 

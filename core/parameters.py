@@ -22,7 +22,9 @@ class ParameterError(RunnerError):
 
 
 class ParameterSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One number a strategy takes: whole or not, inside inclusive bounds."""
+    """One number a strategy takes: whole or not, inside inclusive bounds. `usual`: where within them a search looks,
+    None: everywhere.
+    """
 
     name: str
     default: Number
@@ -30,6 +32,7 @@ class ParameterSpec(msgspec.Struct, frozen=True, kw_only=True):
     maximum: Number
     whole: bool = True
     meaning: str
+    usual: tuple[Number, Number] | None = None
 
 
 def check_parameters(specs: Sequence[ParameterSpec], given: Mapping[str, object]) -> Parameters:

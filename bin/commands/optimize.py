@@ -59,7 +59,9 @@ class NothingFound(RunnerError):
 def space_of(
     specs: Sequence[ParameterSpec], fixed: Mapping[str, object], texts: Sequence[str]
 ) -> dict[str, Range]:
-    """What is not fixed and has bounds of its own, or is given some as `rsi_period=5:40`; the rest stays as it is."""
+    """What is not fixed and has bounds of its own, or is given some as `rsi_period=5:40`; the rest stays as it is.
+    Where it is usual to look goes before what is allowed.
+    """
     given: dict[str, tuple[str, str]] = {}
     problems: list[str] = []
     declared = {spec.name: spec for spec in specs}
@@ -75,8 +77,9 @@ def space_of(
         given[name] = (low, high)
     space: dict[str, Range] = {}
     for spec in specs:
-        if spec.name not in fixed and (spec.name in given or spec.maximum - spec.minimum <= WIDEST):
-            bounds = given.get(spec.name, (str(spec.minimum), str(spec.maximum)))
+        ends = spec.usual or (spec.minimum, spec.maximum)
+        if spec.name not in fixed and (spec.name in given or 0 < ends[1] - ends[0] <= WIDEST):
+            bounds = given.get(spec.name, (str(ends[0]), str(ends[1])))
             try:
                 space[spec.name] = _range(spec, *bounds)
             except ValueError:

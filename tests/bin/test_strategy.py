@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bin.commands.main import main
 from bin.commands.optimize import NothingFound, space_of
@@ -17,6 +18,7 @@ from bin.commands.optimize_search import search
 from core.market import Market, Series
 from core.parameters import ParameterError, Parameters, ParameterSpec
 from core.strategies import template
+from core.strategies.graph.strategy import graph_strategy
 from core.timeframe import Timeframe
 from core.walk_forward import Range, Scored
 from exchanges.feeds.archive import store_columns
@@ -209,3 +211,15 @@ def test_what_is_searched_are_the_declared_bounds_or_narrower_ones() -> None:
     with pytest.raises(NothingFound, match="--range"):
         space_of(unbounded, {}, [])
     assert space_of(unbounded, {}, ["x=1:9"]) == {"x": Range(low=1, high=9, whole=True)}
+    usual = (replace(unbounded[0], usual=(2, 40)), replace(unbounded[0], name="k", usual=(1, 1)))
+    assert space_of(usual, {}, []) == {"x": Range(low=2, high=40, whole=True)}
+    assert space_of(usual, {}, ["x=1:900"]) == {"x": Range(low=1, high=900, whole=True)}
+
+
+def test_the_numbers_of_a_graph_are_searched_where_they_make_sense() -> None:
+    graph = graph_strategy((Path(__file__).parents[2] / "examples" / "graph_rsi.json").read_text())
+    assert space_of(graph.specs, {}, []) == {
+        "rsi.timeperiod": Range(low=2, high=140, whole=True),
+        "oversold.b": Range(low=0, high=100, whole=False),
+        "overbought.b": Range(low=0, high=100, whole=False),
+    }

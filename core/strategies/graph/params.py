@@ -17,7 +17,9 @@ LABEL: Final = "label"
 
 
 class NumberParam(msgspec.Struct, frozen=True, kw_only=True):
-    """A number inside inclusive bounds; without a default it may be left out, unless `required`."""
+    """A number inside inclusive bounds; without a default it may be left out, unless `required`. `usual`: where within
+    its bounds values make sense, where that is narrower.
+    """
 
     name: str
     minimum: float
@@ -25,6 +27,7 @@ class NumberParam(msgspec.Struct, frozen=True, kw_only=True):
     default: float | None = None
     whole: bool = False
     required: bool = False
+    usual: tuple[float, float] | None = None
 
     def read(self, value: RawValue) -> RawValue:
         if isinstance(value, bool) or not isinstance(value, (int, float)):

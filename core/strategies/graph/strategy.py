@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from core.candles import CandleColumns
 from core.errors import RunnerError
 from core.market import Series
-from core.parameters import Parameters, ParameterSpec
+from core.parameters import Parameters
 from core.signal import Action, BadSignal, Signal, SignalFault
 from core.strategies.graph.build import build
 from core.strategies.graph.document import Graph, graph_text, read_graph
@@ -20,7 +20,8 @@ from core.strategies.graph.nodes import ORCHESTRATOR
 from core.strategies.graph.nodes.data_source import OWN, Source
 from core.strategies.graph.nodes.indicator import MAX_WINDOW
 from core.strategies.graph.nodes.orchestrator import BANKROLL
-from core.strategies.graph.params import NumberParam, number
+from core.strategies.graph.numbers import numbers_of
+from core.strategies.graph.params import number
 from core.strategies.graph.ports import Frame, Warmup
 from core.strategies.graph.problems import GraphError, Problem
 from core.strategies.graph.program import NodeFailed, Program
@@ -50,7 +51,7 @@ class GraphStrategy:
         self.text = graph_text(graph)
         program = build(graph)
         self.content = f"graph:{VERSION}:{sha256(self.text.encode()).hexdigest()}"
-        self.specs = _specs(program)
+        self.specs = numbers_of(program)
         self.uses_position = program.uses_position
         own = program.decider.params
         # What its author would have a paper portfolio of it begin with.
@@ -166,26 +167,6 @@ def with_parameters(graph: Graph, parameters: Mapping[str, object]) -> Graph:
 
 def _frame(candles: CandleColumns, step_ms: float, context: Context) -> Frame:
     return Frame(candles=candles, closes_ms=candles.open_time + step_ms, position=context.position)
-
-
-def _specs(program: Program) -> tuple[ParameterSpec, ...]:
-    specs = []
-    for step in program.steps:
-        for param in step.type.declared(step.params):
-            if isinstance(param, NumberParam) and param.name in step.params:
-                value = step.params[param.name]
-                assert isinstance(value, (int, float))
-                specs.append(
-                    ParameterSpec(
-                        name=f"{step.node}.{param.name}",
-                        default=value,
-                        minimum=param.minimum,
-                        maximum=param.maximum,
-                        whole=param.whole,
-                        meaning=f"{param.name} of the {step.type.name} {step.node}",
-                    )
-                )
-    return tuple(specs)
 
 
 def _too_long(program: Program, own: Timeframe = Timeframe.M1) -> list[Problem]:

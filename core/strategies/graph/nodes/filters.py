@@ -11,7 +11,7 @@ import numpy as np
 from core.candles import CandleColumns
 from core.indicators import ATR, EMA, SMA
 from core.strategies.graph.document import RawValue
-from core.strategies.graph.nodes.indicator import MIN_SETTLED, SETTLING
+from core.strategies.graph.nodes.indicator import MIN_SETTLED, SETTLING, TIMES_DEFAULT
 from core.strategies.graph.params import (
     AnyParam,
     ChoiceParam,
@@ -50,17 +50,18 @@ _KIND: Final = ChoiceParam(name="kind", choices=_KINDS, required=True)
 
 
 def _period(default: int) -> NumberParam:
-    return NumberParam(name="period", minimum=2, maximum=1_000, default=default, whole=True)
+    usual = (2, TIMES_DEFAULT * default)
+    return NumberParam(name="period", minimum=2, maximum=1_000, default=default, whole=True, usual=usual)
 
 
 _PARAMS: Final[Mapping[str, tuple[AnyParam, ...]]] = {
     "time_of_day": (TextParam(name="from", required=True), TextParam(name="to", required=True)),
     "volatility": (
         _period(14),
-        NumberParam(name="min_pct", minimum=0, maximum=1_000, default=0),
-        NumberParam(name="max_pct", minimum=0, maximum=1_000, default=1_000),
+        NumberParam(name="min_pct", minimum=0, maximum=1_000, default=0, usual=(0, 5)),
+        NumberParam(name="max_pct", minimum=0, maximum=1_000, default=1_000, usual=(0, 20)),
     ),
-    "volume": (_period(20), NumberParam(name="factor", minimum=0, maximum=1_000, default=1)),
+    "volume": (_period(20), NumberParam(name="factor", minimum=0, maximum=1_000, default=1, usual=(0, 5))),
     "trend": (_period(50), ChoiceParam(name="direction", choices=_DIRECTIONS, default="up")),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -34,6 +35,20 @@ MAX_WINDOW: Final = 10_000
 """Candles of the longest window a node asks for."""
 MAX_PERIOD: Final = 1_000
 """As of the templates. Some functions look through a whole period for every candle."""
+TIMES_DEFAULT: Final = 10
+_USUAL: Final[Mapping[str, tuple[float, float]]] = {
+    "nbdev": (0.5, 5.0),
+    "multiplier": (0.5, 10.0),
+    "accelerationmax": (0.05, 0.5),
+    "acceleration": (0.005, 0.1),
+    "maximum": (0.05, 0.5),
+    "fastlimit": (0.1, 0.99),
+    "slowlimit": (0.01, 0.5),
+    "vfactor": (0.0, 1.0),
+    "penetration": (0.0, 1.0),
+    "percentile": (0.0, 100.0),
+}
+"""By how a fraction's name begins; of the others nobody can tell."""
 _MOST: Final = 1_000_000.0
 _MOST_MEAN: Final = 13
 """The last kind of moving average TA-Lib numbers: RMA."""
@@ -62,6 +77,7 @@ class IndicatorNode:
                 maximum=_most(name),
                 default=default,
                 whole=isinstance(default, int),
+                usual=_usual(indicator, name, default),
             )
             for name, default in indicator.parameters.items()
         ]
@@ -157,6 +173,27 @@ def _most(name: str) -> float:
     if name.endswith("matype"):
         return _MOST_MEAN
     return MAX_PERIOD if "period" in name else _MOST
+
+
+def _usual(indicator: Indicator, name: str, default: float) -> tuple[float, float] | None:
+    """Of periods: from the least the function takes to TIMES_DEFAULT times TA-Lib's own."""
+    if name.endswith("matype"):
+        return None
+    if isinstance(default, int):
+        return _taken_from(indicator.name, name), min(_most(name), TIMES_DEFAULT * default)
+    return next((ends for start, ends in _USUAL.items() if name.startswith(start)), None)
+
+
+@lru_cache(maxsize=512)  # there are fewer parameters than that
+def _taken_from(function: str, name: str) -> int:
+    indicator = INDICATORS[function]
+    for least in range(1, int(indicator.parameters[name])):
+        try:
+            indicator.lookback({**indicator.parameters, name: least})
+        except ValueError:
+            continue
+        return least
+    return int(indicator.parameters[name])
 
 
 def _of(params: Params) -> Indicator:

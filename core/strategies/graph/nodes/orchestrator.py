@@ -43,10 +43,10 @@ class Orchestrator(PlainNode):
 
     def declared(self, given: Mapping[str, RawValue]) -> Sequence[AnyParam]:
         return (
-            NumberParam(name="take_profit_pct", minimum=0.01, maximum=1_000),
-            NumberParam(name="stop_loss_pct", minimum=0.01, maximum=99.99),
-            NumberParam(name="size_factor", minimum=0.01, maximum=10),
-            NumberParam(name="leverage", minimum=1, maximum=125, whole=True),
+            NumberParam(name="take_profit_pct", minimum=0.01, maximum=1_000, usual=(0.1, 20)),
+            NumberParam(name="stop_loss_pct", minimum=0.01, maximum=99.99, usual=(0.1, 20)),
+            NumberParam(name="size_factor", minimum=0.01, maximum=10, usual=(0.1, 3)),
+            NumberParam(name="leverage", minimum=1, maximum=125, whole=True, usual=(1, 20)),
             NumberParam(name="min_score", minimum=0, maximum=10),
             NumberParam(name=BANKROLL, minimum=LEAST_BANKROLL, maximum=MOST_BANKROLL),
         )
