@@ -77,9 +77,9 @@ def space_of(
         given[name] = (low, high)
     space: dict[str, Range] = {}
     for spec in specs:
-        ends = spec.usual or (spec.minimum, spec.maximum)
-        if spec.name not in fixed and (spec.name in given or 0 < ends[1] - ends[0] <= WIDEST):
-            bounds = given.get(spec.name, (str(ends[0]), str(ends[1])))
+        around = spec.usual or (spec.minimum, spec.maximum)
+        if spec.name not in fixed and (spec.name in given or 0 < around[1] - around[0] <= WIDEST):
+            bounds = given.get(spec.name, (str(around[0]), str(around[1])))
             try:
                 space[spec.name] = _range(spec, *bounds)
             except ValueError:
