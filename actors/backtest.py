@@ -28,12 +28,12 @@ from actors.backtest_result import (
     run_of,
     span_of,
 )
-from actors.evaluator import prepare
 from actors.fast_path.replay import fast_replay
 from actors.fast_path.unserved import Unserved
 from actors.feed import HeldFeed, rules_of
 from actors.journal import JournalBuffer
 from actors.messages import ClaimedTick, Evaluation
+from actors.prepared import prepare
 from actors.run_tick import tick_row
 from actors.runtime.deterministic import VirtualClock
 from actors.runtime.process_time import process_s

@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
 
-from actors.evaluator import prepare
+from actors.prepared import prepare
 from core.definition import StrategyDefinition, Visibility
 from core.errors import RunnerError
 from core.ids import AccountId, RunId, StrategyId, UserId

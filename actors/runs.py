@@ -13,7 +13,6 @@ from uuid import UUID
 
 import msgspec
 
-from actors.evaluator import prepare
 from actors.left_open import LeftOpen, LeftOpenRead, LeftOpenReader, ReadLeftOpen, left_open
 from actors.messages import (
     AccountsHere,
@@ -33,6 +32,7 @@ from actors.messages import (
     Subscribe,
     run_name,
 )
+from actors.prepared import prepare
 from actors.run_rows import RowReader, RowsWanted, StartsFailed, StartsRead
 from actors.runtime.behaviour import Behaviour, Context
 from actors.runtime.spec import ChildSpec, Intensity, Restart, StopMode, Supervision

@@ -14,7 +14,6 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from actors.evaluator import series_of
 from actors.journal import JournalBuffer
 from actors.messages import (
     ClaimedTick,
@@ -29,6 +28,7 @@ from actors.messages import (
     TickRequested,
     run_name,
 )
+from actors.prepared import series_of
 from actors.runtime.behaviour import Behaviour, Context
 from core.definition import StrategyDefinition
 from core.errors import Reason

@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from actors.evaluator import Prepared, prepare
+from actors.prepared import Prepared, prepare
 from actors.publishers.signal_publisher import SignalReceiver, Timed
 from core.candles import CandleColumns, CandleView, CandleWindow, Gap, NotYet, TooFew
 from core.definition import StrategyDefinition

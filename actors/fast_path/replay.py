@@ -15,7 +15,6 @@ from actors.backtest_result import (
     run_of,
     span_of,
 )
-from actors.evaluator import Prepared, prepare
 from actors.fast_path.answers import TOO_FEW, Answers, answers_by_slot
 from actors.fast_path.books import Books
 from actors.fast_path.slots import Slots
@@ -23,6 +22,7 @@ from actors.fast_path.track import Track
 from actors.fast_path.unserved import Unserved
 from actors.fast_path.walk import Walk
 from actors.feed import HeldFeed, rules_of
+from actors.prepared import Prepared, prepare
 from actors.runtime.process_time import process_s
 from core.candles import CandleColumns, check
 from core.errors import ImpossibleVenueData

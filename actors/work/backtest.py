@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from actors.backtest import BacktestRequest, BacktestResult, Progress, run_backtest
-from actors.evaluator import prepare
+from actors.prepared import prepare
 from actors.work.stored import StoredRange
 from core.definition import StrategyDefinition
 from core.ids import StrategyId, UserId

@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 
 from actors.backtest import ALL, TICKS_KEPT, Progress, PromptJournal, young_collections
-from actors.evaluator import prepare
 from actors.feed import HeldFeed, rules_of
+from actors.prepared import prepare
 from actors.runtime.deterministic import VirtualClock
 from actors.runtime.system import ActorSystem
 from actors.sandbox.warm import WarmSandbox

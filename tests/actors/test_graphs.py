@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from actors.backtest import BacktestRequest, BacktestResult, ReplayPath, run_backtest
-from actors.evaluator import prepare
+from actors.prepared import prepare
 from actors.work.backtest import strategy_asked_for
 from core.definition import StrategyDefinition, StrategyKind
 from core.ids import StrategyId, UserId
