@@ -14,6 +14,7 @@ import msgspec
 from actors.alert_watch import AlertWatch
 from actors.config_keeper import ConfigKeeper
 from actors.demo import Demo, seed, start_over
+from actors.demo_history import store_history
 from actors.feed import Feed, HeldFeed, LiveFeed, rules_of
 from actors.flattener import Flattener
 from actors.key_keeper import KeyKeeper
@@ -150,12 +151,14 @@ def open_demo(store: PgStore, demo: Demo, *, speed: float) -> int:
         clock = store.set_clock(rate=rate, ceiling=clock.ceiling or demo.stage.start)
     round_ = demo.source.round_of(MarketClock(clock, process_s).now())
     seed(store, demo.source, demo.stage, round_=round_)
+    store_history(store.market, demo, round_)
     return round_
 
 
 def next_round(store: PgStore, demo: Demo, round_: int) -> None:
     """Let the demo start over as `round_`, unless it has. One process at a time."""
     start_over(store, demo, round_, now=MarketClock(store.clock(), process_s).now())
+    store_history(store.market, demo, round_)
 
 
 def demo_service(

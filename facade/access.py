@@ -40,7 +40,7 @@ class Access(StrEnum):
 
 
 class DemoSession:
-    """Logs the demo's page in: an HttpOnly cookie, on loopback only (decision 32)."""
+    """Logs the demo's pages in, on loopback only: an HttpOnly cookie (decision 32), tokens for users to act as."""
 
     def __init__(self, secret: Secret, settings: Settings) -> None:
         self._secret = secret
@@ -48,24 +48,30 @@ class DemoSession:
 
     def log_in(self, connection: HTTPConnection, response: Response) -> None:
         """Set the cookie; ApiError 403 for a caller that is not on this machine."""
-        if not is_local(connection):
-            raise ApiError(403, "The demo's page is for this machine only.", code="LOOPBACK_ONLY")
-        token = issue(
-            secret=self._secret.reveal(),
-            user_id=DEMO_USER,
-            admin=True,
-            now=datetime.fromtimestamp(time.time(), UTC),
-            ttl=SESSION_TTL,
-            audience=self._settings.jwt_audience,
-            issuer=self._settings.jwt_issuer,
-        )
         response.set_cookie(
             SESSION_COOKIE,
-            token,
+            self._issued(connection, DEMO_USER, admin=True),
             max_age=int(SESSION_TTL.total_seconds()),
             path="/",
             httponly=True,
             samesite="strict",
+        )
+
+    def token_of(self, connection: HTTPConnection, user: str) -> str:
+        """For a page that acts as that user, who is no operator; ApiError 403 for a caller elsewhere."""
+        return self._issued(connection, user, admin=False)
+
+    def _issued(self, connection: HTTPConnection, user: str, *, admin: bool) -> str:
+        if not is_local(connection):
+            raise ApiError(403, "The demo's page is for this machine only.", code="LOOPBACK_ONLY")
+        return issue(
+            secret=self._secret.reveal(),
+            user_id=user,
+            admin=admin,
+            now=datetime.fromtimestamp(time.time(), UTC),
+            ttl=SESSION_TTL,
+            audience=self._settings.jwt_audience,
+            issuer=self._settings.jwt_issuer,
         )
 
     def token(self, connection: HTTPConnection) -> str | None:

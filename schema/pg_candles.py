@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from math import isnan
 from typing import Any, Final
 
 import msgspec
@@ -11,13 +12,14 @@ import numpy as np
 
 from core.candles import COLUMNS, Candle, CandleColumns
 from core.market import Series
+from core.timeframe import from_ms
 from schema.pg_database import SQL, Connection, Database
-from schema.pg_journal import candle_fields, candle_of, series_fields
+from schema.pg_journal import candle_of, series_fields
 from schema.pg_rows import many, one
-from schema.records import CandleRow
 
 AT_ONCE: Final = 100_000
 """Candles of one statement: well below what a statement may take."""
+STORED_AT_ONCE: Final = 20_000
 MAX_STRETCHES: Final = 1_000
 _HEADER_BYTES: Final = 19
 _TRAILER_BYTES: Final = 2
@@ -74,19 +76,29 @@ class PgCandles:
         return CandleColumns.joined(parts) if parts else _columns(b"")
 
     def store(self, series: Series, columns: CandleColumns) -> None:
-        """Those that are there already stay."""
-        rows = [candle_fields(CandleRow(series=series, candle=candle)) for candle in columns]
+        """All of them or none; those that are there already stay."""
+        parts = [
+            _stored(series, columns.part(first, first + STORED_AT_ONCE))
+            for first in range(0, len(columns), STORED_AT_ONCE)
+        ]
 
         def store(connection: Connection) -> None:
-            with connection.cursor() as cursor:
-                cursor.executemany(SQL["insert_candle"], rows)
+            for part in parts:
+                connection.execute(SQL["insert_candles"], part)
 
-        if rows:
+        if parts:
             self._database.run(store)
 
 
 def _named(series: Series, start: datetime, until: datetime) -> dict[str, Any]:
     return series_fields(series) | {"start": start, "until": until}
+
+
+def _stored(series: Series, columns: CandleColumns) -> dict[str, Any]:
+    plain = {name: getattr(columns, name).tolist() for name in COLUMNS}
+    plain["open_time"] = [from_ms(int(at)) for at in plain["open_time"]]
+    plain["taker_buy_volume"] = [None if isnan(each) else each for each in plain["taker_buy_volume"]]
+    return series_fields(series) | plain
 
 
 def _spans(start: datetime, until: datetime, step: timedelta) -> Iterator[tuple[datetime, datetime]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from core.candles import CandleColumns
+from core.candles import CandleColumns, aggregate
 from core.errors import RunnerError
 from core.market import Market, Series
 from core.strategy import WantedWindow
@@ -42,12 +42,11 @@ class StoredRange:
             symbol, timeframe, market = window.series.symbol, window.series.timeframe, window.series.market
             lead = timeframe.delta * (window.lookback + 1)
             # From the asked-for timeframe down: it is never left out for the sake of a finer one.
-            for each in reversed(
-                [base for base in Timeframe if base.divides(timeframe) and base <= timeframe]
-            ):
+            for each in reversed([base for base in Timeframe if base.divides(timeframe)]):
                 series = Series(venue=self._venue, market=market, symbol=symbol, timeframe=each)
                 if series not in found:
                     self._load(series, lead, found, needed=each is timeframe)
+            _leave_out_the_thinner(window.series.timeframe, symbol, market, found)
             if not any((series.symbol, series.market) == (symbol, market) for series in found):
                 is_spot = market is Market.SPOT
                 kind, with_market = ("spot candles", ' with "market": "spot"') if is_spot else ("candles", "")
@@ -76,6 +75,20 @@ class StoredRange:
         columns = self._market.columns(series, ends.first, until)
         self._left -= len(columns)
         found[series] = columns
+
+
+def _leave_out_the_thinner(
+    timeframe: Timeframe, symbol: str, market: Market, found: dict[Series, CandleColumns]
+) -> None:
+    """Of a timeframe that is stored for a while and can be built for longer, what is built counts."""
+    of_symbol = [series for series in found if (series.symbol, series.market) == (symbol, market)]
+    own = next((series for series in of_symbol if series.timeframe is timeframe), None)
+    if own is None:
+        return
+    finer = [series for series in of_symbol if series != own and series.timeframe.divides(timeframe)]
+    built = max((len(aggregate(found[series], series.timeframe, timeframe)) for series in finer), default=0)
+    if built > len(found[own]):
+        del found[own]
 
 
 def _origin(venue: str) -> str:

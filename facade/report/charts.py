@@ -35,21 +35,21 @@ def chart_data(result: BacktestResult, price_digits: int) -> dict[str, Any]:
     }
 
 
-def thinned_candles(result: BacktestResult) -> tuple[Timeframe, CandleColumns]:
-    """The candles themselves, or the finest larger ones that are at most MAX_CANDLES.
+def thinned_candles(result: BacktestResult, most: int = MAX_CANDLES) -> tuple[Timeframe, CandleColumns]:
+    """The candles themselves, or the finest larger ones that are at most `most`; the newest where that is no way.
 
     Larger candles are built from whole ones only, so a hole can hide the candles beside it.
     """
     own = result.request.timeframe
-    if len(result.candles) <= MAX_CANDLES:
+    if len(result.candles) <= most:
         return own, result.candles
     larger = [each for each in Timeframe if each.seconds > own.seconds and own.divides(each)]
     for timeframe in larger:
         candles = aggregate(result.candles, own, timeframe)
-        if 0 < len(candles) <= MAX_CANDLES:
+        if 0 < len(candles) <= most:
             return timeframe, candles
     newest = len(result.candles)
-    return own, result.candles.part(newest - MAX_CANDLES, newest)
+    return own, result.candles.part(newest - most, newest)
 
 
 def lowest_and_highest(equity: FloatArray, most: int) -> list[int]:

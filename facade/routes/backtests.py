@@ -40,6 +40,7 @@ from facade.run_settings import settings_of
 from facade.schemas.backtests import (
     BacktestAnswer,
     BacktestAsked,
+    BacktestChartAnswer,
     BacktestEquityAnswer,
     BacktestsAnswer,
     BacktestShown,
@@ -51,7 +52,7 @@ from facade.schemas.backtests import (
 )
 from facade.schemas.form import Page
 from facade.views import run_shown, strategy_shown
-from facade.work.files import EQUITY, REPORT, TRADES
+from facade.work.files import CHART, EQUITY, REPORT, TRADES
 
 MAX_COST_PCT: Final = 10
 MAKER_FEE_PCT: Final = Decimal("0.02")
@@ -101,6 +102,13 @@ async def equity(call: Call) -> BacktestEquityAnswer:
             for at_ms, amount, depth in rows
         )
     )
+
+
+async def chart(call: Call) -> BacktestChartAnswer:
+    """Candles of a backtest, as many as a page shows well."""
+    job = await done_job(call, JobKind.BACKTEST)
+    told: dict[str, Any] = msgspec.json.decode(await job_file(call, job, CHART))
+    return msgspec.convert(told, BacktestChartAnswer)
 
 
 async def trades(call: Call, query: Page) -> BacktestTradesAnswer:
@@ -259,6 +267,7 @@ ROUTES: list[OperationRoute] = [
     route("GET", "/api/backtests", list_backtests, Access.USER),
     route("GET", "/api/backtests/{id}", show, Access.USER),
     route("GET", "/api/backtests/{id}/equity", equity, Access.USER),
+    route("GET", "/api/backtests/{id}/chart", chart, Access.USER),
     route("GET", "/api/backtests/{id}/trades", trades, Access.USER),
     route("GET", "/api/backtests/{id}/report", report, Access.USER, produces="text/html"),
     route("POST", "/api/backtests/{id}/go-live", go_live, Access.USER, status=201),

@@ -11,9 +11,11 @@ from facade.bridge import TriedGraph, try_graph
 from facade.code import VALIDATE_TIMEOUT_S, graph_answer, tried, validated_answer
 from facade.endpoint import Call, route
 from facade.errors import bad_field
+from facade.examples import examples
 from facade.making import NodeGraph
 from facade.operation import OperationRoute
 from facade.schemas.code import ValidateCode, ValidatedAnswer
+from facade.schemas.examples import ExamplesAnswer
 
 
 async def validate(call: Call, body: ValidateCode) -> ValidatedAnswer:
@@ -33,6 +35,11 @@ async def validate(call: Call, body: ValidateCode) -> ValidatedAnswer:
     return validated_answer(found)
 
 
+async def list_examples(call: Call) -> ExamplesAnswer:
+    """Strategies to begin with, of every kind."""
+    return ExamplesAnswer(examples=examples())
+
+
 async def _tried_graph(call: Call, body: ValidateCode, graph: NodeGraph) -> TriedGraph:
     if body.code is not None:
         raise bad_field("code", "is given beside nodeGraph; a strategy is made of one thing")
@@ -48,4 +55,7 @@ async def _tried_graph(call: Call, body: ValidateCode, graph: NodeGraph) -> Trie
     )
 
 
-ROUTES: list[OperationRoute] = [route("POST", "/api/strategies/validate", validate, Access.USER)]
+ROUTES: list[OperationRoute] = [
+    route("POST", "/api/strategies/validate", validate, Access.USER),
+    route("GET", "/api/strategies/examples", list_examples, Access.USER),
+]

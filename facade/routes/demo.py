@@ -1,4 +1,4 @@
-"""The demo's page: log-in by cookie on this machine, and the clock's speed and pause."""
+"""The demo's pages: log-in by cookie on this machine, its users' tokens, and the clock's speed and pause."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from facade.bridge import STORE_TIMEOUT_S, DemoClock
 from facade.endpoint import Call, encode, route
 from facade.errors import not_found
 from facade.operation import OperationRoute
-from facade.schemas.demo import DemoTimeAnswer, SetDemoClock
+from facade.schemas.demo import ActAs, ActingAnswer, DemoTimeAnswer, SetDemoClock
 from facade.schemas.form import Answer
 
 
@@ -20,6 +20,13 @@ async def log_in(call: Call) -> Response:
     response = encode(call.request, Answer())
     call.services.demo.log_in(call.request, response)
     return response
+
+
+async def act_as(call: Call, body: ActAs) -> ActingAnswer:
+    """A token of one of the demo's users, on this machine only."""
+    if call.services.demo is None:
+        raise not_found()
+    return ActingAnswer(user=body.user, token=call.services.demo.token_of(call.request, body.user))
 
 
 async def read_clock(call: Call) -> DemoTimeAnswer:
@@ -46,6 +53,7 @@ def _clock(call: Call) -> DemoClock:
 
 ROUTES: list[OperationRoute] = [
     route("POST", "/api/demo/login", log_in, Access.ANYONE),
+    route("POST", "/api/demo/act-as", act_as, Access.ANYONE),
     route("GET", "/api/demo/clock", read_clock, Access.ADMIN),
     route("POST", "/api/demo/clock", set_clock, Access.ADMIN),
 ]

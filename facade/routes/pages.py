@@ -1,4 +1,4 @@
-"""The page and its files: one document, plain modules beside it, nothing from anywhere else."""
+"""The pages and their files: a document each, plain modules beside them, nothing from anywhere else."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from core.timeframe import Timeframe
 from facade.access import Access, is_local
 from facade.endpoint import Call, route
 from facade.middleware import SECURITY_HEADERS
@@ -37,9 +38,10 @@ class Files(StaticFiles):
 
 
 def page_routes(market: MarketView, reads: OverviewReads) -> list[BaseRoute]:
-    """The page at `/`, its files and its data; for `build_app(pages=…)`."""
+    """The pages at `/` and `/strategies`, their files and data; for `build_app(pages=…)`."""
     return [
         route("GET", "/", show, Access.ANYONE, produces="text/html", reads_nothing=True),
+        route("GET", "/strategies", strategies, Access.ANYONE, produces="text/html", reads_nothing=True),
         Route("/favicon.ico", favicon, methods=["GET"]),
         Mount("/static", Files(directory=STATIC), name="static"),
         *OverviewRoutes(market, reads).routes(),
@@ -49,11 +51,28 @@ def page_routes(market: MarketView, reads: OverviewReads) -> list[BaseRoute]:
 async def show(call: Call) -> Response:
     """The document; in a demo, a caller on this machine is logged in with it."""
     demo = call.services.demo
-    html = _templates().get_template("index.html.j2").render(demo=demo is not None)
+    html = _templates().get_template("index.html.j2").render(page="runs", demo=demo is not None)
     response = HTMLResponse(html, headers={_POLICY: _policy(), "Cache-Control": "no-store"})
     if demo is not None and is_local(call.request):
         demo.log_in(call.request, response)
     return response
+
+
+async def strategies(call: Call) -> Response:
+    """The document on which users write, try, deploy and subscribe to strategies."""
+    settings = call.settings
+    html = (
+        _templates()
+        .get_template("strategies.html.j2")
+        .render(
+            page="strategies",
+            demo=call.services.demo is not None,
+            symbols=settings.symbol_whitelist,
+            timeframes=[each.value for each in Timeframe],
+            max_leverage=settings.max_leverage,
+        )
+    )
+    return HTMLResponse(html, headers={_POLICY: _policy(), "Cache-Control": "no-store"})
 
 
 async def favicon(request: Request) -> Response:

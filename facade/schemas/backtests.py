@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from core.ids import RunId, StrategyId
+from core.timeframe import Timeframe
 from facade.schemas.code import Code, CodeType
 from facade.schemas.form import Answer, Asked, Body, Name, NodeGraph, Parameters, Shown
 from facade.schemas.jobs import JobShown
@@ -92,6 +93,19 @@ class BacktestEquityAnswer(Answer, frozen=True, kw_only=True):
     """The whole curve, oldest first: of more than 5,000 candles those with the extremes of every stretch."""
 
     points: tuple[EquityPointShown, ...]
+
+
+class BacktestChartAnswer(Answer, frozen=True, kw_only=True):
+    """The candles as parallel lists, times of their opens in epoch seconds; of more than 2,500 larger ones, or the
+    newest.
+    """
+
+    timeframe: Timeframe
+    times: tuple[int, ...]
+    open: tuple[float, ...]
+    high: tuple[float, ...]
+    low: tuple[float, ...]
+    close: tuple[float, ...]
 
 
 class GoLive(Body, frozen=True, kw_only=True):

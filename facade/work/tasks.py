@@ -19,11 +19,11 @@ from actors.work.backtest import BacktestJob, replay_stored
 from actors.work.what_if import WhatIfJob, what_if
 from core.job import JobKind
 from core.statistics import drawdowns
-from facade.report.charts import lowest_and_highest
+from facade.report.charts import lowest_and_highest, thinned_candles
 from facade.report.document import document
 from facade.report.equity import equity_curve
 from facade.report.page import report_page
-from facade.work.files import EQUITY, REPORT, SIGNALS, TRADES
+from facade.work.files import CHART, EQUITY, REPORT, SIGNALS, TRADES
 from facade.work.order import WorkOrder
 from facade.work.progress import Told
 from schema import pg_platform
@@ -32,6 +32,7 @@ from schema.pg_database import Database
 from schema.pg_venue_budgets import PgVenueBudgets
 
 MAX_EQUITY_POINTS: Final = 5_000
+MAX_CHART_CANDLES: Final = 2_500
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +59,7 @@ def backtest_outcome(result: BacktestResult) -> Outcome:
         TRADES: msgspec.json.encode(told["trades"]),
         SIGNALS: msgspec.json.encode(told["signals"]),
         EQUITY: msgspec.json.encode(_equity(result)),
+        CHART: msgspec.json.encode(_chart(result)),
     }
     return Outcome(figures=plain_json(figures), files=files)
 
@@ -75,6 +77,13 @@ def _equity(result: BacktestResult) -> list[list[float]]:
     kept = lowest_and_highest(curve.equity, MAX_EQUITY_POINTS)
     columns = (curve.at_ms[kept].astype(np.int64), curve.equity[kept].round(8), depths[kept].round(8))
     return [list(row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def _chart(result: BacktestResult) -> dict[str, Any]:
+    timeframe, candles = thinned_candles(result, MAX_CHART_CANDLES)
+    return {"timeframe": timeframe, "times": [int(at // 1000) for at in candles.open_time.tolist()]} | {
+        name: getattr(candles, name).tolist() for name in ("open", "high", "low", "close")
+    }
 
 
 def backfill(params: Mapping[str, Any], database: Database, order: WorkOrder, told: Told) -> Outcome:

@@ -134,6 +134,14 @@ VALUES (%(evaluation_key)s, %(strategy_id)s, %(slot)s, %(worker)s, %(duration_ms
         %(price)s, %(reason)s, %(indicators)s, %(runs_reached)s, %(nodes_executed)s, %(error)s)
 ON CONFLICT (evaluation_key, slot) DO NOTHING;
 
+-- name: insert_candles
+-- Stores closed candles of one series; those that are there already stay.
+INSERT INTO candles (venue, market, symbol, timeframe, open_time, open, high, low, close, volume, taker_buy_volume)
+SELECT %(venue)s, %(market)s, %(symbol)s, %(timeframe)s, given.*
+  FROM unnest(%(open_time)s::timestamptz[], %(open)s::float8[], %(high)s::float8[], %(low)s::float8[], %(close)s::float8[],
+              %(volume)s::float8[], %(taker_buy_volume)s::float8[]) AS given
+ON CONFLICT DO NOTHING;
+
 -- name: insert_candle
 -- Stores one closed candle; of one reported twice the first stays.
 INSERT INTO candles (venue, market, symbol, timeframe, open_time, open, high, low, close, volume, taker_buy_volume)

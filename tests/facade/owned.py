@@ -48,7 +48,13 @@ def _backtest(client: TestClient, user: str) -> str:
     """One that is done, by whoever carries out jobs here."""
     id_ = _job(client, user)
     jobs = client.app.state.services.runner.jobs  # type: ignore[attr-defined]
-    parts = {"equity.json": b"[]", "trades.json": b"[]", "report.html": b"<!doctype html>"}
+    chart = b'{"timeframe":"5m","times":[],"open":[],"high":[],"low":[],"close":[]}'
+    parts = {
+        "equity.json": b"[]",
+        "trades.json": b"[]",
+        "chart.json": chart,
+        "report.html": b"<!doctype html>",
+    }
     while (held := jobs.claim("tests")) is not None:
         jobs.finish(held, {"summary": {}}, parts)
     return id_

@@ -7,10 +7,16 @@ const KEPT_AS = "token";
 
 export const isDemo = document.body.hasAttribute("data-demo");
 let asking = null;
+let acting = null;
+
+/** A demo's page goes on as one of the demo's users, whose token this is; without one it has its cookie. */
+export function become(token) {
+  acting = token;
+}
 
 /** Headers of a request in the signed-in user's name. */
 export function authorization() {
-  const token = isDemo ? null : sessionStorage.getItem(KEPT_AS);
+  const token = isDemo ? acting : sessionStorage.getItem(KEPT_AS);
   return token === null ? {} : { Authorization: `Bearer ${token}` };
 }
 

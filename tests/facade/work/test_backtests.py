@@ -90,6 +90,10 @@ def test_a_backtest_over_http_comes_to_what_the_command_line_comes_to(
 
     points = http.get(f"/api/backtests/{id_}/equity", headers=ALICE).json()["points"]
     assert points[-1]["equityUsdt"] == pytest.approx(float(command["summary"]["finalEquity"]))
+    chart = http.get(f"/api/backtests/{id_}/chart", headers=ALICE).json()
+    assert chart["timeframe"] == "10m", "5m candles are more than a page shows well"
+    assert {len(chart[name]) for name in ("times", "open", "high", "low", "close")} == {len(chart["times"])}
+    assert 0 < len(chart["times"]) <= 2_500
     report = http.get(f"/api/backtests/{id_}/report", headers=ALICE)
     assert report.headers["content-type"].startswith("text/html")
     policy = report.headers["content-security-policy"]

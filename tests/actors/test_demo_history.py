@@ -1,0 +1,77 @@
+"""A demo's candles from before its first minute are there to be backtested on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from actors.backtest import BacktestRequest
+from actors.demo import Demo, demo_of
+from actors.demo_history import store_history
+from actors.work.backtest import BacktestJob, replay_stored
+from core.market import Market, Series
+from core.risk import RiskLimits
+from core.timeframe import Timeframe
+from schema.pg import PgStore
+from tests.live.candle_folder import generated_source
+from tests.schema.conftest import Database, admin, copies, database, database_url, template_database
+
+__all__ = ["admin", "copies", "database", "database_url", "template_database"]
+
+
+@pytest.fixture
+def store(database: Database) -> Iterator[PgStore]:
+    opened = PgStore(database.service_dsn, default_limits=RiskLimits(), worker="tests", pool_size=2)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def demo() -> Demo:
+    return demo_of(generated_source(timedelta(days=1), symbols=("BTCUSDT",)))
+
+
+def perpetual(timeframe: Timeframe) -> Series:
+    return Series(venue="binance", market=Market.PERP, symbol="BTCUSDT", timeframe=timeframe)
+
+
+@pytest.mark.parametrize("round_", [0, 2])
+def test_the_warm_up_of_a_round_is_stored_once(store: PgStore, demo: Demo, round_: int) -> None:
+    for _ in range(2):
+        store_history(store.market, demo, round_)
+    [stretch] = store.market.stretches(
+        perpetual(Timeframe.M1), demo.source.start_of(round_), demo.source.start_of(round_ + 1)
+    )
+    assert stretch.first == demo.source.start_of(round_)
+    assert stretch.last == demo.start_of(round_) - timedelta(minutes=1)
+
+
+def test_what_was_played_of_a_larger_timeframe_does_not_hide_the_history_it_can_be_built_from(
+    store: PgStore, demo: Demo
+) -> None:
+    """The journal keeps five-minute candles of the runs that trade on them, and those begin with the demo."""
+    store_history(store.market, demo, 0)
+    played = demo.source.candles(
+        "BTCUSDT", Timeframe.M5, demo.stage.start, demo.stage.start + timedelta(minutes=20)
+    )
+    store.market.store(perpetual(Timeframe.M5), played)
+    request = BacktestRequest(template="sma_trend", symbol="BTCUSDT", timeframe=Timeframe.M5, limits=None)
+    told = replay_stored(
+        BacktestJob(venue="binance", request=request), store.market, lambda done, total: None
+    )
+    warm_up = demo.stage.start - demo.source.start
+    assert len(told.candles) == warm_up // timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("timeframe", [Timeframe.M3, Timeframe.M15, Timeframe.H1])
+def test_every_larger_timeframe_is_built_from_the_history(
+    store: PgStore, demo: Demo, timeframe: Timeframe
+) -> None:
+    store_history(store.market, demo, 0)
+    request = BacktestRequest(template="sma_trend", symbol="BTCUSDT", timeframe=timeframe, limits=None)
+    told = replay_stored(
+        BacktestJob(venue="binance", request=request), store.market, lambda done, total: None
+    )
+    assert len(told.candles) == (demo.stage.start - demo.source.start) // timeframe.delta
