@@ -330,7 +330,9 @@ class Evaluator(Behaviour):
     ) -> Evaluation:
         if isinstance(views, NoView):
             reason = Reason.CANDLE_GAP if isinstance(views.why, Gap) else Reason.TOO_FEW_CANDLES
-            return Evaluation(slot=request.slot, status=_SKIPPED, reason=reason, detail=views.named)
+            return Evaluation(
+                slot=request.slot, status=_SKIPPED, reason=reason, detail=views.named(request.slot)
+            )
         strategy, context = prepared.strategy, self._context(prepared, request, views)
         assert not isinstance(strategy, CodeStrategy)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -46,10 +46,13 @@ class NoView(msgspec.Struct, frozen=True, kw_only=True):
     series: Series
     why: NotYet | TooFew | Gap
 
-    @property
-    def named(self) -> str:
-        series = self.series
-        return f"{series.market} {series.symbol} {series.timeframe} of {series.venue}"
+    def named(self, slot: datetime) -> str:
+        series, why = self.series, self.why
+        said = f"{series.market} {series.symbol} {series.timeframe} of {series.venue}"
+        if not isinstance(why, TooFew):
+            return said
+        enough = series.timeframe.floor(slot) + series.timeframe.delta * (why.need - why.have)
+        return f"{said}: {why.have} candles of {why.need}, enough from {enough:%Y-%m-%d %H:%M} UTC on"
 
 
 def series_of(definition: StrategyDefinition) -> Series:

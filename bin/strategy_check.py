@@ -15,9 +15,11 @@ from actors.backtest import BacktestRequest, run_backtest
 from actors.backtest_result import declared_by
 from actors.sandbox.host import Limits, Zygote
 from actors.sandbox.validation import validate_code
+from actors.work.backtest import windows_of
 from bin.commands.backtest_source import SourceChoice
 from bin.strategy_file import StrategyFile
 from core.errors import RunnerError
+from core.listening import hours_by_venue
 from core.parameters import ParameterError, ParameterSpec
 from core.strategies.code import CODE_KINDS
 from core.strategies.graph.problems import GraphError
@@ -56,6 +58,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     uses_position: bool = False
     answers: Mapping[str, int] = {}
     log: str = ""
+    heard_first_hours: Mapping[str, float] = {}
 
     @property
     def ok(self) -> bool:
@@ -109,6 +112,7 @@ def check(found: StrategyFile, *, symbol: str, timeframe: str, given: Mapping[st
         uses_position=strategy.uses_position,
         answers=answers,
         log=log,
+        heard_first_hours=hours_by_venue(windows_of(request)),
     )
 
 

@@ -9,9 +9,11 @@ import msgspec
 from msgspec.structs import replace
 
 from core.definition import StrategyDefinition, StrategyKind
+from core.listening import hours_by_venue
 from core.parameters import ParameterSpec
 from core.strategies import template
 from core.strategies.code import CODE_KINDS, ConvertedSource, StrategyCode
+from core.strategies.configured import configured
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe
 from facade.bridge import CodeError, TriedGraph, Validated
@@ -59,6 +61,8 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     kind: StrategyKind
     template: str
     source: str = ""
+    defaults: Mapping[str, int] = {}
+    """Parameters that count where the request names no others."""
 
 
 class NamesContent(Protocol):
@@ -85,7 +89,8 @@ async def content_of(call: Call, body: NamesContent, *, symbol: str, timeframe: 
         return Content(kind=kind, template=kind.value, source=graph_source(body.node_graph))
     if body.code is None:
         chosen = template(body.strategy_template or DEFAULT_TEMPLATE)
-        return Content(kind=StrategyKind.TEMPLATE, template=chosen.name)
+        defaults = configured(chosen.specs, min_data_points=call.settings.min_data_points)
+        return Content(kind=StrategyKind.TEMPLATE, template=chosen.name, defaults=defaults)
     kind = StrategyKind(body.type.value)
     code = await code_to_keep(
         call, kind, body.code, symbol=symbol, timeframe=timeframe, params=body.strategy_params
@@ -99,11 +104,16 @@ def with_origin(content: Content, origin: ConvertedFrom | None) -> Content:
         return content
     if content.kind not in CODE_KINDS:
         raise bad_field("convertedFrom", "is for code")
+    return replace(content, source=code_from(StrategyCode.read(content.source), origin).source())
+
+
+def code_from(code: StrategyCode, origin: ConvertedFrom) -> StrategyCode:
+    """The code with what it was converted from. Raises ApiError where both are too long together."""
     kept = ConvertedSource(source=origin.source, language=origin.language, explanation=origin.explanation)
-    source = replace(StrategyCode.read(content.source), converted_from=kept).source()
-    if len(source) > MAX_SOURCE_CHARS:
+    converted = replace(code, converted_from=kept)
+    if len(converted.source()) > MAX_SOURCE_CHARS:
         raise bad_field("convertedFrom", "is too long to be kept beside the code")
-    return replace(content, source=source)
+    return converted
 
 
 def origin_shown(definition: StrategyDefinition) -> ConvertedShown | None:
@@ -159,6 +169,7 @@ def graph_answer(found: TriedGraph) -> ValidatedAnswer:
         lookback=found.lookback if fine else None,
         uses_position=found.uses_position if fine else None,
         log="",
+        heard_first_hours=hours_by_venue(found.windows),
     )
 
 

@@ -61,7 +61,7 @@ def plan(
         template=content.template,
         kind=content.kind,
         source=content.source,
-        parameters=body.strategy_params,
+        parameters={**content.defaults, **body.strategy_params},
         symbol=symbol,
         timeframe=timeframe,
         venue=body.venue or venues[0],

@@ -14,7 +14,7 @@ from core.run import ExecutionMode, Run, RunCommand, RunSettings, TradingMode
 from core.schedule import Schedule, cron_of, timeframe_of
 from core.timeframe import Timeframe
 from facade.bridge import Account, AccountKind, OpenRun
-from facade.code import DEFAULT_TEMPLATE, content_of
+from facade.code import DEFAULT_TEMPLATE, content_of, with_origin
 from facade.creation import paper_account, plan
 from facade.decoding import within
 from facade.endpoint import Call, require_runner
@@ -61,6 +61,7 @@ async def deploy_any(call: Call, body: DeployAny) -> Run:
         visibility=body.visibility,
     )
     content = await content_of(call, new, symbol=new.symbol, timeframe=new.timeframe)
+    content = with_origin(content, body.converted_from)
     venues = call.services.runner.venues
     creation = plan(new, call.user_id, call.new_id, venues=venues, content=content)
     return await deploy(call, body, creation.strategy, run_id, is_new=True)

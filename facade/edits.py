@@ -8,7 +8,9 @@ from msgspec.structs import replace
 
 from core.config import Settings
 from core.definition import StrategyDefinition
+from core.strategies import template
 from core.strategies.code import StrategyCode
+from core.strategies.configured import configured
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe
 from facade.errors import bad_field
@@ -37,7 +39,11 @@ def next_version(
         raise bad_field("venue", f"must be one whose candles there are: {', '.join(venues)}")
     chosen = edit.strategy_template or current.template
     stays_of_its_kind(current, edit.strategy_template, edit.node_graph)
-    stays = current.parameters if chosen == current.template and edit.node_graph is None else {}
+    stays = current.parameters
+    if edit.node_graph is not None:
+        stays = {}
+    elif chosen != current.template:
+        stays = configured(template(chosen).specs, min_data_points=settings.min_data_points)
     source = current.source if code is None else code.source()
     edited = replace(
         current,

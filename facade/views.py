@@ -11,9 +11,11 @@ from uuid import UUID, uuid5
 import msgspec
 
 from core.definition import StrategyDefinition
+from core.errors import RunnerError
 from core.ids import RunId, UserId
+from core.listening import HEARD_ONLY, heard_by
 from core.risk import RiskLimits, risk_day
-from core.run import Run, ticks
+from core.run import Run, RunStatus, ticks
 from core.schedule import Schedule
 from facade.bridge import ActorNode, Event, LostTrigger, RiskView, RunSummary, TickRow
 from facade.schemas.risk import LimitsShown
@@ -106,7 +108,20 @@ def run_shown(run: Run, now: datetime, created_at: datetime | None = None) -> Ru
         activated_at=run.activated_at,
         last_slot_at=run.last_slot,
         next_slot_at=next_slot(run, now),
+        first_answer_at=_first_answer(run, now),
     )
+
+
+def _first_answer(run: Run, now: datetime) -> datetime | None:
+    """At the earliest; None where nothing has to be heard before, or it has been."""
+    if run.strategy.venue not in HEARD_ONLY or run.activated_at is None or run.status is not RunStatus.ACTIVE:
+        return None
+    try:
+        heard = heard_by(run.strategy)
+    except RunnerError:  # said where the strategy is edited, and as the run's error
+        return None
+    at = run.activated_at + heard
+    return at if heard and at > now else None
 
 
 def subscription_shown(summary: RunSummary, now: datetime) -> SubscriptionShown:

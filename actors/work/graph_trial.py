@@ -41,6 +41,7 @@ class TriedGraph(msgspec.Struct, frozen=True, kw_only=True):
     specs: tuple[ParameterSpec, ...] = ()
     lookback: int = 0
     uses_position: bool = False
+    windows: tuple[WantedWindow, ...] = ()
 
 
 def try_graph(graph: Mapping[str, object], *, own: Series, given: Mapping[str, object]) -> TriedGraph:
@@ -66,6 +67,7 @@ def try_graph(graph: Mapping[str, object], *, own: Series, given: Mapping[str, o
         specs=strategy.specs,
         lookback=strategy.lookback(parameters),
         uses_position=strategy.uses_position,
+        windows=windows,
     )
 
 

@@ -70,9 +70,9 @@ def register(app: typer.Typer) -> None:
 def look_at_all(settings: Settings, *, template: str, data: Path | None, at: datetime | None) -> list[Looked]:
     from actors.signal_cycle import look
     from core.strategies import template as built_in
+    from core.strategies.configured import configured
 
-    given = {"min_data_points": settings.min_data_points}
-    parameters = {spec.name: given[spec.name] for spec in built_in(template).specs if spec.name in given}
+    parameters = configured(built_in(template).specs, min_data_points=settings.min_data_points)
     timeframe = settings.default_timeframe
     symbols = settings.symbol_whitelist[: settings.max_symbols_per_cycle]
     now = datetime.now(UTC) if at is None else at.replace(tzinfo=UTC)

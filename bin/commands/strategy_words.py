@@ -21,6 +21,7 @@ def document(checked: Checked) -> dict[str, Any]:
         "usesPosition": checked.uses_position,
         "sampleSlots": SAMPLE_SLOTS,
         "answers": checked.answers,
+        "heardFirstHours": checked.heard_first_hours,
         "log": checked.log,
     }
 
@@ -43,3 +44,7 @@ def print_check(checked: Checked) -> None:
         ", ".join(f"{count} {action}" for action, count in sorted(checked.answers.items())) or "only hold"
     )
     print(f"On {SAMPLE_SLOTS} generated candles it answered: {answers}.")
+    for venue, hours in checked.heard_first_hours.items():
+        print(
+            f"At {venue} it hears trades for {hours:g} hours before its first answer: no history tells them."
+        )

@@ -204,7 +204,7 @@ async def _request(call: Call, body: StartBacktest) -> BacktestRequest:
         source=content.source,
         symbol=parse_symbol(body.symbol),
         timeframe=Timeframe.parse(body.timeframe),
-        parameters=body.strategy_params,
+        parameters={**content.defaults, **body.strategy_params},
         start=body.start,
         end=body.end,
         settings=settings_of(body, RunSettings(), capital=body.capital),

@@ -10,7 +10,7 @@ from core.run import Run, RunCommand
 from core.strategies.code import CODE_KINDS, StrategyCode
 from facade.access import Access
 from facade.bridge import RetireStrategy, ReviseStrategy, StrategyDetail
-from facade.code import code_to_keep, content_of, with_origin
+from facade.code import code_from, code_to_keep, content_of, with_origin
 from facade.creation import Created, carry_out, plan
 from facade.cursor import read_cursor
 from facade.deployment import deploy, deploy_any, strategy_to_run
@@ -93,6 +93,7 @@ async def set_settings(call: Call, body: SetSettings) -> StrategyAnswer:
         timeframe=body.timeframe,
         strategy_params=body.params,
         code=body.code,
+        converted_from=body.converted_from,
         node_graph=body.node_graph,
     )
     return await _revise(call, edited, version_seen(call, required=True))
@@ -157,6 +158,8 @@ async def _revise(call: Call, edited: EditStrategy, seen: int | None) -> Strateg
     current = await _own(call)
     unchanged_since(seen, current.version)
     venues, settings = call.services.runner.venues, call.settings
+    if edited.converted_from is not None and edited.code is None:
+        raise bad_field("convertedFrom", "is for code that comes with it")
     code = None if edited.code is None else await _new_code(call, current, edited)
     definition = next_version(current, edited, venues=venues, settings=settings, code=code)
     await call.bridge.ask(lambda store: store.arrange(ReviseStrategy(definition=definition)))
@@ -167,7 +170,7 @@ async def _revise(call: Call, edited: EditStrategy, seen: int | None) -> Strateg
 async def _new_code(call: Call, current: StrategyDefinition, edited: EditStrategy) -> StrategyCode:
     if current.kind not in CODE_KINDS or edited.code is None:
         raise bad_field("code", "is not this strategy's to have: it is of a template")
-    return await code_to_keep(
+    code = await code_to_keep(
         call,
         current.kind,
         edited.code,
@@ -175,6 +178,7 @@ async def _new_code(call: Call, current: StrategyDefinition, edited: EditStrateg
         timeframe=edited.timeframe or current.timeframe.value,
         params={**current.parameters, **(edited.strategy_params or {})},
     )
+    return code if edited.converted_from is None else code_from(code, edited.converted_from)
 
 
 async def _own(call: Call) -> StrategyDefinition:

@@ -55,3 +55,5 @@ class ValidatedAnswer(Answer, frozen=True, kw_only=True):
     uses_position: bool | None
     log: str
     """What it printed, the first 8 kB."""
+    heard_first_hours: Mapping[str, float] = {}
+    """Venues at which a run hears trades for so long before its first answer, as no history tells them."""

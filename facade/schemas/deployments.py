@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from core.definition import Visibility
 from core.run import ExecutionMode
 from facade.schemas.code import Code, CodeType
+from facade.schemas.convert import ConvertedFrom
 from facade.schemas.form import Name, NodeGraph, Parameters
 from facade.schemas.runs import RunShown, VerbAnswer
 from facade.schemas.trading import TradingFields
@@ -44,6 +45,8 @@ class DeployAny(DeployStrategy, frozen=True, kw_only=True):
     code: Code | None = None
     """Instead of a template; `type` is its language."""
     type: CodeType = CodeType.PYTHON
+    converted_from: ConvertedFrom | None = None
+    """With `code` that came of POST /api/convert."""
     node_graph: NodeGraph | None = None
     """Instead of a template."""
     symbol: Annotated[str, Meta(max_length=32)] | None = None

@@ -45,6 +45,8 @@ class RunShown(Shown, frozen=True, kw_only=True):
     activated_at: datetime | None
     last_slot_at: datetime | None
     next_slot_at: datetime | None
+    first_answer_at: datetime | None
+    """Until then an active run hears trades that no history tells; a process that begins anew begins anew with it."""
 
 
 class EventShown(Shown, frozen=True, kw_only=True):

@@ -66,6 +66,8 @@ class EditStrategy(Body, frozen=True, kw_only=True):
     strategy_params: Parameters | None = None
     code: Code | None = None
     """In the language the strategy has; of strategies that are code."""
+    converted_from: ConvertedFrom | None = None
+    """With `code` that came of POST /api/convert."""
     node_graph: NodeGraph | None = None
     """Of strategies that are graphs; its numbers count, unless they are given as well."""
 
@@ -78,6 +80,8 @@ class SetSettings(Body, frozen=True, kw_only=True):
     params: Parameters | None = None
     code: Code | None = None
     """Of strategies that are code; those of a template have none."""
+    converted_from: ConvertedFrom | None = None
+    """With `code` that came of POST /api/convert."""
     node_graph: NodeGraph | None = None
     """Of strategies that are graphs."""
 

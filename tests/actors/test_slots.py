@@ -170,6 +170,11 @@ def test_i10_too_little_history_is_skipped_by_name() -> None:
     world = World("uuuu")
     run = world.run(strategy=world.strategy(period=6))
     world.to_slot(3)
+    rows = [row for what, answer in world.calls if what == "store.report" for row in answer[0][0].executions]
+    assert all(row.error is not None for row in rows[:2])
+    assert {str(row.error).rpartition(", ")[2] for row in rows[:2]} == {
+        f"enough from {world.slot(2):%Y-%m-%d %H:%M} UTC on"
+    }
     assert [(status, reason) for _, status, reason in world.outcomes(run)] == [
         ("skipped", "too_few_candles"),
         ("skipped", "too_few_candles"),

@@ -53,6 +53,34 @@ def test_source_becomes_a_strategy_by_one_repair_and_keeps_where_it_came_from(
     assert (shown["code"], shown["convertedFrom"]) == (told["code"], origin)
 
 
+def test_a_version_keeps_what_it_was_converted_from_and_code_of_ones_own_has_no_origin(
+    client: TestClient,
+) -> None:
+    def origin(source: str) -> dict[str, str]:
+        return {"source": source, "language": "Pine", "explanation": "As it says."}
+
+    def shown() -> object:
+        return client.get(path, headers=ALICE).json()["convertedFrom"]
+
+    body = {"symbol": "BTCUSDT", "timeframe": "5m", "code": SMA, "convertedFrom": origin("first")}
+    made = client.post("/api/strategies/deploy", json=body, headers=ALICE)
+    assert made.status_code == 201, made.text
+    path = f"/api/strategies/{made.json()['strategyId']}"
+    assert shown() == origin("first")
+    assert client.patch(path, json={"timeframe": "15m"}, headers=ALICE).status_code == 200
+    assert shown() == origin("first")
+    again = {"code": SMA + "\n", "convertedFrom": origin("second")}
+    assert client.patch(path, json=again, headers=ALICE).json()["version"] == 3
+    assert shown() == origin("second")
+    put = {"code": SMA, "convertedFrom": origin("third")}
+    answer = client.put(f"{path}/settings", json=put, headers={**ALICE, "If-Match": '"3"'})
+    assert answer.json()["convertedFrom"] == origin("third")
+    refused = client.patch(path, json={"convertedFrom": origin("alone")}, headers=ALICE)
+    assert (refused.status_code, refused.json()["details"][0]["field"]) == (400, "convertedFrom")
+    client.patch(path, json={"code": SMA + "\n\n"}, headers=ALICE)
+    assert shown() is None
+
+
 def test_code_that_never_runs_is_told_with_its_errors_and_cannot_be_kept(
     converting: TestClient, endpoint: ModelEndpoint
 ) -> None:

@@ -89,6 +89,26 @@ def test_go_live_protects_a_position_unless_told_otherwise(client: TestClient) -
     assert (run["trailingCallbackPct"], run["missingStop"]) == (None, "repair")
 
 
+def test_the_operators_data_points_are_what_a_squeezeflow_begins_with(
+    client: TestClient, runner: SmallRunner
+) -> None:
+    configured = client_of(runner, make_settings(MIN_DATA_POINTS="700"))
+    body = {"symbol": "BTCUSDT", "timeframe": "5m", "strategyTemplate": "squeezeflow"}
+    plain = client.post("/api/strategies", json=body, headers=ALICE).json()["strategy"]
+    made = configured.post("/api/strategies", json=body, headers=ALICE).json()["strategy"]
+    given = configured.post(
+        "/api/strategies", json={**body, "strategyParams": {"min_data_points": 600}}, headers=ALICE
+    ).json()["strategy"]
+    assert [each["params"]["min_data_points"] for each in (plain, made, given)] == [500, 700, 600]
+    other = configured.post(
+        "/api/strategies", json={**body, "strategyTemplate": "macd"}, headers=ALICE
+    ).json()["id"]
+    changed = configured.patch(
+        f"/api/strategies/{other}", json={"strategyTemplate": "squeezeflow"}, headers=ALICE
+    )
+    assert changed.json()["params"]["min_data_points"] == 700
+
+
 def test_a_strategy_alone_has_no_run(client: TestClient) -> None:
     body = {"symbol": "ETHUSDT", "timeframe": "1h", "strategyTemplate": "ema_cross", "name": "Mine"}
     created = client.post("/api/strategies", json=body, headers=ALICE).json()

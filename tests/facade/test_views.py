@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
 
 from core.run import ExecutionMode, RunStatus
-from facade.views import next_slot
+from facade.views import next_slot, run_shown
 from tests.core.tick_cases import run
 
 NOW = datetime(2026, 3, 10, 12, 0, 30, tzinfo=UTC)
@@ -29,3 +29,19 @@ def test_the_next_slot_is_the_next_the_schedule_fires_at(
     mode = ExecutionMode.AUTO if schedule is None else ExecutionMode.SCHEDULED
     shown = replace(run(), status=status, execution_mode=mode, schedule=schedule)
     assert next_slot(shown, NOW) == expected
+
+
+def test_a_run_that_has_to_hear_trades_first_says_when_it_can_answer() -> None:
+    strategy = replace(
+        run().strategy, template="squeezeflow", venue="bybit", parameters={"min_data_points": 50}
+    )
+    waiting = replace(run(), strategy=strategy, status=RunStatus.ACTIVE, activated_at=NOW)
+    answer = NOW + timedelta(hours=28, minutes=1)
+    assert run_shown(waiting, NOW).first_answer_at == answer
+    for shown in (
+        run_shown(waiting, answer),
+        run_shown(replace(waiting, status=RunStatus.PAUSED), NOW),
+        run_shown(replace(waiting, strategy=replace(strategy, venue="binance")), NOW),
+        run_shown(replace(waiting, strategy=replace(run().strategy, venue="bybit")), NOW),
+    ):
+        assert shown.first_answer_at is None

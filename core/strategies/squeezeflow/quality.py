@@ -21,8 +21,12 @@ def check_quality(spot: CandleColumns, perp: CandleColumns, *, points: int, newe
         told = int((known & (candles.volume > 0)).sum())
         if told < points:
             raise _skipped(f"needs {points} {name} candles with volume and takers and got {told}")
-        if len(candles) < newest or not known[-newest:].all():
-            raise _skipped(f"needs {newest} {name} candles in a row whose takers are known")
+        in_a_row = int(np.argmin(known[::-1])) if not known.all() else len(known)
+        if in_a_row < newest:
+            raise _skipped(
+                f"needs {newest} {name} candles in a row whose takers are known and got {in_a_row}: "
+                f"{newest - in_a_row} more candles, if none is missed"
+            )
         if not candles.volume[-1]:
             raise _skipped(f"got no {name} volume in the newest candle")
 

@@ -108,7 +108,7 @@ def _changed(both: Both, market: Market, place: slice, row: int, value: float) -
         (Market.PERP, slice(0, 100), 6, np.nan, "needs 500 perpetual candles with volume and takers"),
         (Market.SPOT, slice(-1, None), 5, 0.0, "no spot volume in the newest candle"),
         (Market.PERP, slice(-1, None), 5, 0.0, "no perpetual volume in the newest candle"),
-        (Market.PERP, slice(-20, -19), 6, np.nan, "perpetual candles in a row whose takers are known"),
+        (Market.PERP, slice(-20, -19), 6, np.nan, "known and got 19: 318 more candles"),
     ],
 )
 def test_poor_data_is_skipped_by_name(
