@@ -16,7 +16,7 @@ from exchanges.feeds.live_candles import LiveCandles
 from exchanges.feeds.market_marks import MarketMarks
 from exchanges.feeds.market_trades import MarketTrades
 from exchanges.paper.book import Opening
-from exchanges.paper.prices import PriceSource
+from exchanges.paper.prices import MAX_AGE, PriceSource
 from exchanges.symbol_rules import plain_rules, shipped_rules
 
 _FINEST = Timeframe.M1
@@ -55,6 +55,10 @@ class Feed(Protocol):
 
     def prices(self, venue: str) -> PriceSource:
         """What market orders meet on that venue's finest candles."""
+        ...
+
+    async def price(self, venue: str, symbol: str, at: datetime) -> Opening | None:
+        """What that venue's price is known to be at `at`, which is now."""
         ...
 
     @property
@@ -133,6 +137,23 @@ class HeldFeed:
         first = columns.candle(0)
         return Opening(at=from_ms(first.open_time_ms), price=first.open, volume=first.volume)
 
+    async def price(self, venue: str, symbol: str, at: datetime) -> Opening | None:
+        return await self.running(symbol, at)
+
+    async def running(self, symbol: str, at: datetime) -> Opening | None:
+        """A held candle shows its future: of the one that runs, the opening alone is known."""
+        timeframe = self.finest(symbol)
+        opened = timeframe.floor(at)
+        columns = self.source.candles(
+            symbol, timeframe, opened - timeframe.delta - MAX_AGE, opened + timeframe.delta
+        )
+        if not len(columns):
+            return None
+        newest = columns.candle(len(columns) - 1)
+        if from_ms(newest.open_time_ms) == opened:
+            return Opening(at=at, price=newest.open, volume=newest.volume)
+        return Opening(at=at, price=newest.close, volume=newest.volume)
+
 
 class LiveFeed:
     """The venues' public candles, as they close."""
@@ -187,6 +208,9 @@ class LiveFeed:
     def prices(self, venue: str) -> PriceSource:
         return _LivePrices(self._held[venue])
 
+    async def price(self, venue: str, symbol: str, at: datetime) -> Opening | None:
+        return await self.prices(venue_of(self, venue)).running(symbol, at)
+
     async def follow(self) -> None:
         async with asyncio.TaskGroup() as group:
             for venue in self._held.values():
@@ -205,6 +229,13 @@ class _LivePrices:
         if found is None:
             return None
         return Opening(at=from_ms(found.open_time_ms), price=found.open, volume=found.volume)
+
+    async def running(self, symbol: str, at: datetime) -> Opening | None:
+        """The last trade's."""
+        found = await self._venue.forming(symbol, _FINEST)
+        if found is None or at - from_ms(found.open_time_ms + _FINEST.ms) > MAX_AGE:
+            return None
+        return Opening(at=at, price=found.close, volume=found.volume)
 
 
 def rules_of(feed: Feed, prices: Mapping[str, float]) -> dict[str, SymbolRules]:

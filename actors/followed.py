@@ -68,7 +68,7 @@ class Followed:
         """The venue has seen every candle up to this one that it must; whoever waited for it is answered."""
         if reached.symbol in self._applied:
             self._applied[reached.symbol] = reached.close_time
-        self._answer(reached.symbol, reached.close_time)
+        self._answer(reached.symbol, reached)
 
     def funding_due(self, closed: CandleClosed) -> Sequence[FundingRate]:
         """Rates settled at this candle's close; venues stamp them some milliseconds late, so minutes count."""
@@ -100,10 +100,11 @@ class Followed:
         watch = self._watches[symbol]
         return watch.quiet == ANY_PRICE and (watch.due is None or slot <= watch.due)
 
-    def _answer(self, symbol: str, reached: datetime | None) -> None:
+    def _answer(self, symbol: str, reached: CandleClosed | CandlesTold | None) -> None:
+        """A slot between two candles has seen what it must with the last one that closed before it."""
         waiting = self._syncs.pop(symbol, [])
         for sync in waiting:
-            if reached is None or reached >= sync.slot:
+            if reached is None or reached.close_time >= reached.timeframe.floor(sync.slot):
                 self._pass_barrier(sync)
             else:
                 self._syncs.setdefault(symbol, []).append(sync)

@@ -196,7 +196,9 @@ class MarketData(Behaviour):
         self._tell_watchers(series)
         told = self._told.get(series, {}).get(ask.watcher)
         if told is not None:
-            self.ctx.tell(ask.watcher, CandlesTold(symbol=ask.symbol, close_time=told.upto))
+            self.ctx.tell(
+                ask.watcher, CandlesTold(symbol=ask.symbol, timeframe=series.timeframe, close_time=told.upto)
+            )
 
     def _tell_watchers(self, series: Series) -> None:
         window, watchers = self._windows.get(series), self._told.get(series)

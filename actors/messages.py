@@ -1,7 +1,7 @@
 """What actors tell each other. Commands are imperative, events past tense; payloads are values, never state.
 
-Logical names: `scheduler`, `market_data`, `evaluator`, `risk_ledger`, `gateway`, `journal`, `runs` (the supervisor
-of runs), `run:<id>`, `account:<id>`.
+Logical names: `scheduler`, `external`, `market_data`, `evaluator`, `risk_ledger`, `gateway`, `journal`, `runs` (the
+supervisor of runs), `run:<id>`, `account:<id>`.
 """
 
 from __future__ import annotations
@@ -43,13 +43,15 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Resident(Message, frozen=True, kw_only=True):
-    """To the Scheduler: this process has the run's actor; also when its row changed."""
+    """To the Scheduler, or of a strategy of kind external to `external`: this process has the run's actor; also when
+    its row changed.
+    """
 
     run: Run
 
 
 class Gone(Message, frozen=True, kw_only=True):
-    """To the Scheduler: the run no longer ticks here."""
+    """To the Scheduler and to `external`: the run no longer ticks here."""
 
     run_id: RunId
 
@@ -66,6 +68,10 @@ class DueRequested(Message, frozen=True, kw_only=True):
     """To the Scheduler: claim whatever is due now (cron, safety pass)."""
 
     source: TickSource
+
+
+class SignalsSent(Message, frozen=True, kw_only=True):
+    """To `external`: there may be signals from outside that it has not seen (a hint)."""
 
 
 class ClaimedTick(Message, frozen=True, kw_only=True):
@@ -100,7 +106,10 @@ class EvaluateSlot(Message, frozen=True, kw_only=True):
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An evaluation's outcome, shared by all runs. `price` is the last close; no signal: `reason` says why."""
+    """An evaluation's outcome, shared by all runs. `price` is the last close; no signal: `reason` says why.
+
+    Of a signal from outside: `bars_entry` says why it may open nothing, `expires_at` until when it may be acted upon.
+    """
 
     slot: datetime
     status: ExecutionStatus
@@ -108,6 +117,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     price: Decimal | None = None
     reason: Reason | None = None
     detail: str | None = None
+    bars_entry: Reason | None = None
+    expires_at: datetime | None = None
 
 
 class TickDue(Message, frozen=True, kw_only=True):
@@ -164,6 +175,7 @@ class CandlesTold(Message, frozen=True, kw_only=True):
     """To a watcher: it has been told of every candle up to this close that it wants to hear of."""
 
     symbol: str
+    timeframe: Timeframe
     close_time: datetime
 
 
@@ -325,7 +337,7 @@ class RunChanged(Message, frozen=True, kw_only=True):
 
 
 class ResidentsWanted(Message, frozen=True, kw_only=True):
-    """To the supervisor of runs, from a restarted Scheduler: tell every `Resident` again."""
+    """To the supervisor of runs, from a restarted Scheduler or `external`: tell every `Resident` again."""
 
 
 class AccountsWanted(Message, frozen=True, kw_only=True):
@@ -337,8 +349,8 @@ class RowsOutdated(Message, frozen=True, kw_only=True):
 
 
 class StandDown(Message, frozen=True, kw_only=True):
-    """To the scheduler and the supervisor of runs: this process goes. It claims nothing more, ends what it has
-    claimed, and is none of those any more that runs live on.
+    """To `scheduler`, `external` and the supervisor of runs: this process goes. It claims nothing more, ends what it
+    has claimed, and is none of those any more that runs live on.
     """
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from actors.messages import AdapterFailed, AdapterRecovered, ClaimedTick, EvaluateSlot, Evaluation
+from actors.messages import AdapterFailed, AdapterRecovered, ClaimedTick, EvaluateSlot, Evaluation, TickDue
 from core.clock import Clock
 from core.errors import Reason
 from core.lease import Lease
@@ -20,6 +20,7 @@ from core.risk import verdicts
 from core.run import Run
 from core.signal import Action, Signal
 from core.sizing import Money
+from core.strategies.external import is_external
 from core.tick import Facts, Working
 from schema.records import Account, TickRow, TickStatus
 
@@ -83,6 +84,21 @@ def asked_anew(tick: ClaimedTick, run: Run, position: Position) -> EvaluateSlot 
     return EvaluateSlot(definition=strategy, slot=slot, ticks=(mine,), position_told=True, position=held)
 
 
+def is_outdated(due: TickDue, run: Run) -> bool:
+    """Whether another version was evaluated than the run follows by now. Signals from outside need no evaluation."""
+    return due.tick.strategy_version != run.strategy.version and not is_external(run.strategy)
+
+
+def bars_entry(due: TickDue, run: Run) -> Reason | None:
+    """Why a signal from outside may close what is held and open nothing: price or symbol are others than meant."""
+    evaluation = due.evaluation
+    if evaluation is None or not is_external(run.strategy):
+        return None
+    if due.tick.strategy_version != run.strategy.version:
+        return Reason.SETTINGS_CHANGED
+    return evaluation.bars_entry
+
+
 def order_at_work(tick: Tick | None) -> Order | None:
     """The latest order of the leg the tick works on, as last heard of."""
     return None if tick is None or tick.working is None else tick.working.order
@@ -121,6 +137,7 @@ def facts_of(
         slot=claim.slot,
         now=now,
         blocked=tick.blocked,
+        expires_at=tick.evaluation.expires_at,
     )
 
 

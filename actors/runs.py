@@ -42,6 +42,7 @@ from core.errors import RunnerError
 from core.ids import NodeId, RunId, UserId
 from core.residency import home
 from core.run import Run, RunCommand, RunStatus
+from core.strategies.external import is_external
 from core.timeframe import Timeframe
 from schema.records import Node
 from schema.store import Store, StoreUnavailable
@@ -182,7 +183,7 @@ class RunsSupervisor(Supervisor):
                 self._starts.handle(message)
             case ResidentsWanted():
                 for run in self._runs.values():
-                    self.ctx.tell("scheduler", Resident(run=run))
+                    self._tell_resident(run)
             case AccountsWanted():
                 self._accounts_wanted()
             case HandedOver() | Part():
@@ -204,7 +205,7 @@ class RunsSupervisor(Supervisor):
     def stop_children(self, mode: StopMode, then: Then, keep: bool = False) -> None:
         """No claim for a run that will not take it (I16): the Scheduler, which ends later, lets go of all."""
         for run_id in self._runs:
-            self.ctx.tell("scheduler", Gone(run_id=run_id))
+            self._tell_gone(run_id)
         super().stop_children(mode, then, keep)
 
     # -- rows -----------------------------------------------------------------------------------
@@ -386,10 +387,18 @@ class RunsSupervisor(Supervisor):
         self.ctx.tell(name, RunChanged(run=run))
         for wanted in prepared.all_windows:
             self.ctx.tell("market_data", Subscribe(series=wanted.series, lookback=wanted.lookback))
-        self.ctx.tell("scheduler", Resident(run=run))
+        self._tell_resident(run)
+
+    def _tell_resident(self, run: Run) -> None:
+        """To whoever claims its slots: those of candles, or those of signals from outside."""
+        self.ctx.tell("external" if is_external(run.strategy) else "scheduler", Resident(run=run))
+
+    def _tell_gone(self, run_id: RunId) -> None:
+        for name in ("scheduler", "external"):
+            self.ctx.tell(name, Gone(run_id=run_id))
 
     def _dismiss(self, run_id: RunId) -> None:
-        self.ctx.tell("scheduler", Gone(run_id=run_id))
+        self._tell_gone(run_id)
         if self._runs.pop(run_id, None) is not None:
             self._leaving.add(run_id)
             self.terminate_child(run_name(run_id), then=lambda: self._left(run_id))
@@ -422,7 +431,7 @@ class RunsSupervisor(Supervisor):
         detail = f"restarted more than {MAX_RESTARTS} times in {RESTART_WINDOW_S:.0f} s: {error}"
         self._runs.pop(run_id, None)
         self._gave_up.add(run_id)
-        self.ctx.tell("scheduler", Gone(run_id=run_id))
+        self._tell_gone(run_id)
         self._fail(run_id, detail, StrategyFaulted(run_id=run_id, detail=detail))
 
     # -- policy ---------------------------------------------------------------------------------

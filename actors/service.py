@@ -20,6 +20,7 @@ from actors.messages import (
     FlattensAsked,
     RowsChanged,
     SettleAsked,
+    SignalsSent,
     StandDown,
     TickRequested,
 )
@@ -48,7 +49,11 @@ from schema.records import ClockSettings, Node, TickSource
 from schema.store import Notifier, Store, StoreUnavailable
 
 PASSING_CHANNEL = "passing"
-CHANNELS = ("runs", "ticks", "clock", "connections", "flattens", "config", PASSING_CHANNEL, BANS_CHANNEL)
+EXTERNAL_CHANNEL = "external"
+CHANNELS = (
+    *("runs", "ticks", "clock", "connections", "flattens", "config"),
+    *(PASSING_CHANNEL, BANS_CHANNEL, EXTERNAL_CHANNEL),
+)
 DB_WORKERS = 4
 ASK_TIMEOUT_S = 5.0
 MAX_HINTS = 100
@@ -215,7 +220,7 @@ class Service:
         with self._standing_down:  # whoever stops it meanwhile waits
             if not running:
                 return
-            for name in ("scheduler", "runs"):
+            for name in ("scheduler", "external", "runs"):
                 self._tell(name, StandDown())
             self._left.wait(LEAVE_TIMEOUT_S)
             self._send("runs", "")
@@ -244,6 +249,8 @@ class Service:
             self._hear_news(payload)
         elif channel == BANS_CHANNEL:
             self._read_bans()
+        elif channel == EXTERNAL_CHANNEL:
+            self._tell("external", SignalsSent())
         elif channel == "flattens":
             self._tell("flattener", FlattensAsked())
         elif channel == "config":
@@ -296,6 +303,11 @@ class Service:
         """Re-read the rows, here and elsewhere."""
         self._tell("runs", RowsChanged())
         self._notify("runs", "")
+
+    def signal_sent(self) -> None:
+        """A signal from outside has come: have it told, here and elsewhere."""
+        self._tell("external", SignalsSent())
+        self._notify(EXTERNAL_CHANNEL, "")
 
     def candles(self, series: Series, limit: int) -> CandleColumns:
         """The newest `limit` candles held, oldest first; none for a series nobody trades on here."""

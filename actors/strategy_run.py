@@ -34,7 +34,9 @@ from actors.run_tick import (
     TrustOver,
     adapter_news,
     asked_anew,
+    bars_entry,
     facts_of,
+    is_outdated,
     lease_of,
     order_at_work,
     why,
@@ -51,18 +53,7 @@ from core.position import FLAT
 from core.risk import gate
 from core.run import Run, RunStatus, TradingMode
 from core.signal import Action
-from core.tick import (
-    Facts,
-    Finish,
-    GiveUp,
-    Moved,
-    Propose,
-    RetryAfter,
-    Step,
-    Submit,
-    TickEnd,
-    TickNews,
-)
+from core.tick import Facts, Finish, GiveUp, Moved, Propose, RetryAfter, Step, Submit, TickEnd, TickNews
 from schema.ops import (
     FillSettled,
     IntentCommitted,
@@ -275,7 +266,7 @@ class StrategyRun(Behaviour):
         if blocked is not None and flat:
             return self._end_at_once(due, _BLOCKED, blocked)
         evaluation = due.evaluation
-        if evaluation is None or due.tick.strategy_version != run.strategy.version:
+        if evaluation is None or is_outdated(due, run):
             ask = asked_anew(due.tick, run, self._position)
             if ask is None:
                 return self._end_at_once(due, TickStatus.SKIPPED, Reason.SETTINGS_CHANGED)
@@ -291,6 +282,7 @@ class StrategyRun(Behaviour):
             return self._end_at_once(due, TickStatus.SKIPPED, evaluation.reason)
         if signal.action is _HOLD or run.trading_mode is _SIGNALS:
             return self._end_at_once(due, _OK, None)
+        blocked = blocked or bars_entry(due, run)
         if flat:
             planned = ticking.plan(run=run, position=self._position, signal=signal, blocked=blocked)
             if not planned.legs:

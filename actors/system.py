@@ -12,6 +12,7 @@ import msgspec
 
 from actors.connection import Connection
 from actors.evaluator import Evaluator
+from actors.external import External
 from actors.feed import Feed
 from actors.gateway import ExchangeGateway
 from actors.journal import FLUSH_AFTER_S, Journal, JournalBuffer
@@ -142,6 +143,19 @@ def specs(system: ActorSystem, parts: Parts) -> list[ChildSpec]:
                 grace_s=options.grace_s,
                 safety_s=options.safety_s,
                 lead=options.claim_lead,
+            ),
+        ),
+        _shared(
+            "external",
+            lambda ctx: External(
+                ctx,
+                store=store,
+                feed=feed,
+                rules=parts.rules,
+                journal=journal,
+                worker=options.worker,
+                lease_s=options.lease_s,
+                safety_s=options.safety_s,
             ),
         ),
         _runs(parts, journal),

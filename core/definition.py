@@ -17,6 +17,7 @@ class StrategyKind(StrEnum):
     PYTHON = "python"
     JAVASCRIPT = "javascript"
     TYPESCRIPT = "typescript"
+    EXTERNAL = "external"
 
 
 class Visibility(StrEnum):

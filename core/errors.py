@@ -80,3 +80,5 @@ class Reason(StrEnum):
     SETTINGS_CHANGED = "settings_changed"
     HOST_BUSY = "host_busy"
     SANDBOX_AWAY = "sandbox_away"
+    EXPIRED = "expired"
+    OUTSIDE_COLLAR = "outside_collar"

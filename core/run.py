@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from core.definition import StrategyDefinition
+from core.definition import StrategyDefinition, StrategyKind
 from core.errors import IllegalTransition
 from core.ids import AccountId, RunId, UserId
 from core.position import ZERO, Side
@@ -189,8 +189,12 @@ def after_adapter_error(run: Run) -> AdapterVerdict:
 
 
 def ticks(run: Run) -> bool:
-    """Whether slots claim this run by themselves: active, and not MANUAL."""
-    return run.status is RunStatus.ACTIVE and run.execution_mode is not ExecutionMode.MANUAL
+    """Whether slots claim this run by themselves: active, not MANUAL, and not waiting for signals from outside."""
+    return (
+        run.status is RunStatus.ACTIVE
+        and run.execution_mode is not ExecutionMode.MANUAL
+        and run.strategy.kind is not StrategyKind.EXTERNAL
+    )
 
 
 def margin_of(open_cost: Decimal, leverage: int) -> Decimal:

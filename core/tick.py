@@ -60,7 +60,10 @@ class TickEnd(StrEnum):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a step may look at. `price`: the last close as money; `blocked`: why entries are refused now."""
+    """What a step may look at. `price`: the last close as money; `blocked`: why entries are refused now.
+
+    `expires_at`: from when on nothing is begun any more, where the signal itself says so.
+    """
 
     run: Run
     position: Position
@@ -71,6 +74,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     slot: datetime
     now: datetime
     blocked: Reason | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def entry_deadline(self) -> datetime:
+        """Until when an entry's intent may commit."""
+        return min(entry_deadline(self.slot), self.expires_at or _NEVER)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -311,7 +320,7 @@ def _leg_ended_short(working: Working, order: Order, facts: Facts) -> Step:
 
 def _retry(working: Working, facts: Facts) -> Step:
     wait_s = RETRY.delay_s(working.attempt - 1, 0.0)
-    too_late = working.leg is Leg.ENTRY and facts.now + timedelta(seconds=wait_s) > entry_deadline(facts.slot)
+    too_late = working.leg is Leg.ENTRY and facts.now + timedelta(seconds=wait_s) > facts.entry_deadline
     if working.attempt >= MAX_ATTEMPTS or too_late:
         reason = Reason.ADAPTER_ERROR if working.venue_failure else Reason.NOT_FILLED
         return _finish(working, TickEnd.ERROR, reason)
@@ -337,9 +346,9 @@ def _propose(working: Working, facts: Facts) -> Step:
     drafted = _draft(working, facts)
     if isinstance(drafted, Reason):
         return _finish(working, refused_end(drafted, acted=working.acted), drafted)
-    deadline = facts.run.strategy.timeframe.exit_deadline(facts.slot)
+    deadline = min(facts.run.strategy.timeframe.exit_deadline(facts.slot), facts.expires_at or _NEVER)
     if working.leg is Leg.ENTRY:
-        deadline = entry_deadline(facts.slot)
+        deadline = facts.entry_deadline
     elif working.attempt > 1:
         deadline = _NEVER  # later attempts of an exit go on (decision 21)
     return working, (Propose(drafted, deadline),)

@@ -26,6 +26,7 @@ from core.run import Run, RunCommand, RunStatus
 from core.timeframe import to_ms
 from schema import memory_runs
 from schema.desk import Arranged, DeskOp, OpenRun
+from schema.external import DueSignal, NewSignal, Receipt
 from schema.ledger import (
     PASSES_SWITCH,
     PLATFORM_USER,
@@ -41,6 +42,7 @@ from schema.ledger import (
 from schema.ledger.desk import arrange
 from schema.memory_clock import MemoryClock
 from schema.memory_desk import MemoryDeskTx
+from schema.memory_external import due, receive, settle
 from schema.memory_rows import NEVER, AccountRow, RunRow
 from schema.memory_slots import MemorySlots
 from schema.memory_tables import Tables
@@ -292,6 +294,18 @@ class MemoryStore:
             row = self._tables.runs[run_id]
             row.owner, row.fence, row.locked_until = "", 0, NEVER
             row.last_slot = row.ticked_slot = row.previous_slot = None
+
+    def receive_signal(self, new: NewSignal) -> Receipt:
+        with self._lock:
+            return receive(self._tables, new)
+
+    def signals_due(self, run_ids: Sequence[RunId]) -> list[DueSignal]:
+        with self._lock:
+            return due(self._tables, run_ids)
+
+    def settle_signals(self, *, now: datetime) -> list[TickRow]:
+        with self._lock:
+            return settle(self._tables, now, self._clock.monotonic())
 
     def pending(self, slot: datetime) -> int:
         with self._lock:

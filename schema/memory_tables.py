@@ -9,6 +9,7 @@ from uuid import UUID
 
 from core.candles import Candle
 from core.definition import StrategyDefinition
+from core.external_signal import ExternalSignal
 from core.ids import AccountId, ClientOrderId, RunId, StrategyId, UserId
 from core.market import Series
 from core.order import Leg, Order
@@ -40,6 +41,9 @@ class Tables:
         self.candles: dict[Series, dict[int, Candle]] = {}
         self.events: list[Event] = []
         self.lost_triggers: dict[TickPlace, dict[tuple[TickSource, str], datetime]] = {}
+        # Signals from outside by strategy and key, and those that runs are owed yet.
+        self.external: dict[StrategyId, dict[str, ExternalSignal]] = {}
+        self.owed: dict[RunId, dict[datetime, ExternalSignal]] = {}
         self.fence = 0
         self.changes = 0
         """Changes of runs there have been; each row has the number of its last."""

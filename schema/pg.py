@@ -14,8 +14,9 @@ from core.market import Series
 from core.order import Order
 from core.risk import RiskLimits
 from core.run import Run, RunCommand, RunStatus
-from schema import pg_journal, pg_platform, pg_records, pg_settle, pg_slots, pg_ticks
+from schema import pg_external, pg_journal, pg_platform, pg_records, pg_settle, pg_slots, pg_ticks
 from schema.desk import Arranged, DeskOp, OpenRun, RetireStrategy, ReviseStrategy
+from schema.external import DueSignal, NewSignal, Receipt
 from schema.ledger import adapter_failed, adapter_recovered, command_run, end_old_pause
 from schema.ledger.desk import arrange
 from schema.ops import LedgerOp, LedgerResult
@@ -25,6 +26,7 @@ from schema.pg_config import PgConfig
 from schema.pg_connections import PgConnections
 from schema.pg_database import Connection, Database
 from schema.pg_desk import PgDeskTx, archive_ended
+from schema.pg_external import PgExternal
 from schema.pg_flattens import PgFlattens
 from schema.pg_idempotency import PgIdempotency
 from schema.pg_jobs import PgJobs
@@ -85,6 +87,7 @@ class PgStore:
         self.portfolios = PgPortfolios(self.database)
         self.limits = PgLimits(self.database, default_limits)
         self.signals = PgSignals(self.database)
+        self.external = PgExternal(self.database)
         self.published = PgPublished(self.database)
         self.traces = PgTraces(self.database)
         self.observations = PgObservations(self.database)
@@ -257,6 +260,16 @@ class PgStore:
     def close_interrupted(self, *, older_than_s: float) -> list[TickRow]:
         months = self.database.months
         return self._run(lambda c: pg_journal.close_interrupted(c, months, older_than_s=older_than_s))
+
+    def receive_signal(self, new: NewSignal) -> Receipt:
+        with asked_for(None):  # the runs of all subscribers; that the sender owns the strategy is seen inside
+            return self._run(lambda c: pg_external.receive(c, new))
+
+    def signals_due(self, run_ids: Sequence[RunId]) -> list[DueSignal]:
+        return self._read(lambda c: pg_external.due(c, run_ids))
+
+    def settle_signals(self, *, now: datetime) -> list[TickRow]:
+        return self._run(lambda c: pg_external.settle(c, self.database.months, now))
 
     def pending(self, slot: datetime) -> int:
         return self._read(lambda c: pg_slots.pending(c, slot))

@@ -90,7 +90,7 @@ def _close(connection: Connection, months: Months, rows: Sequence[Row]) -> list[
     if not ticks:
         return []
     months.cover(connection, {tick.slot for tick in ticks})
-    new = _insert(connection, ticks)
+    new = insert_ticks(connection, ticks)
     _finish(connection, ticks)
     return list(new)
 
@@ -134,12 +134,12 @@ def candle_of(row: Row) -> Candle:
 def _store(connection: Connection, rows: Sequence[TickRow]) -> Sequence[TickRow]:
     """The rows that were new. Claims make repeats rare, so COPY is tried first and undone where it meets one."""
     if len(rows) < _COPY_FROM_ROWS:
-        return _insert(connection, rows)
+        return insert_ticks(connection, rows)
     try:
         with connection.transaction():
             _copy(connection, rows)
     except psycopg.errors.UniqueViolation:
-        return _insert(connection, rows)
+        return insert_ticks(connection, rows)
     return rows
 
 
@@ -167,7 +167,8 @@ def _copy(connection: Connection, rows: Sequence[TickRow]) -> None:
             )
 
 
-def _insert(connection: Connection, rows: Sequence[TickRow]) -> Sequence[TickRow]:
+def insert_ticks(connection: Connection, rows: Sequence[TickRow]) -> Sequence[TickRow]:
+    """The rows that were new."""
     stored = connection.execute(SQL["insert_ticks"], {"ticks": _json(rows)}).fetchall()
     if len(stored) == len(rows):
         return rows

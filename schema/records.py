@@ -38,6 +38,7 @@ class TickSource(StrEnum):
     CANDLE = "candle"
     CRON = "cron"
     OPERATOR = "operator"
+    EXTERNAL = "external"
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -130,6 +130,40 @@ CREATE TABLE event_chains (
     CONSTRAINT event_chains_link_check CHECK ((link >= 0))
 ) WITH (fillfactor=70);
 
+CREATE TABLE external_deliveries (
+    run_id uuid NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    signal_id uuid NOT NULL,
+    user_id text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT external_deliveries_pkey PRIMARY KEY (run_id, slot),
+    CONSTRAINT external_deliveries_run_id_fkey FOREIGN KEY (run_id) REFERENCES strategy_runs(id),
+    CONSTRAINT external_deliveries_signal_id_fkey FOREIGN KEY (signal_id) REFERENCES external_signals(id)
+);
+
+CREATE TABLE external_signals (
+    id uuid NOT NULL,
+    strategy_id uuid NOT NULL,
+    user_id text NOT NULL,
+    strategy_version integer NOT NULL,
+    key text NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    content text NOT NULL,
+    runs integer NOT NULL,
+    CONSTRAINT external_signals_pkey PRIMARY KEY (id),
+    CONSTRAINT external_signals_check CHECK ((expires_at > received_at)),
+    CONSTRAINT external_signals_content_check CHECK ((length(content) <= 10000)),
+    CONSTRAINT external_signals_key_check CHECK (((length(key) >= 8) AND (length(key) <= 64))),
+    CONSTRAINT external_signals_runs_check CHECK ((runs >= 0)),
+    CONSTRAINT external_signals_strategy_id_fkey FOREIGN KEY (strategy_id) REFERENCES strategies(id),
+    CONSTRAINT external_signals_strategy_id_key_key UNIQUE (strategy_id, key),
+    CONSTRAINT external_signals_strategy_id_slot_key UNIQUE (strategy_id, slot),
+    CONSTRAINT external_signals_strategy_version_check CHECK ((strategy_version >= 1)),
+    CONSTRAINT external_signals_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255)))
+);
+
 CREATE TABLE fills (
     account_id uuid NOT NULL,
     symbol text NOT NULL,
@@ -606,7 +640,7 @@ CREATE TABLE strategy_locks (
     previous_fence bigint DEFAULT 0 NOT NULL,
     CONSTRAINT strategy_locks_pkey PRIMARY KEY (run_id),
     CONSTRAINT strategy_locks_run_id_fkey FOREIGN KEY (run_id) REFERENCES strategy_runs(id) ON DELETE CASCADE,
-    CONSTRAINT strategy_locks_source_check CHECK ((source = ANY (ARRAY['timer'::text, 'candle'::text, 'cron'::text, 'operator'::text])))
+    CONSTRAINT strategy_locks_source_check CHECK ((source = ANY (ARRAY['timer'::text, 'candle'::text, 'cron'::text, 'operator'::text, 'external'::text])))
 ) WITH (fillfactor=50);
 
 CREATE TABLE strategy_runs (
@@ -681,7 +715,7 @@ CREATE TABLE strategy_tick_runs (
     request_id text,
     CONSTRAINT strategy_tick_runs_pkey PRIMARY KEY (run_id, slot),
     CONSTRAINT strategy_tick_runs_signal_check CHECK ((signal = ANY (ARRAY['long'::text, 'short'::text, 'hold'::text, 'exit_long'::text, 'exit_short'::text]))),
-    CONSTRAINT strategy_tick_runs_source_check CHECK ((source = ANY (ARRAY['timer'::text, 'candle'::text, 'cron'::text, 'operator'::text]))),
+    CONSTRAINT strategy_tick_runs_source_check CHECK ((source = ANY (ARRAY['timer'::text, 'candle'::text, 'cron'::text, 'operator'::text, 'external'::text]))) NOT VALID,
     CONSTRAINT strategy_tick_runs_status_check CHECK ((status = ANY (ARRAY['ok'::text, 'skipped'::text, 'blocked'::text, 'error'::text, 'missed'::text])))
 ) PARTITION BY RANGE (slot);
 
@@ -771,6 +805,10 @@ CREATE INDEX connection_keys_by_rights ON public.connection_keys USING btree (ri
 CREATE INDEX connection_keys_by_user ON public.connection_keys USING btree (user_id);
 
 CREATE INDEX equity_points_by_account ON public.equity_points USING btree (account_id, at, id);
+
+CREATE INDEX external_deliveries_by_signal ON public.external_deliveries USING btree (signal_id);
+
+CREATE INDEX external_signals_by_age ON public.external_signals USING btree (received_at);
 
 CREATE INDEX fills_by_run ON public.fills USING btree (run_id, executed_at);
 

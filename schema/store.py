@@ -20,6 +20,7 @@ from core.order import Order
 from core.risk import RiskLimits
 from core.run import Run, RunCommand, RunStatus
 from schema.desk import Arranged, DeskOp
+from schema.external import DueSignal, NewSignal, Receipt
 from schema.ops import LedgerOp, LedgerResult
 from schema.records import (
     Account,
@@ -202,6 +203,22 @@ class Store(Protocol):
 
     def close_interrupted(self, *, older_than_s: float) -> list[TickRow]:
         """Claimed slots without a tick row whose lease ran out `older_than_s` ago become error `interrupted`."""
+        ...
+
+    # -- signals from outside -------------------------------------------------------------------
+    def receive_signal(self, new: NewSignal) -> Receipt:
+        """Store a signal once per key of its strategy, owed to every run that is active now; or why it is not taken."""
+        ...
+
+    def signals_due(self, run_ids: Sequence[RunId]) -> list[DueSignal]:
+        """For each of these runs the earliest signal it is owed and has no tick row for, expired or not."""
+        ...
+
+    def settle_signals(self, *, now: datetime) -> list[TickRow]:
+        """What has expired by `now`, and was never claimed, becomes `missed` in its run's rows; which those are.
+
+        A slot closed so is claimed by nobody any more. What has its row is owed no longer.
+        """
         ...
 
     def pending(self, slot: datetime) -> int:

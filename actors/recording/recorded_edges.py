@@ -36,6 +36,7 @@ COMMANDS = frozenset(
         "arrange",
         "set_limits",
         "command",
+        "receive_signal",
         "settle",
     }
 )
@@ -116,6 +117,12 @@ class RecordedFeed:
 
     def prices(self, venue: str) -> PriceSource:
         return self._inner.prices(venue)
+
+    def price(self, venue: str, symbol: str, at: datetime) -> Any:
+        turn = self._tape.turn
+        if turn is not None:
+            turn.calls.append(Call("price", [venue, symbol, at]))
+        return self._inner.price(venue, symbol, at)
 
     async def follow(self) -> None:
         await self._inner.follow()

@@ -251,6 +251,10 @@ class ReplayedFeed:
         self._calls.made("candles", [series, start, end])
         return _recorded_elsewhere()
 
+    def price(self, venue: str, symbol: str, at: datetime) -> Any:
+        self._calls.made("price", [venue, symbol, at])
+        return _recorded_elsewhere()
+
     def follow(self) -> Any:
         return _recorded_elsewhere()
 

@@ -92,3 +92,11 @@ class SimulatedFeed:
             return None
         candle = self._market.candle_at(symbol, ahead)
         return Opening(at=from_ms(candle.open_time_ms), price=candle.open, volume=candle.volume)
+
+    async def price(self, venue: str, symbol: str, at: datetime) -> Opening | None:
+        return await self.running(symbol, at)
+
+    async def running(self, symbol: str, at: datetime) -> Opening | None:
+        """What the candle that runs opened at."""
+        candle = self._market.candle_at(symbol, FINEST.floor(at))
+        return Opening(at=at, price=candle.open, volume=candle.volume)

@@ -95,6 +95,9 @@ class _Now:
         candle = self._market.candle_at(symbol, now)
         return Opening(at=now, price=candle.open, volume=candle.volume)
 
+    async def running(self, symbol: str, at: datetime) -> Opening | None:
+        return await self.opening(symbol, at, 0.0)
+
 
 class SimulatedVenue:
     """All accounts at the venue, and who is connected to them."""

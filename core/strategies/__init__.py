@@ -12,6 +12,7 @@ from core.strategies.bollinger_reversion import BollingerReversion
 from core.strategies.code import CODE_KINDS, CodeStrategy, StrategyCode
 from core.strategies.donchian_breakout import DonchianBreakout
 from core.strategies.ema_cross import EmaCross
+from core.strategies.external import ExternalStrategy
 from core.strategies.graph.strategy import graph_strategy
 from core.strategies.macd import Macd
 from core.strategies.rsi_oversold_overbought import RsiOversoldOverbought
@@ -50,4 +51,6 @@ def strategy_of(definition: StrategyDefinition) -> Strategy | CodeStrategy:
         return CodeStrategy(definition.kind, StrategyCode.read(definition.source), definition.parameters)
     if definition.kind is StrategyKind.GRAPH:
         return graph_strategy(definition.source)
+    if definition.kind is StrategyKind.EXTERNAL:
+        return ExternalStrategy(definition.id)
     return template(definition.template)

@@ -62,3 +62,6 @@ class LiveCandles:
         self, symbol: str, timeframe: Timeframe, at: datetime, timeout_s: float
     ) -> Candle | None:
         return await self._rest.opening(symbol, timeframe, at, timeout_s)
+
+    async def forming(self, symbol: str, timeframe: Timeframe) -> Candle | None:
+        return await self._rest.forming(symbol, timeframe)

@@ -80,22 +80,27 @@ class PublicCandles(PublicRest, ABC):
 
         Asked for every `OPENING_POLL_S` until it is there; None when it is not within `timeout_s`.
         """
-        base = base_of(timeframe)
         for _ in range(max(1, int(timeout_s / OPENING_POLL_S))):
-            try:
-                columns = await self._newest(symbol, base, 2)
-                check(columns, base)
-            except ImpossibleVenueData as error:
-                raise FeedError(f"{self.name} answered {symbol} candles that cannot be: {error}") from error
-            except Unusable as error:
-                raise FeedError(
-                    f"{self.name} answered {symbol} candles that cannot be read: {error}"
-                ) from error
-            if len(columns) and int(columns.open_time[-1]) >= to_ms(at):
-                forming = columns.candle(len(columns) - 1)
-                return msgspec.structs.replace(forming, volume=float(columns.volume[0]))
+            found = await self.forming(symbol, timeframe)
+            if found is not None and found.open_time_ms >= to_ms(at):
+                return found
             await self._sleep(OPENING_POLL_S)
         return None
+
+    async def forming(self, symbol: str, timeframe: Timeframe) -> Candle | None:
+        """The newest candle, still open, with the volume of the one before it; None: there is none."""
+        base = base_of(timeframe)
+        try:
+            columns = await self._newest(symbol, base, 2)
+            check(columns, base)
+        except ImpossibleVenueData as error:
+            raise FeedError(f"{self.name} answered {symbol} candles that cannot be: {error}") from error
+        except Unusable as error:
+            raise FeedError(f"{self.name} answered {symbol} candles that cannot be read: {error}") from error
+        if not len(columns):
+            return None
+        newest = columns.candle(len(columns) - 1)
+        return msgspec.structs.replace(newest, volume=float(columns.volume[0]))
 
     async def source(
         self, symbols: tuple[str, ...], timeframe: Timeframe, start: datetime, end: datetime

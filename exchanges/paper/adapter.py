@@ -21,7 +21,7 @@ from core.candles import Candle
 from core.clock import Clock
 from core.ids import ClientOrderId
 from core.market import SymbolRules
-from core.order import Order, OrderKind, OrderStatus
+from core.order import Leg, Order, OrderKind, OrderStatus
 from core.position import ZERO
 from core.protection import Protection
 from core.quiet import Quiet
@@ -56,6 +56,9 @@ from exchanges.paper.terms import Terms
 
 NO_VOLUME = "no volume left to fill at"
 NOTHING_TO_REDUCE = "nothing left to reduce"
+
+_DECIDED = frozenset({Leg.ENTRY, Leg.EXIT})
+"""Legs of ticks, whose slots are when they were decided."""
 
 # A candle's last millisecond: fills inside it belong to the day it opened in, not to the one it closes into.
 _INSIDE_MS = 1
@@ -285,9 +288,15 @@ class PaperExchange:
     async def _opening(self, order: Order) -> Opening:
         """A prompt order meets the candle that opens at its slot, a late one the first to open from now on.
 
-        A feed that knows the future does not make it happen: nothing fills before market time is there.
+        A feed that knows the future does not make it happen: nothing fills before market time is there. An order whose
+        slot lies between two candles, as a signal's from outside, meets the price known now.
         """
         now = self._clock.now()
+        if order.leg in _DECIDED and not Timeframe.M1.is_slot(order.slot):
+            running = await self._prices.running(order.symbol, now)
+            if running is None:
+                raise NoPrice(f"There is no price of {order.symbol} at {now.isoformat()}.")
+            return running
         at = order.slot if now - order.slot <= ENTRY_WINDOW else now
         opening = await self._prices.opening(order.symbol, at, self._price_timeout_s)
         if opening is not None:

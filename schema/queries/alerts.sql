@@ -14,7 +14,8 @@ SELECT count(*) AS ticks, count(*) FILTER (WHERE status = 'error') AS failed
 SELECT greatest((SELECT finished_at FROM strategy_tick_runs
                   WHERE slot >= %(since)s AND status IN ('ok', 'blocked') ORDER BY slot DESC LIMIT 1),
                 min(activated_at)) AS decided_at, min(timeframe_s) AS every_s
-  FROM run_rows WHERE status = 'active' AND schedule IS NULL AND execution_mode <> 'MANUAL';
+  FROM run_rows WHERE status = 'active' AND schedule IS NULL AND execution_mode <> 'MANUAL'
+   AND kind <> 'external';
 
 -- name: alert_auto_paused
 -- Runs that a rule has paused.

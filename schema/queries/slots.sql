@@ -199,7 +199,7 @@ SELECT l.run_id, r.user_id, l.last_slot AS slot, l.fence, coalesce(l.owner, '') 
 -- name: pending_runs
 -- How many runs that tick by themselves have this slot and no tick row for it, by schedule: which may skip it.
 SELECT r.schedule, count(*) AS runs FROM run_rows r
- WHERE r.status = 'active' AND r.execution_mode <> 'MANUAL'
+ WHERE r.status = 'active' AND r.execution_mode <> 'MANUAL' AND r.kind <> 'external'
    AND extract(epoch FROM %(slot)s)::bigint %% r.timeframe_s = 0
    AND NOT EXISTS (SELECT FROM strategy_tick_runs t WHERE t.run_id = r.id AND t.slot = %(slot)s)
  GROUP BY r.schedule;
