@@ -13,7 +13,6 @@ from uuid import UUID
 
 import msgspec
 
-from actors.evaluator import prepare
 from actors.feed import Feed
 from actors.journal import JournalBuffer
 from actors.messages import (
@@ -28,6 +27,7 @@ from actors.messages import (
     TickDue,
     run_name,
 )
+from actors.prepared import prepare
 from actors.runtime.behaviour import Behaviour, Context
 from core.external_signal import ExternalSignal, bars_entry
 from core.ids import RunId
