@@ -4,24 +4,30 @@ One poll of the log feeds all readers. A reader first reads the log itself from 
 is, then takes from its queue. The store hands out events in id order and never one that a lower id may still
 follow, so a cursor is one number. A reader that falls behind is cut and resumes with its last event's id. What is told
 and not kept (`facade/passing_news.py`) goes by the same queues.
+
+An event is put into words once for all readers; one who takes nothing costs a place in a queue until it is cut.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from core.errors import RunnerError
 from core.ids import RunId, StrategyId, UserId
-from facade.bridge import Bridge, Event, PassingEvent, Store
+from facade.bridge import Bridge, Event, Store
 from facade.errors import ApiError
 from facade.passing_news import PassingNews
+from facade.told import Told
 
 POLL_S: Final = 0.25
 PAGE: Final = 500
+AT_ONCE: Final = 100
+"""Events a reader takes in one go: no more is under way for one who stops taking."""
 QUEUE_EVENTS: Final = 1_000
 MAX_READERS: Final = 500
 MAX_READERS_PER_USER: Final = 20
@@ -35,19 +41,16 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     user_id: UserId | None
     run_id: RunId | None = None
-    accepts: Callable[[Event], bool] = lambda event: True
+    accepts: Callable[[Event], bool] | None = None
     strategy_id: StrategyId | None = None
     passing: bool = True
 
-    def sees(self, event: Event) -> bool:
-        if self.user_id is not None and event.user_id != self.user_id:
-            return False
-        if self.run_id is not None and event.run_id != self.run_id:
-            return False
-        return self.accepts(event)
-
-
-Told = Event | PassingEvent
+    def of(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Those of its user's events that it holds."""
+        run_id, accepts = self.run_id, self.accepts
+        if run_id is not None:
+            events = [event for event in events if event.run_id == run_id]
+        return events if accepts is None else [event for event in events if accepts(event)]
 
 
 class Reader:
@@ -56,17 +59,47 @@ class Reader:
     def __init__(self, wanted: Wanted, owner: UserId, queue_events: int) -> None:
         self.wanted = wanted
         self.owner = owner
-        self.queue: asyncio.Queue[Told | None] = asyncio.Queue(queue_events)
         self.cut = False
+        self._places = queue_events
+        self._queue: deque[Told] = deque()
+        self._news = asyncio.Event()
 
-    def hear(self, event: PassingEvent) -> None:
-        """It takes the first half of the places alone: it is nothing to cut a stream for."""
-        if self.queue.qsize() < self.queue.maxsize // 2:
-            self.queue.put_nowait(event)
+    def put(self, some: Sequence[Told]) -> bool:
+        """Whether there was a place for all; where there was not, the first of them are in it."""
+        room = self._places - len(self._queue)
+        self._queue.extend(some if len(some) <= room else some[:room])
+        self._news.set()
+        return len(some) <= room
+
+    def hear(self, some: Sequence[Told]) -> None:
+        """What passes takes the first half of the places alone: it is nothing to cut a stream for."""
+        room = self._places // 2 - len(self._queue)
+        if room > 0:
+            self.put(some[:room])
+
+    def end(self) -> None:
+        """Nothing more comes; what waits is still there to be taken."""
+        self.cut = True
+        self._news.set()
+
+    async def take(self) -> list[Told]:
+        """What has come, AT_ONCE at most; nothing where nothing has for HEARTBEAT_S, or will."""
+        if not self._queue and not self.cut:
+            self._news.clear()
+            try:
+                await asyncio.wait_for(self._news.wait(), HEARTBEAT_S)
+            except TimeoutError:
+                return []
+        return [self._queue.popleft() for _ in range(min(len(self._queue), AT_ONCE))]
+
+    @property
+    def is_over(self) -> bool:
+        return self.cut and not self._queue
 
 
 class Following:
-    """An admitted stream: events after `cursor`; None where there was none for HEARTBEAT_S. It ends when cut.
+    """An admitted stream: events after `cursor`, some at once; none of them where there was none for HEARTBEAT_S.
+    It ends when cut.
 
     It has a place among the readers until it is closed, whether or not anything of it was read.
     """
@@ -74,18 +107,14 @@ class Following:
     def __init__(
         self,
         cursor: int,
-        events: AsyncGenerator[Told | None, None],
+        events: AsyncGenerator[Sequence[Told], None],
         leave: Callable[[], None],
-        *,
-        signal_ttl_s: int,
     ) -> None:
-        """`signal_ttl_s`: what a signal of the stream says of how long it may be acted upon."""
         self.cursor = cursor
-        self.signal_ttl_s = signal_ttl_s
         self._events = events
         self._leave = leave
 
-    def __aiter__(self) -> AsyncIterator[Told | None]:
+    def __aiter__(self) -> AsyncIterator[Sequence[Told]]:
         return self._events
 
     async def aclose(self) -> None:
@@ -97,7 +126,9 @@ class EventHub:
     """Reads the log while anybody listens."""
 
     def __init__(self, bridge: Bridge, *, signal_ttl_s: int, queue_events: int = QUEUE_EVENTS) -> None:
-        """`queue_events`: how far a reader may fall behind before it is cut."""
+        """`signal_ttl_s`: what a signal of a stream says of how long it may be acted upon. `queue_events`: how far a
+        reader may fall behind before it is cut.
+        """
         self._bridge = bridge
         self._signal_ttl_s = signal_ttl_s
         self._queue_events = queue_events
@@ -136,7 +167,6 @@ class EventHub:
             after_id,
             self._events(reader, after_id, position),
             lambda: self._leave(reader),
-            signal_ttl_s=self._signal_ttl_s,
         )
 
     async def close(self) -> None:
@@ -170,21 +200,19 @@ class EventHub:
         self._readers.discard(reader)
 
     def _cut(self, reader: Reader) -> None:
-        reader.cut = True
+        reader.end()
         self._leave(reader)
-        if reader.queue.empty():
-            reader.queue.put_nowait(None)  # wakes the one who waits
 
     async def _poll(self) -> None:
         """Hand out what is new until nobody listens. A store that is away is asked again at the next turn."""
         try:
             while self._readers:
                 events = await self._read_on()
-                for event in events:
-                    self._position = event.id
-                    self._hand_out(event)
+                if events:
+                    self._position = events[-1].id
+                    self._hand_out(events)
                 if len(events) < PAGE:
-                    await self._news.hand_out(self._readers)
+                    await self._news.hand_out(self._readers, self._signal_ttl_s)
                     await asyncio.sleep(POLL_S)
         finally:
             # However it ends, nobody may go on waiting for a poll that is over.
@@ -198,45 +226,50 @@ class EventHub:
         except RunnerError:
             return []
 
-    def _hand_out(self, event: Event) -> None:
+    def _hand_out(self, events: Sequence[Event]) -> None:
+        """What costs something is done once for all readers, or once for each user's."""
+        told = {event.id: Told(event, self._signal_ttl_s) for event in events}
+        everything, by_user = list(told.values()), defaultdict[UserId, list[Event]](list)
+        for event in events:
+            by_user[event.user_id].append(event)
         for reader in list(self._readers):
-            if reader.wanted.sees(event):
-                try:
-                    reader.queue.put_nowait(event)
-                except asyncio.QueueFull:
-                    self._cuts += 1
-                    self._cut(reader)
+            wanted = reader.wanted
+            if wanted.user_id is None and wanted.run_id is None and wanted.accepts is None:
+                mine = everything
+            else:
+                theirs = events if wanted.user_id is None else by_user.get(wanted.user_id, ())
+                mine = [told[event.id] for event in wanted.of(theirs)]
+            if mine and not reader.put(mine):
+                self._cuts += 1
+                self._cut(reader)
 
     async def _events(
         self, reader: Reader, after_id: int, position: int
-    ) -> AsyncGenerator[Told | None, None]:
+    ) -> AsyncGenerator[Sequence[Told], None]:
         try:
-            async for event in self._stored(reader, after_id, position):
-                yield event
+            async for stored in self._stored(reader, after_id, position):
+                yield stored
             newest = max(after_id, position)
-            while not (reader.cut and reader.queue.empty()):
-                try:
-                    waiting = await asyncio.wait_for(reader.queue.get(), HEARTBEAT_S)
-                except TimeoutError:
-                    yield None
-                    continue
-                if isinstance(waiting, PassingEvent) or (waiting is not None and waiting.id > newest):
-                    yield waiting
+            while not reader.is_over:
+                taken = await reader.take()
+                news = [told for told in taken if told.id is None or told.id > newest]
+                if news or not (taken or reader.is_over):
+                    yield news
         except RunnerError:
             return  # the store is away: the client comes back with its cursor
         finally:
             self._leave(reader)
 
-    async def _stored(self, reader: Reader, after_id: int, until_id: int) -> AsyncIterator[Event]:
-        """Events of the log after `after_id` and up to `until_id`, a page at a time."""
+    async def _stored(self, reader: Reader, after_id: int, until_id: int) -> AsyncIterator[list[Told]]:
+        """Events of the log after `after_id` and up to `until_id`, as fast as they are taken."""
         whose = reader.wanted.user_id
         bridge = self._bridge if whose is None else self._bridge.for_user(whose)
         while after_id < until_id:
             page = await bridge.ask(_page_after(after_id, reader))
-            for event in page:
-                if event.id <= until_id and reader.wanted.accepts(event):
-                    yield event
-            if len(page) < PAGE:
+            held = reader.wanted.of([event for event in page if event.id <= until_id])
+            if held:
+                yield [Told(event, self._signal_ttl_s) for event in held]
+            if len(page) < AT_ONCE:
                 return
             after_id = page[-1].id
 
@@ -244,5 +277,5 @@ class EventHub:
 def _page_after(after_id: int, reader: Reader) -> Callable[[Store], list[Event]]:
     wanted = reader.wanted
     return lambda store: store.events(
-        after_id=after_id, user_id=wanted.user_id, run_id=wanted.run_id, limit=PAGE
+        after_id=after_id, user_id=wanted.user_id, run_id=wanted.run_id, limit=AT_ONCE
     )

@@ -15,6 +15,7 @@ from core.errors import RunnerError
 from core.ids import RunId, StrategyId, UserId
 from core.market import Series
 from facade.bridge import Bridge, PassingEvent, Watched
+from facade.told import Told
 
 WATCHED_FOR_S: Final = 5.0
 """How long it is remembered who follows what; longer than a run that just began waits for its first candle."""
@@ -41,7 +42,7 @@ class Listener(Protocol):
     @property
     def wanted(self) -> Narrowed: ...
 
-    def hear(self, event: PassingEvent) -> None: ...
+    def hear(self, some: Sequence[Told]) -> None: ...
 
 
 class PassingNews:
@@ -55,7 +56,7 @@ class PassingNews:
         """What has passed while nobody listened."""
         self._bridge.runner.passed()
 
-    async def hand_out(self, listeners: Collection[Listener]) -> None:
+    async def hand_out(self, listeners: Collection[Listener], signal_ttl_s: int) -> None:
         """What has passed since the last time. It may be lost where the store is away, and is never waited for."""
         news = [event for event in self._bridge.runner.passed() if self._is_new(event)]
         if not news:
@@ -64,10 +65,14 @@ class PassingNews:
             await self._look({each.wanted.user_id for each in listeners if each.wanted.passing} - {None})
         except RunnerError:
             return
-        for event in news:
-            for listener in list(listeners):
-                if self._concerns(event, listener.wanted):
-                    listener.hear(event)
+        told = [(event, Told(event, signal_ttl_s)) for event in news]
+        everything = [words for _, words in told]
+        for listener in list(listeners):
+            wanted = listener.wanted
+            if wanted.passing and wanted.user_id is None:
+                listener.hear(everything)
+            elif mine := [words for event, words in told if self._concerns(event, wanted)]:
+                listener.hear(mine)
 
     def _is_new(self, event: PassingEvent) -> bool:
         if event.key in self._told:
@@ -90,10 +95,8 @@ class PassingNews:
         self._watched, self._read_at = by_user, now
 
     def _concerns(self, event: PassingEvent, wanted: Narrowed) -> bool:
-        if not wanted.passing:
+        if not wanted.passing or wanted.user_id is None:
             return False
-        if wanted.user_id is None:
-            return True
         return any(
             (event.strategy_id == each.strategy_id or _is_series(event.series, each.series))
             and wanted.run_id in (None, each.run_id)

@@ -26,6 +26,10 @@ MAX_HEADER_BYTES: Final = 32_768
 MAX_MESSAGE_BYTES: Final = 4_096
 """Of a WebSocket's messages to us, of which there are to be none."""
 PING_S: Final = 20.0
+SEND_BUFFER_BYTES: Final = 65_536
+"""What the kernel holds of answers a caller does not take. Left to itself it holds megabytes, so that each stalled
+reader of a stream would be told thousands of events before it is noticed.
+"""
 
 
 class Server(uvicorn.Server):
@@ -126,6 +130,7 @@ def listen(host: str, port: int) -> socket.socket:
     opened = socket.socket(family, kind, protocol)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # of each connection
         opened.bind(address)
         opened.listen(BACKLOG)
     except OSError as error:

@@ -24,7 +24,7 @@ from facade.endpoint import Call, Services, error_response
 from facade.errors import ApiError
 from facade.event_stream import Following
 from facade.schemas.form import Asked
-from facade.stream_words import StreamOpened, encoded
+from facade.stream_words import StreamOpened
 
 A = TypeVar("A", bound=Asked)
 
@@ -84,9 +84,9 @@ async def _serve(socket: WebSocket, following: Following) -> None:
 
 async def _tell(socket: WebSocket, following: Following) -> None:
     await socket.send_text(msgspec.json.encode(StreamOpened(id=following.cursor)).decode())
-    async for event in following:
-        if event is not None:  # the server pings by itself
-            await socket.send_text(encoded(event, following.signal_ttl_s).decode())
+    async for some in following:  # none of them now and then: the server pings by itself
+        for told in some:
+            await socket.send_text(told.words.decode())
 
 
 def _asking_half(socket: WebSocket) -> Request:

@@ -81,6 +81,10 @@ class Node:
         return self._process is not None
 
     @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    @property
     def ended(self) -> int | None:
         """The exit code of a process that is no more."""
         return None if self._process is None else self._process.poll()

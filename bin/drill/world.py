@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -21,7 +21,8 @@ from schema.records import Account
 RUNS_PER_USER: Final = 10
 OWNER: Final = UserId("drill")
 
-TEMPLATES: Final[tuple[tuple[str, dict[str, int | float]], ...]] = (
+Templates = Sequence[tuple[str, dict[str, int | float]]]
+TEMPLATES: Final[Templates] = (
     ("sma_trend", {"period": 5}),
     ("rsi_oversold_overbought", {"rsi_period": 3, "rsi_oversold": 25.0, "rsi_overbought": 75.0}),
     ("ema_cross", {"fast_period": 3, "slow_period": 8}),
@@ -62,26 +63,36 @@ LIMITS: Final[tuple[RiskLimits, ...]] = (
 
 
 def make_world(
-    store: PgStore, demo: Demo, *, runs: int, speed: float, before_midnight: timedelta
+    store: PgStore,
+    demo: Demo,
+    *,
+    runs: int,
+    speed: float,
+    before_midnight: timedelta,
+    templates: Templates = TEMPLATES,
+    limits: Sequence[RiskLimits] = LIMITS,
 ) -> Mapping[RunId, UserId]:
-    """A demo's database that stands `before_midnight` ahead of a day's end, with its own few runs and `runs` more."""
+    """A demo's database that stands `before_midnight` ahead of a day's end, with its own few runs and `runs` more.
+
+    Runs take the strategies in turn, users the limits.
+    """
     midnight = Timeframe.D1.floor(demo.stage.start) + Timeframe.D1.delta
     store.mark_demo(start=midnight - before_midnight, rate=speed)
     store.set_clock(ceiling=midnight - before_midnight)  # no time passes before somebody is there to tick
     open_demo(store, demo, speed=speed)
-    strategies = _strategies(demo)
+    strategies = _strategies(demo, templates)
     for strategy in strategies:
         store.create_strategy(strategy)
     owners = {}
     for number in range(runs):
         user = UserId(f"drill-{number // RUNS_PER_USER:03}")
         if number % RUNS_PER_USER == 0:
-            store.set_limits(user, LIMITS[number // RUNS_PER_USER % len(LIMITS)])
+            store.set_limits(user, limits[number // RUNS_PER_USER % len(limits)])
         owners[_engage(store, number, user, strategies[number % len(strategies)])] = user
     return owners
 
 
-def _strategies(demo: Demo) -> list[StrategyDefinition]:
+def _strategies(demo: Demo, templates: Templates) -> list[StrategyDefinition]:
     return [
         StrategyDefinition(
             id=StrategyId(_id("strategy", f"{number}/{symbol}")),
@@ -94,7 +105,7 @@ def _strategies(demo: Demo) -> list[StrategyDefinition]:
             venue=demo.source.venue,
             market=demo.source.market(symbol).value,
         )
-        for number, (template, parameters) in enumerate(TEMPLATES)
+        for number, (template, parameters) in enumerate(templates)
         for symbol in demo.stage.symbols
     ]
 

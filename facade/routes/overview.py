@@ -25,7 +25,7 @@ from facade.overview import (
 )
 from facade.price_chart import ChartAnswer, MarketView, chart_answer
 from facade.schemas.form import Answer, Asked
-from facade.stream_words import StreamedEvent, streamed
+from facade.told import StreamedEvent, streamed
 
 FRESH_S: Final = 0.4
 """For how long an answer serves everybody who asks: however many pages are open, the rows are read once."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from socket import SO_SNDBUF, SOL_SOCKET, create_connection
 from typing import Any
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -21,8 +23,9 @@ from facade.app import build_app
 from facade.bridge import Bridge, Waits
 from facade.errors import ApiError
 from facade.event_stream import MAX_READERS_PER_USER, QUEUE_EVENTS, EventHub, Wanted
-from facade.server import listen, server
+from facade.server import SEND_BUFFER_BYTES, listen, server
 from facade.stream_words import frames as told_frames
+from facade.told import Told
 from schema.pg import PgStore
 from tests.facade.world import ADMIN, SECRET, SmallRunner, as_user, go_live, make_settings
 
@@ -54,6 +57,14 @@ async def take(frames: AsyncIterator[bytes], count: int) -> list[Frame]:
     return taken
 
 
+async def one_by_one(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Each frame by itself of what is sent some at a time."""
+    async with contextlib.aclosing(chunks):
+        async for chunk in chunks:
+            for frame in chunk.split(b"\n\n")[:-1]:
+                yield frame
+
+
 async def opened(
     hub: EventHub,
     *,
@@ -61,9 +72,9 @@ async def opened(
     user_id: UserId | None,
     run_id: RunId | None = None,
     after_id: int | None = None,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     wanted = Wanted(user_id=user_id, run_id=run_id)
-    return told_frames(await hub.follow(wanted, owner=owner, after_id=after_id))
+    return one_by_one(told_frames(await hub.follow(wanted, owner=owner, after_id=after_id)))
 
 
 def on_hub(
@@ -83,7 +94,7 @@ def on_hub(
 
 @pytest.fixture
 def run_id(client: TestClient) -> RunId:
-    return RunId(go_live(client, "alice")["runId"])
+    return RunId(UUID(go_live(client, "alice")["runId"]))
 
 
 def toggle(store: PgStore, run_id: RunId, times: int) -> None:
@@ -107,7 +118,7 @@ def test_a_reader_resumes_at_every_cursor_without_gap_or_repeat(
             frames = await opened(hub, owner=UserId("alice"), user_id=UserId("alice"), after_id=cursor)
             got = [frame.id for frame in await take(frames, 1 + len(ids) - index)]
             assert got == [cursor, *ids[index:]]
-            await frames.aclose()  # type: ignore[attr-defined]
+            await frames.aclose()
 
     on_hub(runner, story)
 
@@ -152,7 +163,7 @@ def test_a_reader_sees_its_own_users_events_alone(
 def test_a_run_stream_holds_that_run_alone(
     client: TestClient, runner: SmallRunner, store: PgStore, run_id: RunId
 ) -> None:
-    other = RunId(go_live(client, "alice")["runId"])
+    other = RunId(UUID(go_live(client, "alice")["runId"]))
     toggle(store, other, 2)
     toggle(store, run_id, 2)
 
@@ -212,7 +223,7 @@ def test_streams_of_one_user_are_bounded_and_places_are_given_back(runner: Small
         assert refused.value.status == 429
         await opened(hub, owner=UserId("b"), user_id=None)
         await take(open_streams[0], 1)
-        await open_streams[0].aclose()  # type: ignore[attr-defined]
+        await open_streams[0].aclose()
         await opened(hub, owner=UserId("a"), user_id=None)
 
     on_hub(runner, story)
@@ -265,7 +276,41 @@ def test_a_port_that_is_taken_is_one_sentence() -> None:
         listen("127.0.0.1", port)
 
 
+def test_the_kernel_holds_a_bounded_part_of_what_a_caller_does_not_take() -> None:
+    """Else it holds megabytes, and a stalled reader of a stream is told thousands of events before it is noticed."""
+    with listen("127.0.0.1", 0) as listening:
+        listening.setblocking(True)
+        with create_connection(listening.getsockname()), listening.accept()[0] as accepted:
+            assert (
+                accepted.getsockopt(SOL_SOCKET, SO_SNDBUF) <= 2 * SEND_BUFFER_BYTES
+            )  # the kernel doubles it
+
+
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
 def test_a_host_that_is_not_ours_is_one_sentence(host: str) -> None:
     with pytest.raises(RunnerError, match=f"HOST {host} is no address"):
         listen(host, 0)
+
+
+def test_a_reader_who_takes_nothing_is_offered_no_more_than_its_places_and_its_words_are_made_once(
+    runner: SmallRunner, store: PgStore, run_id: RunId
+) -> None:
+    """Invariants §7: ticks feel nothing of slow readers; what is told to many is encoded for the first of them."""
+
+    async def story(hub: EventHub) -> None:
+        everybody = Wanted(user_id=None)
+        reading = [await hub.follow(everybody, owner=UserId("a")) for _ in range(2)]
+        for _ in range(3):
+            await hub.follow(everybody, owner=UserId("b"))  # and nothing is ever taken of it
+        heard: list[list[Told]] = [[], []]
+        for _ in range(2):
+            await asyncio.to_thread(toggle, store, run_id, QUEUE)
+            for following, mine in zip(reading, heard, strict=True):
+                until = len(mine) + QUEUE
+                while len(mine) < until:
+                    mine += await asyncio.wait_for(anext(aiter(following)), WAIT_S)
+        assert (hub.readers, hub.cuts) == (2, 3)
+        assert [told.id for told in heard[0]] == [event.id for event in store.events()]
+        assert all(one.words is other.words for one, other in zip(*heard, strict=True))
+
+    on_hub(runner, story, queue_events=QUEUE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -17,8 +18,8 @@ from core.ids import RunId, StrategyId, UserId
 from core.market import Market, Series
 from core.run import RunCommand
 from core.timeframe import Timeframe
-from facade.bridge import PassingEvent
-from facade.event_stream import EventHub, Wanted
+from facade.bridge import Event, PassingEvent
+from facade.event_stream import EventHub, Following, Wanted
 from schema.pg import PgStore
 from tests.facade.test_event_stream import on_hub, toggle
 from tests.facade.test_sockets import heard, served
@@ -43,6 +44,12 @@ def execution(strategy_id: str) -> PassingEvent:
         strategy_id=StrategyId(UUID(strategy_id)),
         payload={"strategy_id": strategy_id},
     )
+
+
+async def events_of(following: Following) -> AsyncIterator[Event | PassingEvent]:
+    async for some in following:
+        for told in some:
+            yield told.event
 
 
 @pytest.fixture
@@ -102,11 +109,11 @@ def test_i12_each_hears_what_concerns_them(
         everything = await hub.follow(Wanted(user_id=None), owner=UserId("y"))
         runner.news = [*news]
         told: list[str] = []
-        async for event in everything:  # the last of the news has been handed to everybody
+        async for event in events_of(everything):  # the last of the news has been handed to everybody
             if isinstance(event, PassingEvent) and event.key == news[-1].key:
                 break
         await hub.close()
-        async for event in following:
+        async for event in events_of(following):
             assert isinstance(event, PassingEvent)
             told.append(names.get(str(event.strategy_id), event.payload.get("symbol", "")))
         expected = hears if whose is not None else sorted([*hears, "BTCUSDT"])
@@ -120,11 +127,11 @@ def test_what_several_processes_tell_is_told_once_and_what_passed_before_not_at_
 ) -> None:
     async def story(hub: EventHub) -> None:
         runner.news = [candle(key="before")]
-        following = await hub.follow(Wanted(user_id=None), owner=UserId("x"))
+        following = events_of(await hub.follow(Wanted(user_id=None), owner=UserId("x")))
         runner.news = [candle(), candle()]
-        told = [await asyncio.wait_for(anext(aiter(following)), WAIT_S)]
+        told = [await asyncio.wait_for(anext(following), WAIT_S)]
         runner.news = [candle(), candle(key="last")]
-        told.append(await asyncio.wait_for(anext(aiter(following)), WAIT_S))
+        told.append(await asyncio.wait_for(anext(following), WAIT_S))
         assert [event.key for event in told if isinstance(event, PassingEvent)] == [
             candle().key,
             candle(key="last").key,
@@ -140,19 +147,19 @@ def test_they_take_half_the_places_and_never_cut_a_stream(
     run_id = RunId(lives["alice"]["runId"])
 
     async def story(hub: EventHub) -> None:
-        idle = await hub.follow(Wanted(user_id=None), owner=UserId("x"))
-        other = await hub.follow(Wanted(user_id=None), owner=UserId("y"))
+        idle = events_of(await hub.follow(Wanted(user_id=None), owner=UserId("x")))
+        other = events_of(await hub.follow(Wanted(user_id=None), owner=UserId("y")))
         runner.news = [candle(key=str(number)) for number in range(3 * QUEUE)]
-        seen = await asyncio.wait_for(anext(aiter(other)), WAIT_S)
+        seen = await asyncio.wait_for(anext(other), WAIT_S)
         assert isinstance(seen, PassingEvent)
         await asyncio.to_thread(toggle, store, run_id, QUEUE // 2)
         stored = 0
         async for event in other:
-            stored += event is not None and not isinstance(event, PassingEvent)
+            stored += not isinstance(event, PassingEvent)
             if stored == QUEUE // 2:
                 break
         assert (hub.readers, hub.cuts) == (2, 0)
-        told = [await asyncio.wait_for(anext(aiter(idle)), WAIT_S) for _ in range(QUEUE)]
+        told = [await asyncio.wait_for(anext(idle), WAIT_S) for _ in range(QUEUE)]
         assert [isinstance(event, PassingEvent) for event in told] == [True] * 4 + [False] * 4
 
     on_hub(runner, story, queue_events=QUEUE)
