@@ -49,7 +49,7 @@ from core.strategy import ChartedStrategy, IndicatorChart
 from core.timeframe import Timeframe, to_ms
 from exchanges.feeds.base import CandleSource, candles_of
 from schema.memory import MemoryStore
-from schema.records import ExecutionRow, ExecutionStatus, TickRow, TickStatus
+from schema.records import ExecutionRow, ExecutionStatus, Printed, Reached, TickRow, TickStatus
 
 __all__ = [
     "NO_GATES",
@@ -109,6 +109,12 @@ class PromptJournal(JournalBuffer):
         if self._charts and row.indicators:
             self._charted.append(to_ms(row.slot))
             self._charted.extend(row.indicators.get(name, nan) for name in self._charted_names)
+
+    def reached_late(self, more: Reached) -> None:
+        """Nobody asks a replay whom an evaluation reached."""
+
+    def printed(self, row: Printed) -> None:
+        """Nor what it printed."""
 
     def charted(self) -> Charted | None:
         if not self._charted:

@@ -10,8 +10,10 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.holds import Holds, holds_of
 from actors.journal import JournalBuffer
@@ -20,6 +22,7 @@ from actors.portions import NextPortion, Portions
 from actors.prepared import NoView, Prepared, prepare
 from actors.runtime.behaviour import Behaviour, Context
 from actors.sandbox.judge import CodeRunner, CodeTask, NoVerdict, Verdict
+from actors.strategy_watch import StrategyWatch
 from actors.windows import Windows
 from core.candles import CandleColumns, CandleView, Gap, NotYet
 from core.definition import StrategyDefinition
@@ -30,12 +33,14 @@ from core.strategies.code import CodeStrategy
 from core.strategy import Context as DecisionContext
 from core.strategy import HeldPosition, evaluation_key
 from core.timeframe import candle_deadline
-from schema.records import ExecutionRow, ExecutionStatus
+from schema.records import ExecutionRow, ExecutionStatus, Reached
 
 MAX_REMEMBERED = 20_000
 """Evaluations kept for runs that ask late; the oldest go first."""
 
 
+ID_DIGITS = 32
+"""Of a key, which is hexadecimal, those that name its evaluation in tick rows."""
 MAX_ARRAYS = 1_000
 """Array forms kept, a byte a candle each."""
 
@@ -51,6 +56,13 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
     key: tuple[str, datetime]
     verdict: Verdict
+
+
+class Done(msgspec.Struct, kw_only=True):
+    """An evaluation, and how many runs of this process it has reached."""
+
+    evaluation: Evaluation
+    runs: int
 
 
 class AskedCode(msgspec.Struct, kw_only=True):
@@ -97,6 +109,7 @@ class Evaluator(Behaviour):
         "_prepared",
         "_rules",
         "_waiting",
+        "_watch",
         "_windows",
         "_worker",
     )
@@ -118,6 +131,7 @@ class Evaluator(Behaviour):
         """
         super().__init__(ctx)
         self._code = code
+        self._watch = StrategyWatch(ctx, journal)
         self._asked: dict[tuple[str, datetime], AskedCode] = {}
         self._array_signals = array_signals
         self._holds: dict[str, Holds | None] = {}
@@ -127,7 +141,7 @@ class Evaluator(Behaviour):
         self._rules = rules
         self._worker = worker
         self._prepared: OrderedDict[tuple[object, int], Prepared] = OrderedDict()
-        self._done: OrderedDict[tuple[str, datetime], Evaluation] = OrderedDict()
+        self._done: OrderedDict[tuple[str, datetime], Done] = OrderedDict()
         self._waiting: dict[Series, dict[datetime, list[EvaluateSlot]]] = {}
         self._portions = Portions(ctx)
 
@@ -176,7 +190,13 @@ class Evaluator(Behaviour):
         done = self._done.get(key)
         # Of a strategy that looks at positions, nothing is known about a run that has not said what it holds.
         has_to_be_told = prepared.strategy.uses_position and not request.position_told
-        if done is None or has_to_be_told:
+        if done is not None and not has_to_be_told:
+            done.runs += len(request.ticks)
+            self._journal.reached_late(
+                Reached(evaluation_key=key[0], slot=key[1], worker=self._worker, runs=done.runs)
+            )
+            evaluation = done.evaluation
+        else:
             views = self._views(prepared, request.slot)
             if isinstance(views, NoView) and isinstance(views.why, NotYet):
                 self._wait(views.series, request)
@@ -189,9 +209,9 @@ class Evaluator(Behaviour):
                 self._ask(key, prepared, request, self._context(prepared, request, views))
                 return
             started_s = self.ctx.clock.monotonic()
-            done = self._answer(prepared, request, views)
-            self._note(key, prepared, [request], done, started_s)
-        self._tell(request, done)
+            evaluation = self._answer(prepared, request, views)
+            evaluation = self._note(key, prepared, [request], evaluation, started_s)
+        self._tell(request, evaluation)
 
     def _ask(
         self,
@@ -238,9 +258,12 @@ class Evaluator(Behaviour):
             starved = verdict.nothing is NoVerdict.STARVED
             reason = Reason.HOST_BUSY if starved else Reason.SANDBOX_AWAY
             evaluation = Evaluation(slot=slot, status=_SKIPPED, reason=reason, detail=verdict.sentence)
-        self._note(judged.key, asked.prepared, asked.requests, evaluation, asked.started_s)
+        evaluation = self._note(
+            judged.key, asked.prepared, asked.requests, evaluation, asked.started_s, verdict
+        )
         for request in asked.requests:
             self._tell(request, evaluation)
+        self._watch.judged(asked.requests, judged.key, verdict)
 
     def _context(self, prepared: Prepared, request: EvaluateSlot, views: list[CandleView]) -> DecisionContext:
         extra: dict[Series, CandleColumns] = {
@@ -303,9 +326,11 @@ class Evaluator(Behaviour):
         requests: list[EvaluateSlot],
         evaluation: Evaluation,
         started_s: float,
-    ) -> None:
-        """Remember it for who asks late, and have its row written."""
+        verdict: Verdict | None = None,
+    ) -> Evaluation:
+        """Remember it for who asks late, and have its row written; as it is told, with its id."""
         signal = evaluation.signal
+        runs = sum(len(request.ticks) for request in requests)
         self._journal.executed(
             ExecutionRow(
                 evaluation_key=key[0],
@@ -319,11 +344,17 @@ class Evaluator(Behaviour):
                 reason=signal.reason if signal is not None else evaluation.reason,
                 indicators={} if signal is None else signal.indicators,
                 nodes_executed=prepared.nodes if signal is not None else 0,
-                runs_reached=sum(len(request.ticks) for request in requests),
+                runs_reached=runs,
                 error=evaluation.detail,
+                used_ms=None if verdict is None else verdict.used_ms,
+                limit_ms=None if verdict is None else verdict.limit_ms,
             )
         )
-        self._remember(key, evaluation)
+        evaluation = replace(evaluation, id=UUID(key[0][:ID_DIGITS]))
+        self._done[key] = Done(evaluation=evaluation, runs=runs)
+        if len(self._done) > MAX_REMEMBERED:
+            self._done.popitem(last=False)
+        return evaluation
 
     def _answer(
         self, prepared: Prepared, request: EvaluateSlot, views: list[CandleView] | NoView
@@ -370,11 +401,6 @@ class Evaluator(Behaviour):
                 self._prepared.popitem(last=False)
         self._latest = (definition, prepared)
         return prepared
-
-    def _remember(self, key: tuple[str, datetime], evaluation: Evaluation) -> None:
-        self._done[key] = evaluation
-        if len(self._done) > MAX_REMEMBERED:
-            self._done.popitem(last=False)
 
     def _wait(self, series: Series, request: EvaluateSlot) -> None:
         deadline = candle_deadline(request.slot)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -21,7 +22,8 @@ from actors.runtime.behaviour import Behaviour, Context
 from actors.tally import Tally
 from core.backoff import Backoff
 from core.clock import Clock
-from schema.records import CandleRow, ExecutionRow, LostAsk, SlotReport, TickRow, TickStatus
+from core.strategy_warning import StrategyWarning
+from schema.records import CandleRow, ExecutionRow, LostAsk, Printed, Reached, SlotReport, TickRow, TickStatus
 from schema.store import Store
 
 MAX_BATCH = 10_000
@@ -33,6 +35,11 @@ MOST_WAITS = 10
 
 MAX_LOST = 20_000
 """Runs whose lost asks wait to be noted; what comes on top is not noted."""
+MAX_REACHED = 20_000
+"""Evaluations whose late runs wait to be noted; of what comes on top the rows keep their first number."""
+MAX_PRINTS = 2_000
+"""Prints that wait, 8 kB each; of too many the oldest go."""
+MAX_WARNINGS = 1_000
 NOTE_LOST_AFTER_S = 1.0
 """How long lost asks wait, so that the slot's ticks are through."""
 
@@ -68,6 +75,9 @@ class JournalBuffer:
         self.ticks: deque[TickRow] = deque(maxlen=MAX_BUFFERED)
         self.executions: deque[ExecutionRow] = deque(maxlen=MAX_BUFFERED)
         self.candles: deque[CandleRow] = deque(maxlen=MAX_BUFFERED)
+        self.reached: dict[tuple[str, datetime], Reached] = {}
+        self.prints: deque[Printed] = deque(maxlen=MAX_PRINTS)
+        self.warnings: deque[StrategyWarning] = deque(maxlen=MAX_WARNINGS)
         self.lost: deque[LostAsk] = deque()
         self.lost_runs = 0
         self.wake: Callable[[], None] = lambda: None
@@ -81,9 +91,7 @@ class JournalBuffer:
 
     def ticked(self, row: TickRow) -> None:
         self.ticks.append(row)
-        if self.idle:
-            self.idle = False
-            self.wake()
+        self._wake_up()
 
     def ended(
         self,
@@ -103,6 +111,20 @@ class JournalBuffer:
     def executed(self, row: ExecutionRow) -> None:
         """Executions ride along with the tick rows they led to."""
         self.executions.append(row)
+
+    def reached_late(self, more: Reached) -> None:
+        """Runs that asked for an evaluation when it was done; their tick rows follow."""
+        key = (more.evaluation_key, more.slot)
+        if key in self.reached or len(self.reached) < MAX_REACHED:
+            self.reached[key] = more
+
+    def printed(self, row: Printed) -> None:
+        self.prints.append(row)
+
+    def warned(self, warning: StrategyWarning) -> None:
+        """It may come long after the ticks it is about."""
+        self.warnings.append(warning)
+        self._wake_up()
 
     def closed(self, row: CandleRow) -> None:
         """Candles ride along as well; of too many waiting the oldest go, the venue has them still."""
@@ -131,6 +153,17 @@ class JournalBuffer:
         if len(self.lost) == 1:
             self.wake_for_lost()
 
+    def take_reached(self) -> tuple[Reached, ...]:
+        """Once their rows are on the way."""
+        if self.executions or not self.reached:
+            return ()
+        return tuple([self.reached.popitem()[1] for _ in range(len(self.reached))])
+
+    def _wake_up(self) -> None:
+        if self.idle:
+            self.idle = False
+            self.wake()
+
     def take_lost(self) -> tuple[LostAsk, ...]:
         lost = tuple(self.lost)
         self.lost.clear()
@@ -157,7 +190,7 @@ class Journal(Behaviour):
         self._buffer.wake_for_lost = self._wake_for_lost
         self._buffer.idle = True
         self._buffer.take_lost()  # whatever waited has lost its waker
-        if self._buffer.ticks or self._buffer.executions:
+        if self._buffer.ticks or self._buffer.executions or self._buffer.warnings:
             self.ctx.self_ref.tell(Flush())
 
     def draining(self) -> None:
@@ -171,6 +204,9 @@ class Journal(Behaviour):
         if self._writing is not None:
             self._buffer.ticks.extendleft(reversed(self._writing.ticks))
             self._buffer.executions.extendleft(reversed(self._writing.executions))
+            self._buffer.warnings.extendleft(reversed(self._writing.warnings))
+            for more in self._writing.reached:
+                self._buffer.reached.setdefault((more.evaluation_key, more.slot), more)
 
     def receive(self, message: object) -> None:
         match message:
@@ -193,14 +229,14 @@ class Journal(Behaviour):
                 self._buffer.traced(self._writing)
         self._writing = None
         self._attempt = 0
-        if self._buffer.ticks or (self._draining and self._buffer.executions):
+        if self._buffer.ticks or self._buffer.warnings or (self._draining and self._buffer.executions):
             self._flush()
             return
         if self._draining:
             self.ctx.stop()
             return
         self._buffer.idle = True
-        if self._buffer.ticks:  # added between the look and the flag
+        if self._buffer.ticks or self._buffer.warnings:  # added between the look and the flag
             self._buffer.idle = False
             self._flush()
         elif self._buffer.lost:
@@ -228,7 +264,7 @@ class Journal(Behaviour):
         elif self._attempt == 0:
             return  # a batch is under way; its end flushes the rest
         report = self._writing
-        if self._draining and not (report.ticks or report.executions or report.lost):
+        if self._draining and not (report.ticks or report.executions or report.lost or report.warnings):
             self.ctx.stop()
             return
         self.ctx.call(lambda: self._store.report(report), lambda _: Written(), WriteFailed, in_turn=True)
@@ -236,11 +272,15 @@ class Journal(Behaviour):
     def _take(self) -> SlotReport:
         buffer = self._buffer
         lost = buffer.take_lost() if self._draining or not buffer.ticks else ()
+        executions = _first(buffer.executions)
         return SlotReport(
             ticks=_first(buffer.ticks),
-            executions=_first(buffer.executions),
+            executions=executions,
             candles=_first(buffer.candles),
             lost=lost,
+            reached=buffer.take_reached(),
+            printed=_first(buffer.prints),
+            warnings=_first(buffer.warnings),
         )
 
 

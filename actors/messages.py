@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 import msgspec
 
@@ -119,6 +120,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     detail: str | None = None
     bars_entry: Reason | None = None
     expires_at: datetime | None = None
+    id: UUID | None = None
+    """Names its row: the first half of its key."""
 
 
 class TickDue(Message, frozen=True, kw_only=True):

@@ -172,6 +172,7 @@ def tick_row(
         latency_ms=max(0.0, clock.monotonic() - due.closed_at_s) * 1_000,
         worker=worker,
         fence=claim.fence,
+        evaluation=None if evaluation is None else evaluation.id,
     )
 
 

@@ -107,7 +107,7 @@ def read_signal(answer: object, *, held_short: bool = False) -> Signal:
     return Signal(
         action=read_action(answer.get("action"), held_short=held_short),
         leverage=_leverage(answer.get("leverage")),
-        reason=None if reason is None else str(reason)[:MAX_REASON_CHARS],
+        reason=None if reason is None else storable(str(reason)[:MAX_REASON_CHARS]),
         indicators=_indicators(answer.get("indicators")),
         metadata=_metadata(answer.get("metadata")),
         price=decimals["price"],
@@ -118,6 +118,11 @@ def read_signal(answer: object, *, held_short: bool = False) -> Signal:
         score=scales["score"],
         confidence=scales["confidence"],
     )
+
+
+def storable(text: str) -> str:
+    """`text` as the database can keep it: a NUL is shown as what cannot be shown."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _number(name: str, value: object) -> float:
@@ -173,7 +178,7 @@ def _indicators(value: object) -> dict[str, float]:
     if not isinstance(value, Mapping) or len(value) > MAX_INDICATORS:
         sentence = f"The signal's indicators are not a mapping of ≤ {MAX_INDICATORS} numbers."
         raise BadSignal(SignalFault.NOT_A_SIGNAL, sentence)
-    return {str(name): _number(f"indicator {name}", number) for name, number in value.items()}
+    return {storable(str(name)): _number(f"indicator {name}", number) for name, number in value.items()}
 
 
 def _metadata(value: object) -> dict[str, object]:

@@ -52,7 +52,16 @@ from schema.notices import Delivery, NoticeSettings
 from schema.ops import LedgerOp, LedgerResult, OpRefused, ResumeUser, RiskSettled, SimulateTrade
 from schema.pg_candles import MAX_STRETCHES, StoredStretch
 from schema.pg_database import DatabaseTimes
-from schema.pg_history import EventsPage, Listing, OrderRecord, RunTotals, TickRecord, TradeRecord
+from schema.pg_history import (
+    AuthoredEvaluation,
+    EvaluationRecord,
+    EventsPage,
+    Listing,
+    OrderRecord,
+    RunTotals,
+    TickRecord,
+    TradeRecord,
+)
 from schema.pg_limits import OwnLimits, TooLoose
 from schema.pg_observations import Observed
 from schema.pg_portfolios import CurvePoint, Portfolio, Totals
@@ -86,6 +95,7 @@ __all__ = [
     "ActorNode",
     "Arranged",
     "Attempt",
+    "AuthoredEvaluation",
     "BackfillJob",
     "BacktestJob",
     "BacktestRequest",
@@ -103,6 +113,7 @@ __all__ = [
     "Delivery",
     "DemoClock",
     "DemoTime",
+    "EvaluationRecord",
     "Event",
     "EventsPage",
     "Flatten",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
 from core.position import Side
+from core.strategy_warning import StrategyWarning
 from facade.bridge import (
+    AuthoredEvaluation,
+    EvaluationRecord,
     EventsPage,
     OpenPosition,
     OrderRecord,
@@ -19,6 +23,8 @@ from facade.bridge import (
 )
 from facade.cursor import cursor_text, number_text
 from facade.schemas.history import (
+    AuthoredEvaluationShown,
+    EvaluationsAnswer,
     EvaluationShown,
     EventsAnswer,
     ExecutionsAnswer,
@@ -33,6 +39,7 @@ from facade.schemas.history import (
     StatsAnswer,
     TradesAnswer,
     TradeShown,
+    WarningShown,
 )
 from facade.views import event_shown, tick_id
 
@@ -62,6 +69,28 @@ def executions_answer(found: Sequence[TickRecord], *, limit: int) -> ExecutionsA
     return ExecutionsAnswer(
         executions=tuple(_execution(each) for each in page),
         next_cursor=cursor_text(page[-1].tick.slot, page[-1].tick.run_id) if len(found) > limit else None,
+    )
+
+
+def evaluations_answer(
+    found: Sequence[AuthoredEvaluation], warnings: Sequence[StrategyWarning], *, limit: int
+) -> EvaluationsAnswer:
+    page = found[:limit]
+    shown = (
+        AuthoredEvaluationShown(
+            slot=each.slot,
+            worker=each.worker,
+            orders_made=each.orders_made,
+            printed=each.printed,
+            evaluation=_evaluation(each.evaluation),
+        )
+        for each in page
+    )
+    last = page[-1] if len(found) > limit else None
+    return EvaluationsAnswer(
+        evaluations=tuple(shown),
+        warnings=tuple(msgspec.convert(each, WarningShown, from_attributes=True) for each in warnings),
+        next_cursor=None if last is None else cursor_text(last.slot, UUID(last.evaluation_key[:32])),
     )
 
 
@@ -164,19 +193,25 @@ def _execution(record: TickRecord) -> ExecutionShown:
         finished_at=tick.finished_at,
         latency_ms=round(tick.latency_ms, 3),
         worker=tick.worker,
-        evaluation=None
-        if evaluation is None
-        else EvaluationShown(
-            status=evaluation.evaluation_status.value,
-            duration_ms=round(evaluation.duration_ms, 3),
-            signal=evaluation.action,
-            price=evaluation.price,
-            reason=evaluation.evaluation_reason,
-            indicators=evaluation.indicators,
-            runs_reached=evaluation.runs_reached,
-            nodes_executed=evaluation.nodes_executed,
-            error=evaluation.error,
-        ),
+        orders_made=record.orders_made,
+        evaluation=None if evaluation is None else _evaluation(evaluation),
+    )
+
+
+def _evaluation(evaluation: EvaluationRecord) -> EvaluationShown:
+    return EvaluationShown(
+        status=evaluation.evaluation_status.value,
+        duration_ms=round(evaluation.duration_ms, 3),
+        average_ms=round(evaluation.average_ms, 3),
+        used_ms=None if evaluation.used_ms is None else round(evaluation.used_ms, 3),
+        limit_ms=evaluation.limit_ms,
+        signal=evaluation.action,
+        price=evaluation.price,
+        reason=evaluation.evaluation_reason,
+        indicators=evaluation.indicators,
+        runs_reached=evaluation.runs_reached,
+        nodes_executed=evaluation.nodes_executed,
+        error=evaluation.error,
     )
 
 

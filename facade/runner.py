@@ -14,6 +14,7 @@ from actors.service import Vitals
 from core.definition import StrategyKind
 from core.ids import RunId, StrategyId, UserId
 from core.run import Run
+from core.strategy_warning import StrategyWarning
 from core.timeframe import Timeframe
 from schema.idempotency import IdempotencyKeys
 from schema.ops import LedgerOp, LedgerResult
@@ -21,7 +22,15 @@ from schema.pg_alerts import PgAlerts
 from schema.pg_candles import PgCandles
 from schema.pg_config import PgConfig
 from schema.pg_flattens import PgFlattens
-from schema.pg_history import EventsPage, Listing, OrderRecord, RunTotals, TickRecord, TradeRecord
+from schema.pg_history import (
+    AuthoredEvaluation,
+    EventsPage,
+    Listing,
+    OrderRecord,
+    RunTotals,
+    TickRecord,
+    TradeRecord,
+)
 from schema.pg_jobs import PgJobs
 from schema.pg_limits import PgLimits
 from schema.pg_notices import PgNotices
@@ -92,6 +101,12 @@ class Reads(Protocol):
     def executions(
         self, run: Run, *, before: datetime | None = None, limit: int = 50
     ) -> list[TickRecord]: ...
+
+    def evaluations(
+        self, strategy_id: StrategyId, *, before: tuple[datetime, str] | None = None, limit: int = 50
+    ) -> list[AuthoredEvaluation]: ...
+
+    def warnings(self, strategy_id: StrategyId) -> list[StrategyWarning]: ...
 
     def events_page(
         self,

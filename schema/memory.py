@@ -23,6 +23,7 @@ from core.market import Series
 from core.order import Order
 from core.risk import RiskLimits, gate
 from core.run import Run, RunCommand, RunStatus
+from core.strategy_warning import StrategyWarning
 from core.timeframe import to_ms
 from schema import memory_runs
 from schema.desk import Arranged, DeskOp, OpenRun
@@ -40,6 +41,7 @@ from schema.ledger import (
     switch_payload,
 )
 from schema.ledger.desk import arrange
+from schema.ledger.payloads import WARNING, warning_payload
 from schema.memory_clock import MemoryClock
 from schema.memory_desk import MemoryDeskTx
 from schema.memory_external import due, receive, settle
@@ -262,6 +264,8 @@ class MemoryStore:
             new, signals = self._slots.report(report)
             if signals:
                 self._slots.publish(signals, self._tx(), self._now())
+            for warning in report.warnings:
+                self._warn(warning)
             return new
 
     def tick(self, row: TickRow) -> None:
@@ -475,6 +479,15 @@ class MemoryStore:
         except RunnerError as error:
             tx.undo.back_to(mark)
             return OpRefused(sentence=str(error))
+
+    def _warn(self, warning: StrategyWarning) -> None:
+        key = (warning.strategy_id, warning.version, warning.kind)
+        if key not in self._tables.warnings:
+            self._tables.warnings[key] = warning
+            payload, user_id = warning_payload(warning), warning.user_id
+            self._tx().append_event(
+                user_id=user_id, run_id=None, type=WARNING, at=self._now(), payload=payload
+            )
 
     def _account(self, account_id: AccountId) -> AccountRow:
         row = self._tables.accounts.get(account_id)

@@ -14,6 +14,7 @@ from core.ids import AccountId, ClientOrderId, RunId, StrategyId, UserId
 from core.market import Series
 from core.order import Leg, Order
 from core.risk import RiskLimits
+from core.strategy_warning import StrategyWarning, WarningKind
 from schema.memory_rows import AccountRow, RunRow, UserRow
 from schema.records import Event, TickPlace, TickSource, Trade
 from schema.tx import FillRow
@@ -44,6 +45,7 @@ class Tables:
         # Signals from outside by strategy and key, and those that runs are owed yet.
         self.external: dict[StrategyId, dict[str, ExternalSignal]] = {}
         self.owed: dict[RunId, dict[datetime, ExternalSignal]] = {}
+        self.warnings: dict[tuple[StrategyId, int, WarningKind], StrategyWarning] = {}
         self.fence = 0
         self.changes = 0
         """Changes of runs there have been; each row has the number of its last."""

@@ -14,6 +14,7 @@ from core.ids import RunId, StrategyId, UserId
 from core.order import Order
 from core.position import ZERO
 from core.run import Run
+from core.strategy_warning import StrategyWarning
 from schema.pg_database import Connection, Database
 from schema.pg_rows import Row, as_type, definition_of, many, one, value
 from schema.records import Event, ExecutionStatus, TickRow, TickStatus, Trade
@@ -23,6 +24,11 @@ NEWEST: Final = 2**63 - 1
 MAX_SCANNED: Final = 20_000
 """Events one page looks at for those of a level; the next page goes on behind them."""
 TOTALS_WINDOW: Final = timedelta(days=30)
+ROLLING: Final = 20
+"""Evaluations in a rolling average."""
+MAX_WARNINGS: Final = 20
+_EVALUATED: Final = frozenset({TickStatus.OK, TickStatus.SKIPPED, TickStatus.ERROR})
+"""What a tick came to whose evaluation, of before they were named, is looked for by its strategy."""
 MAX_RECORD_RUNS: Final = 50
 MAX_RECORD_TRADES: Final = 100
 """What a public record is made of: a strategy's first runs, who all hear the same signals, and the newest round trips
@@ -55,11 +61,26 @@ class EvaluationRecord(msgspec.Struct, frozen=True, kw_only=True):
     runs_reached: int
     nodes_executed: int
     error: str | None
+    used_ms: float | None
+    limit_ms: float | None
+    average_ms: float
+
+
+class AuthoredEvaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """An evaluation as its author sees it. `orders_made` of all runs."""
+
+    evaluation: EvaluationRecord
+    evaluation_key: str
+    slot: datetime
+    worker: str
+    orders_made: int
+    printed: str | None
 
 
 class TickRecord(msgspec.Struct, frozen=True, kw_only=True):
     tick: TickRow
     evaluation: EvaluationRecord | None
+    orders_made: int
 
 
 class EventsPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,16 +154,42 @@ class PgHistory:
     def executions(self, run: Run, *, before: datetime | None = None, limit: int = 50) -> list[TickRecord]:
         def read(connection: Connection) -> list[Row]:
             at = before or value(connection, "market_now") + timedelta(days=1)
-            named = _named(run) | {"before": at, "limit": limit, "strategy_id": run.strategy.id}
-            return many(connection, "executions_page", named)
+            return many(connection, "executions_page", _named(run) | {"before": at, "limit": limit})
 
+        rows = self._database.run(read)
+        evaluated = [row for row in rows if row["evaluation"] is not None or row["status"] in _EVALUATED]
+        named = {"slots": [row["slot"] for row in evaluated], "strategy_id": run.strategy.id}
+        named |= {"evaluations": [row["evaluation"] for row in evaluated], "rolling": ROLLING}
+        with asked_for(None):  # the row may be of another user's strategy of the same content
+            found = self._database.read(lambda connection: many(connection, "evaluations_of", named))
+        by_slot = {row["slot"]: as_type(EvaluationRecord)(row) for row in found}
         return [
             TickRecord(
                 tick=as_type(TickRow)(row),
-                evaluation=None if row["evaluation_status"] is None else as_type(EvaluationRecord)(row),
+                evaluation=by_slot.get(row["slot"]),
+                orders_made=row["orders_made"],
             )
-            for row in self._database.run(read)
+            for row in rows
         ]
+
+    def evaluations(
+        self, strategy_id: StrategyId, *, before: tuple[datetime, str] | None = None, limit: int = 50
+    ) -> list[AuthoredEvaluation]:
+        """For the strategy's author, which the caller has made sure of: orders and runs are everybody's."""
+
+        def read(connection: Connection) -> list[Row]:
+            slot, key = before or (value(connection, "market_now") + timedelta(days=1), "")
+            named = {"strategy_id": strategy_id, "limit": limit, "rolling": ROLLING}
+            return many(connection, "evaluations_page", named | {"before_slot": slot, "before_key": key})
+
+        with asked_for(None):
+            rows = self._database.read(read)
+        return [as_type(AuthoredEvaluation)(row | {"evaluation": row}) for row in rows]
+
+    def warnings(self, strategy_id: StrategyId) -> list[StrategyWarning]:
+        named = {"strategy_id": strategy_id, "limit": MAX_WARNINGS}
+        rows = self._database.read(lambda connection: many(connection, "warnings_of", named))
+        return [as_type(StrategyWarning)(row) for row in rows]
 
     def events_page(
         self,

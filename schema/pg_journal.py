@@ -18,6 +18,7 @@ from core.signal import Action
 from core.timeframe import from_ms, to_ms
 from schema.ledger import signal_payload
 from schema.pg_database import SQL, Connection, Months
+from schema.pg_evaluated import evaluated
 from schema.pg_rows import Row, changed, fields, many, plain_json, value
 from schema.pg_ticks import note_lost
 from schema.records import CandleRow, SlotReport, TickRow, TickSource, TickStatus
@@ -27,7 +28,7 @@ _COPY_FROM_ROWS = 100
 
 _COPY_TYPES = (
     *("uuid", "text", "timestamptz", "text", "text", "text", "text"),
-    *("timestamptz", "timestamptz", "float8", "text", "int8", "timestamptz", "text"),
+    *("timestamptz", "timestamptz", "float8", "text", "int8", "timestamptz", "text", "uuid"),
 )
 _HOLD = Action.HOLD.value
 
@@ -47,6 +48,7 @@ def report(connection: Connection, months: Months, given: SlotReport) -> int:
             cursor.executemany(SQL["insert_candle"], [candle_fields(row) for row in given.candles])
     if given.lost:
         note_lost(connection, months, given.lost)
+    evaluated(connection, months, given)
     _publish(connection, months, [tick for tick in new if tick.signal not in (None, _HOLD)])
     return len(new)
 
@@ -163,6 +165,7 @@ def _copy(connection: Connection, rows: Sequence[TickRow]) -> None:
                     row.fence,
                     row.asked_at,
                     row.request_id,
+                    row.evaluation,
                 )
             )
 

@@ -21,6 +21,7 @@ from core.protection import Protection, Trailing
 from core.published_signal import Said
 from core.risk import RiskLimits, RiskState
 from core.run import Run, RunStatus
+from core.strategy_warning import StrategyWarning
 
 
 class TickStatus(StrEnum):
@@ -170,6 +171,8 @@ class TickRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     asked_at: datetime | None = None
     request_id: str | None = None
     """Of the request that asked for it; a slot that was cut off does not know it any more."""
+    evaluation: UUID | None = None
+    """The evaluation it shared: the first half of that one's key."""
 
 
 TickPlace = tuple[datetime, RunId]
@@ -184,7 +187,10 @@ class ExecutionStatus(StrEnum):
 
 
 class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One evaluation of one strategy version on one slot's candles, and how many runs it reached."""
+    """One evaluation of one strategy version on one slot's candles, and how many runs it reached.
+
+    `used_ms` of `limit_ms`: the time its code took of what it may; None where nothing limits it.
+    """
 
     evaluation_key: str
     strategy_id: StrategyId
@@ -199,6 +205,27 @@ class ExecutionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     runs_reached: int = 0
     nodes_executed: int = 1
     error: str | None = None
+    used_ms: float | None = None
+    limit_ms: float | None = None
+
+
+class Reached(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """So many runs of `worker` share an evaluation by now; those that ask late come on top of its row's."""
+
+    evaluation_key: str
+    slot: datetime
+    worker: str
+    runs: int
+
+
+class Printed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a strategy's code printed in one evaluation, for its author."""
+
+    strategy_id: StrategyId
+    user_id: UserId
+    evaluation_key: str
+    slot: datetime
+    printed: str
 
 
 class CandleRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -215,6 +242,9 @@ class SlotReport(msgspec.Struct, frozen=True, kw_only=True):
     executions: tuple[ExecutionRow, ...] = ()
     candles: tuple[CandleRow, ...] = ()
     lost: tuple[LostAsk, ...] = ()
+    reached: tuple[Reached, ...] = ()
+    printed: tuple[Printed, ...] = ()
+    warnings: tuple[StrategyWarning, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

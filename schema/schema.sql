@@ -130,6 +130,18 @@ CREATE TABLE event_chains (
     CONSTRAINT event_chains_link_check CHECK ((link >= 0))
 ) WITH (fillfactor=70);
 
+CREATE TABLE execution_prints (
+    number bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    strategy_id uuid NOT NULL,
+    user_id text NOT NULL,
+    evaluation_key text NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    printed text NOT NULL,
+    CONSTRAINT execution_prints_pkey PRIMARY KEY (number),
+    CONSTRAINT execution_prints_printed_check CHECK ((length(printed) <= 10000)),
+    CONSTRAINT execution_prints_strategy_id_slot_evaluation_key_key UNIQUE (strategy_id, slot, evaluation_key)
+);
+
 CREATE TABLE external_deliveries (
     run_id uuid NOT NULL,
     slot timestamp with time zone NOT NULL,
@@ -617,6 +629,9 @@ CREATE TABLE strategy_executions (
     nodes_executed integer NOT NULL,
     error text,
     stored_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    used_ms double precision,
+    limit_ms double precision,
+    reached jsonb,
     CONSTRAINT strategy_executions_pkey PRIMARY KEY (evaluation_key, slot),
     CONSTRAINT strategy_executions_nodes_executed_check CHECK ((nodes_executed >= 0)),
     CONSTRAINT strategy_executions_runs_reached_check CHECK ((runs_reached >= 0)),
@@ -713,6 +728,7 @@ CREATE TABLE strategy_tick_runs (
     fence bigint NOT NULL,
     asked_at timestamp with time zone,
     request_id text,
+    evaluation uuid,
     CONSTRAINT strategy_tick_runs_pkey PRIMARY KEY (run_id, slot),
     CONSTRAINT strategy_tick_runs_signal_check CHECK ((signal = ANY (ARRAY['long'::text, 'short'::text, 'hold'::text, 'exit_long'::text, 'exit_short'::text]))),
     CONSTRAINT strategy_tick_runs_source_check CHECK ((source = ANY (ARRAY['timer'::text, 'candle'::text, 'cron'::text, 'operator'::text, 'external'::text]))) NOT VALID,
@@ -750,6 +766,19 @@ CREATE TABLE strategy_versions (
     CONSTRAINT strategy_versions_strategy_id_fkey FOREIGN KEY (strategy_id) REFERENCES strategies(id) ON DELETE CASCADE,
     CONSTRAINT strategy_versions_timeframe_s_check CHECK ((timeframe_s > 0)),
     CONSTRAINT strategy_versions_version_check CHECK ((version >= 1))
+);
+
+CREATE TABLE strategy_warnings (
+    strategy_id uuid NOT NULL,
+    version integer NOT NULL,
+    kind text NOT NULL,
+    user_id text NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    detail jsonb NOT NULL,
+    warned_at timestamp with time zone DEFAULT runner_now() NOT NULL,
+    CONSTRAINT strategy_warnings_pkey PRIMARY KEY (strategy_id, version, kind),
+    CONSTRAINT strategy_warnings_detail_check CHECK ((jsonb_typeof(detail) = 'object'::text)),
+    CONSTRAINT strategy_warnings_kind_check CHECK ((kind = ANY (ARRAY['near_time_limit'::text, 'not_deterministic'::text])))
 );
 
 CREATE TABLE trades (
@@ -859,6 +888,8 @@ CREATE INDEX strategy_events_by_user ON ONLY public.strategy_events USING btree 
 CREATE INDEX strategy_events_errors ON ONLY public.strategy_events USING btree (run_id, id) WHERE (type = 'error'::text);
 
 CREATE INDEX strategy_executions_by_strategy ON public.strategy_executions USING btree (strategy_id, slot);
+
+CREATE INDEX strategy_executions_by_tick ON public.strategy_executions USING btree (slot, "left"(evaluation_key, 32));
 
 CREATE INDEX strategy_runs_active ON public.strategy_runs USING btree (id) WHERE (status = 'active'::text);
 

@@ -167,6 +167,8 @@ class WorkerHandle:
         self._wall_s = wall_s
         self._pid = _pid_of(handle)
         self._is_dead = False
+        self.used_s = 0.0
+        """What the slowest of its answers took of its limit; what the host withheld is not in it."""
         self._arrived = bytearray()
         wire.setblocking(False)
 
@@ -184,17 +186,19 @@ class WorkerHandle:
         replies: list[Reply] = []
         try:
             # It may answer nearly all before it has taken the last of what is asked.
-            whole = _Deadline(self._pid, self._wall_s * len(asked))
+            deadline = whole = _Deadline(self._pid, self._wall_s * len(asked))
             self._send(b"".join(framed(ENCODER.encode(each)) for each in asked), whole)
             deadline = _Deadline(self._pid, self._wall_s)
             for each in asked:
                 reply = self._reply(deadline)
+                self.used_s = max(self.used_s, deadline.used_s())
                 replies.append(reply)
                 if isinstance(reply, Failed) and (isinstance(each, Program) or reply.fault is Fault.MEMORY):
                     self.kill()
                     break
                 deadline = _Deadline(self._pid, self._wall_s)
         except _Ended as ended:
+            self.used_s = max(self.used_s, deadline.used_s())
             self.kill()
             replies.append(ended.failed)
         except Starved:
@@ -293,6 +297,10 @@ class _Deadline:
 
     def left_s(self) -> float:
         return max(0.0, self._end_s - process_s())
+
+    def used_s(self) -> float:
+        withheld_s = _withheld_s(self._pid) - self._withheld_before_s
+        return max(0.0, process_s() - self._began_s - withheld_s)
 
     def passed(self) -> None:
         """The end has come: move it by what was withheld, or raise. Never beyond MOST_PATIENCE_S."""

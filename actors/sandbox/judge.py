@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from actors.runtime.behaviour import Context as ActorContext
-from actors.sandbox.frames import Answered, Ask, Failed, Fault, Held, Program, Reply
+from actors.sandbox.frames import MAX_LOG, Answered, Ask, Failed, Fault, Held, Program, Reply
 from actors.sandbox.host import SandboxAway, Starved
 from core.ids import UserId
 from core.market import Series
 from core.position import Side
-from core.signal import BadSignal, Signal
+from core.signal import BadSignal, Signal, storable
 from core.strategies.code import CodeStrategy
 from core.strategies.code_answer import read_code_answer
 from core.strategy import Context
 from core.timeframe import to_ms
+
+MAX_SENTENCE: Final = 500
+MAX_PRINTED: Final = MAX_LOG + 100
+"""Characters; behind what is kept of a print stands how much more there was."""
 
 
 class CodeTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,13 +44,18 @@ class NoVerdict(StrEnum):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """A signal; or what the code did wrong; or why there is neither, with a sentence."""
+    """A signal; or what the code did wrong; or why there is neither, with a sentence.
+
+    `used_ms` of `limit_ms`: the time the slowest of its answers took of what each may, where that was measured.
+    """
 
     signal: Signal | None = None
     failed: Failed | None = None
     nothing: NoVerdict | None = None
     sentence: str = ""
     log: str = ""
+    used_ms: float | None = None
+    limit_ms: float | None = None
 
 
 class CodeRunner(Protocol):
@@ -89,9 +99,10 @@ def ask_of(context: Context) -> Ask:
 
 
 def verdict_of(reply: Reply, context: Context) -> Verdict:
-    """Of the last reply to an Ask."""
+    """Of the last reply to an Ask; nothing in it is longer than the worker lets it be, or cannot be stored."""
     if isinstance(reply, Failed):
-        return Verdict(failed=reply, sentence=located(reply), log=reply.log)
+        failed = replace(reply, sentence=_bounded(reply.sentence, MAX_SENTENCE))
+        return Verdict(failed=failed, sentence=located(failed), log=_bounded(reply.log, MAX_PRINTED))
     if not isinstance(reply, Answered):
         failed = Failed(fault=Fault.FORGED, sentence="What it sent back is no answer.")
         return Verdict(failed=failed, sentence=failed.sentence)
@@ -99,14 +110,19 @@ def verdict_of(reply: Reply, context: Context) -> Verdict:
     try:
         signal = read_code_answer(reply.answer, held_short=held is not None and held.side is Side.SHORT)
     except BadSignal as bad:
-        failed = Failed(fault=Fault.BAD_ANSWER, sentence=str(bad), line=reply.line, log=reply.log)
-        return Verdict(failed=failed, sentence=located(failed), log=reply.log)
-    return Verdict(signal=signal, log=reply.log)
+        sentence, log = _bounded(str(bad), MAX_SENTENCE), _bounded(reply.log, MAX_PRINTED)
+        failed = Failed(fault=Fault.BAD_ANSWER, sentence=sentence, line=reply.line, log=log)
+        return Verdict(failed=failed, sentence=located(failed), log=log)
+    return Verdict(signal=signal, log=_bounded(reply.log, MAX_PRINTED))
 
 
 def no_verdict(error: SandboxAway | Starved) -> Verdict:
     nothing = NoVerdict.STARVED if isinstance(error, Starved) else NoVerdict.AWAY
     return Verdict(nothing=nothing, sentence=str(error))
+
+
+def _bounded(text: str, most: int) -> str:
+    return storable(text[:most])
 
 
 def located(failed: Failed) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Final
 
+from msgspec.structs import replace
+
 from actors.runtime.behaviour import Context
 from actors.runtime.process_time import process_s
 from actors.sandbox.canaries import holes
@@ -202,7 +204,8 @@ class Pool:
         last = replies[-1]
         if isinstance(last, Failed) and last.fault is Fault.DIED and zygote.has_ended():
             return no_verdict(SandboxAway("The sandbox ended while the strategy was evaluated."))
-        return verdict_of(last, task.context)
+        limit_ms = self.limits.wall_s * 1_000
+        return replace(verdict_of(last, task.context), used_ms=worker.used_s * 1_000, limit_ms=limit_ms)
 
 
 async def _answer(answer: Future[Verdict]) -> Verdict:

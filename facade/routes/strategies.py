@@ -17,12 +17,14 @@ from facade.deployment import deploy, deploy_any, strategy_to_run
 from facade.edits import next_version
 from facade.endpoint import Call, Handler, route
 from facade.errors import ApiError, Detail, bad_field, not_found
+from facade.history import evaluations_answer
 from facade.listing import strategies_answer, strategy_answer, unarchived
 from facade.operation import OperationRoute
 from facade.past import strategy_then
 from facade.routes.runs import COMMAND_FOR, VERBS, command, execute_tick
 from facade.schemas.deployments import DeployAny, DeployedAnswer, DeployStrategy
 from facade.schemas.form import Answer, AsOf, Page
+from facade.schemas.history import EvaluationsAnswer
 from facade.schemas.past import StrategyThenAnswer
 from facade.schemas.runner import TickAnswer
 from facade.schemas.runs import SetStatus, VerbAnswer
@@ -112,6 +114,17 @@ async def export_graph(call: Call) -> GraphAnswer:
         timeframe=strategy.timeframe,
         node_graph=msgspec.json.decode(strategy.source),
     )
+
+
+async def evaluations(call: Call, query: Page) -> EvaluationsAnswer:
+    """Evaluations of a strategy of the caller's own, newest first: time, reach, orders, and what its code printed."""
+    strategy, limit, place = await _own(call), query.limit, read_cursor(query.cursor)
+    before = None if place is None else (place[0], place[1].hex)
+    found = await call.bridge.read(
+        lambda reads: reads.evaluations(strategy.id, before=before, limit=limit + 1)
+    )
+    warnings = await call.bridge.read(lambda reads: reads.warnings(strategy.id))
+    return evaluations_answer(found, warnings, limit=limit)
 
 
 async def archive(call: Call) -> Answer:
@@ -240,6 +253,7 @@ ROUTES: list[OperationRoute] = [
     route("PATCH", "/api/strategies/{id}", edit, Access.USER),
     route("DELETE", "/api/strategies/{id}", archive, Access.USER),
     route("GET", "/api/strategies/{id}/graph", export_graph, Access.USER),
+    route("GET", "/api/strategies/{id}/evaluations", evaluations, Access.USER),
     route("PUT", "/api/strategies/{id}/settings", set_settings, Access.USER),
     route("POST", "/api/strategies/{id}/deploy", deploy_one, Access.USER, status=201),
     route("PUT", "/api/strategies/{id}/status", set_status, Access.USER),

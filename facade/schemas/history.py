@@ -106,10 +106,15 @@ class PositionsAnswer(Answer, frozen=True, kw_only=True):
 
 
 class EvaluationShown(Shown, frozen=True, kw_only=True):
-    """The evaluation the tick shared with every run of the strategy."""
+    """The evaluation the tick shared with every run of the strategy. `averageMs`: of the last 20 up to it. `usedMs` of
+    `limitMs`: the time its code took of what it may; null where nothing limits it.
+    """
 
     status: str
     duration_ms: float
+    average_ms: float
+    used_ms: float | None
+    limit_ms: float | None
     signal: str | None
     price: float | None
     reason: str | None
@@ -131,7 +136,35 @@ class ExecutionShown(Shown, frozen=True, kw_only=True):
     finished_at: datetime
     latency_ms: float
     worker: str
+    orders_made: int
     evaluation: EvaluationShown | None
+
+
+class AuthoredEvaluationShown(Shown, frozen=True, kw_only=True):
+    """`ordersMade`: by all runs it reached. `printed`: what its code printed, of the newest 100 that printed."""
+
+    slot: datetime
+    worker: str
+    orders_made: int
+    printed: str | None
+    evaluation: EvaluationShown
+
+
+class WarningShown(Shown, frozen=True, kw_only=True):
+    """`kind`: near_time_limit or not_deterministic; of each a version is warned of once."""
+
+    version: int
+    kind: str
+    slot: datetime
+    detail: Mapping[str, Any]
+
+
+class EvaluationsAnswer(Answer, frozen=True, kw_only=True):
+    """Newest first."""
+
+    evaluations: tuple[AuthoredEvaluationShown, ...]
+    warnings: tuple[WarningShown, ...] = ()
+    next_cursor: str | None = None
 
 
 class ExecutionsAnswer(Answer, frozen=True, kw_only=True):

@@ -15,10 +15,14 @@ from core.order import Order
 from core.position import Fill, RoundTrip
 from core.risk import PauseStarted
 from core.run import RunSettings
+from core.strategy_warning import StrategyWarning
 from schema.records import OpenPosition, TickRow
 
 PLATFORM_USER = UserId("platform")
 """Whose events concern the whole installation, like the global kill switch."""
+
+WARNING = "strategy.warning"
+"""Type of the events that warn authors."""
 
 Plain = str | int | float | bool | None
 
@@ -161,3 +165,13 @@ def _plain(value: Plain | Decimal | datetime) -> Plain:
     if isinstance(value, datetime):
         return value.isoformat()
     return value
+
+
+def warning_payload(warning: StrategyWarning) -> dict[str, Any]:
+    about = plain(
+        strategy_id=str(warning.strategy_id),
+        version=warning.version,
+        kind=warning.kind.value,
+        slot=warning.slot,
+    )
+    return about | dict(warning.detail)

@@ -29,18 +29,65 @@ SELECT min(id) AS lowest, count(*) AS events
          ORDER BY id DESC LIMIT %(scanned)s) AS looked_at;
 
 -- name: executions_page
--- Ticks before a slot with the evaluation behind each, where one is stored.
+-- Ticks before a slot, and how many orders each made.
 SELECT t.run_id, t.user_id, t.slot, t.status, t.signal, t.reason, t.source, t.scheduled_at, t.finished_at, t.latency_ms,
-       t.worker, t.fence, t.asked_at,
-       e.status AS evaluation_status, e.duration_ms, e.action, e.price, e.reason AS evaluation_reason, e.indicators,
-       e.runs_reached, e.nodes_executed, e.error
-  FROM (SELECT * FROM strategy_tick_runs
-         WHERE run_id = %(run_id)s AND user_id = %(user_id)s AND slot < %(before)s
-         ORDER BY slot DESC LIMIT %(limit)s) AS t
-  LEFT JOIN LATERAL (SELECT * FROM strategy_executions x
-                      WHERE x.strategy_id = %(strategy_id)s AND x.slot = t.slot AND t.status IN ('ok', 'blocked', 'skipped', 'error')
-                      ORDER BY x.stored_at DESC LIMIT 1) AS e ON true
- ORDER BY t.slot DESC;
+       t.worker, t.fence, t.asked_at, t.evaluation,
+       (SELECT count(*) FROM orders o
+         WHERE o.run_id = t.run_id AND o.slot = t.slot AND o.leg IN ('entry', 'exit')) AS orders_made
+  FROM strategy_tick_runs t
+ WHERE t.run_id = %(run_id)s AND t.user_id = %(user_id)s AND t.slot < %(before)s
+ ORDER BY t.slot DESC LIMIT %(limit)s;
+
+-- name: evaluations_of
+-- The evaluations behind ticks, by slot. A tick of before they were named has the last one of its strategy there. The
+-- rolling average is of the evaluations up to each, as far as they were of the same strategy.
+SELECT t.slot, e.status AS evaluation_status, e.duration_ms, e.action, e.price, e.reason AS evaluation_reason,
+       e.indicators, e.runs_reached, e.nodes_executed, e.error, e.used_ms, e.limit_ms, rolling.average_ms
+  FROM unnest(%(slots)s::timestamptz[], %(evaluations)s::uuid[]) AS t (slot, evaluation)
+ CROSS JOIN LATERAL (
+     SELECT * FROM (
+         SELECT * FROM strategy_executions x
+          WHERE x.slot = t.slot AND left(x.evaluation_key, 32) = replace(t.evaluation::text, '-', '')
+         UNION ALL
+         SELECT * FROM strategy_executions x
+          WHERE t.evaluation IS NULL AND x.strategy_id = %(strategy_id)s AND x.slot = t.slot) AS found
+      ORDER BY found.stored_at DESC LIMIT 1) AS e
+ CROSS JOIN LATERAL (
+     SELECT avg(latest.duration_ms) AS average_ms FROM (
+         SELECT x.duration_ms FROM strategy_executions x WHERE x.strategy_id = e.strategy_id AND x.slot <= e.slot
+          ORDER BY x.slot DESC LIMIT %(rolling)s) AS latest) AS rolling;
+
+-- name: evaluations_page
+-- Evaluations of a strategy before one, newest first, with what their code printed and the orders that runs made of each.
+WITH page AS MATERIALIZED (
+    SELECT * FROM strategy_executions
+     WHERE strategy_id = %(strategy_id)s AND (slot, evaluation_key) < (%(before_slot)s, %(before_key)s)
+     ORDER BY slot DESC, evaluation_key DESC LIMIT %(limit)s
+), made AS (
+    SELECT o.slot, replace(t.evaluation::text, '-', '') AS key, count(*) AS orders
+      FROM strategy_runs r
+      JOIN orders o ON o.run_id = r.id AND o.slot = ANY (ARRAY(SELECT slot FROM page)) AND o.leg IN ('entry', 'exit')
+      JOIN strategy_tick_runs t ON t.run_id = o.run_id AND t.slot = o.slot
+     WHERE r.strategy_id = %(strategy_id)s
+     GROUP BY 1, 2
+)
+SELECT e.evaluation_key, e.slot, e.worker, e.status AS evaluation_status, e.duration_ms, e.action, e.price,
+       e.reason AS evaluation_reason, e.indicators, e.runs_reached, e.nodes_executed, e.error, e.used_ms, e.limit_ms,
+       rolling.average_ms, coalesce(made.orders, 0) AS orders_made, printed.printed
+  FROM page e
+  LEFT JOIN made ON made.slot = e.slot AND (made.key = left(e.evaluation_key, 32) OR made.key IS NULL)
+  LEFT JOIN execution_prints printed
+         ON printed.strategy_id = e.strategy_id AND printed.slot = e.slot AND printed.evaluation_key = e.evaluation_key
+ CROSS JOIN LATERAL (
+     SELECT avg(latest.duration_ms) AS average_ms FROM (
+         SELECT x.duration_ms FROM strategy_executions x WHERE x.strategy_id = e.strategy_id AND x.slot <= e.slot
+          ORDER BY x.slot DESC LIMIT %(rolling)s) AS latest) AS rolling
+ ORDER BY e.slot DESC, e.evaluation_key DESC;
+
+-- name: warnings_of
+-- What the author of a strategy was warned of, the latest versions first.
+SELECT strategy_id, version, user_id, kind, slot, detail FROM strategy_warnings
+ WHERE strategy_id = %(strategy_id)s ORDER BY version DESC, kind LIMIT %(limit)s;
 
 -- name: trade_totals
 -- What a run's closed round trips came to. The drawdown is of the capital with what they had made.

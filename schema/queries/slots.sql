@@ -83,18 +83,18 @@ UPDATE strategy_locks SET locked_until = clock_timestamp() WHERE locked_until > 
 -- name: insert_ticks
 -- Stores tick rows that are not there yet and tells which those were. JSON is a fifth of the cost of arrays.
 INSERT INTO strategy_tick_runs (run_id, user_id, slot, status, signal, reason, source, scheduled_at, finished_at,
-                                latency_ms, worker, fence, asked_at, request_id)
+                                latency_ms, worker, fence, asked_at, request_id, evaluation)
 SELECT * FROM json_to_recordset(%(ticks)s::json)
     AS given (run_id uuid, user_id text, slot timestamptz, status text, signal text, reason text, source text,
               scheduled_at timestamptz, finished_at timestamptz, latency_ms float8, worker text, fence bigint, asked_at timestamptz,
-              request_id text)
+              request_id text, evaluation uuid)
 ON CONFLICT (run_id, slot) DO NOTHING
 RETURNING run_id, slot;
 
 -- name: copy_ticks
 -- Stores many tick rows at once; fails when one is there already.
 COPY strategy_tick_runs (run_id, user_id, slot, status, signal, reason, source, scheduled_at, finished_at,
-                         latency_ms, worker, fence, asked_at, request_id) FROM STDIN (FORMAT BINARY);
+                         latency_ms, worker, fence, asked_at, request_id, evaluation) FROM STDIN (FORMAT BINARY);
 
 -- name: finish_ticks
 -- Ends the leases of finished ticks by fence and notes what each run's tick came to; rows locked in order.
@@ -127,12 +127,47 @@ UPDATE strategy_locks l
 SELECT count(*) FROM strategy_runs WHERE id = ANY(%(run_ids)s);
 
 -- name: insert_execution
--- Stores one evaluation; the first row of a key and slot wins.
-INSERT INTO strategy_executions (evaluation_key, strategy_id, slot, worker, duration_ms, status, action, price,
-                                 reason, indicators, runs_reached, nodes_executed, error)
+-- Stores one evaluation; of a key and slot the first row wins, and the runs of other processes are added to it.
+INSERT INTO strategy_executions AS e (evaluation_key, strategy_id, slot, worker, duration_ms, status, action, price,
+                                      reason, indicators, runs_reached, nodes_executed, error, used_ms, limit_ms,
+                                      reached)
 VALUES (%(evaluation_key)s, %(strategy_id)s, %(slot)s, %(worker)s, %(duration_ms)s, %(status)s, %(action)s,
-        %(price)s, %(reason)s, %(indicators)s, %(runs_reached)s, %(nodes_executed)s, %(error)s)
-ON CONFLICT (evaluation_key, slot) DO NOTHING;
+        %(price)s, %(reason)s, %(indicators)s, %(runs_reached)s, %(nodes_executed)s, %(error)s, %(used_ms)s,
+        %(limit_ms)s, jsonb_build_object(%(worker)s::text, %(runs_reached)s::integer))
+ON CONFLICT (evaluation_key, slot) DO UPDATE
+   SET reached = coalesce(e.reached, jsonb_build_object(e.worker, e.runs_reached)) || excluded.reached,
+       runs_reached = (SELECT sum(runs::integer) FROM jsonb_each_text(
+           coalesce(e.reached, jsonb_build_object(e.worker, e.runs_reached)) || excluded.reached) AS by (worker, runs))
+ WHERE e.worker <> excluded.worker;
+
+-- name: add_reached
+-- Notes how many runs of a process share an evaluation by now.
+UPDATE strategy_executions e
+   SET reached = with_them.reached,
+       runs_reached = (SELECT sum(runs::integer) FROM jsonb_each_text(with_them.reached) AS by (worker, runs))
+  FROM (SELECT coalesce(reached, jsonb_build_object(worker, runs_reached))
+               || jsonb_build_object(%(worker)s::text, %(runs)s::integer) AS reached
+          FROM strategy_executions WHERE evaluation_key = %(evaluation_key)s AND slot = %(slot)s FOR UPDATE) AS with_them
+ WHERE e.evaluation_key = %(evaluation_key)s AND e.slot = %(slot)s;
+
+-- name: insert_print
+-- Keeps what an evaluation's code printed.
+INSERT INTO execution_prints (strategy_id, user_id, evaluation_key, slot, printed)
+VALUES (%(strategy_id)s, %(user_id)s, %(evaluation_key)s, %(slot)s, %(printed)s)
+ON CONFLICT DO NOTHING;
+
+-- name: forget_prints
+-- Takes out all but the newest prints of these strategies.
+DELETE FROM execution_prints WHERE number = ANY (ARRAY(
+    SELECT p.number FROM unnest(%(strategy_ids)s::uuid[]) AS given (id)
+     CROSS JOIN LATERAL (SELECT number FROM execution_prints WHERE strategy_id = given.id
+                          ORDER BY slot DESC, evaluation_key DESC OFFSET %(kept)s LIMIT 1000) AS p));
+
+-- name: insert_warning
+-- Notes a warning of a version, once for each kind; whether it is new.
+INSERT INTO strategy_warnings (strategy_id, version, kind, user_id, slot, detail)
+VALUES (%(strategy_id)s, %(version)s, %(kind)s, %(user_id)s, %(slot)s, %(detail)s)
+ON CONFLICT DO NOTHING RETURNING kind;
 
 -- name: insert_candles
 -- Stores closed candles of one series; those that are there already stay.
@@ -207,7 +242,7 @@ SELECT r.schedule, count(*) AS runs FROM run_rows r
 -- name: list_ticks
 -- Tick rows, newest first.
 SELECT run_id, user_id, slot, status, signal, reason, source, scheduled_at, finished_at, latency_ms, worker, fence,
-       asked_at, request_id
+       asked_at, request_id, evaluation
   FROM strategy_tick_runs
  WHERE (%(run_id)s::uuid IS NULL OR run_id = %(run_id)s) AND (%(status)s::text IS NULL OR status = %(status)s)
    AND (%(since)s::timestamptz IS NULL OR slot >= %(since)s) AND (%(slot)s::timestamptz IS NULL OR slot = %(slot)s)
