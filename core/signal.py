@@ -84,7 +84,8 @@ def read_action(text: object, *, held_short: bool = False) -> Action:
         return Action.EXIT_SHORT if held_short else Action.EXIT_LONG
     action = _ACTIONS.get(word)
     if action is None:
-        raise BadSignal(SignalFault.UNKNOWN_ACTION, f"The strategy answered the unknown action {text!r:.60}.")
+        sentence = f"The strategy answered the unknown action {text!r:.60}; there are {', '.join(Action)}."
+        raise BadSignal(SignalFault.UNKNOWN_ACTION, sentence)
     return action
 
 

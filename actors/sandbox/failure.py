@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Final
 
 from actors.sandbox.allowed import shown
 from actors.sandbox.frames import Failed, Fault
+from actors.sandbox.hints import hint_for
 
 SOURCE: Final = "<strategy>"
 """The file name author's code is compiled under."""
 MAX_SENTENCE: Final = 300
 MAX_TRACE: Final = 10
 _PATH: Final = re.compile(r"(?:/[\w.@+-]+){2,}/?")
-_NOT_HERE: Final = "A strategy computes: it has no files, no network, no threads and no other processes."
 
 
 class Failure(Exception):
@@ -27,17 +27,17 @@ class Failure(Exception):
 
 def explained(error: BaseException) -> Failed:
     """Of whatever the code raised."""
-    trace = _trace(error.__traceback__)
+    frames = _frames(error.__traceback__)
+    trace = tuple((line, frame.f_code.co_name[:60]) for line, frame in frames)
     line = trace[-1][0] if trace else None
+    hint = _hint(error, frames[-1][1] if frames else None)
     if isinstance(error, SyntaxError) and error.filename in (SOURCE, None):
         sentence = f"{type(error).__name__}: {_text(error.msg)}"
-        return Failed(fault=Fault.SYNTAX, sentence=sentence, line=error.lineno, trace=trace)
+        return Failed(fault=Fault.SYNTAX, sentence=sentence, line=error.lineno, hint=hint, trace=trace)
     if isinstance(error, ImportError):
-        return Failed(fault=Fault.IMPORT, sentence=_import(error), line=line, trace=trace)
+        return Failed(fault=Fault.IMPORT, sentence=_import(error), line=line, hint=hint, trace=trace)
     sentence = f"{type(error).__name__[:60]}: {_said(error)}".removesuffix(": ")
-    return Failed(
-        fault=Fault.EXCEPTION, sentence=sentence[:MAX_SENTENCE], line=line, hint=_hint(error), trace=trace
-    )
+    return Failed(fault=Fault.EXCEPTION, sentence=sentence[:MAX_SENTENCE], line=line, hint=hint, trace=trace)
 
 
 def _import(error: ImportError) -> str:
@@ -45,25 +45,6 @@ def _import(error: ImportError) -> str:
     if isinstance(name, str) and error.args and str(error.args[0]).startswith("cannot import"):
         return _text(f"ImportError: {error.args[0]}")
     return f"Module {_text(name)} is not in the allowed list: {shown()}."
-
-
-def _hint(error: BaseException) -> str | None:
-    match error:
-        case PermissionError():
-            return _NOT_HERE
-        case OSError() | ModuleNotFoundError():
-            return _NOT_HERE
-        case NameError() if error.name in ("pd", "pandas"):
-            return "pandas is not here; candles are numpy columns already: context.candles.close."
-        case NameError() if error.name in ("np", "ta", "talib"):
-            return f"Import it first; modules there are: {shown()}."
-        case AttributeError() if type(error.obj).__module__.startswith("actors.sandbox"):
-            return "A context has candles, parameters, position, price, slot, symbol and timeframe."
-        case KeyError():
-            return "Where a key may be missing, .get(key, default) answers the default."
-        case IndexError():
-            return "A window may be shorter than expected; MIN_CANDLES = n asks for n candles at least."
-    return None
 
 
 def _said(error: BaseException) -> str:
@@ -78,11 +59,18 @@ def _text(value: object) -> str:
     return " ".join(_PATH.sub("…", str(value)).split())[:MAX_SENTENCE]
 
 
-def _trace(traceback: TracebackType | None) -> tuple[tuple[int, str], ...]:
-    lines: list[tuple[int, str]] = []
+def _hint(error: BaseException, frame: FrameType | None) -> str | None:
+    try:
+        return hint_for(error, frame)
+    except BaseException:  # whatever an author's own classes raise when they are looked at
+        return None
+
+
+def _frames(traceback: TracebackType | None) -> list[tuple[int, FrameType]]:
+    """Of the author's text, with the line each was at."""
+    frames: list[tuple[int, FrameType]] = []
     while traceback is not None:
-        code = traceback.tb_frame.f_code
-        if code.co_filename == SOURCE:
-            lines.append((traceback.tb_lineno, code.co_name[:60]))
+        if traceback.tb_frame.f_code.co_filename == SOURCE:
+            frames.append((traceback.tb_lineno, traceback.tb_frame))
         traceback = traceback.tb_next
-    return tuple(lines[-MAX_TRACE:])
+    return frames[-MAX_TRACE:]

@@ -18,6 +18,7 @@ from actors.sandbox.allowed import is_allowed, shown
 from actors.sandbox.author_view import context_of
 from actors.sandbox.failure import SOURCE, Failure
 from actors.sandbox.frames import Answered, Ask, Failed, Fault, Program
+from actors.sandbox.hints import no_entry
 
 ENTRY_NAMES: Final = ("strategy", "evaluate", "tradingStrategy")
 DECLARED_NAMES: Final = ("LOOKBACK", "MIN_CANDLES", "PARAMETERS", "USES_POSITION")
@@ -38,7 +39,8 @@ class PythonCode:
         entries = [module[name] for name in ENTRY_NAMES if callable(module.get(name))]
         if not entries:
             names = ", ".join(f"{name}(context)" for name in ENTRY_NAMES)
-            raise Failure(Failed(fault=Fault.NO_ENTRY, sentence=f"It defines none of {names}."))
+            sentence = f"It defines none of {names}."
+            raise Failure(Failed(fault=Fault.NO_ENTRY, sentence=sentence, hint=no_entry(module)))
         self._entry: Callable[..., object] = entries[0]
         self.declared: Mapping[str, Any] = {
             name: plain(module[name], f"{name}") for name in DECLARED_NAMES if name in module

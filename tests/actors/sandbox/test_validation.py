@@ -55,9 +55,42 @@ def test_each_of_the_three_names_is_an_entry(zygote: Zygote, name: str) -> None:
     ("text", "line", "said", "hint"),
     [
         ("def strategy(context)\n    return 1\n", 1, "SyntaxError: expected ':'", None),
+        ("function strategy(context) {\n  return 'hold';\n}\n", 1, "SyntaxError", "JavaScript or TypeScript"),
         ("x = 1\n", None, "defines none of strategy(context)", None),
-        ("import pandas\n" + WHOLE + "    return 'hold'\n", 1, "pandas is not in the allowed list", None),
-        (WHOLE + "    import os\n", 2, "os is not in the allowed list", None),
+        (
+            "def decide(context):\n    return 'hold'\n",
+            None,
+            "defines none of strategy(context)",
+            "calls decide",
+        ),
+        (
+            "import pandas\n" + WHOLE + "    return 'hold'\n",
+            1,
+            "pandas is not in the allowed list",
+            "numpy columns",
+        ),
+        (WHOLE + "    import os\n", 2, "os is not in the allowed list", "no files"),
+        ("import ta\n" + WHOLE + "    return 'hold'\n", 1, "ta is not in the allowed list", "talib.RSI"),
+        (WHOLE + "    period = 3\n    return perod\n", 3, "NameError", "Is period meant?"),
+        ("import talib\n" + WHOLE + "    return talib.RSY\n", 3, "AttributeError", "Is RSI meant?"),
+        (
+            "import talib\n"
+            + WHOLE
+            + "    if talib.RSI(context.candles.close) < 30:\n        return 'buy'\n",
+            3,
+            "truth value",
+            "[-1] is the newest",
+        ),
+        ("import talib\n" + WHOLE + "    return talib.RSI([1.0, 2.0])\n", 3, "TypeError", "whole columns"),
+        (WHOLE + "    return context.candles.close[-900]\n", 2, "IndexError", "as LOOKBACK says"),
+        (
+            "class Odd(str):\n    def startswith(self, *_):\n        raise KeyError\nglobals()[Odd('x')] = 1\n"
+            + WHOLE
+            + "    return unknown\n",
+            6,
+            "NameError",
+            None,
+        ),
         (WHOLE + "    return pd.x\n", 2, "NameError", "context.candles.close"),
         (WHOLE + "    return context.close\n", 2, "AttributeError", "A context has candles"),
         (WHOLE + "    return context['foo']\n", 2, "KeyError", ".get(key, default)"),
@@ -72,7 +105,12 @@ def test_each_of_the_three_names_is_an_entry(zygote: Zygote, name: str) -> None:
         ),
         (WHOLE + "    pass\n", 2, "answered nothing", None),
         (WHOLE + "    return 7\n", 2, "answered a int instead", None),
-        (WHOLE + "    x = 1\n    return {'action': 'jump'}\n", 3, "unknown action 'jump'", None),
+        (
+            WHOLE + "    x = 1\n    return {'action': 'jump'}\n",
+            3,
+            "unknown action 'jump'; there are long, short, hold",
+            None,
+        ),
         (WHOLE + "    return {'action': 'buy', 'wings': 2}\n", 2, "no field 'wings'", None),
         (WHOLE + "    return {'action': 'buy', 'signal': 'buy'}\n", 2, "given twice", None),
         (
