@@ -38,6 +38,10 @@ LONG_ENOUGH = timedelta(days=30)
 
 MAX_SYMBOLS = 4
 DESK = UserId("demo-desk")
+VISITORS = (UserId("demo-user-1"), UserId("demo-user-2"))
+"""Whoever looks at the demo acts as one of them."""
+CALM = RiskLimits(daily_max_loss_usdt=Decimal(1_000), max_trades_per_day=200, max_consecutive_losses=20)
+"""With the limits a user has by default, a run on one-minute candles is soon shut out for the day."""
 OUTAGE = 1_000
 """Orders the failing venue refuses: more than three ticks can try."""
 
@@ -183,6 +187,8 @@ def seed(store: Store, source: CandleSource, stage: Stage, *, round_: int = 0) -
     `round_` counts how often its data has started over (fresh portfolios each time). A seeding that was cut off
     is completed by the next; ids are a function of round and role.
     """
+    for visitor in VISITORS:
+        store.set_limits(visitor, CALM)
     definitions = _definitions(source, stage)
     for definition in definitions.values():
         prepare(definition)
@@ -259,16 +265,15 @@ def _definitions(source: CandleSource, stage: Stage) -> dict[str, StrategyDefini
 
 def _cast() -> list[Cast]:
     """Who shows what: ordinary traders, one for each gate, one whose venue fails."""
-    calm = RiskLimits(daily_max_loss_usdt=Decimal(1_000), max_trades_per_day=200, max_consecutive_losses=20)
     hundred = Decimal(100)
     return [
-        Cast(user="alice", strategy="RSI reversal", settings=RunSettings(leverage=3), limits=calm),
+        Cast(user="alice", strategy="RSI reversal", settings=RunSettings(leverage=3), limits=CALM),
         Cast(user="alice", strategy="EMA cross", settings=RunSettings(order_size_pct=Decimal(50))),
         Cast(
             user="bob",
             strategy="MACD",
             settings=RunSettings(leverage=2, take_profit_pct=Decimal("0.8"), stop_loss_pct=Decimal("0.4")),
-            limits=calm,
+            limits=CALM,
         ),
         Cast(user="bob", strategy="Donchian breakout", settings=RunSettings(direction=Direction.LONG)),
         # Loses a little on fees at every turn of a fast trend, with a limit it soon meets.
@@ -306,7 +311,7 @@ def _cast() -> list[Cast]:
             user="frank",
             strategy="Slow trend",
             settings=RunSettings(order_size_pct=hundred),
-            limits=calm,
+            limits=CALM,
             outage_orders=OUTAGE,
         ),
         Cast(user="grace", strategy="RSI reversal", settings=RunSettings(), mode=TradingMode.SIGNALS),

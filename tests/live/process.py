@@ -75,6 +75,7 @@ class Serving:
     """One `serve`, started on a port of the system's choice. Its stderr is kept, line by line."""
 
     def __init__(self, data_dir: Path, *arguments: str, **settings: str) -> None:
+        self.data_dir = data_dir
         self.lines: list[str] = []
         self.process = subprocess.Popen(
             command("serve", "--port", "0", *arguments),

@@ -105,7 +105,8 @@ function around(low, high) {
   return [low - room, high + room];
 }
 
-function times(plot, marks, _, __, step) {
+/** Labels of a time axis, in UTC, the day where the axis begins. */
+export function times(plot, marks, _, __, step) {
   return marks.map((mark, at) => {
     const text = new Date(mark * 1000).toISOString();
     const day = new Date(mark * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });

@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { byId, cell, chip, emptyRow, fill, h, keep, setAttribute, setText, toast } from "./dom.js";
-import { NONE, clock, milliseconds, pnl, price, quantity, toneOf, whole, words } from "./format.js";
+import { NONE, clock, date, milliseconds, pnl, price, quantity, toneOf, whole, words } from "./format.js";
 
 const COLUMNS = 8;
 const SHOWN = 8;
@@ -35,7 +35,10 @@ export class OwnRuns {
       .filter((run) => run.status !== "archived").sort((one, other) => (one.createdAt < other.createdAt ? 1 : -1));
     const shown = runs.slice(0, SHOWN);
     if (!shown.some((run) => run.id === this.#chosen)) this.#chosen = shown[0]?.id ?? null;
-    const stats = await Promise.all(shown.map((run) => call("GET", `/api/runs/${run.id}/stats`)));
+    const [risk, ...stats] = await Promise.all([
+      call("GET", "/api/risk"), ...shown.map((run) => call("GET", `/api/runs/${run.id}/stats`)),
+    ]);
+    heldBack(risk);
     this.#show(shown.map((run, at) => ({ ...run, stats: stats[at] })), runs.length - shown.length);
     await this.#latest(shown.find((run) => run.id === this.#chosen) ?? null);
     return new Set(runs.map((run) => run.strategyId));
@@ -122,6 +125,15 @@ export class OwnRuns {
     if (rows.length === 0) emptyRow(byId("trades-body"), 4, "It has not traded yet.");
     else fill(byId("trades-body"), JSON.stringify([held.positions, trades.trades.map((trade) => trade.id)]), () => rows);
   }
+}
+
+/** Why no run of the caller's may enter now; a cool-down between trades is no news. */
+function heldBack(risk) {
+  const box = byId("held-back");
+  const reason = risk.blockedReason === "paused" ? risk.pausedReason ?? "paused" : risk.blockedReason;
+  box.hidden = risk.blockedReason === null || risk.blockedReason === "cooldown";
+  const until = risk.blockedUntil === null ? "" : `, until ${clock(Date.parse(risk.blockedUntil))} on ${date(Date.parse(risk.blockedUntil))}`;
+  setText(box, box.hidden ? "" : `Your risk limits hold entries back: ${words(reason)}${until}. Exits go on.`);
 }
 
 function labelled(label, text, more = {}) {

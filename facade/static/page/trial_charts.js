@@ -1,13 +1,14 @@
 // A backtest's candles with its entries and exits, and its equity below its capital or above.
 
 import { byId } from "./dom.js";
+import { times } from "./equity.js";
 import { pnl, priceDigits, words } from "./format.js";
 import { onSchemeChange, palette } from "./palette.js";
 
 const { createChart, createSeriesMarkers, CandlestickSeries } = window.LightweightCharts;
 const uPlot = window.uPlot;
 /** With more trades on the chart, what each brought is left to the table of the report. */
-const MOST_NAMED = 60;
+const MOST_NAMED = 12;
 
 export class TrialCharts {
   #candleBox = byId("result-chart");
@@ -31,7 +32,7 @@ export class TrialCharts {
     this.#drawEquity(points, capital);
   }
 
-  #drawCandles({ times, open, high, low, close }, trades) {
+  #drawCandles({ times: opens, open, high, low, close }, trades) {
     if (this.#chart === null) {
       this.#chart = createChart(this.#candleBox, { autoSize: true });
       this.#series = this.#chart.addSeries(CandlestickSeries, {});
@@ -48,14 +49,14 @@ export class TrialCharts {
       timeScale: { borderColor: colour.line, timeVisible: true, secondsVisible: false },
       handleScroll: { vertTouchDrag: false },
     });
-    const digits = times.length === 0 ? 2 : priceDigits(close.at(-1));
+    const digits = opens.length === 0 ? 2 : priceDigits(close.at(-1));
     this.#series.applyOptions({
       upColor: colour.gain, borderUpColor: colour.gain, wickUpColor: colour.gain,
       downColor: colour.loss, borderDownColor: colour.loss, wickDownColor: colour.loss,
       priceFormat: { type: "price", precision: digits, minMove: 10 ** -digits },
     });
-    this.#series.setData(times.map((time, at) => ({ time, open: open[at], high: high[at], low: low[at], close: close[at] })));
-    this.#markers.setMarkers(marks(trades, times, colour));
+    this.#series.setData(opens.map((time, at) => ({ time, open: open[at], high: high[at], low: low[at], close: close[at] })));
+    this.#markers.setMarkers(marks(trades, opens, colour));
     this.#chart.timeScale().fitContent();
   }
 
@@ -69,7 +70,7 @@ export class TrialCharts {
     this.#plot = new uPlot({
       ...this.#size(), padding: [8, 10, 0, 0], legend: { show: false }, cursor: { drag: { x: false, y: false } },
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "UTC"),
-      axes: [{ ...axis, space: 80 }, { ...axis, size: 58 }],
+      axes: [{ ...axis, space: 80, values: times }, { ...axis, size: 58 }],
       scales: { y: { range: (_, low, high) => [low - (high - low || 10) * 0.08, high + (high - low || 10) * 0.08] } },
       series: [{}, { label: "equity", stroke: end >= capital ? colour.gain : colour.loss, width: 1.5, points: { show: false } }],
     }, data, this.#equityBox);
@@ -85,18 +86,18 @@ export class TrialCharts {
 }
 
 /** Arrows where trades begin, dots where they end, each on the candle it fell into, in their order. */
-function marks(trades, times, colour) {
+function marks(trades, opens, colour) {
   const named = trades.length <= MOST_NAMED;
   const found = trades.flatMap((trade) => {
     const long = trade.side === "long";
     const why = trade.exitReason === "signal" ? "" : `${words(trade.exitReason)} `;
     return [
       {
-        time: candleOf(Date.parse(trade.entryTime) / 1000, times), position: long ? "belowBar" : "aboveBar",
+        time: candleOf(Date.parse(trade.entryTime) / 1000, opens), position: long ? "belowBar" : "aboveBar",
         shape: long ? "arrowUp" : "arrowDown", color: colour.accent, text: named ? trade.side : "",
       },
       {
-        time: candleOf(Date.parse(trade.exitTime) / 1000, times), position: long ? "aboveBar" : "belowBar", shape: "circle",
+        time: candleOf(Date.parse(trade.exitTime) / 1000, opens), position: long ? "aboveBar" : "belowBar", shape: "circle",
         color: Number(trade.pnl) >= 0 ? colour.gain : colour.loss, text: named ? `${why}${pnl(trade.pnl)}` : "",
       },
     ];
@@ -105,13 +106,13 @@ function marks(trades, times, colour) {
 }
 
 /** The last candle that had opened by then; null before the first. */
-function candleOf(at, times) {
+function candleOf(at, opens) {
   let low = 0;
-  let high = times.length;
+  let high = opens.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (times[middle] <= at) low = middle + 1;
+    if (opens[middle] <= at) low = middle + 1;
     else high = middle;
   }
-  return low === 0 ? null : times[low - 1];
+  return low === 0 ? null : opens[low - 1];
 }

@@ -122,8 +122,10 @@ export class Trials {
 
 /** What the slots came to beside decisions: why nothing was traded, if that is so. */
 function slots(rows) {
-  const other = rows.filter((row) => row.status !== "ok");
-  return other.map((row) => `${whole(row.count)} slots ${row.status}${row.reason ? `: ${words(row.reason)}` : ""}.`).join(" ");
+  return rows.filter((row) => row.status !== "ok").map((row) => {
+    const how = row.status === "blocked" ? "held back by your risk limits" : row.status;
+    return `${whole(row.count)} ${row.count === 1 ? "slot" : "slots"} ${how}${row.reason ? ` (${words(row.reason)})` : ""}.`;
+  }).join(" ");
 }
 
 const share = (value, digits = 1) => (value === null ? NONE : `${money(value, digits)} %`);

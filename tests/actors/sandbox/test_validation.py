@@ -182,6 +182,19 @@ def test_what_is_wrong_is_told_with_its_line(
         assert hint in (error.hint or "")
 
 
+@pytest.mark.parametrize(
+    "slot",
+    [
+        "context.slot.strftime('%H:%M')",
+        "f'{context.slot:%H:%M}'",
+        "datetime.strptime('12', '%d').isoformat()",
+    ],
+)
+def test_times_are_written_and_read(zygote: Zygote, slot: str) -> None:
+    text = f"from datetime import datetime\n{WHOLE}    return {{'action': 'hold', 'reason': {slot}}}\n"
+    assert validated(zygote, text).errors == ()
+
+
 def test_parameters_outside_what_is_declared_are_refused_by_name(zygote: Zygote) -> None:
     (error,) = validated(zygote, EXAMPLE, period=1000).errors
     assert "period must lie in 2 to 60" in error.message
