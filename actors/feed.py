@@ -215,7 +215,7 @@ class LiveFeed:
         async with asyncio.TaskGroup() as group:
             for venue in self._held.values():
                 group.create_task(venue.follow())
-            for others in (self.trades, self.marks):
+            for others in (self.trades, self.marks, self._flow):
                 if others is not None:
                     group.create_task(others.run())
 

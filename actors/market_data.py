@@ -14,7 +14,16 @@ import msgspec
 
 from actors.feed import Feed, venue_of
 from actors.journal import JournalBuffer
-from actors.messages import CandleClosed, CandlesTold, SeriesAdvanced, Subscribe, ToldAll, Unwatch, Watch
+from actors.messages import (
+    CandleClosed,
+    CandlesTold,
+    SeriesAdvanced,
+    SeriesWanted,
+    Subscribe,
+    ToldAll,
+    Unwatch,
+    Watch,
+)
 from actors.runtime.behaviour import Behaviour, Context
 from actors.windows import MAX_SERIES, Told, Windows
 from core.backoff import Backoff
@@ -131,6 +140,8 @@ class MarketData(Behaviour):
         match message:
             case Subscribe():
                 self._subscribe(message.series, message.lookback)
+            case SeriesWanted():
+                self._leave_others(message)
             case Watch():
                 self._watch(message)
             case Unwatch():
@@ -144,7 +155,8 @@ class MarketData(Behaviour):
             case FetchFailed():
                 self._fetch_failed(message)
             case FetchAgain():
-                self._fetch(message.series, message.until)
+                if message.series in self._lookback:
+                    self._fetch(message.series, message.until)
             case FollowEnded() | FollowAgain():
                 self._follow_on(message)
             case CatchUp():
@@ -161,6 +173,17 @@ class MarketData(Behaviour):
             return  # its slots are skipped for lack of candles
         self._lookback[series] = lookback
         self._fetch(series, None)
+
+    def _leave_others(self, wanted: SeriesWanted) -> None:
+        """What nobody looks at is asked for no more; whoever wants it again has it loaded anew."""
+        if self._preload is not None:
+            return
+        for series in self._lookback.keys() - {*wanted.series, *self._told}:
+            del self._lookback[series]
+            self._windows.drop(series)
+            self._loading.discard(series)
+            self._failures.pop(series, None)
+            self._refills.pop(series, None)
 
     # -- watchers -------------------------------------------------------------------------------
 
@@ -315,6 +338,8 @@ class MarketData(Behaviour):
 
     def _fetched(self, fetched: Fetched) -> None:
         series = fetched.series
+        if series not in self._lookback:
+            return  # left meanwhile
         if fetched.until is None:
             self._load(series, fetched.columns)
         else:
@@ -375,6 +400,8 @@ class MarketData(Behaviour):
 
     def _fetch_failed(self, failed: FetchFailed) -> None:
         """A market-data failure: slots are skipped meanwhile, no run is blamed (decision 22)."""
+        if failed.series not in self._lookback:
+            return
         if failed.until is not None and self.ctx.clock.now() >= candle_deadline(failed.until):
             return
         attempt = self._failures.get(failed.series, 0)

@@ -141,6 +141,12 @@ class Subscribe(Message, frozen=True, kw_only=True):
     lookback: int
 
 
+class SeriesWanted(Message, frozen=True, kw_only=True):
+    """To MarketData: all that the runs of this process look at; what is neither among it nor watched is left."""
+
+    series: tuple[Series, ...]
+
+
 class Watch(Message, frozen=True, kw_only=True):
     """To MarketData: tell the actor named `watcher` the closed candles of the symbol's finest series.
 

@@ -27,6 +27,7 @@ from actors.messages import (
     RowsChanged,
     RowsOutdated,
     RunChanged,
+    SeriesWanted,
     StandDown,
     StrategyFaulted,
     Subscribe,
@@ -40,6 +41,7 @@ from actors.runtime.supervisor import Supervisor, Then
 from core.backoff import Backoff
 from core.errors import RunnerError
 from core.ids import NodeId, RunId, UserId
+from core.market import Series
 from core.residency import home
 from core.run import Run, RunCommand, RunStatus
 from core.strategies.external import is_external
@@ -151,6 +153,7 @@ class RunsSupervisor(Supervisor):
         self._mark: str | None = None
         self._polls = 0  # since all rows were read
         self._runs: dict[RunId, Run] = {}
+        self._looked_at: dict[RunId, tuple[Series, ...]] = {}
         self._leaving: set[RunId] = set()
         self._returning: set[RunId] = set()  # of those leaving
         self._ended: set[RunId] = set()  # of those leaving: stopped, and not gone to another process
@@ -286,6 +289,8 @@ class RunsSupervisor(Supervisor):
         if rows.whole:
             for run_id in [run_id for run_id in self._runs if run_id not in mine]:
                 self._dismiss(run_id)
+            wanted = dict.fromkeys(series for each in self._looked_at.values() for series in each)
+            self.ctx.tell("market_data", SeriesWanted(series=tuple(wanted)))
         if rows.whole or rows.runs:
             slots = sum(60.0 / run.strategy.timeframe.delta.total_seconds() for run in self._runs.values())
             self.ctx.tell("gateway", OrdersExpected(a_minute=_ORDERS_A_SLOT * slots))
@@ -384,6 +389,7 @@ class RunsSupervisor(Supervisor):
                 return
             self.start_child(self._spec(run.id))
         self._runs[run.id] = run
+        self._looked_at[run.id] = tuple(wanted.series for wanted in prepared.all_windows)
         self.ctx.tell(name, RunChanged(run=run))
         for wanted in prepared.all_windows:
             self.ctx.tell("market_data", Subscribe(series=wanted.series, lookback=wanted.lookback))
@@ -399,6 +405,7 @@ class RunsSupervisor(Supervisor):
 
     def _dismiss(self, run_id: RunId) -> None:
         self._tell_gone(run_id)
+        self._looked_at.pop(run_id, None)
         if self._runs.pop(run_id, None) is not None:
             self._leaving.add(run_id)
             self.terminate_child(run_name(run_id), then=lambda: self._left(run_id))
@@ -430,6 +437,7 @@ class RunsSupervisor(Supervisor):
         self.delete_child(child_id)
         detail = f"restarted more than {MAX_RESTARTS} times in {RESTART_WINDOW_S:.0f} s: {error}"
         self._runs.pop(run_id, None)
+        self._looked_at.pop(run_id, None)
         self._gave_up.add(run_id)
         self._tell_gone(run_id)
         self._fail(run_id, detail, StrategyFaulted(run_id=run_id, detail=detail))

@@ -57,6 +57,9 @@ class Windows:
             raise OverflowError(f"{MAX_SERIES} candle series are kept already")
         self._windows[series] = window
 
+    def drop(self, series: Series) -> None:
+        self._windows.pop(series, None)
+
     def get(self, series: Series) -> CandleWindow | None:
         return self._windows.get(series)
 

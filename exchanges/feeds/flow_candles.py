@@ -7,6 +7,7 @@ Everything is called on the loop that the trades are followed on.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -23,9 +24,15 @@ from exchanges.feeds.base import NoCandles
 from exchanges.feeds.market_trades import MarketTrades
 from exchanges.feeds.public_candles import PublicCandles
 from exchanges.feeds.trade_streams import TooManyMarkets
+from exchanges.web_socket import Sleep
 
 PATIENCE: Final = timedelta(seconds=5)
 """How long the last seconds of a candle may take to be known whole; a quiet one takes two."""
+LINGER: Final = timedelta(hours=1)
+"""How long trades are followed beyond the next close at which somebody would have asked: what was heard is not lost
+to a run that stops and starts.
+"""
+LOOK_EVERY_S: Final = 60.0
 _LEAD: Final = timedelta(minutes=1)
 """Before the first candle, so that a quiet one has a price."""
 _TAKERS: Final = 6
@@ -34,13 +41,28 @@ _log: Final = logging.getLogger("exchanges.market")
 
 
 class FlowCandles:
-    def __init__(self, trades: MarketTrades, rest: Mapping[str, PublicCandles], *, clock: Clock) -> None:
+    def __init__(
+        self,
+        trades: MarketTrades,
+        rest: Mapping[str, PublicCandles],
+        *,
+        clock: Clock,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
         """`rest`: spot candles that know takers, by venue."""
+        self._sleep = sleep
         self._trades = trades
         self._rest = rest
         self._clock = clock
-        # Never left, as windows are not: whoever asks once asks at every slot.
-        self._asked: set[tuple[str, Market, str]] = set()
+        # Whoever keeps a window asks at every close of it; until when what was asked for once is followed.
+        self._asked: dict[tuple[str, Market, str], datetime] = {}
+        self._followed: set[tuple[str, Market, str]] = set()
+
+    async def run(self) -> None:
+        """Leaves what nobody asks for any more, until cancelled."""
+        while True:
+            await self._sleep(LOOK_EVERY_S)
+            await self.leave_unasked()
 
     async def spot(self, series: Series, start: datetime, end: datetime) -> CandleColumns:
         """Closed candles that open at or after `start` and close at or before `end`. Raises FeedError.
@@ -86,13 +108,25 @@ class FlowCandles:
 
     async def _follow(self, series: Series) -> None:
         key = (series.venue, series.market, series.symbol)
-        if key in self._asked:
+        is_new, until = key not in self._asked, self._clock.now() + series.timeframe.delta + LINGER
+        self._asked[key] = max(until, self._asked.get(key, until))
+        if key in self._followed:
             return
-        self._asked.add(key)
         try:
             await self._trades.follow(*key)
         except TooManyMarkets as error:
-            _log.warning("market_trades_not_followed symbol=%s error=%s", series.symbol, error)
+            if is_new:
+                _log.warning("market_trades_not_followed symbol=%s error=%s", series.symbol, error)
+        else:
+            self._followed.add(key)
+
+    async def leave_unasked(self) -> None:
+        now = self._clock.now()
+        for key in [key for key, until in self._asked.items() if until < now]:
+            del self._asked[key]
+            if key in self._followed:
+                self._followed.discard(key)
+                await self._trades.leave(*key)
 
     async def _heard(self, series: Series, start: datetime, end: datetime) -> CandleColumns:
         try:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from time import monotonic
 
 import numpy as np
+import pytest
 
 from actors.feed import LiveFeed
 from core.candles import CandleColumns, check
@@ -18,7 +19,7 @@ from core.market import Market, Series
 from core.timeframe import Timeframe, from_ms
 from core.volume_delta import volume_delta
 from exchanges.feeds.base import NoCandles
-from exchanges.feeds.flow_candles import PATIENCE, FlowCandles
+from exchanges.feeds.flow_candles import LINGER, PATIENCE, FlowCandles
 from exchanges.venues import given_address, live_candles, market_trades, spot_candles
 from tests.exchanges.simulator.running import RunningVenue, running
 
@@ -37,7 +38,7 @@ class Live:
         assert there is not None
         given = dict.fromkeys(Venue, there)
         self.trades = market_trades(given, clock=self)
-        flow = FlowCandles(self.trades, spot_candles(given, clock=self), clock=self)
+        self.flow = flow = FlowCandles(self.trades, spot_candles(given, clock=self), clock=self)
         self.feed = LiveFeed(live_candles(given, clock=self), (SYMBOL,), trades=self.trades, flow=flow)
 
     def now(self) -> datetime:
@@ -122,6 +123,27 @@ def test_spot_candles_are_history_first_and_then_its_trades_by_the_second() -> N
             for [candle] in made:
                 told = it.traded(candle.open_time_ms)
                 assert (candle.volume, candle.taker_buy_volume) == told, "to the last digit"
+
+    asyncio.run(asyncio.wait_for(case(), 30))
+
+
+def test_trades_that_nobody_asks_for_any_more_are_left_once_a_stopped_run_would_have_come_back() -> None:
+    async def case() -> None:
+        async with live("bybit") as it:
+            await it.candles(Market.SPOT, 3)
+            await it.candles(Market.PERP, 3)
+            asked_ms, hour_ms = it.at_ms, int(LINGER.total_seconds() * 1_000)
+            window = from_ms(it.at_ms - MINUTE_MS), from_ms(it.at_ms)
+            await it.move_to(asked_ms + hour_ms)
+            await it.flow.leave_unasked()
+            await it.candles(Market.SPOT, 3)
+            await it.move_to(asked_ms + hour_ms + 2 * MINUTE_MS)
+            await it.flow.leave_unasked()
+            await it.trades.columns("bybit", Market.SPOT, SYMBOL, *window)
+            with pytest.raises(NoCandles, match="Nobody follows"):
+                await it.trades.columns("bybit", Market.PERP, SYMBOL, *window)
+            await it.candles(Market.PERP, 3)
+            await it.trades.columns("bybit", Market.PERP, SYMBOL, *window)
 
     asyncio.run(asyncio.wait_for(case(), 30))
 

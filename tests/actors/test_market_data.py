@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from actors.feed import Feed
 from actors.journal import JournalBuffer
 from actors.market_data import FOLLOW_AGAIN_S, MAX_REFILLS, MarketData
-from actors.messages import CandleClosed, SeriesAdvanced, Subscribe, Watch
+from actors.messages import CandleClosed, SeriesAdvanced, SeriesWanted, Subscribe, Unwatch, Watch
 from actors.runtime.behaviour import Behaviour, Context
 from actors.runtime.deterministic import VirtualClock
 from actors.runtime.spec import ChildSpec, Intensity, Supervision
@@ -209,3 +209,36 @@ def test_a_feed_that_fails_is_followed_again_and_one_that_ends_is_not() -> None:
     pause = timedelta(seconds=FOLLOW_AGAIN_S)
     first = feed.followed[0]
     assert feed.followed == [first, first + pause, first + pause * 2]
+
+
+def test_what_nobody_looks_at_is_asked_for_no_more_and_loaded_anew_for_who_does() -> None:
+    feed, world = telling()
+    other, told = replace(SERIES, venue="bybit"), replace(SERIES, venue="binance")
+    world.tell(Subscribe(series=SERIES, lookback=20))
+    world.tell(Subscribe(series=other, lookback=20))
+    world.tell(Watch(venue="binance", symbol=SYMBOL, watcher="account", since=START))
+    run_to(world.system, START + STEP * 2)
+    assert {*feed.asked} == {SERIES, other, told}
+    world.tell(SeriesWanted(series=(SERIES,)))
+    feed.asked.clear()
+    run_to(world.system, START + STEP * 4)
+    assert {*feed.asked} == {SERIES, told}, "an account is told its candles still"
+    assert world.windows.get(other) is None
+    world.tell(Unwatch(venue="binance", symbol=SYMBOL, watcher="account"))
+    world.tell(SeriesWanted(series=()))
+    feed.asked.clear()
+    run_to(world.system, START + STEP * 6)
+    assert feed.asked == []
+    world.tell(Subscribe(series=other, lookback=20))
+    run_to(world.system, START + STEP * 8)
+    assert isinstance(world.windows.view(other, START + STEP * 8, 20, 20), CandleView)
+
+
+def test_a_series_left_while_it_is_asked_for_stays_left() -> None:
+    feed, world = telling()
+    feed.after_s = 5.0
+    world.tell(Subscribe(series=SERIES, lookback=20))
+    run_to(world.system, START + STEP + timedelta(seconds=1))
+    world.tell(SeriesWanted(series=()))
+    run_to(world.system, START + STEP * 3)
+    assert (world.windows.get(SERIES), len(feed.asked)) == (None, 2)

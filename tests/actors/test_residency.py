@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from actors.messages import RowsChanged, StandDown, run_name
+from actors.prepared import series_of
 from actors.run_rows import MAX_BATCH, Loaded
 from actors.runs import WHOLE_EVERY_S, RowRead
 from core.ids import NodeId, RunId, UserId
 from core.residency import home
 from core.run import RunCommand
 from core.timeframe import Timeframe
-from tests.actors.candles import START
+from tests.actors.candles import START, SYMBOL
 from tests.actors.world import LIVE, World
 
 
@@ -127,6 +128,25 @@ def test_all_rows_are_read_again_now_and_then_and_never_about_a_slot() -> None:
     assert seconds == [10, 10]
     assert world.is_alive(run)
     assert not world.is_alive(gone)
+
+
+def test_candles_of_the_last_run_that_looks_at_them_are_left_by_a_pass_over_all_rows() -> None:
+    world = World("-" * 45, symbols=(SYMBOL, "ETHUSDT"), begin=False)
+    shared, other = world.strategy(), world.strategy(symbol="ETHUSDT")
+    runs = [world.run(strategy=shared), world.run(strategy=shared)]
+    world.run(strategy=other)
+    world.begin()
+    own = [series_of(strategy) for strategy in (shared, other)]
+
+    def held() -> set[str]:
+        return {series.symbol for series in own if world.parts.windows.get(series) is not None}
+
+    for run in runs:
+        world.wait(int(WHOLE_EVERY_S * 2) + 60)
+        assert held() == {SYMBOL, "ETHUSDT"}
+        world.memory.command(run, RunCommand.STOP, by="ann")
+    world.wait(int(WHOLE_EVERY_S * 2) + 60)
+    assert held() == {"ETHUSDT"}
 
 
 def test_a_run_wanted_again_while_its_actor_ends_comes_back_at_once() -> None:
