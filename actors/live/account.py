@@ -48,7 +48,7 @@ from actors.messages import Barrier, Record, StrategyFaulted
 from actors.runtime.behaviour import Context
 from core.backoff import Backoff
 from core.breaker import RUN_MOST, Trailing
-from core.errors import ImpossibleVenueData
+from core.errors import ImpossibleVenueData, Reason
 from core.ids import AccountId, ClientOrderId, RunId, UserId
 from core.order import Leg, Order
 from core.run import MissingStop, RunSettings
@@ -192,6 +192,8 @@ class LiveAccount:
         """Of the ledger, to what this account itself proposed."""
         if isinstance(result, IntentCommitted | IntentRefused):
             self._closer.answered(result)
+        if isinstance(result, IntentRefused) and result.reason is Reason.NOTHING_TO_EXIT:
+            self._look_now()  # others closed what is known here, perhaps while this process stood still
 
     def trades(self, symbol: str, run_id: RunId) -> None:
         """A run of the account trades this symbol."""
@@ -385,6 +387,8 @@ class LiveAccount:
             symbol for symbol, count in self._heard.items() if count != self._heard_at_look.get(symbol, 0)
         }
         self._holds(frozenset(held.symbol for held in rows.positions) - moved | self._held & moved)
+        for symbol in self._protector.known_open() - {held.symbol for held in rows.positions} - moved:
+            self._protector.forget(symbol)
         for held in rows.positions:
             self.trades(held.symbol, held.run_id)
             if held.symbol not in moved:

@@ -102,6 +102,13 @@ class Protector:
         self._bare(guarded)
         self._ask(news.symbol, guarded)
 
+    def known_open(self) -> frozenset[str]:
+        return frozenset(symbol for symbol, each in self._guarded.items() if not each.position.is_flat)
+
+    def forget(self, symbol: str) -> None:
+        """Closed elsewhere, and its stop taken away there: nothing is asked of the venue, which may hold the next."""
+        del self._guarded[symbol]
+
     def doubts(self, news: ProtectionMoved) -> bool:
         """Whether what the venue tells is not what is known to stand for an open position."""
         guarded = self._guarded.get(news.symbol)
