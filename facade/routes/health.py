@@ -132,11 +132,11 @@ def _problems(reading: Reading, checks: dict[str, bool]) -> list[str]:
         problems.append("the global kill switch is on")
     unknown = seen.orders.get("unknown", 0)
     if unknown:
-        problems.append(f"{unknown} orders of unknown fate")
+        problems.append(f"orders of unknown fate: {unknown}")
     if seen.unprotected_positions:
-        problems.append(f"{seen.unprotected_positions} positions without the stop they want")
+        problems.append(f"positions without the stop they want: {seen.unprotected_positions}")
     if seen.open_alerts:
-        problems.append(f"{seen.open_alerts} alerts are open")
+        problems.append(f"open alerts: {seen.open_alerts}")
     problems += [
         f"{each.name} does not take signals, {each.waiting} wait: {each.last_error}"
         for each in seen.receivers
