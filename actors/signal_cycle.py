@@ -51,6 +51,7 @@ def look(
     symbol: str,
     *,
     template: str,
+    venue: str,
     parameters: Mapping[str, int | float],
     timeframe: Timeframe,
     slot: datetime,
@@ -59,13 +60,14 @@ def look(
 ) -> Looked:
     """As for one who holds nothing. A symbol that cannot be looked at stops no other."""
     definition = StrategyDefinition(
-        id=StrategyId(uuid5(_CYCLES, f"{template}|{symbol}|{timeframe}")),
+        id=StrategyId(uuid5(_CYCLES, f"{template}|{venue}|{symbol}|{timeframe}")),
         owner_id=CYCLE_USER,
         name=template,
         template=template,
         parameters=parameters,
         symbol=symbol,
         timeframe=timeframe,
+        venue=venue,
     )
     nothing = Looked(symbol=symbol, slot=slot, action=Action.HOLD.value, signal=None, why=None)
     try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +19,9 @@ Data = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Recorded candles instead of InfluxDB or the venue.")
 ]
 At = Annotated[datetime | None, typer.Option(help="Look as of this time (UTC); the last close before it.")]
+VenueName = Annotated[
+    Literal["binance", "bybit"], typer.Option(help="Whose candles are looked at over REST.")
+]
 Config = Annotated[str | None, typer.Option(metavar="FILE", help="YAML settings file, or a folder with one.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 TELL_LEASE_NAME = "cycle"
@@ -29,6 +32,7 @@ def register(app: typer.Typer) -> None:
     def cycle(
         template: Template = "squeezeflow",
         data: Data = None,
+        venue: VenueName = "binance",
         config: Config = None,
         json: Json = False,
     ) -> None:
@@ -46,7 +50,7 @@ def register(app: typer.Typer) -> None:
             raise RunnerError(
                 "Nobody is to be told: set REDIS_HOST or INFLUX_URL. test-signals shows signals without telling."
             )
-        looked = look_at_all(settings, template=template, data=data, at=None)
+        looked = look_at_all(settings, template=template, data=data, venue=venue, at=None)
         outcome = _tell(settings, looked)
         _show(looked, outcome, json=json)
         if any(outcome.values()):
@@ -56,6 +60,7 @@ def register(app: typer.Typer) -> None:
     def test_signals(
         template: Template = "squeezeflow",
         data: Data = None,
+        venue: VenueName = "binance",
         at: At = None,
         config: Config = None,
         json: Json = False,
@@ -64,10 +69,12 @@ def register(app: typer.Typer) -> None:
         from facade.settings_file import load_settings
 
         settings = load_settings(config=config)
-        _show(look_at_all(settings, template=template, data=data, at=at), {}, json=json)
+        _show(look_at_all(settings, template=template, data=data, venue=venue, at=at), {}, json=json)
 
 
-def look_at_all(settings: Settings, *, template: str, data: Path | None, at: datetime | None) -> list[Looked]:
+def look_at_all(
+    settings: Settings, *, template: str, data: Path | None, venue: str, at: datetime | None
+) -> list[Looked]:
     from actors.signal_cycle import look
     from core.strategies import template as built_in
     from core.strategies.configured import configured
@@ -81,6 +88,7 @@ def look_at_all(settings: Settings, *, template: str, data: Path | None, at: dat
             look(
                 symbol,
                 template=template,
+                venue=venue,
                 parameters=parameters,
                 timeframe=timeframe,
                 slot=timeframe.floor(now),
@@ -116,29 +124,27 @@ def _candles(
 
 
 def _venue_candles(settings: Settings) -> Candles:
-    """The venue's perpetuals, over REST."""
+    """The venues' own over REST: perpetuals, and spot where its candles tell takers."""
     import asyncio
 
+    from actors.launch import venue_addresses
     from core.candles import CandleColumns
-    from core.errors import RunnerError
-    from core.market import Market, Series
-    from exchanges.feeds.binance_public import BASE_URL, BinancePublic
+    from core.connection import Environment, Venue
+    from core.market import Series
+    from exchanges.venues import address, public_candles, rest_of
+
+    given = venue_addresses(settings)
 
     async def fetched(series: Series, start: datetime, end: datetime) -> CandleColumns:
-        public = BinancePublic(settings.binance_base_url or BASE_URL)
+        venue = Venue(series.venue)
+        rest = rest_of(address(venue, Environment.LIVE, given), series.market)
+        public = public_candles(venue, rest, None, series.market)
         try:
             return await public.candles(series.symbol, series.timeframe, start, end)
         finally:
             await public.aclose()
 
-    def candles(series: Series, start: datetime, end: datetime) -> CandleColumns:
-        if series.market is not Market.PERP:
-            raise RunnerError(
-                f"{series.market} candles of {series.symbol} come from --data or INFLUX_TRADES_DATABASE here."
-            )
-        return asyncio.run(fetched(series, start, end))
-
-    return candles
+    return lambda series, start, end: asyncio.run(fetched(series, start, end))
 
 
 def _tell(settings: Settings, looked: Sequence[Looked]) -> dict[str, str | None]:

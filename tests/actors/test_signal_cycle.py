@@ -50,6 +50,7 @@ def looked(template: str, slot: datetime = SLOT, candles: object = generated) ->
     return look(
         "BTCUSDT",
         template=template,
+        venue="binance",
         parameters={},
         timeframe=Timeframe.M5,
         slot=slot,

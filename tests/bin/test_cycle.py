@@ -9,12 +9,13 @@ import pytest
 
 from bin.commands.main import main
 from core.market import Market, Series
-from core.timeframe import Timeframe
+from core.timeframe import Timeframe, from_ms
 from exchanges.feeds.archive import store_columns
 from exchanges.feeds.base import candles_of
 from exchanges.feeds.generator import GeneratedMarket
 from tests.actors.test_signal_cycle import a_signal
 from tests.exchanges.feeds.test_influx_trades import collected
+from tests.exchanges.simulator.running import running
 
 
 def test_signals_are_shown_from_recorded_candles_for_freqtrades_pairs(
@@ -65,3 +66,23 @@ def test_a_backtest_replays_trades_in_influxdb(
         assert "needs --from and --to" in capsys.readouterr().err
         assert main([*asked, "--from", "2026-01-06T02:00", "--to", "2026-01-06T06:00"]) == 0
     assert json.loads(capsys.readouterr().out)["candles"] > 0
+
+
+@pytest.mark.parametrize("venue", ["binance", "bybit"])
+def test_either_venue_is_asked_over_rest_and_spot_where_its_candles_tell_takers(
+    venue: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(venue, "--speed", "0") as there:
+        monkeypatch.setenv(f"{venue.upper()}_BASE_URL", there.base)
+        monkeypatch.setenv("SYMBOL_WHITELIST", "BTCUSDT")
+        at = ["--at", f"{from_ms(there.now()):%Y-%m-%dT%H:%M:%S}", "--venue", venue, "--json"]
+        looked = []
+        for template in ("sma_trend", "squeezeflow"):
+            assert main(["test-signals", "--template", template, *at]) == 0
+            looked += json.loads(capsys.readouterr().out)["looked"]
+    plain, flow = looked
+    assert plain["action"] in ("long", "short")
+    if venue == "binance":
+        assert flow["why"] is None or "candles" not in flow["why"]
+    else:
+        assert flow["why"] == "There are no spot candles of bybit."
