@@ -45,6 +45,7 @@ from core.definition import StrategyDefinition
 from core.ids import NodeId
 from core.run import RunCommand
 from core.signal import Action
+from core.strategies.external import replayable
 from core.strategy import ChartedStrategy, IndicatorChart
 from core.timeframe import Timeframe, to_ms
 from exchanges.feeds.base import CandleSource, candles_of
@@ -134,6 +135,7 @@ def run_backtest(
 
     `path` AUTO: the fast one where it serves the request, else the actors; FAST raises where it does not.
     """
+    replayable(request.kind)
     if path is ReplayPath.ACTORS:
         return replay_by_actors(request, source, progress, why="asked for")
     try:

@@ -283,6 +283,7 @@ class External(Behaviour):
             price=won.price,
             bars_entry=bars_entry(signal.sent, won.price),
             expires_at=signal.expires_at,
+            closes=signal.sent.closes,
         )
         strategy = here[0][1].strategy
         request = EvaluateSlot(definition=strategy, slot=signal.slot, ticks=ticks)

@@ -109,7 +109,8 @@ class EvaluateSlot(Message, frozen=True, kw_only=True):
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An evaluation's outcome, shared by all runs. `price` is the last close; no signal: `reason` says why.
 
-    Of a signal from outside: `bars_entry` says why it may open nothing, `expires_at` until when it may be acted upon.
+    Of a signal from outside: `bars_entry` says why it may open nothing, `expires_at` until when it may be acted upon,
+    `closes` that it exits whichever side is held.
     """
 
     slot: datetime
@@ -120,6 +121,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     detail: str | None = None
     bars_entry: Reason | None = None
     expires_at: datetime | None = None
+    closes: bool = False
     id: UUID | None = None
     """Names its row: the first half of its key."""
 

@@ -99,6 +99,14 @@ def bars_entry(due: TickDue, run: Run) -> Reason | None:
     return evaluation.bars_entry
 
 
+def seen_from(evaluation: Evaluation, position: Position) -> Evaluation:
+    """What closes whichever side is held closes this one."""
+    if not evaluation.closes or evaluation.signal is None or position.quantity >= 0:
+        return evaluation
+    signal = msgspec.structs.replace(evaluation.signal, action=Action.EXIT_SHORT)
+    return msgspec.structs.replace(evaluation, signal=signal)
+
+
 def order_at_work(tick: Tick | None) -> Order | None:
     """The latest order of the leg the tick works on, as last heard of."""
     return None if tick is None or tick.working is None else tick.working.order

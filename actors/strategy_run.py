@@ -39,6 +39,7 @@ from actors.run_tick import (
     is_outdated,
     lease_of,
     order_at_work,
+    seen_from,
     why,
 )
 from actors.runtime.behaviour import Behaviour, Context
@@ -272,7 +273,7 @@ class StrategyRun(Behaviour):
                 return self._end_at_once(due, TickStatus.SKIPPED, Reason.SETTINGS_CHANGED)
             self.ctx.ref("evaluator").tell(ask)
             return None
-        evaluation = self._owed.instead_of(evaluation, self._position)
+        evaluation = self._owed.instead_of(seen_from(evaluation, self._position), self._position)
         signal = evaluation.signal
         if signal is None:
             if evaluation.status is ExecutionStatus.FAILED:

@@ -18,6 +18,7 @@ from actors.sandbox.validation import validate_code
 from actors.work.backtest import windows_of
 from bin.commands.backtest_source import SourceChoice
 from bin.strategy_file import StrategyFile
+from core.definition import StrategyKind
 from core.errors import RunnerError
 from core.listening import hours_by_venue
 from core.parameters import ParameterError, ParameterSpec
@@ -96,6 +97,8 @@ def check(found: StrategyFile, *, symbol: str, timeframe: str, given: Mapping[st
     try:
         strategy = declared_by(request)
         parameters = strategy_parameters(strategy, request.parameters)
+        if found.kind is StrategyKind.EXTERNAL:
+            return Checked(file=found)  # it answers nothing by itself
         lookback = strategy.lookback(parameters)
         answers = _answers(replace(request, parameters=dict(parameters)), lookback)
     except GraphError as error:

@@ -2,7 +2,8 @@
 
 example.py, .ts, .js   code
 example.json           {"strategyTemplate": …, "strategyParams": {…}, "symbol": …, "timeframe": …, "leverage": …}
-                       or with "nodeGraph" or "code" instead of the template; a graph alone will do as well
+                       or with "nodeGraph" or "code" instead of the template; a graph alone will do as well;
+                       or with "type": "external" instead, whose signals come from outside
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from core.definition import StrategyKind
 from core.errors import RunnerError
 from core.run import Direction, RunSettings
 from core.strategies import TEMPLATES, template
+from facade.schemas.code import CodeType
 from facade.schemas.deployments import DeployAny
 
 MAX_BYTES: Final = 200_000
@@ -89,9 +91,12 @@ def _of_body(path: Path, body: DeployAny) -> StrategyFile:
         "nodeGraph": body.node_graph,
         "code": body.code,
     }
-    if sum(part is not None for part in made_of.values()) != 1:
-        raise BadFile(f"{path} needs one of {', '.join(made_of)}.")
-    if body.node_graph is not None:
+    external = body.type is CodeType.EXTERNAL
+    if sum(part is not None for part in made_of.values()) != (0 if external else 1):
+        raise BadFile(f"{path} needs one of {', '.join(made_of)}, or the type external and none of them.")
+    if external:
+        kind, text = StrategyKind.EXTERNAL, ""
+    elif body.node_graph is not None:
         kind, text = StrategyKind.GRAPH, msgspec.json.encode(body.node_graph).decode()
     elif body.code is not None:
         kind, text = StrategyKind(body.type.value), body.code

@@ -26,12 +26,16 @@ _SECOND: Final = timedelta(seconds=1)
 
 
 class SentSignal(msgspec.Struct, frozen=True, kw_only=True):
-    """What was sent. Below `min_price` and above `max_price` it opens nothing; it closes at any price."""
+    """What was sent. Below `min_price` and above `max_price` it opens nothing; it closes at any price.
+
+    `closes`: whichever side is held; its action is one of both exits.
+    """
 
     signal: Signal
     min_price: Decimal | None = None
     max_price: Decimal | None = None
     expires_at: datetime | None = None
+    closes: bool = False
 
     @property
     def content(self) -> str:

@@ -44,6 +44,15 @@ from schema.desk import (
     ReviseStrategy,
     SetRunSettings,
 )
+from schema.external import (
+    Accepted,
+    CameTooLate,
+    KeyTaken,
+    NewSignal,
+    NoSuchStrategy,
+    Receipt,
+    TooFast,
+)
 from schema.flattens import Flatten
 from schema.idempotency import Asked as KeyedRequest
 from schema.idempotency import Attempt, Busy, IdempotencyKeys, Kept, Reused, TooManyKeys
@@ -90,6 +99,7 @@ from schema.vault import OpenedKeys, Owner, Vault
 
 __all__ = [
     "MAX_STRETCHES",
+    "Accepted",
     "Account",
     "AccountKind",
     "ActorNode",
@@ -102,6 +112,7 @@ __all__ = [
     "Bridge",
     "BridgeTimeout",
     "Busy",
+    "CameTooLate",
     "CancelRun",
     "CodeError",
     "Connection",
@@ -122,12 +133,15 @@ __all__ = [
     "JobId",
     "Kept",
     "KeyRefused",
+    "KeyTaken",
     "KeyedRequest",
     "Keys",
     "Listing",
     "LostTrigger",
     "MoveSubscription",
     "NewConnection",
+    "NewSignal",
+    "NoSuchStrategy",
     "Node",
     "NotDelivered",
     "NoticeSettings",
@@ -144,6 +158,7 @@ __all__ = [
     "Portfolio",
     "PortfolioRows",
     "Reads",
+    "Receipt",
     "ResumeUser",
     "RetireStrategy",
     "Reused",
@@ -172,6 +187,7 @@ __all__ = [
     "TickRow",
     "TickSource",
     "TickStatus",
+    "TooFast",
     "TooLoose",
     "TooManyJobs",
     "TooManyKeys",

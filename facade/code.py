@@ -82,6 +82,10 @@ class NamesContent(Protocol):
 
 async def content_of(call: Call, body: NamesContent, *, symbol: str, timeframe: str) -> Content:
     """Code is tried first. Raises ApiError or RunnerError with the field or the sentence."""
+    if body.type is CodeType.EXTERNAL:
+        nothing_to_evaluate(body.code, body.node_graph)
+        kind = StrategyKind.EXTERNAL
+        return Content(kind=kind, template=kind.value)
     if body.node_graph is not None:
         if body.code is not None:
             raise bad_field("code", "is given beside nodeGraph; a strategy is made of one thing")
@@ -96,6 +100,13 @@ async def content_of(call: Call, body: NamesContent, *, symbol: str, timeframe: 
         call, kind, body.code, symbol=symbol, timeframe=timeframe, params=body.strategy_params
     )
     return Content(kind=kind, template=kind.value, source=code.source())
+
+
+def nothing_to_evaluate(code: str | None, graph: NodeGraph | None) -> None:
+    """Raises ApiError where a strategy of kind external is given something that answers by itself."""
+    if code is not None or graph is not None:
+        field = "code" if code is not None else "nodeGraph"
+        raise bad_field(field, "is given beside type external, whose signals come from outside")
 
 
 def with_origin(content: Content, origin: ConvertedFrom | None) -> Content:
@@ -170,6 +181,21 @@ def graph_answer(found: TriedGraph) -> ValidatedAnswer:
         uses_position=found.uses_position if fine else None,
         log="",
         heard_first_hours=hours_by_venue(found.windows),
+    )
+
+
+def external_answer() -> ValidatedAnswer:
+    """Nothing of it is evaluated, so nothing of it can be wrong."""
+    return ValidatedAnswer(
+        ok=True,
+        signal=None,
+        indicators={},
+        errors=(),
+        evaluations=0,
+        parameters=None,
+        lookback=None,
+        uses_position=None,
+        log="",
     )
 
 

@@ -12,6 +12,7 @@ from core.definition import StrategyDefinition, Visibility
 from core.ids import AccountId, RunId, StrategyId
 from core.run import ExecutionMode, Run, RunCommand, RunSettings, TradingMode
 from core.schedule import Schedule, cron_of, timeframe_of
+from core.strategies.external import is_external
 from core.timeframe import Timeframe
 from facade.bridge import Account, AccountKind, OpenRun
 from facade.code import DEFAULT_TEMPLATE, content_of, with_origin
@@ -79,6 +80,10 @@ async def deploy(
         MOST_BANKROLL,
     )
     mode, schedule, _ = _schedule(body, strategy.timeframe)
+    if is_external(strategy) and mode is not ExecutionMode.AUTO:
+        raise bad_field(
+            "executionMode", "must be AUTO: this strategy's signals come from outside, at any time"
+        )
     live = body.trading_mode == "live"
     if live and body.connection_id is None:
         raise bad_field("connectionId", "is missing: live trading needs an exchange connection")

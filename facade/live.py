@@ -35,6 +35,7 @@ class LiveRunner:
         self.limits = store.limits
         self.flattens = store.flattens
         self.signals = store.signals
+        self.external = store.external
         self.published = store.published
         self.observations = store.observations
         self.jobs = store.jobs
@@ -83,6 +84,9 @@ class LiveRunner:
 
     def execute_tick(self, run_id: RunId, slot: datetime, request_id: str | None = None) -> None:
         self._service.execute_tick(run_id, slot, request_id)
+
+    def signal_sent(self) -> None:
+        self._service.signal_sent()
 
     def rows_changed(self) -> None:
         self._service.rows_changed()

@@ -21,6 +21,7 @@ from schema.ops import LedgerOp, LedgerResult
 from schema.pg_alerts import PgAlerts
 from schema.pg_candles import PgCandles
 from schema.pg_config import PgConfig
+from schema.pg_external import PgExternal
 from schema.pg_flattens import PgFlattens
 from schema.pg_history import (
     AuthoredEvaluation,
@@ -196,6 +197,11 @@ class Runner(Protocol):
         ...
 
     @property
+    def external(self) -> PgExternal:
+        """Blocks: used through `Bridge` only."""
+        ...
+
+    @property
     def jobs(self) -> PgJobs:
         """Blocks: used through `Bridge` only."""
         ...
@@ -228,6 +234,10 @@ class Runner(Protocol):
 
     def execute_tick(self, run_id: RunId, slot: datetime, request_id: str | None = None) -> None:
         """Ask whichever process has the run to tick it in `slot`; returns at once."""
+        ...
+
+    def signal_sent(self) -> None:
+        """Have a signal from outside told to its runs, wherever they are; returns at once."""
         ...
 
     def rows_changed(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from bin.strategy_check import SAMPLE_SLOTS, Checked
+from core.definition import StrategyKind
 from facade.report.figures import number
 
 
@@ -34,6 +35,11 @@ def print_check(checked: Checked) -> None:
     if checked.log:
         print(f"It printed: {checked.log.strip()}")
     if not checked.ok:
+        return
+    if file.kind is StrategyKind.EXTERNAL:
+        print(
+            f"{file.name}: external, its signals come from outside; there is nothing to evaluate or replay."
+        )
         return
     what = file.template if file.kind.value == "template" else file.kind.value
     print(f"{file.name}: {what}, a window of {checked.lookback} candles")

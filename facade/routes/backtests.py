@@ -13,6 +13,7 @@ from core.definition import StrategyDefinition
 from core.ids import AccountId, RunId, StrategyId
 from core.job import JobKind
 from core.run import Run, RunSettings, TradingMode
+from core.strategies.external import replayable
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe, from_ms
 from facade.access import Access
@@ -194,6 +195,7 @@ async def _account(
 
 async def _request(call: Call, body: StartBacktest) -> BacktestRequest:
     content = await content_of(call, body, symbol=body.symbol, timeframe=body.timeframe)
+    replayable(content.kind)
     sane_range(body.start, body.end)
     fee = within("feePct", body.fee_pct, 0, MAX_COST_PCT)
     limits, user_id = call.services.runner.limits, call.user_id

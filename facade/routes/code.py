@@ -8,18 +8,28 @@ from core.symbols import parse_symbol
 from core.timeframe import Timeframe
 from facade.access import Access
 from facade.bridge import TriedGraph, try_graph
-from facade.code import VALIDATE_TIMEOUT_S, graph_answer, tried, validated_answer
+from facade.code import (
+    VALIDATE_TIMEOUT_S,
+    external_answer,
+    graph_answer,
+    nothing_to_evaluate,
+    tried,
+    validated_answer,
+)
 from facade.endpoint import Call, route
 from facade.errors import bad_field
 from facade.examples import examples
 from facade.making import NodeGraph
 from facade.operation import OperationRoute
-from facade.schemas.code import ValidateCode, ValidatedAnswer
+from facade.schemas.code import CodeType, ValidateCode, ValidatedAnswer
 from facade.schemas.examples import ExamplesAnswer
 
 
 async def validate(call: Call, body: ValidateCode) -> ValidatedAnswer:
     """Try code or a graph on sample candles: the signal it answers, or what is wrong, where, and how to mend it."""
+    if body.type is CodeType.EXTERNAL:
+        nothing_to_evaluate(body.code, body.node_graph)
+        return external_answer()
     if body.node_graph is not None:
         return graph_answer(await _tried_graph(call, body, body.node_graph))
     if body.code is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.errors import Reason
 from core.ids import RunId
 from core.run import Run, RunCommand, RunStatus
+from core.strategies.external import is_external
 from facade.access import Access
 from facade.bridge import MoveSubscription, Store
 from facade.endpoint import Call, Handler, require_runner, route
@@ -72,6 +73,12 @@ async def execute_tick(call: Call, run: Run) -> TickAnswer:
     if run.status is not RunStatus.ACTIVE:
         raise ApiError(
             409, f"Only an active run ticks; this one is {run.status}.", code=Reason.NOT_ACTIVE.upper()
+        )
+    if is_external(run.strategy):
+        raise ApiError(
+            409,
+            "A run of a strategy of kind external ticks at its signals: POST /api/strategies/{id}/signals.",
+            code="TICKS_AT_SIGNALS",
         )
     slot = run.strategy.timeframe.slot(call.asked_at())
     return tick_answer(await call.bridge.tick(run.id, slot))

@@ -103,7 +103,7 @@ async def set_settings(call: Call, body: SetSettings) -> StrategyAnswer:
 
 async def export_graph(call: Call) -> GraphAnswer:
     """The node graph of a strategy of the caller's own, to keep or to make another of."""
-    strategy = await _own(call)
+    strategy = await own_strategy(call)
     if strategy.kind is not StrategyKind.GRAPH:
         raise ApiError(409, f"This strategy is of kind {strategy.kind}; it has no graph.", code="NO_GRAPH")
     return GraphAnswer(
@@ -129,7 +129,7 @@ async def evaluations(call: Call, query: Page) -> EvaluationsAnswer:
 
 async def archive(call: Call) -> Answer:
     """Archive the strategy and its runs; refused while one of them is active or not flat."""
-    strategy, user_id = await _own(call), call.user_id
+    strategy, user_id = await own_strategy(call), call.user_id
     await call.bridge.ask(lambda store: store.arrange(RetireStrategy(strategy_id=strategy.id, by=user_id)))
     call.services.runner.rows_changed()
     return Answer()
@@ -168,7 +168,7 @@ def _deployed(call: Call, run: Run) -> DeployedAnswer:
 
 
 async def _revise(call: Call, edited: EditStrategy, seen: int | None) -> StrategyAnswer:
-    current = await _own(call)
+    current = await own_strategy(call)
     unchanged_since(seen, current.version)
     venues, settings = call.services.runner.venues, call.settings
     if edited.converted_from is not None and edited.code is None:
@@ -194,7 +194,7 @@ async def _new_code(call: Call, current: StrategyDefinition, edited: EditStrateg
     return code if edited.converted_from is None else code_from(code, edited.converted_from)
 
 
-async def _own(call: Call) -> StrategyDefinition:
+async def own_strategy(call: Call) -> StrategyDefinition:
     """The caller's own strategy in the path; 404 for anybody else's."""
     strategy = (await _seen(call)).view.strategy
     if strategy.owner_id != call.user_id:

@@ -15,7 +15,8 @@ from core.job import JobKind
 from core.limit_change import changed_limits
 from core.position import ZERO
 from core.risk import RiskLimits
-from core.run import ExecutionMode, Run, RunSettings, RunStatus, TradingMode
+from core.run import ExecutionMode, Run, RunSettings, RunStatus, TradingMode, ticks
+from core.strategies.external import replayable
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe
 from facade.access import Access
@@ -39,13 +40,14 @@ MAX_RUNS: Final = 20
 async def settings(call: Call, body: WhatIfSettings) -> JobAnswer:
     """What a change of a strategy or of the caller's run of it would have done, order by order."""
     strategy = await strategy_to_run(call, StrategyId(call.path_id()))
+    replayable(strategy.kind)
     all_runs = await _runs(call)
     own = [run for run in all_runs if run.strategy.id == strategy.id]
     if body.run_id is not None and body.run_id not in {run.id for run in own}:
         raise not_found()
     if not own:
         own = [_imagined(call, strategy)]
-    others = [run for run in all_runs if run.strategy.id != strategy.id and _ticks(run)]
+    others = [run for run in all_runs if run.strategy.id != strategy.id and ticks(run)]
     revised = _revised(strategy, body)
 
     def changed(run: Run) -> Run:
@@ -61,7 +63,7 @@ async def settings(call: Call, body: WhatIfSettings) -> JobAnswer:
 
 async def limits(call: Call, body: WhatIfLimits) -> JobAnswer:
     """What a change of the caller's risk limits would have done, order by order."""
-    runs = [run for run in await _runs(call) if _ticks(run)]
+    runs = [run for run in await _runs(call) if ticks(run)]
     venues = Counter(run.strategy.venue for run in runs).most_common(1)
     venue = venues[0][0] if venues else call.services.runner.venues[0]
     before = await _limits(call)
@@ -146,10 +148,6 @@ async def _runs(call: Call) -> list[Run]:
 async def _limits(call: Call) -> RiskLimits:
     rows, user_id = call.services.runner.limits, call.user_id
     return (await call.bridge.call(lambda: rows.of(user_id), timeout_s=STORE_TIMEOUT_S)).limits
-
-
-def _ticks(run: Run) -> bool:
-    return run.status is RunStatus.ACTIVE and run.execution_mode is not ExecutionMode.MANUAL
 
 
 def _imagined(call: Call, strategy: StrategyDefinition) -> Run:

@@ -15,13 +15,16 @@ Code = Annotated[str, Meta(min_length=1, max_length=100_000)]
 
 
 class CodeType(StrEnum):
+    """The language of code; `external` has none: its signals come from outside."""
+
     PYTHON = "python"
     JAVASCRIPT = "javascript"
     TYPESCRIPT = "typescript"
+    EXTERNAL = "external"
 
 
 class ValidateCode(Body, frozen=True, kw_only=True):
-    """Code with its language, or a node graph, and what it would run with; nothing is kept."""
+    """Code with its language, a node graph, or the type `external`, and what it would run with; nothing is kept."""
 
     code: Code | None = None
     type: CodeType = CodeType.PYTHON

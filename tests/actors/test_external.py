@@ -351,3 +351,17 @@ def test_what_was_sent_to_an_earlier_version_of_the_strategy_opens_nothing() -> 
     send(world, replace(strategy, version=2), Action.LONG)
     world.wait(2)
     assert world.position(run).quantity > 0
+
+
+@pytest.mark.parametrize(("entry", "said"), [(Action.LONG, "exit_long"), (Action.SHORT, "exit_short")])
+def test_close_closes_whichever_side_each_run_holds(entry: Action, said: str) -> None:
+    world, strategy = started()
+    run = world.run(strategy=strategy)
+    between(world, 0)
+    send(world, strategy, entry)
+    between(world, 1)
+    close = send(world, strategy, Action.EXIT_LONG, closes=True)
+    world.wait(2)
+    assert outcome(world, run, close) == ("ok", None)
+    assert world.position(run).is_flat
+    assert world.ticks(run)[-1].signal == said

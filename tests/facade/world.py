@@ -29,6 +29,7 @@ from schema.pg import PgStore
 from schema.pg_alerts import PgAlerts
 from schema.pg_candles import PgCandles
 from schema.pg_config import PgConfig
+from schema.pg_external import PgExternal
 from schema.pg_flattens import PgFlattens
 from schema.pg_idempotency import PgIdempotency
 from schema.pg_jobs import PgJobs
@@ -100,6 +101,7 @@ class SmallRunner:
         self.now = START
         self.deaf = False
         self.hints = 0
+        self.signals_sent = 0
         self.tally = Tally()
         self.news: list[PassingEvent] = []
         self.up = True
@@ -154,6 +156,10 @@ class SmallRunner:
         return self.store.published
 
     @property
+    def external(self) -> PgExternal:
+        return self.store.external
+
+    @property
     def jobs(self) -> PgJobs:
         return self.store.jobs
 
@@ -190,6 +196,9 @@ class SmallRunner:
     def execute_tick(self, run_id: RunId, slot: datetime, request_id: str | None = None) -> None:
         if not self.deaf:
             self._tick([run_id], slot, TickSource.OPERATOR, request_id)
+
+    def signal_sent(self) -> None:
+        self.signals_sent += 1
 
     def rows_changed(self) -> None:
         self.hints += 1
