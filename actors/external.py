@@ -7,12 +7,13 @@ What nobody claims in time has its row as expired.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from uuid import UUID
 
 import msgspec
 
+from actors.evaluator import ID_DIGITS
 from actors.feed import Feed
 from actors.journal import JournalBuffer
 from actors.messages import (
@@ -37,8 +38,8 @@ from core.risk import gate
 from core.run import Run, RunStatus
 from exchanges.paper.book import Opening
 from schema.external import DueSignal
-from schema.records import Ask, Claim, ExecutionRow, ExecutionStatus, TickSource
-from schema.store import MAX_CLAIM_BATCH, Store
+from schema.records import Ask, Claim, ExecutionRow, ExecutionStatus, Reached, TickSource
+from schema.store import MAX_CLAIM_BATCH, Store, StoreUnavailable
 
 LOOK_AGAIN_S = 0.25
 """While something is owed: a run may be at an earlier signal, and another process may have died with its claims."""
@@ -59,6 +60,10 @@ class DueRead(msgspec.Struct, frozen=True):
     due: list[DueSignal]
 
 
+class LookFailed(msgspec.Struct, frozen=True):
+    """The store did not answer."""
+
+
 class Settled(msgspec.Struct, frozen=True):
     """What had expired has its rows, or could not be written this time."""
 
@@ -71,14 +76,13 @@ class Priced(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Won(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the runs owed the signal, those in `claims` are ours to tell; None: the store did not answer."""
+    """Of the runs owed the signal, those in `claims` are ours to tell."""
 
     signal: ExternalSignal
     price: Decimal
     ask: Ask
     asked_at_s: float
-    run_ids: Sequence[RunId]
-    claims: list[Claim] | None
+    claims: list[Claim]
 
 
 class External(Behaviour):
@@ -96,6 +100,7 @@ class External(Behaviour):
         "_settling",
         "_standing_down",
         "_store",
+        "_told",
         "_under_way",
         "_worker",
     )
@@ -128,6 +133,8 @@ class External(Behaviour):
         self._standing_down = False
         # Signals whose price is asked for or whose runs are being claimed; looks meanwhile pass them over.
         self._under_way: set[UUID] = set()
+        # Who was told a signal here, while any is owed it: until their rows are written they are owed it still.
+        self._told: dict[UUID, set[RunId]] = {}
         self._attempt = 0
 
     def started(self) -> None:
@@ -152,6 +159,9 @@ class External(Behaviour):
                 self._look()
             case DueRead():
                 self._read(message.due)
+            case LookFailed():
+                self._looking = False
+                self._again(AFTER_FAILURE_S)
             case Priced():
                 self._priced(message)
             case Won():
@@ -176,18 +186,23 @@ class External(Behaviour):
             return
         self._looking, self._look_once_more = True, False
         store = self._store
-        self.ctx.call(lambda: store.signals_due(run_ids), DueRead, lambda _: DueRead([]))
+        self.ctx.call(lambda: store.signals_due(run_ids), DueRead, lambda _: LookFailed())
 
     def _read(self, due: list[DueSignal]) -> None:
         self._looking = False
         now = self.ctx.clock.now()
+        owed = {each.signal.id for each in due}
+        self._told = {signal_id: told for signal_id, told in self._told.items() if signal_id in owed}
         for each in due:
-            signal = each.signal
+            signal, told = each.signal, self._told.get(each.signal.id, set())
+            untold = tuple(run_id for run_id in each.run_ids if run_id not in told)
+            if signal.id in self._under_way or not untold:
+                continue
             if signal.expires_at <= now:
                 self._settle()
-            elif signal.id not in self._under_way:
+            else:
                 self._under_way.add(signal.id)
-                self._ask_price(each)
+                self._ask_price(DueSignal(signal=signal, run_ids=untold))
         if self._look_once_more:
             self._look()
         elif due:
@@ -233,9 +248,7 @@ class External(Behaviour):
             self._under_way.discard(signal.id)
             self._again(AFTER_FAILURE_S)
             return
-        price = rules.price_of(opening.price)
-        for first in range(0, len(due.run_ids), MAX_CLAIM_BATCH):
-            self._claim(signal, price, due.run_ids[first : first + MAX_CLAIM_BATCH])
+        self._claim(signal, rules.price_of(opening.price), due.run_ids)
 
     def _claim(self, signal: ExternalSignal, price: Decimal, run_ids: Sequence[RunId]) -> None:
         self._attempt += 1
@@ -243,23 +256,25 @@ class External(Behaviour):
         ask = Ask(slot=signal.slot, source=TickSource.EXTERNAL, at=signal.received_at)
         asked_at_s = self.ctx.clock.monotonic()
 
-        def answer(claims: list[Claim] | None) -> Won:
-            return Won(
-                signal=signal, price=price, ask=ask, asked_at_s=asked_at_s, run_ids=run_ids, claims=claims
-            )
+        def claim() -> list[Claim]:
+            won: list[Claim] = []
+            for first in range(0, len(run_ids), MAX_CLAIM_BATCH):
+                batch = run_ids[first : first + MAX_CLAIM_BATCH]
+                try:
+                    won += store.claim(batch, slot=signal.slot, owner=owner, ttl_s=ttl_s, ask=ask)
+                except StoreUnavailable:
+                    break  # the others are owed it still; what is won is told
+            return won
 
-        self.ctx.call(
-            lambda: store.claim(run_ids, slot=signal.slot, owner=owner, ttl_s=ttl_s, ask=ask),
-            answer,
-            lambda _: answer(None),
-        )
+        def answer(claims: list[Claim]) -> Won:
+            return Won(signal=signal, price=price, ask=ask, asked_at_s=asked_at_s, claims=claims)
+
+        self.ctx.call(claim, answer, lambda _: answer([]))
 
     def _won(self, won: Won) -> None:
         signal, now = won.signal, self.ctx.clock.now()
         self._under_way.discard(signal.id)
-        here = [(claim, run) for claim in won.claims or () if (run := self._residents.get(claim.run_id))]
-        if won.claims is None:
-            self._again(AFTER_FAILURE_S)
+        here = [(claim, run) for claim in won.claims if (run := self._residents.get(claim.run_id))]
         if not here:
             return
         ticks = tuple(
@@ -276,6 +291,8 @@ class External(Behaviour):
             )
             for claim, run in here
         )
+        strategy = here[0][1].strategy
+        key = prepare(strategy).key
         evaluation = Evaluation(
             slot=signal.slot,
             status=ExecutionStatus.SUCCESS,
@@ -284,25 +301,39 @@ class External(Behaviour):
             bars_entry=bars_entry(signal.sent, won.price),
             expires_at=signal.expires_at,
             closes=signal.sent.closes,
+            id=UUID(key[:ID_DIGITS]),
         )
-        strategy = here[0][1].strategy
         request = EvaluateSlot(definition=strategy, slot=signal.slot, ticks=ticks)
         self._journal.evaluating(request)
         self._journal.evaluated(request, evaluation)
+        self._note(signal, key, evaluation, [claim.run_id for claim in won.claims])
+        for tick in ticks:
+            self.ctx.tell(tick.run, TickDue(tick=tick, evaluation=evaluation))
+
+    def _note(
+        self, signal: ExternalSignal, key: str, evaluation: Evaluation, run_ids: Iterable[RunId]
+    ) -> None:
+        """The row of its evaluation, by the first who are told; those told later come on top."""
+        told = self._told.setdefault(signal.id, set())
+        is_first = not told
+        told.update(run_ids)
+        if not is_first:
+            more = Reached(evaluation_key=key, slot=signal.slot, worker=self._worker, runs=len(told))
+            self._journal.reached_late(more)
+            return
+        said = signal.sent.signal
         self._journal.executed(
             ExecutionRow(
-                evaluation_key=prepare(strategy).key,
-                strategy_id=strategy.id,
+                evaluation_key=key,
+                strategy_id=signal.strategy_id,
                 slot=signal.slot,
                 worker=self._worker,
                 duration_ms=0.0,
                 status=evaluation.status,
-                action=signal.sent.signal.action.value,
-                price=float(won.price),
-                reason=signal.sent.signal.reason,
-                runs_reached=len(ticks),
+                action=said.action.value,
+                price=None if evaluation.price is None else float(evaluation.price),
+                reason=said.reason,
+                runs_reached=len(told),
                 nodes_executed=0,
             )
         )
-        for tick in ticks:
-            self.ctx.tell(tick.run, TickDue(tick=tick, evaluation=evaluation))

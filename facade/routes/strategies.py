@@ -118,7 +118,7 @@ async def export_graph(call: Call) -> GraphAnswer:
 
 async def evaluations(call: Call, query: Page) -> EvaluationsAnswer:
     """Evaluations of a strategy of the caller's own, newest first: time, reach, orders, and what its code printed."""
-    strategy, limit, place = await _own(call), query.limit, read_cursor(query.cursor)
+    strategy, limit, place = await own_strategy(call), query.limit, read_cursor(query.cursor)
     before = None if place is None else (place[0], place[1].hex)
     found = await call.bridge.read(
         lambda reads: reads.evaluations(strategy.id, before=before, limit=limit + 1)

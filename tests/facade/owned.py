@@ -37,6 +37,10 @@ def _strategy(client: TestClient, user: str) -> str:
     return str(go_live(client, user)["id"])
 
 
+def _external(client: TestClient, user: str) -> str:
+    return str(go_live(client, user, type="external")["id"])
+
+
 def _run(client: TestClient, user: str) -> str:
     return str(go_live(client, user)["runId"])
 
@@ -62,6 +66,7 @@ def _backtest(client: TestClient, user: str) -> str:
 
 MADE_BY: Final[Mapping[str, Makes]] = {
     r"/api/strategies/subscriptions/{id}": _run,
+    r"/api/strategies/{id}/signals": _external,
     r"/api/strategies/{id}": _strategy,
     r"/api/runs/{id}": _run,
     r"/api/jobs/{id}": _job,
@@ -83,6 +88,7 @@ BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "StartBacktest": {"symbol": "BTCUSDT", "timeframe": "5m"},
     "CreateStrategy": {"symbol": "BTCUSDT", "timeframe": "5m", "initial_capital_usdt": 1000},
     "DeployAny": {"symbol": "BTCUSDT", "timeframe": "5m"},
+    "SendSignal": {"idempotencyKey": "alert-0001", "action": "long"},
     "RotateKeys": {"apiKey": CONNECTION["apiKey"], "apiSecret": CONNECTION["apiSecret"]},
 }
 """Bodies by the name of their form, where what its schema says is not enough."""
