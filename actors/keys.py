@@ -23,12 +23,22 @@ from core.errors import IllegalTransition, ImpossibleVenueData, RunnerError
 from core.ids import AccountId
 from core.key_rights import SENTENCES, KeyProblem, KeyRights, consequence_of, problem_of
 from core.leverage import LeverageTier
+from core.redact import Secret
 from exchanges.credentials import Credentials, Unseal
 from exchanges.errors import AuthFailed, ErrorKind, ExchangeError, Rejected
-from schema.connections import TEST_OK, Connection, ConnectionStore, NewConnection, Rewrapped, StoredKeys
+from schema.connections import (
+    KEY_IN_USE,
+    TEST_OK,
+    Connection,
+    ConnectionStore,
+    NewConnection,
+    Rewrapped,
+    StoredKeys,
+)
+from schema.fingerprint import fingerprint, sealed_secret
 from schema.store import Store
 from schema.tenancy import asked_for
-from schema.vault import OpenedKeys, Owner, Vault, VaultError
+from schema.vault import OpenedKeys, Owner, SealedKeys, Vault, VaultError
 
 PROBE_TIMEOUT_S: Final = 10.0
 PROBES_AT_ONCE: Final = 8
@@ -186,16 +196,20 @@ class Keys:
     # -- in the store -----------------------------------------------------------------------------
 
     def add(self, owner: Owner, new: NewConnection, keys: OpenedKeys, rights: KeyRights) -> Connection:
-        """Sealed and stored; `rights` are what `examine` answered. Raises Conflict."""
-        return self.connections.add(new, self._stored(owner, keys, rights))
+        """Sealed and stored; `rights` are what `examine` answered. Raises Conflict, KeyInUse, KeyRefused.
 
-    def replace(self, owner: Owner, keys: OpenedKeys, rights: KeyRights) -> Connection | None:
-        """Another key of the same account at the venue; None: there is no such connection."""
-        return self.connections.replace_keys(self._stored(owner, keys, rights))
+        Only who has shown the venue key and secret comes this far, so KeyInUse tells nobody else of anybody's keys.
+        """
+        return self.connections.add(new, self._stored(owner, new.venue, keys, rights))
+
+    def replace(self, owner: Owner, venue: Venue, keys: OpenedKeys, rights: KeyRights) -> Connection | None:
+        """Another key of the same account at the venue; None: there is no such connection. Raises as `add` does."""
+        return self.connections.replace_keys(self._stored(owner, venue, keys, rights))
 
     def settle(self, connection: Connection, tested: Tested) -> Connection | None:
         """The row after a test, and what follows for its runs where the key may too much or too little."""
-        self.connections.save_test(connection.id, connection.data_key_id, tested.result, tested.rights)
+        result = self._or_in_use(connection) if tested.result == TEST_OK else tested.result
+        self.connections.save_test(connection.id, connection.data_key_id, result, tested.rights)
         after = self.connections.get(connection.id)
         same = after is not None and after.data_key_id == connection.data_key_id
         command = None if tested.rights is None else consequence_of(tested.rights)
@@ -232,15 +246,45 @@ class Keys:
     def left_to_rewrap(self) -> int:
         return self.connections.count_to_rewrap(self._vault.first_id)
 
-    def _stored(self, owner: Owner, keys: OpenedKeys, rights: KeyRights) -> StoredKeys:
+    def _stored(self, owner: Owner, venue: Venue, keys: OpenedKeys, rights: KeyRights) -> StoredKeys:
         sealed = self._vault.seal(owner, key=keys.key, secret=keys.secret)
-        return StoredKeys(sealed=sealed, key_hint=keys.key.reveal()[-HINT_CHARS:], rights=rights)
+        return StoredKeys(
+            sealed=sealed,
+            key_hint=keys.key.reveal()[-HINT_CHARS:],
+            rights=rights,
+            fingerprint=self._fingerprint(venue, keys.key),
+        )
+
+    def _fingerprint(self, venue: Venue, key: Secret) -> bytes:
+        offered = sealed_secret(self._vault, self._vault.random_bytes)
+        try:
+            return fingerprint(self._vault, self.connections.fingerprint_secret(offered), venue, key)
+        except VaultError:
+            raise KeyRefused(
+                SEALED,
+                "Keys cannot be compared here: our master keys do not open what they are compared under.",
+            ) from None
+
+    def _or_in_use(self, connection: Connection) -> str:
+        """Whether another connection has this key too: of one stored before that was asked, it is asked now."""
+        try:
+            sealed = self._sealed(connection)
+            known_by = self._fingerprint(connection.venue, self._vault.open(sealed).key)
+        except (VaultError, KeyRefused):
+            return SEALED
+        if sealed.data_key_id != connection.data_key_id:
+            return TEST_OK  # another key by now, asked about when it was stored
+        own = self.connections.recognise(connection.id, connection.data_key_id, known_by)
+        return TEST_OK if own else KEY_IN_USE
 
     def _unseal(self, connection: Connection) -> Unseal:
+        sealed = self._sealed(connection)
+        credentials_of(self._vault, sealed)  # keys that do not open are no matter of the venue's
+        return lambda: credentials_of(self._vault, sealed)
+
+    def _sealed(self, connection: Connection) -> SealedKeys:
         with asked_for(connection.user_id):
             found = self.connections.sealed([connection.id])
         if not found:
             raise VaultError(f"Connection {connection.id} has no keys here.")
-        sealed = found[0]
-        credentials_of(self._vault, sealed)  # keys that do not open are no matter of the venue's
-        return lambda: credentials_of(self._vault, sealed)
+        return found[0]

@@ -34,7 +34,7 @@ from core.errors import RunnerError
 from core.ids import RunId, UserId
 from core.timeframe import Timeframe
 from facade.runner import ActorNode, DemoClock, DemoTime, Reads, Runner
-from schema.connections import Connection, NewConnection
+from schema.connections import Connection, KeyInUse, NewConnection
 from schema.desk import (
     Arranged,
     CancelRun,
@@ -132,6 +132,7 @@ __all__ = [
     "Job",
     "JobId",
     "Kept",
+    "KeyInUse",
     "KeyRefused",
     "KeyTaken",
     "KeyedRequest",

@@ -23,6 +23,7 @@ from core.past import Unknowable
 from core.strategies.graph.problems import GraphError
 from facade.bridge import (
     BridgeTimeout,
+    KeyInUse,
     KeyRefused,
     RunnerAway,
     SandboxAway,
@@ -125,7 +126,7 @@ def api_error(error: Exception) -> ApiError:
         case IllegalTransition():
             return ApiError(409, _sentence(error), code="ILLEGAL_STATE")
         case Conflict():
-            return ApiError(409, _sentence(error))
+            return _from_conflict(error)
         case StoreUnavailable():
             return ApiError(503, "The database cannot be reached right now.", code="DATABASE_UNAVAILABLE")
         case KeyRefused():
@@ -153,6 +154,13 @@ def api_error(error: Exception) -> ApiError:
             return ApiError(
                 500, "Something went wrong here; the request id names it in our log.", code=UNFORESEEN
             )
+
+
+def _from_conflict(error: Conflict) -> ApiError:
+    if not isinstance(error, KeyInUse):
+        return ApiError(409, _sentence(error))
+    details = [Detail(field="apiKey", message=_sentence(error))]
+    return ApiError(409, _sentence(error), code="KEY_IN_USE", details=details)
 
 
 def _from_graph(error: GraphError) -> ApiError:

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from core.connection import Environment, Venue
+from core.errors import Conflict
 from core.ids import AccountId, RunId, UserId
 from core.key_rights import KeyRights
 from schema.vault import SealedKeys
@@ -19,6 +20,8 @@ MAX_CONNECTIONS: Final = 50
 """Of one user; a list is always whole."""
 MAX_REWRAP_BATCH: Final = 200
 TEST_OK: Final = "ok"
+KEY_IN_USE: Final = "key_in_use"
+"""What a test of a key came to that another connection has."""
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,12 +58,25 @@ class NewConnection(msgspec.Struct, frozen=True, kw_only=True):
     max_notional: Decimal | None = None
 
 
+class KeyInUse(Conflict):
+    """Another connection has this key of the venue, whoever's it is. Only who holds key and secret is told so."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this API key is another connection's already; make a key of its own account at the venue"
+        )
+
+
 class StoredKeys(msgspec.Struct, frozen=True, kw_only=True):
-    """Sealed keys with what is shown of them and what the venue said of them just now."""
+    """Sealed keys with what is shown of them and what the venue said of them just now.
+
+    `fingerprint`: what the key is known by (schema/fingerprint.py); None: it is not compared with others'.
+    """
 
     sealed: SealedKeys
     key_hint: str
     rights: KeyRights
+    fingerprint: bytes | None = None
 
 
 class Rewrapped(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +93,7 @@ class ConnectionStore(Protocol):
     """
 
     def add(self, new: NewConnection, keys: StoredKeys) -> Connection:
-        """Raises Conflict for a user with MAX_CONNECTIONS already."""
+        """Raises Conflict for a user with MAX_CONNECTIONS already, and KeyInUse."""
         ...
 
     def of_user(self, user_id: UserId) -> list[Connection]:
@@ -97,7 +113,7 @@ class ConnectionStore(Protocol):
     def rename(self, user_id: UserId, account_id: AccountId, name: str) -> Connection | None: ...
 
     def replace_keys(self, keys: StoredKeys) -> Connection | None:
-        """A new key and secret of the same account at the venue; None: the connection is gone."""
+        """A new key and secret of the same account at the venue; None: the connection is gone. Raises KeyInUse."""
         ...
 
     def remove(self, user_id: UserId, account_id: AccountId) -> bool:
@@ -115,6 +131,14 @@ class ConnectionStore(Protocol):
 
     def claim_checks(self, *, every_s: float, retry_s: float, limit: int) -> list[AccountId]:
         """Connections whose rights are older than `every_s`; each is one process's and rests for `retry_s`."""
+        ...
+
+    def recognise(self, account_id: AccountId, data_key_id: UUID, fingerprint: bytes) -> bool:
+        """Keep what a stored key is known by; False: another connection is known by it."""
+        ...
+
+    def fingerprint_secret(self, offered: SealedKeys) -> SealedKeys:
+        """What fingerprints are made under; `offered` where nothing is kept yet."""
         ...
 
     def active_runs(self, account_id: AccountId) -> list[RunId]: ...

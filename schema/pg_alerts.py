@@ -22,6 +22,7 @@ from core.alerts import (
 from core.key_rights import KeyProblem
 from core.risk import RiskLimits
 from schema import pg_platform
+from schema.connections import KEY_IN_USE
 from schema.ledger import PLATFORM_USER
 from schema.ledger.payloads import plain
 from schema.pg_database import Connection, Database
@@ -34,7 +35,7 @@ MAX_NAMED: Final = 200
 RATE_WINDOW: Final = timedelta(minutes=15)
 LAG_WINDOW: Final = timedelta(minutes=5)
 SILENCE_WINDOW: Final = timedelta(days=2)
-KEY_TROUBLES: Final = (*(problem.value for problem in KeyProblem), "auth", "sealed")
+KEY_TROUBLES: Final = (*(problem.value for problem in KeyProblem), "auth", "sealed", KEY_IN_USE)
 
 
 class RaisedAlert(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from core.errors import Conflict
@@ -17,6 +18,7 @@ from schema.connections import (
     MAX_REWRAP_BATCH,
     TEST_OK,
     Connection,
+    KeyInUse,
     NewConnection,
     Rewrapped,
     StoredKeys,
@@ -25,6 +27,7 @@ from schema.pg_database import SQL, Database
 from schema.pg_database import Connection as Session
 from schema.pg_rows import as_type, changed, fields, many, one, plain_json, value
 from schema.records import Account, AccountKind
+from schema.tenancy import asked_for
 from schema.vault import SealedKeys
 
 MAX_LISTED = 10_000
@@ -59,6 +62,7 @@ class PgConnections:
             changed(session, "insert_account", fields(account))
             stored = _parameters(keys) | {"environment": str(new.environment)}
             changed(session, "insert_connection_keys", stored)
+            _know(session, keys)
             added = _one(session, sealed.account_id, sealed.user_id)
             assert added is not None
             return added
@@ -90,7 +94,8 @@ class PgConnections:
 
     def replace_keys(self, keys: StoredKeys) -> Connection | None:
         def replace(session: Session) -> Connection | None:
-            changed(session, "replace_connection_keys", _parameters(keys))
+            if changed(session, "replace_connection_keys", _parameters(keys)):
+                _know(session, keys)
             return _one(session, keys.sealed.account_id, keys.sealed.user_id)
 
         return self._database.run(replace)
@@ -126,6 +131,25 @@ class PgConnections:
         rows = self._database.run(lambda session: many(session, "claim_key_checks", named))
         return [row["account_id"] for row in rows]
 
+    def recognise(self, account_id: AccountId, data_key_id: UUID, fingerprint: bytes) -> bool:
+        try:
+            self._database.run(
+                lambda session: _set_fingerprint(session, account_id, data_key_id, fingerprint)
+            )
+        except KeyInUse:
+            return False
+        return True
+
+    def fingerprint_secret(self, offered: SealedKeys) -> SealedKeys:
+        def keep(session: Session) -> SealedKeys:
+            changed(session, "offer_secret", fields(offered))
+            kept = one(session, "installation_secret", {"secret_id": offered.account_id})
+            assert kept is not None
+            return as_type(SealedKeys)(kept)
+
+        with asked_for(None):  # it is no user's
+            return self._database.run(keep)
+
     def active_runs(self, account_id: AccountId) -> list[RunId]:
         named = {"account_id": account_id}
         rows = self._database.read(lambda session: many(session, "active_runs_on_account", named))
@@ -158,6 +182,19 @@ class PgConnections:
     def _sealed(self, query: str, named: Mapping[str, Any]) -> list[SealedKeys]:
         rows = self._database.read(lambda session: many(session, query, named))
         return [as_type(SealedKeys)(row) for row in rows]
+
+
+def _know(session: Session, keys: StoredKeys) -> None:
+    if keys.fingerprint is not None:
+        _set_fingerprint(session, keys.sealed.account_id, keys.sealed.data_key_id, keys.fingerprint)
+
+
+def _set_fingerprint(session: Session, account_id: AccountId, data_key_id: UUID, fingerprint: bytes) -> None:
+    named = {"account_id": account_id, "data_key_id": data_key_id, "fingerprint": fingerprint}
+    try:
+        changed(session, "set_fingerprint", named)
+    except psycopg.errors.UniqueViolation:
+        raise KeyInUse from None
 
 
 def _several(

@@ -90,11 +90,13 @@ CREATE TABLE connection_keys (
     last_test_result text,
     rights jsonb,
     rights_at timestamp with time zone,
+    fingerprint bytea,
     CONSTRAINT connection_keys_pkey PRIMARY KEY (account_id),
     CONSTRAINT connection_keys_account_id_user_id_kind_fkey FOREIGN KEY (account_id, user_id, kind) REFERENCES accounts(id, user_id, kind),
     CONSTRAINT connection_keys_check CHECK (((rights IS NULL) = (rights_at IS NULL))),
     CONSTRAINT connection_keys_data_key_id_key UNIQUE (data_key_id),
     CONSTRAINT connection_keys_environment_check CHECK ((environment = ANY (ARRAY['live'::text, 'testnet'::text, 'demo'::text]))),
+    CONSTRAINT connection_keys_fingerprint_check CHECK ((octet_length(fingerprint) = 32)),
     CONSTRAINT connection_keys_key_hint_check CHECK (((length(key_hint) >= 1) AND (length(key_hint) <= 4))),
     CONSTRAINT connection_keys_kind_check CHECK ((kind = 'connection'::text)),
     CONSTRAINT connection_keys_master_key_id_check CHECK (((length(master_key_id) >= 1) AND (length(master_key_id) <= 255))),
@@ -244,6 +246,21 @@ CREATE TABLE idempotency_keys (
     CONSTRAINT idempotency_keys_state_check CHECK ((state = ANY (ARRAY['running'::text, 'open'::text, 'done'::text]))),
     CONSTRAINT idempotency_keys_status_check CHECK (((status >= 200) AND (status <= 599))),
     CONSTRAINT idempotency_keys_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255)))
+);
+
+CREATE TABLE installation_secrets (
+    secret_id uuid NOT NULL,
+    master_key_id text NOT NULL,
+    data_key_id uuid NOT NULL,
+    wrapped_key bytea NOT NULL,
+    sealed_key bytea NOT NULL,
+    sealed_secret bytea NOT NULL,
+    CONSTRAINT installation_secrets_pkey PRIMARY KEY (secret_id),
+    CONSTRAINT installation_secrets_data_key_id_key UNIQUE (data_key_id),
+    CONSTRAINT installation_secrets_master_key_id_check CHECK (((length(master_key_id) >= 1) AND (length(master_key_id) <= 255))),
+    CONSTRAINT installation_secrets_sealed_key_check CHECK (((octet_length(sealed_key) >= 29) AND (octet_length(sealed_key) <= 4096))),
+    CONSTRAINT installation_secrets_sealed_secret_check CHECK (((octet_length(sealed_secret) >= 29) AND (octet_length(sealed_secret) <= 4096))),
+    CONSTRAINT installation_secrets_wrapped_key_check CHECK ((octet_length(wrapped_key) = 60))
 );
 
 CREATE TABLE job_files (
@@ -833,6 +850,8 @@ CREATE INDEX connection_keys_by_rights ON public.connection_keys USING btree (ri
 
 CREATE INDEX connection_keys_by_user ON public.connection_keys USING btree (user_id);
 
+CREATE UNIQUE INDEX connection_keys_one_of_a_key ON public.connection_keys USING btree (fingerprint);
+
 CREATE INDEX equity_points_by_account ON public.equity_points USING btree (account_id, at, id);
 
 CREATE INDEX external_deliveries_by_signal ON public.external_deliveries USING btree (signal_id);
@@ -1190,6 +1209,15 @@ BEGIN
                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS writers
      WHERE behind < 1073741824;
     RETURN newest - coalesce(furthest_back + 1, 0);
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.forget_fingerprint()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    NEW.fingerprint := NULL;
+    RETURN NEW;
 END $function$;
 
 CREATE OR REPLACE FUNCTION public.guard_lock()
@@ -1623,6 +1651,8 @@ BEGIN
 END $function$;
 
 CREATE TRIGGER config_overrides_notify AFTER INSERT OR DELETE OR UPDATE ON public.config_overrides FOR EACH STATEMENT EXECUTE FUNCTION notify_config();
+
+CREATE TRIGGER connection_keys_fingerprint BEFORE UPDATE OF data_key_id ON public.connection_keys FOR EACH ROW WHEN ((new.data_key_id <> old.data_key_id)) EXECUTE FUNCTION forget_fingerprint();
 
 CREATE TRIGGER connection_keys_notify AFTER INSERT OR DELETE OR UPDATE OF data_key_id, master_key_id ON public.connection_keys FOR EACH ROW EXECUTE FUNCTION notify_connection();
 

@@ -73,7 +73,7 @@ class Vault:
     """
 
     def __init__(self, master_keys: Secret, random_bytes: RandomBytes) -> None:
-        self._random = random_bytes
+        self.random_bytes: Final = random_bytes
         self._masters = _ciphers(master_keys)
         self.first_id: Final = next(iter(self._masters))
 
@@ -82,8 +82,8 @@ class Vault:
 
     def seal(self, owner: Owner, *, key: Secret, secret: Secret) -> SealedKeys:
         """Under a new data key, which nobody keeps."""
-        data_key_id = UUID(bytes=self._random(16), version=4)
-        data_key = self._random(KEY_BYTES)
+        data_key_id = UUID(bytes=self.random_bytes(16), version=4)
+        data_key = self.random_bytes(KEY_BYTES)
         cipher = AESGCM(data_key)
         bound = (owner, str(data_key_id))
         return SealedKeys(
@@ -142,7 +142,7 @@ class Vault:
         return self._encrypted(self._masters[self.first_id], data_key, wrapping)
 
     def _encrypted(self, cipher: AESGCM, text: bytes, bound: bytes) -> bytes:
-        nonce = self._random(NONCE_BYTES)
+        nonce = self.random_bytes(NONCE_BYTES)
         return nonce + cipher.encrypt(nonce, text, bound)
 
     def _refusal(self, sealed: SealedKeys) -> VaultError:

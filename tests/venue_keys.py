@@ -21,9 +21,10 @@ TRADER = KeyRights(may_read=True, may_trade=True, may_withdraw=False, ip_bound=T
 
 
 class VenueKeys:
-    """`rights` by (key, secret). `trouble`: how it fails now, for everybody."""
+    """`rights` by (key, secret). `trouble`: how it fails now, for everybody. `takes_any`: unknown keys too."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, takes_any: bool = False) -> None:
+        self.takes_any = takes_any
         self.rights: dict[tuple[str, str], KeyRights] = {}
         self.trouble: ErrorKind | None = None
         self.asked: list[tuple[Venue, Environment]] = []
@@ -37,6 +38,8 @@ class VenueKeys:
         pair = credentials.key.reveal(), credentials.secret.reveal()
         if self.trouble is not None:
             raise self._failure(self.trouble, f"cannot help {pair[0]} with {pair[1]}")
+        if pair not in self.rights and self.takes_any:
+            return TRADER
         if pair not in self.rights:
             raise AuthFailed(f"API-key {pair[0]} with secret {pair[1]} is not valid")
         return self.rights[pair]

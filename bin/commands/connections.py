@@ -123,14 +123,18 @@ def rotate_keys(config: Config = None, json: Json = False) -> None:
     with opened_keys(config) as keys:
         done = _rewrapped(keys)
         left = keys.left_to_rewrap()
+        connections = {each for each in done.unopened if keys.connections.get(each) is not None}
     if json:
         write_json(
             {"rewrapped": done.rewrapped, "left": left, "unopened": [str(each) for each in done.unopened]}
         )
     else:
-        typer.echo(f"{done.rewrapped} connections are under the first master key now; {left} are not.")
+        typer.echo(
+            f"{done.rewrapped} sealed keys and secrets are under the first master key now; {left} are not."
+        )
         for each in done.unopened:
-            typer.echo(f"Connection {each} does not open with the master keys given.", err=True)
+            kind = "Connection" if each in connections else "Secret"
+            typer.echo(f"{kind} {each} does not open with the master keys given.", err=True)
     if left:
         raise typer.Exit(1)
 

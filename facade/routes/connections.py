@@ -138,7 +138,7 @@ async def rotate(call: Call, body: RotateKeys) -> ConnectionAnswer:
     _check_key(call)
     rights = await keys.examine(own.venue, own.environment, opened)
     owner = Owner(user_id=own.user_id, account_id=own.id)
-    return await _shown(call, lambda: keys.replace(owner, opened, rights))
+    return await _shown(call, lambda: keys.replace(owner, own.venue, opened, rights))
 
 
 async def _numbers(call: Call) -> VenueNumbers:

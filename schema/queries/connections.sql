@@ -25,6 +25,22 @@ UPDATE connection_keys
        rights = %(rights)s, rights_at = clock_timestamp()
  WHERE account_id = %(account_id)s AND user_id = %(user_id)s;
 
+-- name: set_fingerprint
+-- What a connection's key is known by, while it is still this one.
+UPDATE connection_keys SET fingerprint = %(fingerprint)s
+ WHERE account_id = %(account_id)s AND data_key_id = %(data_key_id)s;
+
+-- name: offer_secret
+-- Keeps a secret of the installation's where there is none yet.
+INSERT INTO installation_secrets (secret_id, master_key_id, data_key_id, wrapped_key, sealed_key, sealed_secret)
+VALUES (%(account_id)s, %(master_key_id)s, %(data_key_id)s, %(wrapped_key)s, %(sealed_key)s, %(sealed_secret)s)
+ON CONFLICT (secret_id) DO NOTHING;
+
+-- name: installation_secret
+-- The secret of the installation's that is kept, as a connection's keys are shown.
+SELECT '' AS user_id, secret_id AS account_id, master_key_id, data_key_id, wrapped_key, sealed_key, sealed_secret
+  FROM installation_secrets WHERE secret_id = %(secret_id)s;
+
 -- name: connections
 -- A user's connections, or one of them, oldest first; nothing sealed among it.
 SELECT a.id, a.user_id, a.name, a.venue, k.environment, k.key_hint, a.max_leverage, a.max_notional, a.kill_switch,
@@ -89,12 +105,14 @@ SELECT user_id, account_id, master_key_id, data_key_id, wrapped_key, sealed_key,
   FROM connection_keys WHERE account_id = ANY(%(account_ids)s);
 
 -- name: keys_to_rewrap
--- The next connections and signing secrets, by id, whose data key another master key wraps.
+-- The next connections, signing secrets and secrets of the installation, by id, whose data key another master key wraps.
 SELECT * FROM (
     SELECT user_id, account_id, master_key_id, data_key_id, wrapped_key, sealed_key, sealed_secret FROM connection_keys
     UNION ALL
     SELECT user_id, secret_id, master_key_id, data_key_id, wrapped_key, sealed_key, sealed_secret FROM notice_settings
      WHERE secret_id IS NOT NULL
+    UNION ALL
+    SELECT '', secret_id, master_key_id, data_key_id, wrapped_key, sealed_key, sealed_secret FROM installation_secrets
 ) AS sealed
  WHERE master_key_id <> %(master_key_id)s AND (%(after)s::uuid IS NULL OR account_id > %(after)s)
  ORDER BY account_id LIMIT %(limit)s;
@@ -102,7 +120,8 @@ SELECT * FROM (
 -- name: count_to_rewrap
 -- How many data keys another master key wraps.
 SELECT (SELECT count(*) FROM connection_keys WHERE master_key_id <> %(master_key_id)s)
-     + (SELECT count(*) FROM notice_settings WHERE master_key_id <> %(master_key_id)s);
+     + (SELECT count(*) FROM notice_settings WHERE master_key_id <> %(master_key_id)s)
+     + (SELECT count(*) FROM installation_secrets WHERE master_key_id <> %(master_key_id)s);
 
 -- name: rewrap_keys
 -- Puts the new wrapping in place where key and wrapping are still those that were read.
@@ -113,5 +132,10 @@ WITH of_connection AS (
     UPDATE notice_settings SET master_key_id = %(master_key_id)s, wrapped_key = %(wrapped_key)s
      WHERE secret_id = %(account_id)s AND data_key_id = %(data_key_id)s AND master_key_id = %(was)s
     RETURNING data_key_id
+), of_installation AS (
+    UPDATE installation_secrets SET master_key_id = %(master_key_id)s, wrapped_key = %(wrapped_key)s
+     WHERE secret_id = %(account_id)s AND data_key_id = %(data_key_id)s AND master_key_id = %(was)s
+    RETURNING data_key_id
 )
-SELECT data_key_id FROM of_connection UNION ALL SELECT data_key_id FROM of_notices;
+SELECT data_key_id FROM of_connection UNION ALL SELECT data_key_id FROM of_notices
+UNION ALL SELECT data_key_id FROM of_installation;

@@ -142,7 +142,8 @@ def test_keys_are_re_wrapped_by_the_first_master_key(
     one, two = (added(run, venue, number)["id"] for number in (0, 5))
     monkeypatch.setenv("RUNNER_MASTER_KEYS", f"{master('m2', 2)},{master('m1', 1)}")
     code, out, _ = run("connections", "rotate-keys", "--json")
-    assert (code, json.loads(out)) == (0, {"rewrapped": 2, "left": 0, "unopened": []})
+    # Two connections, and what their fingerprints are made under.
+    assert (code, json.loads(out)) == (0, {"rewrapped": 3, "left": 0, "unopened": []})
     assert json.loads(run("connections", "rotate-keys", "--json")[1])["rewrapped"] == 0
     monkeypatch.setenv("RUNNER_MASTER_KEYS", master("m2", 2))
     for connection in (one, two):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from uuid import uuid4
 
 import msgspec
 from starlette.testclient import TestClient
@@ -45,6 +46,12 @@ def _run(client: TestClient, user: str) -> str:
     return str(go_live(client, user)["runId"])
 
 
+def _connection(client: TestClient, user: str) -> str:
+    """On a key of its own, as each has."""
+    body = CONNECTION | {"apiKey": f"a-key-of-the-tests-{uuid4()}"}
+    return _posted("/api/connections", body, lambda made: str(made["connection"]["id"]))(client, user)
+
+
 _job = _posted("/api/backtests", {"symbol": "BTCUSDT", "timeframe": "5m"}, lambda made: str(made["id"]))
 
 
@@ -71,7 +78,7 @@ MADE_BY: Final[Mapping[str, Makes]] = {
     r"/api/runs/{id}": _run,
     r"/api/jobs/{id}": _job,
     r"/api/backtests/{id}": _backtest,
-    r"/api/connections/{id}": _posted("/api/connections", CONNECTION, lambda made: made["connection"]["id"]),
+    r"/api/connections/{id}": _connection,
     r"/api/portfolios/{id}": _posted("/api/portfolios", {"name": "p"}, lambda made: made["portfolio"]["id"]),
 }
 """Beginning of a path → how a user comes to have such a thing; the first that fits counts. A new kind belongs here."""

@@ -12,7 +12,7 @@ from core.risk import RiskLimits
 from facade.access import Access
 from facade.operation import Operation
 from schema.pg import PgStore
-from tests.facade.owned import CONNECTION, UNKNOWN, make, path_to
+from tests.facade.owned import UNKNOWN, make, path_to
 from tests.facade.test_every_route import OPERATIONS, ask, begin, name, streams
 from tests.facade.traced import Statement, traced
 from tests.facade.world import START, WORKER, SmallRunner, as_user, client_of, make_settings
@@ -29,6 +29,8 @@ FOR_EVERYBODY = {
     "events_horizon": "one poll of the event log serves all streams, and hands each reader its own",
     "events_newest": "likewise",
     "events_after": "likewise",
+    "offer_secret": "what keys are compared under is the installation's, and no row of a user's",
+    "installation_secret": "likewise",
     "name_request": "says which request it is, and looks at no row",
 }
 """Statements of a user's request that see all users' rows, and why; another one is a decision."""
@@ -55,8 +57,7 @@ def narrow(database: Database) -> Iterator[PgStore]:
 
 @pytest.fixture
 def http(narrow: PgStore) -> Iterator[TestClient]:
-    venue = VenueKeys()
-    venue.knows(CONNECTION["apiKey"], CONNECTION["apiSecret"])
+    venue = VenueKeys(takes_any=True)
     keys = Keys(narrow, narrow.connections, vault_of(master("m1", 1)), venue)
     with client_of(SmallRunner(narrow), make_settings(), keys=keys) as opened:
         yield opened

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from starlette.testclient import TestClient
 
@@ -24,6 +25,7 @@ from schema.pg import PgStore
 from schema.records import Account, AccountKind
 from tests.exchanges.simulator.running import running
 from tests.facade.world import SmallRunner, as_user, client_of, go_live
+from tests.schema.conftest import Database
 from tests.schema.test_vault import master, shown, vault_of
 from tests.venue_keys import VenueKeys
 
@@ -345,6 +347,84 @@ def test_a_user_has_only_so_many_keys_checked_at_venues_a_minute(
         ] * 3
         assert {each.headers["Retry-After"] for each in refused} == {"40"}
         assert len(venue.asked) == asked
-        assert http.post("/api/connections", json=BODY, headers=BOB).status_code == 201
+        venue.knows("the-key-of-bob-0001", SECRET)
+        body = BODY | {"apiKey": "the-key-of-bob-0001"}
+        assert http.post("/api/connections", json=body, headers=BOB).status_code == 201
         now_s = WINDOW_S
         assert http.post(f"{path}/test", headers=ANN).status_code == 200
+
+
+def test_a_key_that_is_somebodys_connection_is_refused_to_everybody_in_the_same_words(
+    http: TestClient, store: PgStore
+) -> None:
+    """Two runs on one account, each with books of its own, would each take the other's position for a stranger's."""
+    first = added(http)
+    refusals = []
+    for who in (ANN, BOB):
+        answer = http.post("/api/connections", json=BODY | {"name": "again"}, headers=who)
+        assert answer.status_code == 409, answer.text
+        said = answer.json()
+        assert (said["code"], said["details"][0]["field"]) == ("KEY_IN_USE", "apiKey")
+        assert KEY not in answer.text
+        assert first["id"] not in answer.text
+        refusals.append({**said, "requestId": None})
+    assert refusals[0] == refusals[1]
+    assert len(store.connections.of_all()) == 1
+    assert http.delete(f"/api/connections/{first['id']}", headers=ANN).status_code == 200
+    assert http.post("/api/connections", json=BODY, headers=BOB).status_code == 201
+
+
+def test_i12_who_cannot_show_the_venue_key_and_secret_does_not_learn_that_the_key_is_here(
+    http: TestClient,
+) -> None:
+    def refusal(**changed: str) -> Any:
+        answer = http.post("/api/connections", json=BODY | changed, headers=BOB)
+        assert answer.status_code == 422
+        return {**answer.json(), "requestId": None}
+
+    before = refusal(apiSecret="a-secret-that-is-wrong")
+    added(http)
+    assert refusal(apiSecret="a-secret-that-is-wrong") == before
+    assert refusal(apiKey="a-key-nobody-has-0001") == before
+
+
+def test_a_key_is_not_rotated_to_another_connections_key(http: TestClient, venue: VenueKeys) -> None:
+    other_key = {"apiKey": "another-key-of-tests-0002", "apiSecret": "another-secret-0002"}
+    venue.knows(*other_key.values())
+    connection = added(http)
+    http.post("/api/connections", json=BODY | other_key, headers=BOB)
+    rotate = f"/api/connections/{connection['id']}/rotate"
+    assert http.post(rotate, json=other_key, headers=ANN).json()["code"] == "KEY_IN_USE"
+    same = {"apiKey": KEY, "apiSecret": SECRET}
+    assert http.post(rotate, json=same, headers=ANN).status_code == 200
+
+
+def test_a_key_is_known_after_the_master_keys_were_rotated(
+    runner: SmallRunner, http: TestClient, store: PgStore, venue: VenueKeys
+) -> None:
+    added(http)
+    both = Keys(store, store.connections, vault_of(master("m2", 2), master("m1", 1)), venue)
+    assert both.rewrap(lambda so_far: None).unopened == ()
+    new = Keys(store, store.connections, vault_of(master("m2", 2)), venue)
+    with client_of(runner, keys=new) as after:
+        refused = after.post("/api/connections", json=BODY | {"name": "again"}, headers=BOB)
+    assert refused.json()["code"] == "KEY_IN_USE"
+
+
+def test_of_two_connections_with_one_key_from_before_a_test_finds_one(
+    http: TestClient, store: PgStore, database: Database
+) -> None:
+    """As a process of the version before stores them."""
+    first = added(http)
+    with psycopg.connect(database.owner_dsn, autocommit=True) as owner:
+        owner.execute("UPDATE connection_keys SET fingerprint = NULL")
+    second = http.post("/api/connections", json=BODY, headers=BOB).json()["connection"]
+
+    def tested(connection: Any, who: dict[str, str]) -> Any:
+        return http.post(f"/api/connections/{connection['id']}/test", headers=who).json()["connection"]
+
+    assert tested(first, ANN)["lastTestResult"] == "key_in_use"
+    assert tested(second, BOB)["lastTestResult"] == "ok"
+    assert http.delete(f"/api/connections/{second['id']}", headers=BOB).status_code == 200
+    assert tested(first, ANN)["lastTestResult"] == "ok"
+    assert http.post("/api/connections", json=BODY, headers=BOB).status_code == 409

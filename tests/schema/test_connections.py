@@ -18,7 +18,7 @@ from core.ids import AccountId, UserId
 from core.key_rights import KeyRights
 from core.redact import Secret
 from core.run import RunCommand, RunStatus
-from schema.connections import MAX_CONNECTIONS, NewConnection, Rewrapped, StoredKeys
+from schema.connections import MAX_CONNECTIONS, KeyInUse, NewConnection, Rewrapped, StoredKeys
 from schema.pg import PgStore
 from schema.vault import Owner, Vault, VaultError
 from tests.schema.conftest import Database
@@ -293,3 +293,56 @@ def test_rotation_under_load_never_shows_keys_that_do_not_open(store: PgStore) -
         opened = reading.result(WAIT_S)
     assert opened >= Rotation.COUNT
     assert store.connections.count_to_rewrap("m2") == 0
+
+
+def known(keys: StoredKeys, by: int) -> StoredKeys:
+    return msgspec.structs.replace(keys, fingerprint=bytes([by]) * 32)
+
+
+def test_a_key_is_one_connections_whoevers_until_that_lets_go_of_it(store: PgStore, vault: Vault) -> None:
+    """Two books on one account: each would take the other's position for a stranger's (§7, drift)."""
+    connections = store.connections
+    first = connections.add(NEW, known(stored(vault, ANN), 1))
+    for user, number in ((ANN, 1), (BOB, 0)):
+        with pytest.raises(KeyInUse):
+            connections.add(NEW, known(stored(vault, user, number), 1))
+    assert connections.of_all() == [first]
+    other = connections.add(NEW, known(stored(vault, BOB), 2))
+    with pytest.raises(KeyInUse):
+        connections.replace_keys(known(stored(vault, BOB), 1))
+    assert connections.get(other.id) == other
+    # Another secret for the same key, another key, and the one it had is free again.
+    assert connections.replace_keys(known(stored(vault, ANN), 1)) is not None
+    with pytest.raises(KeyInUse):
+        connections.replace_keys(known(stored(vault, BOB), 1))
+    assert connections.replace_keys(known(stored(vault, ANN), 3)) is not None
+    assert connections.replace_keys(known(stored(vault, BOB), 1)) is not None
+    assert connections.remove(BOB, other.id)
+    connections.add(NEW, known(stored(vault, ANN, 1), 1))
+
+
+def test_one_of_two_additions_of_a_key_at_once_is_kept(store: PgStore, vault: Vault) -> None:
+    def add(user: UserId) -> bool:
+        try:
+            store.connections.add(NEW, known(stored(vault, user), 1))
+        except KeyInUse:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(add, [UserId(f"user-{number}") for number in range(6)])).count(True) == 1
+
+
+def test_a_key_changed_by_the_version_before_is_not_known_by_its_old_one(
+    store: PgStore, vault: Vault, database: Database
+) -> None:
+    ann = store.connections.add(NEW, known(stored(vault, ANN), 1))
+    with psycopg.connect(database.service_dsn) as connection:
+        connection.execute("UPDATE connection_keys SET data_key_id = gen_random_uuid()")
+    bob = store.connections.add(NEW, known(stored(vault, BOB), 1))
+    ann_now = store.connections.get(ann.id)
+    assert ann_now is not None
+    recognise = store.connections.recognise
+    assert not recognise(ann.id, ann_now.data_key_id, bytes([1]) * 32)
+    assert recognise(ann.id, ann_now.data_key_id, bytes([2]) * 32)
+    assert recognise(bob.id, bob.data_key_id, bytes([1]) * 32)
