@@ -22,7 +22,7 @@ from actors.portions import NextPortion, Portions
 from actors.prepared import NoView, Prepared, prepare
 from actors.runtime.behaviour import Behaviour, Context
 from actors.sandbox.judge import CodeRunner, CodeTask, NoVerdict, Verdict
-from actors.strategy_watch import StrategyWatch
+from actors.strategy_watch import Shadowed, Shadows, StrategyWatch
 from actors.windows import Windows
 from core.candles import CandleColumns, CandleView, Gap, NotYet
 from core.definition import StrategyDefinition
@@ -69,7 +69,7 @@ class AskedCode(msgspec.Struct, kw_only=True):
     """Code whose verdict is awaited, and who waits for it."""
 
     prepared: Prepared
-    context: DecisionContext
+    task: CodeTask
     requests: list[EvaluateSlot]
     started_s: float
 
@@ -124,6 +124,7 @@ class Evaluator(Behaviour):
         worker: str,
         array_signals: bool = False,
         code: CodeRunner | None = None,
+        shadows: Shadows | None = None,
     ) -> None:
         """`array_signals`: series are loaded whole, and a strategy with an array form says there when it holds.
 
@@ -131,7 +132,7 @@ class Evaluator(Behaviour):
         """
         super().__init__(ctx)
         self._code = code
-        self._watch = StrategyWatch(ctx, journal)
+        self._watch = StrategyWatch(ctx, journal, shadows)
         self._asked: dict[tuple[str, datetime], AskedCode] = {}
         self._array_signals = array_signals
         self._holds: dict[str, Holds | None] = {}
@@ -156,6 +157,8 @@ class Evaluator(Behaviour):
                 self._give_up(message.slot)
             case Judged():
                 self._judged(message)
+            case Shadowed():
+                self._watch.shadowed(message)
             case NextPortion():
                 self._portions.next()
             case _:
@@ -228,16 +231,14 @@ class Evaluator(Behaviour):
         strategy = prepared.strategy
         assert isinstance(strategy, CodeStrategy)
         started_s = self.ctx.clock.monotonic()
-        self._asked[key] = AskedCode(
-            prepared=prepared, context=context, requests=[request], started_s=started_s
+        task = CodeTask(
+            strategy=strategy, series=prepared.series, context=context, owner=request.definition.owner_id
         )
+        self._asked[key] = AskedCode(prepared=prepared, task=task, requests=[request], started_s=started_s)
         away = Verdict(nothing=NoVerdict.AWAY, sentence="There is no sandbox here that runs code.")
         if self._code is None:
             self._judged(Judged(key=key, verdict=away))
             return
-        task = CodeTask(
-            strategy=strategy, series=prepared.series, context=context, owner=request.definition.owner_id
-        )
         self._code.ask(
             self.ctx,
             task,
@@ -251,7 +252,7 @@ class Evaluator(Behaviour):
             return
         verdict, slot = judged.verdict, judged.key[1]
         if verdict.signal is not None:
-            evaluation = self._signalled(asked.prepared, asked.context, verdict.signal)
+            evaluation = self._signalled(asked.prepared, asked.task.context, verdict.signal)
         elif verdict.failed is not None:
             evaluation = self._fault(slot, verdict.sentence)
         else:
@@ -263,7 +264,7 @@ class Evaluator(Behaviour):
         )
         for request in asked.requests:
             self._tell(request, evaluation)
-        self._watch.judged(asked.requests, judged.key, verdict)
+        self._watch.judged(asked.requests, judged.key, verdict, asked.task)
 
     def _context(self, prepared: Prepared, request: EvaluateSlot, views: list[CandleView]) -> DecisionContext:
         extra: dict[Series, CandleColumns] = {

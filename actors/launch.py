@@ -36,6 +36,7 @@ from actors.runtime.spec import ChildSpec
 from actors.sandbox.host import Limits
 from actors.sandbox.pool import Pool
 from actors.service import Service
+from actors.strategy_watch import Shadows
 from actors.system import BACKOFF, Options, Parts
 from actors.venue_budgets import SharedVenueBudgets
 from core.alerts import Thresholds
@@ -238,7 +239,8 @@ def _service(
     if options.enabled:
         more.append(flattener(store, parts))
     sandbox = sandbox_of(settings)
-    parts = msgspec.structs.replace(parts, code=sandbox)
+    shadows = Shadows(runner=sandbox, share_pct=settings.sandbox_shadow_pct)
+    parts = msgspec.structs.replace(parts, code=sandbox, shadows=shadows)
     stand_ins = [address.rest for address in venue_addresses(settings).values()]
     return Service(
         parts=around(parts),

@@ -28,6 +28,7 @@ from actors.runtime.system import ActorSystem
 from actors.sandbox.judge import CodeRunner
 from actors.scheduler import CLAIM_LEAD, Scheduler
 from actors.strategy_run import StrategyRun
+from actors.strategy_watch import Shadows
 from actors.venue_calls import MakeVenue
 from actors.windows import Windows
 from core.backoff import Backoff
@@ -85,6 +86,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """Makes the venues of all accounts; given what makes the paper ones."""
     code: CodeRunner | None = None
     """Runs strategies that are code; without it they are skipped."""
+    shadows: Shadows | None = None
+    """Repeats a share of what code answers, to see whether it answers alike."""
     read_connection: Callable[[AccountId], None] = lambda account_id: None
     """Reads what a connection's venue is made from, ahead of it; blocks."""
 
@@ -129,6 +132,7 @@ def specs(system: ActorSystem, parts: Parts) -> list[ChildSpec]:
                 worker=options.worker,
                 array_signals=options.array_signals,
                 code=parts.code,
+                shadows=parts.shadows,
             ),
         ),
         _gateway(system, parts),

@@ -164,6 +164,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sandbox_timeout_sec: Annotated[float, Reads(number(0.05, 30))] = 2.0
     sandbox_memory_mb: Annotated[int, Reads(whole(32, 65_536))] = 256
     sandbox_workers: Annotated[int | None, Reads(whole(1, 1_024))] = None
+    sandbox_shadow_pct: Annotated[float, Reads(number(0, 100))] = 5.0
     worker_id: Annotated[str | None, Reads(plain)] = None
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"],

@@ -28,7 +28,7 @@ class Notice(StrEnum):
 
 
 FOR_USERS: Final = (Notice.PAUSE, Notice.ERROR, Notice.FILL)
-TYPES: Final = ("run.status", "risk_block", "error", "order_fill", "alert")
+TYPES: Final = ("run.status", "risk_block", "error", "order_fill", "alert", "strategy.warning")
 """Types of the events that may be notices; all others are passed over unread."""
 
 
@@ -37,7 +37,7 @@ def notice_of(type: str, payload: Mapping[str, Any]) -> Notice | None:
     match type:
         case "order_fill":
             return Notice.FILL
-        case "error":
+        case "error" | "strategy.warning":
             return Notice.ERROR
         case "alert":
             return Notice.ALERT
@@ -60,6 +60,8 @@ def subject_of(kind: Notice, type: str, payload: Mapping[str, Any]) -> str:
             line = f"Entries paused until {payload.get('until')}: {payload.get('reason')}"
         case Notice.ALERT:
             line = f"Alert {_said(payload, 'action', 'kind', 'subject', 'detail')}"
+        case _ if type == "strategy.warning":
+            line = f"Strategy {_said(payload, 'strategy', 'kind')} (version {payload.get('version')})"
         case _ if type == "run.status":
             line = f"Run {payload.get('status')}: {payload.get('reason')}"
         case _:

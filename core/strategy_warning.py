@@ -50,8 +50,32 @@ class TimeLimitWatch:
         return self._near[-1] and sum(self._near) >= OFTEN
 
 
-def said_by(signal: Signal) -> dict[str, Any]:
-    """A signal in an event: what it said, without what it did not."""
-    return {
-        name: content for name, content in msgspec.to_builtins(signal).items() if content not in (None, {})
-    }
+class Share:
+    """Which evaluations of one version are repeated: the first, then so many of a hundred, evenly."""
+
+    __slots__ = ("_due",)
+
+    def __init__(self) -> None:
+        self._due = 100.0
+
+    def next(self, share_pct: float) -> bool:
+        due = self._due >= 100.0
+        self._due += share_pct - 100.0 * due
+        return due
+
+
+_FIELDS: Final = tuple(name for name in Signal.__struct_fields__ if name != "metadata")
+
+
+def difference(first: Signal, second: Signal | str) -> dict[str, Any]:
+    """Both answers as an event tells them, as far as they differ; of one that failed its sentence. Empty: alike."""
+    if isinstance(second, str):
+        return {"first": _said(first, _FIELDS), "second": {"error": second}}
+    differing = tuple(name for name in _FIELDS if getattr(first, name) != getattr(second, name))
+    if not differing:
+        return {}
+    return {"first": _said(first, differing), "second": _said(second, differing)}
+
+
+def _said(signal: Signal, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: msgspec.to_builtins(getattr(signal, name)) for name in names}

@@ -21,7 +21,7 @@ from facade.decoding import within
 from facade.endpoint import Call, require_runner
 from facade.errors import bad_field, not_found
 from facade.making import own_bankroll
-from facade.preflight import preflight, within_tiers
+from facade.preflight import answers_alike, preflight, within_tiers
 from facade.run_settings import settings_of
 from facade.schemas.deployments import DeployAny, DeployStrategy
 from facade.schemas.strategies import CreateStrategy
@@ -160,6 +160,7 @@ async def _open(call: Call, op: OpenRun) -> Run:
         require_runner(services)
         settings, keys, account = services.settings, services.keys, op.account
         await call.bridge.ask(lambda store: preflight(store, run, settings, keys, new_account=account))
+        await answers_alike(call, run)
         await within_tiers(call, run)
     opened = (await call.bridge.ask(lambda store: store.arrange(op))).run
     services.runner.rows_changed()

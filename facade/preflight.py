@@ -7,6 +7,7 @@ from core.errors import Reason
 from core.key_rights import SENTENCES, problem_of
 from core.leverage import largest_notional, leverage_problem
 from core.run import Run, TradingMode
+from core.strategy_warning import WarningKind
 from facade.bridge import Account, AccountKind, Connection, Keys, Store
 from facade.endpoint import Call
 from facade.errors import ApiError, refused
@@ -55,6 +56,22 @@ def _platform_open(store: Store) -> None:
 def _account_open(account: Account) -> None:
     if account.kill_switch:
         raise ApiError(422, f"The kill switch of {account.name} is on.", code="ACCOUNT_KILL_SWITCH")
+
+
+async def answers_alike(call: Call, run: Run) -> None:
+    """Code that was seen to answer differently for the same candles does not go live; its next version may."""
+    if run.trading_mode is not TradingMode.LIVE:
+        return
+    strategy = run.strategy
+    warnings = await call.bridge.read(lambda reads: reads.warnings(strategy.id))
+    if any(
+        each.kind is WarningKind.NOT_DETERMINISTIC and each.version == strategy.version for each in warnings
+    ):
+        raise ApiError(
+            422,
+            "The strategy answers differently for the same candles; it does not go live.",
+            code="NOT_DETERMINISTIC",
+        )
 
 
 async def within_tiers(call: Call, run: Run) -> None:

@@ -188,7 +188,8 @@ class PgHistory:
 
     def warnings(self, strategy_id: StrategyId) -> list[StrategyWarning]:
         named = {"strategy_id": strategy_id, "limit": MAX_WARNINGS}
-        rows = self._database.read(lambda connection: many(connection, "warnings_of", named))
+        with asked_for(None):  # its subscribers are held to what its author is told
+            rows = self._database.read(lambda connection: many(connection, "warnings_of", named))
         return [as_type(StrategyWarning)(row) for row in rows]
 
     def events_page(

@@ -210,6 +210,17 @@ class WorkerHandle:
     def is_dead(self) -> bool:
         return self._is_dead
 
+    def give_way(self) -> None:
+        """It runs where nobody else wants the processor, from now on; where the kernel forbids that, as before."""
+        with contextlib.suppress(OSError):
+            if self._pid is not None:
+                os.sched_setscheduler(self._pid, os.SCHED_IDLE, os.sched_param(0))
+
+    def end(self) -> None:
+        """From another thread than the one that asks it, who then hears that it ended."""
+        with contextlib.suppress(OSError):
+            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+
     def kill(self) -> None:
         if self._is_dead:
             return

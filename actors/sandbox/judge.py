@@ -70,6 +70,18 @@ class CodeRunner(Protocol):
     ) -> None: ...
 
 
+class ShadowRunner(Protocol):
+    """Whoever evaluates again what was answered, without delaying anything."""
+
+    def shadow(
+        self,
+        ctx: ActorContext,
+        task: CodeTask,
+        reply: Callable[[Verdict], object],
+        failed: Callable[[Exception], object],
+    ) -> None: ...
+
+
 def program_of(strategy: CodeStrategy, series: Series) -> Program:
     code = strategy.code
     return Program(

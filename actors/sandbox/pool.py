@@ -17,6 +17,8 @@ from actors.sandbox.canaries import holes
 from actors.sandbox.frames import Failed, Fault
 from actors.sandbox.host import Limits, SandboxAway, Starved, Zygote
 from actors.sandbox.judge import CodeTask, NoVerdict, Verdict, ask_of, no_verdict, program_of, verdict_of
+from actors.sandbox.shadow_lane import ANSWER_TIMEOUT_S as SHADOW_TIMEOUT_S
+from actors.sandbox.shadow_lane import ShadowLane
 from actors.sandbox.validation import Validated, validate_code
 from core.definition import StrategyKind
 from core.timeframe import Timeframe
@@ -52,6 +54,8 @@ class Pool:
         self._zygote: Zygote | None = None
         self._queues: OrderedDict[str, deque[Waiting]] = OrderedDict()
         self._waiting = 0
+        self._at_work = 0
+        self._shadows = ShadowLane(lambda: self.zygote().worker(), lambda: not self._waiting + self._at_work)
         self._changed = threading.Condition()
         self._starting = threading.Lock()
         self._started_s = float("-inf")
@@ -74,6 +78,7 @@ class Pool:
 
     def close(self) -> None:
         """What waits is told that there is no sandbox."""
+        self._shadows.close()
         with self._changed:
             self._closed = True
             left = [each for queue in self._queues.values() for each in queue]
@@ -95,9 +100,27 @@ class Pool:
     ) -> None:
         ctx.run(_answer(self.submit(task)), reply, failed, ANSWER_TIMEOUT_S)
 
+    def shadow(
+        self,
+        ctx: Context,
+        task: CodeTask,
+        reply: Callable[[Verdict], object],
+        failed: Callable[[Exception], object],
+    ) -> None:
+        """Once more, when nothing else is to be done; to see whether it answers alike."""
+        ctx.run(_answer(self.submit_shadow(task)), reply, failed, SHADOW_TIMEOUT_S)
+
+    @property
+    def shadowing(self) -> bool:
+        return self._shadows.at_work
+
+    def submit_shadow(self, task: CodeTask) -> Future[Verdict]:
+        return self._shadows.submit(task)
+
     def submit(self, task: CodeTask) -> Future[Verdict]:
         """From any thread; a place in the queue of the task's owner, or a verdict that there is none."""
         waiting = Waiting(task, process_s())
+        self._shadows.give_way()
         with self._changed:
             queue = self._queues.setdefault(task.owner, deque())
             if not self._closed and self._waiting < MAX_WAITING and len(queue) < MAX_WAITING_OF_OWNER:
@@ -168,14 +191,15 @@ class Pool:
 
     def _work(self) -> None:
         while (waiting := self._next()) is not None:
-            if not waiting.answer.set_running_or_notify_cancel():
-                continue
-            try:
-                verdict = self._judge(waiting)
-            except Exception as error:
-                waiting.answer.set_exception(error)
-            else:
-                waiting.answer.set_result(verdict)
+            if waiting.answer.set_running_or_notify_cancel():
+                try:
+                    verdict = self._judge(waiting)
+                except Exception as error:
+                    waiting.answer.set_exception(error)
+                else:
+                    waiting.answer.set_result(verdict)
+            with self._changed:
+                self._at_work -= 1
 
     def _next(self) -> Waiting | None:
         """Of the owner whose turn it is; None once closed."""
@@ -187,6 +211,7 @@ class Pool:
             owner, queue = self._queues.popitem(last=False)
             waiting = queue.popleft()
             self._waiting -= 1
+            self._at_work += 1
             if queue:
                 self._queues[owner] = queue
             return waiting

@@ -12,7 +12,7 @@ from facade.endpoint import Call, Handler, require_runner, route
 from facade.errors import ApiError, not_found
 from facade.operation import OperationRoute
 from facade.past import run_then
-from facade.preflight import preflight, within_tiers
+from facade.preflight import answers_alike, preflight, within_tiers
 from facade.schemas.form import AsOf
 from facade.schemas.past import RunThenAnswer
 from facade.schemas.runner import TickAnswer
@@ -46,6 +46,7 @@ async def command(call: Call, run: Run, wanted: RunCommand, *, subscription: boo
     user_id, services = call.user_id, call.services
     if wanted in ACTIVATING and run.status is not RunStatus.ACTIVE:
         await call.bridge.ask(lambda store: preflight(store, run, services.settings, services.keys))
+        await answers_alike(call, run)
         await within_tiers(call, run)
 
     def change(store: Store) -> Run:

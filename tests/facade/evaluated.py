@@ -15,6 +15,7 @@ from actors.runtime.spec import Intensity, StopMode, Supervision
 from actors.runtime.system import ActorSystem
 from actors.sandbox.judge import CodeTask, Verdict
 from actors.sandbox.pool import Pool
+from actors.strategy_watch import Shadows
 from actors.system import Options, Parts, specs
 from core.definition import StrategyDefinition, StrategyKind, Visibility
 from core.ids import AccountId, NodeId, RunId, StrategyId, UserId
@@ -43,6 +44,15 @@ class InTurn:
         failed: Callable[[Exception], object],
     ) -> None:
         ctx.call(lambda: self._pool.submit(task).result(JUDGED_WITHIN_S), reply, failed)
+
+    def shadow(
+        self,
+        ctx: Context,
+        task: CodeTask,
+        reply: Callable[[Verdict], object],
+        failed: Callable[[Exception], object],
+    ) -> None:
+        ctx.call(lambda: self._pool.submit_shadow(task).result(JUDGED_WITHIN_S), reply, failed)
 
 
 class LivePaper:
@@ -73,7 +83,7 @@ class LivePaper:
         self._store.create_strategy(definition)
         return definition
 
-    def run(self, strategy: StrategyDefinition, user: str) -> RunId:
+    def run(self, strategy: StrategyDefinition, user: str, *, active: bool = True, **fields: Any) -> RunId:
         account = Account(id=AccountId(UUID(int=next(self._ids))), user_id=UserId(user), name=f"of {user}")
         self._store.create_account(account)
         run = Run(
@@ -82,9 +92,11 @@ class LivePaper:
             strategy=strategy,
             account_id=account.id,
             settings=RunSettings(order_size_pct=Decimal(10)),
+            **fields,
         )
         self._store.create_run(run)
-        self._store.command(run.id, RunCommand.START, by=user)
+        if active:
+            self._store.command(run.id, RunCommand.START, by=user)
         return run.id
 
     def play(self, slots: int) -> None:
@@ -92,7 +104,14 @@ class LivePaper:
         end = START + Timeframe.M1.delta * len(self.columns)
         feed = HeldFeed(source(self.columns), (START, end))
         options = Options(node=NodeId("node"), version="1", worker="worker", claim_lead=timedelta(0))
-        parts = Parts(store=self._store, feed=feed, rules=rules((SYMBOL,)), options=options, code=self._code)
+        parts = Parts(
+            store=self._store,
+            feed=feed,
+            rules=rules((SYMBOL,)),
+            options=options,
+            code=self._code,
+            shadows=Shadows(runner=self._code, share_pct=100.0),
+        )
         supervision = Supervision(intensity=Intensity(max_restarts=5, window_s=60.0))
         self.system.start(specs(self.system, parts), supervision)
         for number in range(1, slots + 1):

@@ -11,6 +11,8 @@ from starlette.testclient import TestClient
 from actors.sandbox.host import Limits
 from actors.sandbox.pool import Pool
 from core.ids import RunId
+from core.notice import Notice, notice_of
+from core.run import TradingMode
 from schema.pg import PgStore
 from tests.facade.evaluated import LivePaper
 from tests.facade.world import as_user
@@ -21,6 +23,11 @@ def strategy(context):
     close = context.candles.close
     action = "buy" if close[-1] > close[-2] else "hold"
     return {"action": action, "reason": "up\\0", "indicators": {"last\\0": close[-1]}}
+"""
+DRAWING = """
+import random
+def strategy(context):
+    return {"action": "hold", "indicators": {"drawn": random.random(), "price": context.price}}
 """
 
 
@@ -81,3 +88,30 @@ def test_prints_and_totals_are_the_authors_alone(client: TestClient, store: PgSt
         assert (refused.status_code, refused.json()["error"]) == (404, unknown.json()["error"])
     assert "closes at" not in client.get(f"/api/runs/{run}/executions", headers=as_user("bob")).text
     assert "closes at" not in client.get(f"/api/runs/{run}/logs", headers=as_user("bob")).text
+
+
+def test_code_that_answers_differently_is_found_live_and_does_not_go_live(
+    client: TestClient, store: PgStore, pool: Pool
+) -> None:
+    """Issue 6: what was answered live is evaluated again; a difference is an event, a notice and a warning."""
+    paper = LivePaper(store, pool, "u-")
+    alike, drawn = paper.strategy(PRINTING), paper.strategy(DRAWING)
+    for strategy, user in ((alike, "bob"), (drawn, "cid")):
+        paper.run(strategy, user)
+    paper.play(2)
+
+    assert get(client, "ann", f"strategies/{alike.id}/evaluations")["warnings"] == []
+    [warning] = get(client, "ann", f"strategies/{drawn.id}/evaluations")["warnings"]
+    assert (warning["version"], warning["kind"]) == (1, "not_deterministic")
+    first, second = warning["detail"]["first"], warning["detail"]["second"]
+    assert set(first) == set(second) == {"indicators"}
+    assert first["indicators"]["drawn"] != second["indicators"]["drawn"]
+
+    [event] = [event for event in store.events(limit=1_000) if event.type == "strategy.warning"]
+    assert (event.user_id, event.run_id, event.payload["version"]) == ("ann", None, 1)
+    assert notice_of(event.type, event.payload) is Notice.ERROR
+
+    for strategy, status, code in ((drawn, 422, "NOT_DETERMINISTIC"), (alike, 200, None)):
+        live = paper.run(strategy, "dan", trading_mode=TradingMode.LIVE, active=False)
+        started = client.post(f"/api/runs/{live}/start", headers=as_user("dan"))
+        assert (started.status_code, started.json().get("code")) == (status, code)

@@ -7,11 +7,13 @@ from concurrent.futures import Future
 
 import pytest
 
+from actors.runtime.process_time import process_s
 from actors.sandbox.canaries import CANARIES, holes
 from actors.sandbox.frames import Fault
 from actors.sandbox.host import Limits, Zygote
 from actors.sandbox.judge import CodeTask, NoVerdict, Verdict
 from actors.sandbox.pool import MAX_WAITING_OF_OWNER, Pool
+from actors.sandbox.shadow_lane import MAX_WAITING
 from core.definition import StrategyKind
 from core.ids import UserId
 from core.market import Market, Series
@@ -133,3 +135,37 @@ def test_what_a_canary_gets_through_with_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(CANARIES, "add numbers", "1 + 1")  # type: ignore[arg-type]
     monkeypatch.setitem(CANARIES, "be misspelt", "os.frok()")  # type: ignore[arg-type]
     assert holes(zygote) == ["add numbers", "be misspelt"]
+
+
+def test_a_second_evaluation_waits_until_nothing_is_live_and_is_given_up_for_what_comes() -> None:
+    """Issue 6: shadow re-evaluation delays no tick; what was given up says nothing about the code."""
+    pool = Pool(Limits(wall_s=20.0), workers=1)
+    pool.start()
+    assert pool.submit(task(answering("return 'buy'"))).result(TIMEOUT_S).signal is not None
+    again = pool.submit_shadow(task(answering("return 'buy'"))).result(TIMEOUT_S)
+    assert again.signal is not None
+    assert again.signal.action is Action.LONG
+    pool.close()
+
+    pool = Pool(Limits(wall_s=20.0), workers=1)
+    pool.start()
+    live = pool.submit(task(answering("return 'sell'")))
+    endless = pool.submit_shadow(task(answering("while True: pass")))
+    assert live.result(TIMEOUT_S).signal is not None
+    while not pool.shadowing:
+        pass
+    began_s = process_s()
+    assert pool.submit(task(answering("return 'hold'"))).result(TIMEOUT_S).signal is not None
+    assert process_s() - began_s < 15.0, "it waited for what repeats"
+    assert endless.result(TIMEOUT_S).nothing is NoVerdict.STARVED
+    pool.close()
+
+
+def test_of_second_evaluations_too_many_and_those_of_a_closed_pool_are_left_out() -> None:
+    pool = Pool(Limits(), workers=1)  # never started: something live waits for ever
+    pool.submit(task("x"))
+    waiting = [pool.submit_shadow(task("x")) for _ in range(MAX_WAITING + 1)]
+    assert waiting[-1].result(TIMEOUT_S).nothing is NoVerdict.STARVED
+    assert not waiting[0].done()
+    pool.close()
+    assert {each.result(TIMEOUT_S).nothing for each in waiting} == {NoVerdict.STARVED}
