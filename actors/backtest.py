@@ -171,7 +171,7 @@ def replay_by_actors(
         options=_options(span.loaded),
         journal=journal,
     )
-    with WarmSandbox() as code:
+    with WarmSandbox(request.sandbox) as code:
         start(system, msgspec.structs.replace(parts, code=code))
         slots = _replay(system, span, request.timeframe, progress)
         system.stop()

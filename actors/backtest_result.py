@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
+from actors.sandbox.host import Limits
 from core.candles import CandleColumns, FloatArray
 from core.definition import StrategyDefinition, StrategyKind
 from core.errors import RunnerError
@@ -50,7 +51,7 @@ class ReplayPath(StrEnum):
 
 
 class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What to replay. `limits` None: no risk gates. `start`, `end` None: all the source has."""
+    """What to replay. `limits` None: no risk gates. `start`, `end` None: all the source has. `sandbox`: for code."""
 
     template: str
     kind: StrategyKind = StrategyKind.TEMPLATE
@@ -67,6 +68,7 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     slippage_pct: Decimal = Decimal(0)
     participation_pct: Decimal = Decimal(100)
     user_id: UserId = UserId("backtest")
+    sandbox: Limits = Limits()
 
 
 class BacktestSignal(msgspec.Struct, frozen=True):

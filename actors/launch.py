@@ -33,7 +33,7 @@ from actors.retention_keeper import RetentionKeeper
 from actors.runtime.dead_letters import Sink
 from actors.runtime.process_time import process_s
 from actors.runtime.spec import ChildSpec
-from actors.sandbox.host import Limits
+from actors.sandbox.configured import limits_of
 from actors.sandbox.pool import Pool
 from actors.service import Service
 from actors.strategy_watch import Shadows
@@ -260,8 +260,7 @@ def _service(
 
 
 def sandbox_of(settings: Settings) -> Pool:
-    limits = Limits(wall_s=settings.sandbox_timeout_sec, memory=settings.sandbox_memory_mb << 20)
-    return Pool(limits, workers=settings.sandbox_workers or os.cpu_count() or 1)
+    return Pool(limits_of(settings), workers=settings.sandbox_workers or os.cpu_count() or 1)
 
 
 def shared_budgets(store: PgStore) -> SharedVenueBudgets:

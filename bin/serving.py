@@ -31,6 +31,7 @@ from actors.launch import (
     opened_store,
     venue_addresses,
 )
+from actors.sandbox.configured import limits_of
 from actors.service import Service
 from actors.system import Parts
 from bin.logging_setup import log_access, log_error, log_report, set_up_logging
@@ -111,6 +112,7 @@ def run(settings: Settings, request: ServeRequest) -> None:
             dsn=database.dsn,
             worker=settings.worker_id or "runner",
             rest={venue.value: address.rest for venue, address in venue_addresses(settings).items()},
+            sandbox=limits_of(settings),
         )
         workers.start()
         stack.callback(workers.stop)

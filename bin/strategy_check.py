@@ -66,22 +66,26 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
         return not self.errors
 
 
-def ready(found: StrategyFile, *, symbol: str, timeframe: str, given: Mapping[str, str]) -> StrategyFile:
+def ready(
+    found: StrategyFile, *, symbol: str, timeframe: str, given: Mapping[str, str], sandbox: Limits
+) -> StrategyFile:
     """As it runs: code with what it declares, read in the sandbox. Raises NotUsable with what the check found."""
     if found.kind not in CODE_KINDS:
         return found
-    tried, _ = _tried(found, symbol, timeframe, given)
+    tried, _ = _tried(found, symbol, timeframe, given, sandbox)
     if tried.errors:
         raise NotUsable("\n".join(str(each) for each in tried.errors))
     return tried.file
 
 
-def check(found: StrategyFile, *, symbol: str, timeframe: str, given: Mapping[str, str]) -> Checked:
+def check(
+    found: StrategyFile, *, symbol: str, timeframe: str, given: Mapping[str, str], sandbox: Limits
+) -> Checked:
     """As the service checks it before it keeps it; then a short replay over generated candles."""
     market, closes = parse_symbol(symbol), Timeframe.parse(timeframe)
     log = ""
     if found.kind in CODE_KINDS:
-        tried, log = _tried(found, market, closes.value, given)
+        tried, log = _tried(found, market, closes.value, given, sandbox)
         if tried.errors:
             return tried
         found = tried.file
@@ -93,6 +97,7 @@ def check(found: StrategyFile, *, symbol: str, timeframe: str, given: Mapping[st
         timeframe=closes,
         parameters={**found.parameters, **dict(given)},
         limits=None,
+        sandbox=sandbox,
     )
     try:
         strategy = declared_by(request)
@@ -119,9 +124,11 @@ def check(found: StrategyFile, *, symbol: str, timeframe: str, given: Mapping[st
     )
 
 
-def _tried(found: StrategyFile, symbol: str, timeframe: str, given: Mapping[str, str]) -> tuple[Checked, str]:
+def _tried(
+    found: StrategyFile, symbol: str, timeframe: str, given: Mapping[str, str], sandbox: Limits
+) -> tuple[Checked, str]:
     """Code in the sandbox: its errors, or the file with its code and what it declares; and what it printed."""
-    with closing(Zygote(Limits())) as zygote:
+    with closing(Zygote(sandbox)) as zygote:
         tried = validate_code(
             zygote,
             kind=found.kind,

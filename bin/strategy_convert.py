@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from actors.converter import Conversion
-from actors.sandbox.host import Limits, Zygote
+from actors.sandbox.configured import limits_of
+from actors.sandbox.host import Zygote
 from actors.sandbox.validation import Validated, validate_code
 from core.config import Settings
 from core.definition import StrategyKind
@@ -35,7 +36,7 @@ def convert(settings: Settings, source: Path, into: Path, *, language: str | Non
         raise NotConverted(f"{source} cannot be read as text.") from error
     if not 0 < len(text) <= MAX_SOURCE_CHARS:
         raise NotConverted(f"{source} has {len(text):,} characters; 1 to {MAX_SOURCE_CHARS:,} are converted.")
-    with closing(Zygote(Limits())) as zygote:
+    with closing(Zygote(limits_of(settings))) as zygote:
 
         async def try_code(code: str) -> Validated:
             return await asyncio.to_thread(validate_code, zygote, kind=StrategyKind.PYTHON, text=code)

@@ -18,6 +18,7 @@ from actors.feed import HeldFeed, rules_of
 from actors.prepared import prepare
 from actors.runtime.deterministic import VirtualClock
 from actors.runtime.system import ActorSystem
+from actors.sandbox.host import Limits
 from actors.sandbox.warm import WarmSandbox
 from actors.system import Options, Parts, start
 from actors.work.stored import StoredRange
@@ -104,8 +105,8 @@ Place = tuple[datetime, RunId, str, str]
 """Slot, run, leg and side: one order, whatever its attempts."""
 
 
-def what_if(job: WhatIfJob, market: PgCandles, progress: Progress) -> WhatIf:
-    """Raises RunnerError where candles are missing."""
+def what_if(job: WhatIfJob, market: PgCandles, progress: Progress, sandbox: Limits) -> WhatIf:
+    """`sandbox`: for code. Raises RunnerError where candles are missing."""
     runs = [*job.before.runs, *job.after.runs]
     if not runs:
         raise RunnerError("You have no active run that a change could have held back or let through.")
@@ -125,8 +126,8 @@ def what_if(job: WhatIfJob, market: PgCandles, progress: Progress) -> WhatIf:
     def second(done: int) -> None:
         progress(steps + done, 2 * steps)
 
-    orders, before = _replayed(job, job.before, source, span, lead, first)
-    changed, after = _replayed(job, job.after, source, span, lead, second)
+    orders, before = _replayed(job, job.before, source, span, lead, first, sandbox)
+    changed, after = _replayed(job, job.after, source, span, lead, second, sandbox)
     added, removed, resized = differences(orders, changed)
     return WhatIf(
         start=span[0],
@@ -218,6 +219,7 @@ def _replayed(
     span: tuple[datetime, datetime],
     lead: timedelta,
     progress: Hours,
+    sandbox: Limits,
 ) -> tuple[list[Order], Figures]:
     finest = min((run.strategy.timeframe for run in variant.runs), key=lambda each: each.seconds)
     clock = VirtualClock(span[0] - finest.delta / 2)
@@ -244,7 +246,7 @@ def _replayed(
     )
     rules = rules_of(feed, prices)
     parts = Parts(store=store, feed=feed, rules=rules, options=options, journal=PromptJournal(store))
-    with WarmSandbox() as code:
+    with WarmSandbox(sandbox) as code:
         start(system, msgspec.structs.replace(parts, code=code))
         _run_all(system, span, progress)
         system.stop()

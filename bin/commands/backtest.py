@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from actors.backtest import BacktestRequest
+    from actors.sandbox.host import Limits
     from bin.commands.backtest_source import SourceChoice
     from bin.strategy_file import StrategyFile
     from core.risk import RiskLimits
@@ -219,10 +220,9 @@ def backtest(
     from core.run import RunSettings
 
     _together(candles, data, influx, trailing_callback_pct, trailing_activation_pct)
-    given = parse_params(param or [])
-    found = _chosen(template, strategy)
+    found, given, sandbox = _chosen(template, strategy), parse_params(param or []), sandbox_limits(config)
     request = request_of(
-        ready(found, symbol=symbol, timeframe=timeframe, given=given),
+        ready(found, symbol=symbol, timeframe=timeframe, given=given, sandbox=sandbox),
         Asked(
             symbol=symbol,
             timeframe=timeframe,
@@ -231,6 +231,7 @@ def backtest(
             limits=None if no_gates else gates(config),
             taker_fee_pct=fee_pct,
             slippage_pct=slippage_pct,
+            sandbox=sandbox,
         ),
         RunSettings(
             direction=Taken(direction.value),
@@ -285,6 +286,14 @@ def gates(config: str | None) -> RiskLimits:
     from facade.settings_file import load_settings
 
     return load_settings(config=config).risk_limits()
+
+
+def sandbox_limits(config: str | None) -> Limits:
+    """What code may take here."""
+    from actors.sandbox.configured import limits_of
+    from facade.settings_file import load_settings
+
+    return limits_of(load_settings(config=config))
 
 
 def parse_span(start: str | None, end: str | None) -> tuple[datetime | None, datetime | None]:

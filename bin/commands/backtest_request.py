@@ -10,6 +10,7 @@ import msgspec
 
 from actors.backtest import BacktestRequest
 from actors.backtest_result import declared_by
+from actors.sandbox.host import Limits
 from bin.strategy_file import StrategyFile
 from core.risk import RiskLimits
 from core.run import RunSettings
@@ -29,6 +30,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     limits: RiskLimits | None
     taker_fee_pct: Decimal
     slippage_pct: Decimal
+    sandbox: Limits
 
 
 def request_of(
@@ -50,6 +52,7 @@ def request_of(
         taker_fee_pct=asked.taker_fee_pct,
         maker_fee_pct=min(asked.taker_fee_pct, Terms().maker_fee_pct),
         slippage_pct=asked.slippage_pct,
+        sandbox=asked.sandbox,
     )
     if partly:
         return request

@@ -24,6 +24,7 @@ from bin.commands.backtest import (
     gates,
     parse_params,
     parse_span,
+    sandbox_limits,
 )
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def check(
     symbol: Annotated[str | None, typer.Option(help="Instead of the file's.")] = None,
     timeframe: Annotated[str | None, typer.Option(help="Instead of the file's.")] = None,
     param: Params = None,
+    config: Config = None,
     json: Json = False,
 ) -> None:
     """Check a strategy as the service does before it keeps one, and try it on generated candles."""
@@ -114,6 +116,7 @@ def check(
         symbol=symbol or found.symbol,
         timeframe=timeframe or found.timeframe,
         given=parse_params(param or []),
+        sandbox=sandbox_limits(config),
     )
     if json:
         write_json(document(told))
@@ -201,9 +204,10 @@ def optimize(
     if candles and data is not None:
         raise typer.BadParameter("give --candles or --data, not both", param_hint="--data")
     found, given = strategy_named(strategy), parse_params(param or [])
+    sandbox = sandbox_limits(config)
     symbol, timeframe = symbol or found.symbol, timeframe or found.timeframe
     request = request_of(
-        ready(found, symbol=symbol, timeframe=timeframe, given=given),
+        ready(found, symbol=symbol, timeframe=timeframe, given=given, sandbox=sandbox),
         Asked(
             symbol=symbol,
             timeframe=timeframe,
@@ -212,6 +216,7 @@ def optimize(
             limits=None if no_gates else gates(config),
             taker_fee_pct=fee_pct,
             slippage_pct=slippage_pct,
+            sandbox=sandbox,
         ),
         found.settings,
     )

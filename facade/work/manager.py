@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from actors.sandbox.host import Limits
 from core.errors import RunnerError
 from facade.work.order import WorkOrder
 from facade.work.worker import GIVE_BACK
@@ -52,6 +53,7 @@ class Workers:
         dsn: str,
         worker: str,
         rest: Mapping[str, str],
+        sandbox: Limits,
         workers: int = WORKERS,
         wall_s: float = MAX_WALL_S,
         monotonic: Callable[[], float] = time.monotonic,
@@ -60,6 +62,7 @@ class Workers:
         self._dsn = dsn
         self._worker = worker
         self._rest = rest
+        self._sandbox = sandbox
         self._workers = workers
         self._wall_s = wall_s
         self._monotonic = monotonic
@@ -116,7 +119,13 @@ class Workers:
             env=_environment(),
         )
         assert process.stdin is not None
-        order = WorkOrder(dsn=self._dsn, worker=f"{self._worker} job", held=held, rest=self._rest)
+        order = WorkOrder(
+            dsn=self._dsn,
+            worker=f"{self._worker} job",
+            held=held,
+            rest=self._rest,
+            sandbox=self._sandbox,
+        )
         try:
             process.stdin.write(msgspec.json.encode(order) + b"\n")
             process.stdin.flush()

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 
 import msgspec
 
+from actors.sandbox.host import Limits
 from schema.jobs import HeldJob
 
 
 class WorkOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """`rest`: base URLs of venues that the operator has set."""
+    """`rest`: base URLs of venues that the operator has set. `sandbox`: limits of strategies that are code."""
 
     dsn: str
     worker: str
     held: HeldJob
     rest: Mapping[str, str]
+    sandbox: Limits

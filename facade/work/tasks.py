@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from actors.backtest import BacktestResult
 from actors.market_clock import MarketClock
@@ -47,6 +48,7 @@ Task = Callable[[Mapping[str, Any], Database, WorkOrder, Told], Outcome]
 
 def backtest(params: Mapping[str, Any], database: Database, order: WorkOrder, told: Told) -> Outcome:
     job = msgspec.convert(params, BacktestJob)
+    job = replace(job, request=replace(job.request, sandbox=order.sandbox))
     return backtest_outcome(replay_stored(job, PgCandles(database), told))
 
 
@@ -98,7 +100,11 @@ def backfill(params: Mapping[str, Any], database: Database, order: WorkOrder, to
 
 
 def what_if_changed(params: Mapping[str, Any], database: Database, order: WorkOrder, told: Told) -> Outcome:
-    return Outcome(figures=plain_json(what_if(msgspec.convert(params, WhatIfJob), PgCandles(database), told)))
+    return Outcome(
+        figures=plain_json(
+            what_if(msgspec.convert(params, WhatIfJob), PgCandles(database), told, order.sandbox)
+        )
+    )
 
 
 TASKS: Final[Mapping[JobKind, Task]] = {

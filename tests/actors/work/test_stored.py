@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from actors.backtest import NO_GATES, BacktestRequest, run_backtest
+from actors.sandbox.host import Limits
 from actors.work.backtest import BacktestJob, replay_stored
 from actors.work.what_if import Variant, WhatIfJob, what_if
 from core.definition import StrategyDefinition
@@ -73,7 +74,7 @@ def test_a_what_if_reads_both_markets_too(store: PgStore) -> None:
     variant = Variant(runs=(run,), limits=NO_GATES)
     accounts = (Account(id=account, user_id=user, name="paper"),)
     job = WhatIfJob(venue="binance", start=START, end=END, accounts=accounts, before=variant, after=variant)
-    told = what_if(job, store.market, lambda done, total: None)
+    told = what_if(job, store.market, lambda done, total: None, Limits())
     backtest = replay_stored(JOB, store.market, lambda done, total: None)
     assert told.before == told.after
     assert told.before.orders == len(backtest.trades) * 2 + (backtest.open_position is not None) > 0

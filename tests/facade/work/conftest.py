@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from starlette.testclient import TestClient
 
+from actors.sandbox.host import Limits
 from core.candles import CandleColumns
 from core.market import Market, Series
 from core.timeframe import Timeframe
@@ -40,7 +41,7 @@ def some_candles(timeframe: Timeframe = Timeframe.M5, days: int = DAYS) -> Candl
 
 @pytest.fixture
 def workers(database: Database, store: PgStore) -> Iterator[Workers]:
-    made = Workers(store.jobs, dsn=database.service_dsn, worker="tests", rest={})
+    made = Workers(store.jobs, dsn=database.service_dsn, worker="tests", rest={}, sandbox=Limits())
     made.start()
     yield made
     made.stop()

@@ -15,6 +15,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from actors.backtest import BacktestRequest
+from actors.sandbox.host import Limits
 from actors.work.backtest import BacktestJob
 from core.ids import UserId
 from core.job import JobKind, JobState
@@ -90,7 +91,7 @@ def test_a_killed_process_s_job_is_begun_anew(store: PgStore, workers: Workers, 
 
 def test_a_manager_that_stops_gives_its_jobs_back(store: PgStore, database: Database) -> None:
     store.market.store(SERIES, some_candles())
-    made = Workers(store.jobs, dsn=database.service_dsn, worker="first", rest={})
+    made = Workers(store.jobs, dsn=database.service_dsn, worker="first", rest={}, sandbox=Limits())
     made.start()
     with candles_held(database):
         job = add(store)
@@ -105,7 +106,9 @@ def test_a_manager_that_stops_gives_its_jobs_back(store: PgStore, database: Data
 
 
 def test_a_job_that_takes_too_long_is_ended(store: PgStore, database: Database) -> None:
-    made = Workers(store.jobs, dsn=database.service_dsn, worker="tests", rest={}, wall_s=0.5)
+    made = Workers(
+        store.jobs, dsn=database.service_dsn, worker="tests", rest={}, sandbox=Limits(), wall_s=0.5
+    )
     made.start()
     try:
         with candles_held(database):

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from starlette.testclient import TestClient
 
+from actors.sandbox.host import Limits
 from core.market import Market, Series
 from core.timeframe import Timeframe
 from facade.work.manager import Workers
@@ -36,7 +37,9 @@ def venue() -> Iterator[Venue]:
 
 @pytest.fixture
 def filling(database: Database, store: PgStore, runner: SmallRunner, venue: Venue) -> Iterator[TestClient]:
-    made = Workers(store.jobs, dsn=database.service_dsn, worker="tests", rest={"binance": venue.url})
+    made = Workers(
+        store.jobs, dsn=database.service_dsn, worker="tests", rest={"binance": venue.url}, sandbox=Limits()
+    )
     made.start()
     with client_of(runner, job_added=made.poke) as opened:
         yield opened
