@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from ssl import create_default_context
 
 import msgspec
 
@@ -305,7 +306,7 @@ def key_keeper(keys: Keys, ring: KeyRing) -> ChildSpec:
 
 def notifier(settings: Settings, store: PgStore, vault: Vault | None) -> ChildSpec:
     """Raises SettingsError for an SMTP_URL that cannot be used."""
-    mail = None if settings.smtp_url is None else Mail(server_of(settings.smtp_url))
+    mail = None if settings.smtp_url is None else Mail(server_of(settings.smtp_url), create_default_context())
     alert_url = settings.alert_webhook_url
     ways = Ways(
         operator=Operator(

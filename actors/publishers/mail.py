@@ -61,8 +61,10 @@ def server_of(url: Secret) -> Server:
 class Mail:
     """Sends on threads of its own, as the protocol's library blocks."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, trusted: ssl.SSLContext) -> None:
+        """`trusted`: by whose word a server is the one it says."""
         self._server = server
+        self._trusted = trusted
         self._threads = ThreadPoolExecutor(MAIL_THREADS, thread_name_prefix="mail")
 
     async def send(self, *, to: str, subject: str, text: str, message_id: str) -> None:
@@ -72,14 +74,15 @@ class Mail:
         message["Message-ID"] = f"<{message_id}@{self._server.sender.partition('@')[2]}>"
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text)
-        await asyncio.get_running_loop().run_in_executor(self._threads, _send, self._server, message)
+        await asyncio.get_running_loop().run_in_executor(
+            self._threads, _send, self._server, self._trusted, message
+        )
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _send(server: Server, message: EmailMessage) -> None:
-    context = ssl.create_default_context()
+def _send(server: Server, context: ssl.SSLContext, message: EmailMessage) -> None:
     try:
         if server.tls:
             made: smtplib.SMTP = smtplib.SMTP_SSL(
@@ -88,6 +91,7 @@ def _send(server: Server, message: EmailMessage) -> None:
         else:
             made = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_S)
         with made as smtp:
+            smtp.ehlo_or_helo_if_needed()  # before it nothing is known of what the server offers
             if not server.tls and smtp.has_extn("starttls"):
                 smtp.starttls(context=context)
                 server = msgspec.structs.replace(server, tls=True)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import socketserver
+import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -13,6 +17,7 @@ from actors.publishers.mail import Mail, Server, server_of
 from actors.publishers.webhook import NotDelivered
 from core.errors import SettingsError
 from core.redact import Secret
+from tests.exchanges.certificate import localhost_contexts
 
 
 @pytest.mark.parametrize(
@@ -38,24 +43,46 @@ def test_a_url_that_cannot_be_used_is_refused_without_quoting_it(url: str) -> No
 
 
 class Post(socketserver.TCPServer):
-    """As much SMTP as a message needs, without encryption."""
+    """As much SMTP as a message needs, without encryption, with STARTTLS, or encrypted from the first byte."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Session)
+        self.starttls = starttls
+        self.tls = tls
         self.commands: list[str] = []
+        self.encrypted: list[str] = []
         self.message = ""
         self.refuse = False
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        opened, address = super().get_request()
+        if self.tls is not None:
+            opened = self.tls.wrap_socket(opened, server_side=True)
+        return opened, address
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Whoever does not trust us ends the handshake, or what follows it."""
 
 
 class _Session(socketserver.StreamRequestHandler):
     server: Post
+    request: socket.socket
 
     def handle(self) -> None:
         self._say("220 ready")
         while line := self.rfile.readline().decode().rstrip("\r\n"):
-            self.server.commands.append(line)
+            encrypted = isinstance(self.request, ssl.SSLSocket)
+            (self.server.encrypted if encrypted else self.server.commands).append(line)
             verb = line.split(" ")[0].upper()
-            if verb == "DATA":
+            if verb == "EHLO" and (encrypted or self.server.starttls is not None):
+                self._say(f"250-here\r\n250 {'AUTH PLAIN' if encrypted else 'STARTTLS'}")
+            elif verb == "STARTTLS" and self.server.starttls is not None:
+                self._say("220 go on")
+                self.request = self.server.starttls.wrap_socket(self.request, server_side=True)
+                self.setup()
+            elif verb == "AUTH":
+                self._say("235 welcome")
+            elif verb == "DATA":
                 self._say("354 go on")
                 lines = []
                 while (part := self.rfile.readline().decode().rstrip("\r\n")) != ".":
@@ -72,20 +99,44 @@ class _Session(socketserver.StreamRequestHandler):
         self.wfile.write(f"{line}\r\n".encode())
 
 
-@pytest.fixture
-def post() -> Iterator[Post]:
-    made = Post()
+@contextmanager
+def running(made: Post) -> Iterator[Post]:
     thread = threading.Thread(target=made.serve_forever, daemon=True)
     thread.start()
-    yield made
-    made.shutdown()
-    made.server_close()
-    thread.join(5)
+    try:
+        yield made
+    finally:
+        made.shutdown()
+        made.server_close()
+        thread.join(5)
 
 
-def send(post: Post, **more: object) -> None:
-    port = int(post.server_address[1])
-    mail = Mail(Server(host="127.0.0.1", port=port, tls=False, sender="bot@example.com", **more))  # type: ignore[arg-type]
+@pytest.fixture
+def post() -> Iterator[Post]:
+    with running(Post()) as made:
+        yield made
+
+
+class Trust(NamedTuple):
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+
+
+@pytest.fixture(scope="module")
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
+    """A server called `localhost`, and a client that trusts nobody else."""
+    return Trust(*localhost_contexts(tmp_path_factory.mktemp("certificate")))
+
+
+def send(post: Post, trusted: ssl.SSLContext | None = None, **more: object) -> None:
+    """`trusted` None: whom this machine trusts."""
+    given = {
+        "host": "127.0.0.1",
+        "port": int(post.server_address[1]),
+        "tls": False,
+        "sender": "bot@example.com",
+    }
+    mail = Mail(Server(**given | more), trusted or ssl.create_default_context())  # type: ignore[arg-type]
     sending = mail.send(to="ann@example.com", subject="Run stopped", text="{}", message_id="7.1")
     try:
         asyncio.run(sending)
@@ -110,3 +161,46 @@ def test_a_refusal_is_no_delivery(post: Post) -> None:
     post.refuse = True
     with pytest.raises(NotDelivered, match="SMTPRecipientsRefused"):
         send(post)
+
+
+def of_url(scheme: str, post: Post, login: str = "u:pa55word@") -> Mapping[str, object]:
+    """What the setting says of a server called `localhost`."""
+    url = f"{scheme}://{login}localhost:{post.server_address[1]}?from=bot@example.com"
+    server = server_of(Secret(url))
+    return {field: getattr(server, field) for field in server.__struct_fields__}
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_i13_password_and_message_go_encrypted_to_a_server_that_is_the_one_it_says(
+    scheme: str, trust: Trust
+) -> None:
+    """`smtp://` by STARTTLS, `smtps://` from the first byte."""
+    made = Post(starttls=trust.server) if scheme == "smtp" else Post(tls=trust.server)
+    with running(made) as post:
+        send(post, trust.client, **of_url(scheme, post))
+    verbs = [line.split(" ")[0].upper() for line in post.encrypted]
+    assert verbs == ["EHLO", "AUTH", "MAIL", "RCPT", "DATA", "QUIT"]
+    assert {line.split(" ")[0].upper() for line in post.commands} <= {"EHLO", "STARTTLS"}
+    assert "To: ann@example.com" in post.message
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+@pytest.mark.parametrize("why", ["a stranger's certificate", "another name"])
+def test_i13_nothing_is_told_to_a_server_whose_certificate_is_not_right(
+    scheme: str, why: str, trust: Trust
+) -> None:
+    made = Post(starttls=trust.server) if scheme == "smtp" else Post(tls=trust.server)
+    by_address = why == "another name"
+    with running(made) as post:
+        server = {**of_url(scheme, post), **({"host": "127.0.0.1"} if by_address else {})}
+        with pytest.raises(NotDelivered, match="SSLCertVerificationError"):
+            send(post, trust.client if by_address else None, **server)
+    assert post.encrypted == []
+    assert {line.split(" ")[0].upper() for line in post.commands} <= {"EHLO", "STARTTLS"}
+    assert post.message == ""
+
+
+def test_a_message_without_a_password_is_encrypted_too_where_the_server_offers_it(trust: Trust) -> None:
+    with running(Post(starttls=trust.server)) as post:
+        send(post, trust.client, **of_url("smtp", post, login=""))
+    assert [line.split(" ")[0].upper() for line in post.encrypted] == ["EHLO", "MAIL", "RCPT", "DATA", "QUIT"]
