@@ -11,6 +11,7 @@ import msgspec
 from actors import messages, venue_calls
 from actors.live.news import Connected, RulesRead, VenueLook
 from actors.recording.canonical import same, text
+from actors.recording.code_runners import ReplayedCode
 from actors.recording.difference import Difference, first_leaf, named_in
 from actors.recording.entries import (
     CommandEntry,
@@ -40,6 +41,7 @@ from actors.runtime.letter import Signal, Stop
 from actors.runtime.ref import ShellRef
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.system import ActorSystem
+from actors.sandbox.judge import Verdict as CodeVerdict
 from actors.system import BACKOFF, Parts, specs
 from core.protection import Protection
 from exchanges.base import Execution, OrderReport
@@ -78,7 +80,7 @@ class StandIn(Behaviour):
 
 
 _OUTCOMES: dict[str, type] = {
-    each.__name__: each for each in (OrderReport, Connected, RulesRead, VenueLook, Protection)
+    each.__name__: each for each in (OrderReport, Connected, RulesRead, VenueLook, Protection, CodeVerdict)
 }
 """What coroutines answer, by the name it was recorded under."""
 
@@ -136,6 +138,7 @@ class Day:
             rules=header.rules,
             options=header.options,
             venues=lambda _: self._venues.make,
+            code=ReplayedCode(self._calls) if header.runs_code else None,
         )
         beside = [ChildSpec(id=name, factory=StandIn, backoff=BACKOFF) for name in header.beside]
         supervision = Supervision(intensity=Intensity(max_restarts=5, window_s=60.0))
@@ -152,7 +155,7 @@ class Day:
                 self._effect(entry)
             case CommandEntry():
                 self._clock.deed(entry.at, entry.process_s, entry.times)
-                self._store.command(entry.call)
+                self._store.from_outside(entry.call)
             case OutsideEntry():
                 ref = self._ref(entry.actor)
                 if ref is not None:

@@ -138,3 +138,4 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: Snapshot
     beside: tuple[str, ...]
     """Actors of the process of which only supervision is recorded, as they started after the others."""
+    runs_code: bool = False

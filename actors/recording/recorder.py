@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from actors.feed import Feed
+from actors.recording.code_runners import RecordedCode
 from actors.recording.entries import FORMAT, Header
 from actors.recording.outcome import outcome_of
 from actors.recording.recorded_edges import RecordedFeed, recorded_store, recorded_venues
@@ -66,6 +67,7 @@ class Recorder:
             parts,
             store=recorded_store(parts.store, self._tape),
             feed=RecordedFeed(parts.feed, self._tape),
+            code=None if parts.code is None else RecordedCode(parts.code, self._tape),
             venues=lambda make: recorded_venues(parts.venues(make), self._tape, partial(self.tell, system)),
             on_nodes=partial(self._saw, parts),
         )
@@ -122,6 +124,7 @@ def _header(parts: Parts, at: datetime, snapshot: Snapshot, beside: Sequence[str
         rules=parts.rules,
         snapshot=snapshot,
         beside=tuple(beside),
+        runs_code=parts.code is not None,
     )
 
 

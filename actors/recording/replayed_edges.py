@@ -176,8 +176,8 @@ class CheckedStore:
         places = {run_id: place for place, run_id in enumerate(drawn)}
         return sorted(adopted, key=lambda claim: places.get(claim.run_id, len(places)))
 
-    def command(self, entry: CallEntry) -> None:
-        """What somebody outside had the store do."""
+    def from_outside(self, entry: CallEntry) -> None:
+        """What somebody outside had the store do. Its name is no method of a store, or actors would call it."""
         args, kwargs = _arguments(entry)
         if entry.name == "create_run":  # of a strategy nothing ran on when the recording began
             [run] = [*args, *kwargs.values()]

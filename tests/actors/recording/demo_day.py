@@ -15,6 +15,7 @@ from actors.messages import Gone, run_name
 from actors.recording.recorder import Recorder
 from actors.runtime.process_time import process_s
 from actors.runtime.spec import ChildSpec
+from actors.sandbox.judge import CodeRunner
 from actors.service import Service
 from actors.system import Options, Parts
 from actors.venue_calls import MakeVenue
@@ -87,6 +88,8 @@ class DemoDay:
         venues: Callable[[MakeVenue], MakeVenue] = lambda paper: paper,
         more: Sequence[ChildSpec] = (),
         make_feed: Callable[[CandleSource, tuple[datetime, datetime], Clock], Feed] | None = None,
+        code: CodeRunner | None = None,
+        rate: float = RATE,
     ) -> None:
         """`outage`: orders Bob's venue fails at; `before`: what other processes have done to the rows by then."""
         self.store = store
@@ -98,7 +101,7 @@ class DemoDay:
         self.runs = seed(store, outage)
         if before is not None:
             before(self)
-        store.set_clock(rate=RATE, ceiling=START)
+        store.set_clock(rate=rate, ceiling=START)
         span, clock = (START, START + timedelta(minutes=len(PATH))), MarketClock(store.clock(), process_s)
         feed = HeldFeed(self.source, span) if make_feed is None else make_feed(self.source, span, clock)
         options = Options(
@@ -106,7 +109,9 @@ class DemoDay:
         )
         self.notifier = MemoryNotifier()
         self.service = Service(
-            parts=Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options, venues=venues),
+            parts=Parts(
+                store=store, feed=feed, rules=rules_of(feed, {}), options=options, venues=venues, code=code
+            ),
             clock=clock,
             notifier=self.notifier,
             sink=self._sink,
