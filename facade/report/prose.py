@@ -25,6 +25,8 @@ REASONS: Final = {
     Reason.BELOW_MIN_NOTIONAL: "Below the symbol's smallest order",
     Reason.BELOW_MIN_QUANTITY: "Below the symbol's smallest quantity",
     Reason.LEVERAGE_TOO_HIGH: "Leverage above the account's limit",
+    Reason.EXPIRED: "Told to nobody in time",
+    Reason.OUTSIDE_COLLAR: "Price outside the signal's collar",
     Reason.NOT_FILLED: "Not filled by the candle's volume",
 }
 

@@ -365,3 +365,43 @@ def test_close_closes_whichever_side_each_run_holds(entry: Action, said: str) ->
     assert outcome(world, run, close) == ("ok", None)
     assert world.position(run).is_flat
     assert world.ticks(run)[-1].signal == said
+
+
+# -- whatever dies between ------------------------------------------------------------------------
+
+STEPS = ("signals_due", "claim", "settle", "may_send", "report")
+
+
+class Killed(BaseException):
+    """The process ends where it stands."""
+
+
+@pytest.mark.parametrize("carried_out", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+def test_i1_i3_a_process_killed_around_any_of_its_steps_leaves_one_row_and_one_order_at_most(
+    step: str, carried_out: bool
+) -> None:
+    """Killed before or after what it asked of the store; another begins 5 s later, in time for the signal."""
+    world, strategy = started("u-u-u-u-")
+    run = world.run(strategy=strategy)
+    between(world, 0)
+
+    def killed(*args: Any, **kwargs: Any) -> None:
+        del vars(world.store)[step]
+        if carried_out:
+            getattr(world.memory, step)(*args, **kwargs)
+        raise Killed
+
+    vars(world.store)[step] = killed
+    signal = send(world, strategy, Action.LONG)
+    with pytest.raises(Killed):
+        world.wait(1)
+    world.system.vanish()
+    world.wait_dead(5)
+    world.begin()
+    world.wait(200)
+    told = step == "signals_due" or (step, carried_out) == ("claim", False)
+    written = (step, carried_out) == ("report", True)
+    assert outcome(world, run, signal) == (("ok", None) if told or written else ("error", "interrupted"))
+    assert len(world.placed()) == (1 if told or step == "report" else 0)
+    assert world.memory.signals_due([run]) == []

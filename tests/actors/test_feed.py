@@ -6,13 +6,14 @@ import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
 import pytest
 
-from actors.feed import LiveFeed
+from actors.feed import HeldFeed, LiveFeed
 from actors.paper import paper_venues
 from actors.venue_calls import VenueState
 from core.ids import AccountId, ClientOrderId, RunId, UserId
@@ -32,7 +33,8 @@ from exchanges.feeds.market_trades import MarketTrades
 from exchanges.feeds.trade_rest import BinanceTradeRest
 from exchanges.feeds.trade_streams import TradeStreams
 from schema.records import Account
-from tests.actors.candles import rules
+from tests.actors.candles import START as SCRIPT_START
+from tests.actors.candles import rules, scripted, source
 from tests.exchanges.feeds.streamed import STEP, SYMBOL, Rest
 from tests.exchanges.stream_venue import streaming
 from tests.fakes.loop_clock import START, LoopClock, until
@@ -135,3 +137,42 @@ def test_following_the_venues_hears_trades_and_marks_as_well() -> None:
             await rest.aclose()
 
     asyncio.run(asyncio.wait_for(case(), 30))
+
+
+@pytest.mark.parametrize(
+    ("venue", "price"), [("bybit", 110.0 + DEARER), ("binance", 110.0), ("paper", 110.0)]
+)
+def test_the_price_known_now_is_the_last_trades_at_the_venue_that_is_named_or_the_first(
+    venue: str, price: float
+) -> None:
+    clock = LoopClock()
+    found = asyncio.run(live_feed(clock).price(venue, SYMBOL, clock.now()))
+    assert found is not None
+    assert (found.at, found.price) == (clock.now(), price)
+
+
+def test_a_venue_that_has_told_no_candle_for_minutes_has_no_price() -> None:
+    clock = LoopClock()
+    assert asyncio.run(live_feed(clock).price("binance", SYMBOL, clock.now() + STEP * 4)) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "hole", "price"),
+    [(0, (), 1010.0), (17.4, (), 1010.0), (59.999, (), 1010.0), (60, (), 1020.0), (77, (2,), 1020.0)],
+    ids=["its opening", "within", "its end", "the next", "a hole: the last close"],
+)
+def test_of_a_held_candle_that_runs_the_opening_alone_is_known(
+    seconds: float, hole: tuple[int, ...], price: float
+) -> None:
+    """Candle 1 opens at 1010 and closes at 1020: no look-ahead."""
+    columns = scripted("uuuu----", holes=hole)
+    feed = HeldFeed(source(columns), (SCRIPT_START, SCRIPT_START + STEP * 8))
+    at = SCRIPT_START + STEP + timedelta(seconds=seconds)
+    found = asyncio.run(feed.price("binance", SYMBOL, at))
+    assert found is not None
+    assert (found.at, found.price) == (at, price)
+
+
+def test_candles_that_ended_minutes_ago_say_no_price() -> None:
+    feed = HeldFeed(source(scripted("uu")), (SCRIPT_START, SCRIPT_START + STEP * 2))
+    assert asyncio.run(feed.price("binance", SYMBOL, SCRIPT_START + STEP * 6)) is None

@@ -65,6 +65,10 @@ class HandPrices:
         later = [known for known in self.openings if known >= at]
         return self.openings[min(later)] if later else None
 
+    async def running(self, symbol: str, at: datetime) -> Opening | None:
+        opened = [known for known in self.openings if known <= at]
+        return msgspec.structs.replace(self.openings[max(opened)], at=at) if opened else None
+
 
 class PaperVenue:
     def __init__(self, terms: Terms | None = None) -> None:

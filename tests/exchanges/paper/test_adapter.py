@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from core.order import Leg, OrderKind, OrderStatus
 from core.position import OrderSide
@@ -45,6 +46,24 @@ def test_a_late_order_meets_the_next_candle_once_it_has_opened(venue: PaperVenue
     (execution,) = venue.place(sent).executions
     assert (execution.fill.executed_at, execution.fill.price) == (venue.slot, D(1100))
     assert venue.clock.at == venue.slot
+
+
+@pytest.mark.parametrize("seconds", [0.2, 17.4, 44.0])
+def test_an_order_of_a_slot_between_two_candles_meets_the_price_known_now(
+    venue: PaperVenue, seconds: float
+) -> None:
+    """As of a signal from outside, however long ago its slot is; nobody waits for the next candle."""
+    sent = replace(order(venue), slot=START + timedelta(seconds=3))
+    venue.clock.at = START + timedelta(seconds=3 + seconds)
+    (execution,) = venue.place(sent).executions
+    assert (execution.fill.executed_at, execution.fill.price) == (venue.clock.at, D(1000))
+
+
+def test_without_a_price_known_now_such_an_order_is_not_placed(venue: PaperVenue) -> None:
+    sent = replace(order(venue), slot=START + timedelta(seconds=3))
+    venue.prices.openings.clear()
+    with pytest.raises(NoPrice, match="no price of"):
+        venue.place(sent)
 
 
 def test_an_opening_beyond_the_time_to_wait_is_not_placed(venue: PaperVenue) -> None:
