@@ -14,7 +14,7 @@ from core.candles import COLUMNS
 
 Column = npt.NDArray[np.float64]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_OPEN_TIME = COLUMNS.index("open_time")
+_OPEN_TIME, _CLOSE = COLUMNS.index("open_time"), COLUMNS.index("close")
 
 
 class Fields(dict[str, Any]):
@@ -84,7 +84,7 @@ def _candle(row: Sequence[float]) -> Fields:
 def context_of(program: Program, ask: Ask) -> Fields:
     """Everything an evaluation may look at."""
     data = np.frombuffer(ask.columns).reshape(len(COLUMNS), -1)
-    held, price = ask.position, float(data[COLUMNS.index("close"), -1])
+    held, price = ask.position, float(data[_CLOSE, -1])
     return Fields(
         candles=Candles(data),
         parameters=Parameters(ask.parameters),

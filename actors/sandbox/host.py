@@ -11,13 +11,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from actors.runtime.process_time import process_s
+from actors.sandbox.deadline import Deadline, TimeUp, pid_of
 from actors.sandbox.frames import (
     ENCODER,
     LENGTH_BYTES,
@@ -34,14 +35,14 @@ from core.errors import RunnerError
 
 START_TIMEOUT_S: Final = 20.0
 SPAWN_TIMEOUT_S: Final = 5.0
+ATTEMPTS: Final = 2
+"""Workers made in vain before that is said; one that stood by may have been ended for its memory."""
 RECEIVED_AT_ONCE: Final = 256 << 10
 MAX_ARRIVED: Final = 16 << 20
 """Bytes of answers that wait while questions are still being sent."""
 ENDING_S: Final = 0.2
-MOST_PATIENCE_S: Final = 0.75
-"""How far beyond its limit a worker may go that the host kept waiting."""
-OWN_SHARE: Final = 0.8
-"""A worker that could run for this share of its limit has had its time."""
+QUICK_S: Final = 0.003
+"""Who answers within this is never looked at; who does not gives way to those who do."""
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
 
@@ -62,11 +63,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Zygote:
-    """One process, from which workers are forked; may be called from any thread. Raises SandboxAway."""
+    """One process, from which workers are forked; may be called from any thread. Raises SandboxAway.
 
-    def __init__(self, limits: Limits, *, preload: Sequence[str] = ()) -> None:
+    `spares`: workers that stand by, each for one use, once it was replenished.
+    """
+
+    def __init__(self, limits: Limits, *, preload: Sequence[str] = (), spares: int = 0) -> None:
         self.limits = limits
         self._lock = threading.Lock()
+        self._spares = spares
+        self._making: deque[socket.socket] = deque()
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         options = {"memory": limits.memory, "cpu_s": limits.cpu_s, "preload": list(preload)}
         try:
@@ -102,28 +108,63 @@ class Zygote:
         self.layers: Mapping[str, str] = json.loads(told)
         ours.settimeout(SPAWN_TIMEOUT_S)
 
-    def worker(self) -> WorkerHandle:
-        ours, its = socket.socketpair()
+    def worker(self, *, gives_way: bool = False) -> WorkerHandle:
+        """A fresh one, for one use: one that stands by where there is such. `gives_way`: see WorkerHandle."""
+        with self._lock, self._in_step():
+            for _ in range(self._spares + ATTEMPTS):
+                self._order(1)
+                worker = self._made(gives_way)
+                if worker.is_there:
+                    return worker
+                worker.kill()
+            raise SandboxAway("The sandbox's workers end before they are asked.")
+
+    def replenish(self) -> None:
+        """After a use: have as many stand by as should."""
+        with self._lock, self._in_step():
+            self._order(self._spares)
+
+    @contextlib.contextmanager
+    def _in_step(self) -> Iterator[None]:
         try:
-            with self._lock:
-                socket.send_fds(self._control, [b"fork"], [its.fileno()])
-                told, handles, _, _ = socket.recv_fds(self._control, 64, 1)
+            yield
         except OSError as error:
-            ours.close()
             # An answer that came later would be taken for that of the next one.
             self.close()
             raise SandboxAway("The sandbox does not answer.") from error
-        finally:
-            its.close()
+
+    def _order(self, workers: int) -> None:
+        while len(self._making) < workers:
+            self._making.append(self._ordered())
+
+    def _ordered(self) -> socket.socket:
+        ours, its = socket.socketpair()
+        with its:
+            try:
+                socket.send_fds(self._control, [b"spare" if self._spares else b"fork"], [its.fileno()])
+            except OSError:
+                ours.close()
+                raise
+        return ours
+
+    def _made(self, gives_way: bool) -> WorkerHandle:
+        ours = self._making.popleft()
+        try:
+            told, handles, _, _ = socket.recv_fds(self._control, 64, 1)
+        except OSError:
+            ours.close()
+            raise
         if not handles:
             ours.close()
             why = told.decode(errors="replace") or "it has ended"
             raise SandboxAway(f"The sandbox makes no worker: {why}.")
-        return WorkerHandle(ours, handles[0], self.limits.wall_s)
+        return WorkerHandle(ours, handles[0], self.limits.wall_s, gives_way=gives_way)
 
     def close(self) -> None:
         """End it and all its workers."""
         self._control.close()
+        while self._making:
+            self._making.popleft().close()
         self._process.terminate()
         try:
             self._process.wait(SPAWN_TIMEOUT_S)
@@ -159,18 +200,24 @@ def _environment() -> dict[str, str]:
 
 
 class WorkerHandle:
-    """One worker: asked in turn, killed by the one who holds this."""
+    """One worker: asked in turn, killed by the one who holds this.
 
-    def __init__(self, wire: socket.socket, handle: int, wall_s: float) -> None:
+    `gives_way`: once it has not answered quickly it runs when nobody else wants the processor, to its end.
+    """
+
+    def __init__(self, wire: socket.socket, handle: int, wall_s: float, *, gives_way: bool) -> None:
         self._wire = wire
         self._handle = handle
         self._wall_s = wall_s
-        self._pid = _pid_of(handle)
+        self._gives_way = gives_way
+        self._gave_way = False
         self._is_dead = False
         self.used_s = 0.0
         """What the slowest of its answers took of its limit; what the host withheld is not in it."""
         self._arrived = bytearray()
         wire.setblocking(False)
+        self._readable = select.poll()
+        self._readable.register(wire, select.POLLIN)
 
     def __enter__(self) -> WorkerHandle:
         return self
@@ -186,9 +233,9 @@ class WorkerHandle:
         replies: list[Reply] = []
         try:
             # It may answer nearly all before it has taken the last of what is asked.
-            deadline = whole = _Deadline(self._pid, self._wall_s * len(asked))
+            deadline = whole = Deadline(self._handle, self._wall_s * len(asked))
             self._send(b"".join(framed(ENCODER.encode(each)) for each in asked), whole)
-            deadline = _Deadline(self._pid, self._wall_s)
+            deadline = Deadline(self._handle, self._wall_s)
             for each in asked:
                 reply = self._reply(deadline)
                 self.used_s = max(self.used_s, deadline.used_s())
@@ -196,7 +243,7 @@ class WorkerHandle:
                 if isinstance(reply, Failed) and (isinstance(each, Program) or reply.fault is Fault.MEMORY):
                     self.kill()
                     break
-                deadline = _Deadline(self._pid, self._wall_s)
+                deadline = Deadline(self._handle, self._wall_s)
         except _Ended as ended:
             self.used_s = max(self.used_s, deadline.used_s())
             self.kill()
@@ -207,14 +254,23 @@ class WorkerHandle:
         return replies
 
     @property
+    def is_there(self) -> bool:
+        """Whether its process has not ended."""
+        ended = select.poll()
+        ended.register(self._handle, select.POLLIN)
+        return not ended.poll(0)
+
+    @property
     def is_dead(self) -> bool:
         return self._is_dead
 
     def give_way(self) -> None:
         """It runs where nobody else wants the processor, from now on; where the kernel forbids that, as before."""
+        self._gave_way = True
+        pid = pid_of(self._handle)
         with contextlib.suppress(OSError):
-            if self._pid is not None:
-                os.sched_setscheduler(self._pid, os.SCHED_IDLE, os.sched_param(0))
+            if pid is not None:
+                os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
 
     def end(self) -> None:
         """From another thread than the one that asks it, who then hears that it ended."""
@@ -230,7 +286,7 @@ class WorkerHandle:
         self._wire.close()
         os.close(self._handle)
 
-    def _reply(self, deadline: _Deadline) -> Reply:
+    def _reply(self, deadline: Deadline) -> Reply:
         size = int.from_bytes(self._receive(LENGTH_BYTES, deadline), "little")
         if size > MAX_REPLY:
             raise _Ended(Fault.OVERSIZED, "Its answer is too large.")
@@ -240,7 +296,7 @@ class WorkerHandle:
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise _Ended(Fault.FORGED, "What it sent back is no answer.") from error
 
-    def _send(self, content: bytes, deadline: _Deadline) -> None:
+    def _send(self, content: bytes, deadline: Deadline) -> None:
         left = memoryview(content)
         while left:
             try:
@@ -250,9 +306,9 @@ class WorkerHandle:
             except OSError as error:
                 raise _Ended(Fault.DIED, _DIED) from error
 
-    def _receive(self, size: int, deadline: _Deadline) -> bytes:
+    def _receive(self, size: int, deadline: Deadline) -> bytes:
         while len(self._arrived) < size:
-            self._wait(select.POLLIN, deadline)
+            self._wait(self._readable, deadline)
             self._take_in()
         content = bytes(self._arrived[:size])
         del self._arrived[:size]
@@ -271,20 +327,28 @@ class WorkerHandle:
         if len(self._arrived) > MAX_ARRIVED:
             raise _Ended(Fault.OVERSIZED, "Its answers are too large.")
 
-    def _wait(self, event: int, deadline: _Deadline) -> None:
-        poll = select.poll()
-        poll.register(self._wire, event)
-        while not poll.poll(deadline.left_s() * 1_000 + 1):
-            deadline.passed()
-
-    def _wait_to_send(self, deadline: _Deadline) -> None:
+    def _wait_to_send(self, deadline: Deadline) -> None:
         """Meanwhile it may answer what it has: it reads no further while its answers are not taken."""
-        poll = select.poll()
-        poll.register(self._wire, select.POLLIN | select.POLLOUT)
-        while not (ready := poll.poll(deadline.left_s() * 1_000 + 1)):
-            deadline.passed()
-        if ready[0][1] & select.POLLIN:
+        both = select.poll()
+        both.register(self._wire, select.POLLIN | select.POLLOUT)
+        if self._wait(both, deadline) & select.POLLIN:
             self._take_in()
+
+    def _wait(self, poll: select.poll, deadline: Deadline) -> int:
+        """The events that came. Who sends byte by byte gets no more time than who sends nothing."""
+        left_s = deadline.left_s()
+        ready = poll.poll(QUICK_S * 1_000) if left_s else []
+        while not ready:
+            if self._gives_way and not self._gave_way:
+                self.give_way()
+            deadline.watch(gave_way=self._gave_way)
+            match deadline.passed():
+                case TimeUp.OWN:
+                    raise _Ended(Fault.TIMEOUT, f"It did not answer within {self._wall_s:g} s.")
+                case TimeUp.WITHHELD:
+                    raise Starved("This machine was too busy to let the strategy answer in time.")
+            ready = poll.poll(deadline.left_s() * 1_000 + 1)
+        return ready[0][1]
 
 
 _DIED: Final = "Its process ended before it answered."
@@ -294,56 +358,3 @@ class _Ended(Exception):
     def __init__(self, fault: Fault, sentence: str) -> None:
         super().__init__(sentence)
         self.failed = Failed(fault=fault, sentence=sentence)
-
-
-class _Deadline:
-    """The limit of one answer, in time the worker could run or chose to wait: what the host withheld is not its own."""
-
-    def __init__(self, pid: int | None, wall_s: float) -> None:
-        self._pid = pid
-        self._wall_s = wall_s
-        self._began_s = process_s()
-        self._withheld_before_s = _withheld_s(pid)
-        self._end_s = self._began_s + wall_s
-
-    def left_s(self) -> float:
-        return max(0.0, self._end_s - process_s())
-
-    def used_s(self) -> float:
-        withheld_s = _withheld_s(self._pid) - self._withheld_before_s
-        return max(0.0, process_s() - self._began_s - withheld_s)
-
-    def passed(self) -> None:
-        """The end has come: move it by what was withheld, or raise. Never beyond MOST_PATIENCE_S."""
-        withheld_s = _withheld_s(self._pid) - self._withheld_before_s
-        elapsed_s = process_s() - self._began_s
-        if elapsed_s - withheld_s >= OWN_SHARE * self._wall_s:
-            raise _Ended(Fault.TIMEOUT, f"It did not answer within {self._wall_s:g} s.")
-        latest_s = self._began_s + self._wall_s + MOST_PATIENCE_S
-        end_s = min(latest_s, self._began_s + self._wall_s + withheld_s)
-        if end_s <= process_s():
-            raise Starved("This machine was too busy to let the strategy answer in time.")
-        self._end_s = end_s
-
-
-def _pid_of(handle: int) -> int | None:
-    """The process's number as seen from here; the handle's own file says it."""
-    try:
-        told = Path(f"/proc/self/fdinfo/{handle}").read_text()
-    except OSError:
-        return None
-    for line in told.splitlines():
-        if line.startswith("Pid:"):
-            return int(line[4:])
-    return None
-
-
-def _withheld_s(pid: int | None) -> float:
-    """How long the process has been ready to run while others ran; 0 where the kernel does not say."""
-    if pid is None or pid <= 0:
-        return 0.0
-    try:
-        told = Path(f"/proc/{pid}/schedstat").read_text().split()
-    except OSError:
-        return 0.0
-    return int(told[1]) / 1e9

@@ -1,21 +1,25 @@
-"""Code at live ticks: a bounded number of workers at once, a fresh one for each evaluation, owners in turns."""
+"""Code at live ticks: a bounded number of workers at once, a fresh one for each evaluation, owners in turns.
+
+As many stand by as work at once. Who computes for long gives way; who was starved for it is asked again and does not.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
 from actors.runtime.behaviour import Context
 from actors.runtime.process_time import process_s
 from actors.sandbox.canaries import holes
-from actors.sandbox.frames import Failed, Fault
-from actors.sandbox.host import Limits, SandboxAway, Starved, Zygote
+from actors.sandbox.frames import Failed, Fault, Reply
+from actors.sandbox.host import Limits, SandboxAway, Starved, WorkerHandle, Zygote
 from actors.sandbox.judge import CodeTask, NoVerdict, Verdict, ask_of, no_verdict, program_of, verdict_of
 from actors.sandbox.shadow_lane import ANSWER_TIMEOUT_S as SHADOW_TIMEOUT_S
 from actors.sandbox.shadow_lane import ShadowLane
@@ -33,6 +37,7 @@ RESTART_AFTER_S: Final = 5.0
 VALIDATIONS: Final = 2
 """Strategies validated at once; each keeps a worker for some seconds at most."""
 VALIDATION_WAIT_S: Final = 5.0
+Answer = TypeVar("Answer")
 _CHECKING: Final = "The sandbox is being checked."
 
 
@@ -55,7 +60,7 @@ class Pool:
         self._queues: OrderedDict[str, deque[Waiting]] = OrderedDict()
         self._waiting = 0
         self._at_work = 0
-        self._shadows = ShadowLane(lambda: self.zygote().worker(), lambda: not self._waiting + self._at_work)
+        self._shadows = ShadowLane(self._worker_aside, lambda: not self._waiting + self._at_work)
         self._changed = threading.Condition()
         self._starting = threading.Lock()
         self._started_s = float("-inf")
@@ -147,13 +152,16 @@ class Pool:
         if not self._validations.acquire(timeout=VALIDATION_WAIT_S):
             raise Starved("Too many strategies are being validated; try again in a moment.")
         try:
-            return validate_code(
-                self.zygote(),
-                kind=kind,
-                text=text,
-                symbol=symbol,
-                timeframe=timeframe,
-                parameters=parameters,
+            return _giving_way_first(
+                lambda gives_way: validate_code(
+                    self.zygote(),
+                    kind=kind,
+                    text=text,
+                    symbol=symbol,
+                    timeframe=timeframe,
+                    parameters=parameters,
+                    gives_way=gives_way,
+                )
             )
         finally:
             self._validations.release()
@@ -171,7 +179,7 @@ class Pool:
                 zygote.close()
             self._zygote, self.sentence = None, _CHECKING
             try:
-                zygote = Zygote(self.limits)
+                zygote = Zygote(self.limits, spares=len(self._threads))
                 through = holes(zygote)
             except (SandboxAway, Starved) as error:
                 self.sentence = str(error)
@@ -180,8 +188,21 @@ class Pool:
                 zygote.close()
                 self.sentence = f"No code runs here: the kernel lets a worker {', '.join(through)}."
                 raise SandboxAway(self.sentence)
+            self._replenish(zygote)
             self._zygote, self.sentence = zygote, None
             return zygote
+
+    def _worker_aside(self) -> WorkerHandle:
+        """For what is not live; who stood by for that is replaced at once."""
+        zygote = self.zygote()
+        worker = zygote.worker()
+        self._replenish(zygote)
+        return worker
+
+    @staticmethod
+    def _replenish(zygote: Zygote) -> None:
+        with contextlib.suppress(SandboxAway):  # whoever asks next is told
+            zygote.replenish()
 
     def _start_quietly(self) -> None:
         try:
@@ -200,6 +221,9 @@ class Pool:
                     waiting.answer.set_result(verdict)
             with self._changed:
                 self._at_work -= 1
+            # After the answer: it does not wait for what the next one will need.
+            if (zygote := self._zygote) is not None:
+                self._replenish(zygote)
 
     def _next(self) -> Waiting | None:
         """Of the owner whose turn it is; None once closed."""
@@ -222,15 +246,29 @@ class Pool:
             return no_verdict(Starved("This machine was too busy to evaluate the strategy in time."))
         try:
             zygote = self.zygote()
-            with zygote.worker() as worker:
-                replies = worker.ask(program_of(task.strategy, task.series), ask_of(task.context))
+            replies, used_s = _giving_way_first(lambda gives_way: _asked(zygote, task, gives_way))
         except (SandboxAway, Starved) as error:
             return no_verdict(error)
         last = replies[-1]
         if isinstance(last, Failed) and last.fault is Fault.DIED and zygote.has_ended():
             return no_verdict(SandboxAway("The sandbox ended while the strategy was evaluated."))
         limit_ms = self.limits.wall_s * 1_000
-        return replace(verdict_of(last, task.context), used_ms=worker.used_s * 1_000, limit_ms=limit_ms)
+        return replace(verdict_of(last, task.context), used_ms=used_s * 1_000, limit_ms=limit_ms)
+
+
+def _giving_way_first(asked: Callable[[bool], Answer]) -> Answer:
+    """Who was starved, perhaps by those it gave way to, is asked once more as one of them. Raises Starved."""
+    try:
+        return asked(True)
+    except Starved:
+        return asked(False)
+
+
+def _asked(zygote: Zygote, task: CodeTask, gives_way: bool) -> tuple[list[Reply], float]:
+    """And what it used of its limit."""
+    with zygote.worker(gives_way=gives_way) as worker:
+        replies = worker.ask(program_of(task.strategy, task.series), ask_of(task.context))
+    return replies, worker.used_s
 
 
 async def _answer(answer: Future[Verdict]) -> Verdict:

@@ -25,6 +25,8 @@ DECLARED_NAMES: Final = ("LOOKBACK", "MIN_CANDLES", "PARAMETERS", "USES_POSITION
 MAX_DEPTH: Final = 16
 MAX_ITEMS: Final = 2_000
 MAX_INTEGER: Final = 1 << 62
+_PLAIN: Final = frozenset({type(None), bool, str, float})
+"""Types, not what is derived from them, that most of an answer is made of."""
 
 
 class PythonCode:
@@ -34,7 +36,7 @@ class PythonCode:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        module: dict[str, Any] = {"__name__": "strategy", "__builtins__": _builtins()}
+        module: dict[str, Any] = {"__name__": "strategy", "__builtins__": _BUILTINS}
         exec(compile(program.text, SOURCE, "exec", dont_inherit=True), module)  # noqa: S102 - what this process is for
         entries = [module[name] for name in ENTRY_NAMES if callable(module.get(name))]
         if not entries:
@@ -66,6 +68,8 @@ class PythonCode:
 
 def plain(value: object, name: str, depth: int = 0) -> object:
     """`value` as data that needs no class: numbers of numpy as numbers, enums as values. Raises Failure by name."""
+    if type(value) in _PLAIN:
+        return value
     match value:
         case None | bool() | str():
             return value
@@ -88,7 +92,7 @@ def plain(value: object, name: str, depth: int = 0) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     match value:
-        case Mapping():
+        case dict() | Mapping():  # the first is quickly told
             _sized(name, len(value))
             return {str(key): plain(each, f"{name}.{key}"[:80], depth + 1) for key, each in value.items()}
         case list() | tuple():
@@ -148,3 +152,7 @@ def _builtins() -> dict[str, Any]:
 
     names["__import__"] = import_allowed
     return names
+
+
+_BUILTINS: Final = _builtins()
+"""Made once in the zygote; what a worker's one program does to it stays in that worker."""

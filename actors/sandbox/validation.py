@@ -67,10 +67,11 @@ def validate_code(
     symbol: str = "BTCUSDT",
     timeframe: Timeframe = Timeframe.M5,
     parameters: Mapping[str, object] | None = None,
+    gives_way: bool = False,
 ) -> Validated:
     """Raises SandboxAway and Starved: then nothing is known."""
     program = Program(kind=kind.value, text=text, symbol=symbol, timeframe=timeframe.value, explains=True)
-    with zygote.worker() as worker:
+    with zygote.worker(gives_way=gives_way) as worker:
         loaded = worker.ask(program)[-1]
         if not isinstance(loaded, Loaded):
             return _wrong(loaded)
@@ -99,7 +100,7 @@ def validate_code(
     for verdict in verdicts:
         if verdict.failed is not None:
             return msgspec.structs.replace(_wrong(verdict.failed), log=log)
-    differs = _differs(zygote, program, asks, contexts, verdicts)
+    differs = _differs(zygote, program, asks, contexts, verdicts, gives_way=gives_way)
     if differs is not None:
         return Validated(errors=(differs,), log=log)
     return Validated(code=code, signal=verdicts[-1].signal, evaluations=len(verdicts), log=log)
@@ -140,9 +141,11 @@ def _differs(
     asks: Sequence[Ask],
     contexts: Sequence[Context],
     before: Sequence[Verdict],
+    *,
+    gives_way: bool,
 ) -> CodeError | None:
     """Asked in another worker, in the other order: what it remembers or draws shows."""
-    with zygote.worker() as worker:
+    with zygote.worker(gives_way=gives_way) as worker:
         replies = worker.ask(program, *reversed(asks))[1:]
     again = [verdict_of(*each) for each in zip(replies, reversed(contexts), strict=False)][::-1]
     for first, second in zip(before, again, strict=False):

@@ -68,7 +68,7 @@ class WarmSandbox:
         if worker is None or worker.is_dead:
             if self._zygote is None:
                 self._zygote = Zygote(self._limits)
-            worker = self._zygote.worker()
+            worker = self._zygote.worker(gives_way=False)
             loaded = worker.ask(program_of(task.strategy, task.series))[-1]
             if isinstance(loaded, Failed):
                 worker.kill()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import random
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn, Protocol
@@ -30,8 +29,10 @@ from actors.sandbox.frames import (
 )
 from actors.sandbox.javascript_code import JavaScriptCode, TypeScriptCode
 from actors.sandbox.python_code import PythonCode
+from actors.sandbox.rehearsal import rehearse
 
 WORKER_FD: Final = 3
+READ_AT_ONCE: Final = 64 << 10
 _OUT_OF_MEMORY: Final = framed(
     ENCODER.encode(Failed(fault=Fault.MEMORY, sentence="It needs more memory than a strategy may have."))
 )
@@ -92,8 +93,8 @@ class Worker:
         self._cpu_s = cpu_s
         self._syscalls = syscalls
 
-    def live(self, handle: int) -> NoReturn:
-        """In the child, with its end of the socket."""
+    def live(self, handle: int, *, stands_by: bool) -> NoReturn:
+        """In the child, with its end of the socket. Who stands by has time to rehearse."""
         layers.die_with_parent()
         layers.undumpable()
         if handle != WORKER_FD:
@@ -102,17 +103,19 @@ class Worker:
         os.closerange(WORKER_FD + 1, 1_024)
         layers.limit(memory=self._memory, cpu_s=self._cpu_s)
         self._syscalls.install()
-        # Forked children would all draw the same numbers, and what differs from run to run would go unseen.
-        random.seed()
+        if stands_by:
+            rehearse()
+        # Forked children would all draw the same numbers, as those of `random` do not of themselves, and what differs
+        # from run to run would go unseen.
         np.random.seed(int.from_bytes(os.urandom(4), "little"))
         self._answer_all()
 
     def _answer_all(self) -> NoReturn:
-        log = Log()
+        log, reader = Log(), Reader()
         sys.stdout = sys.stderr = log
         language: Language | None = None
         while True:
-            asked = ASKED.decode(_read())
+            asked = ASKED.decode(reader.next())
             try:
                 if isinstance(asked, Program):
                     language = LANGUAGES[asked.kind](asked)
@@ -151,19 +154,25 @@ def _failed(error: BaseException, log: Log) -> Failed:
     )
 
 
-def _read() -> bytes:
-    size = int.from_bytes(_read_exactly(LENGTH_BYTES), "little")
-    return _read_exactly(size)
+class Reader:
+    """What is asked, as it comes: of several questions sent at once, as many by one call of the kernel as fit."""
 
+    def __init__(self) -> None:
+        self._arrived = bytearray()
 
-def _read_exactly(size: int) -> bytes:
-    content = bytearray()
-    while len(content) < size:
-        part = os.read(WORKER_FD, size - len(content))
-        if not part:
-            os._exit(0)
-        content += part
-    return bytes(content)
+    def next(self) -> bytes:
+        size = LENGTH_BYTES + int.from_bytes(self._first(LENGTH_BYTES), "little")
+        content = self._first(size)[LENGTH_BYTES:]
+        del self._arrived[:size]
+        return content
+
+    def _first(self, size: int) -> bytes:
+        while len(self._arrived) < size:
+            part = os.read(WORKER_FD, READ_AT_ONCE)
+            if not part:
+                os._exit(0)
+            self._arrived += part
+        return bytes(self._arrived[:size])
 
 
 def _write(content: bytes) -> None:

@@ -108,7 +108,7 @@ def _attack(zygote: Zygote, ask: Ask, over: Event) -> float:
     while not over.is_set():
         text = f"def strategy(context):\n    {ATTACKS[number % len(ATTACKS)]}\n"
         number += 1
-        with zygote.worker() as worker:
+        with zygote.worker(gives_way=True) as worker:
             worker.ask(Program(kind="python", text=text))
             began_s = time.perf_counter()
             try:

@@ -183,6 +183,10 @@ PAYLOADS: Final[dict[str, tuple[str, str]]] = {
     "a length of 2 GB": (FORGED, "os.write(3, b'\\xff\\xff\\xff\\x7f'); return 'hold'"),
     "a frame of rubbish": (FORGED, "os.write(3, b'\\x04\\0\\0\\0\\xc1\\xc1\\xc1\\xc1'); return 'hold'"),
     "a frame of another kind": (FORGED, "os.write(3, b'\\x01\\0\\0\\0\\x80'); return 'hold'"),
+    "byte by byte for minutes": (
+        EXHAUSTED,
+        "os.write(3, b'\\xff\\xff\\x03\\0')\nwhile True: os.write(3, b'x'); M['time'].sleep(0.0005)",
+    ),
     "close the line": (DIED, "os.close(3); return 'hold'"),
     "leave": (DIED, "os._exit(0)"),
     "fall over": (DIED, "C.string_at(0)"),
