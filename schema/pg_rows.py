@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -63,7 +64,8 @@ def as_type(kind: type[T]) -> Callable[[Row], T]:
 
 
 def definition_of(row: Row) -> StrategyDefinition:
-    return msgspec.convert(row, StrategyDefinition)
+    """Texts of code are long and a strategy's runs many: there is one of each, for as long as anybody holds it."""
+    return msgspec.convert(row | {"source": sys.intern(row.get("source", ""))}, StrategyDefinition)
 
 
 def run_of(row: Row) -> Run:
