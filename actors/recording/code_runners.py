@@ -8,10 +8,11 @@ from typing import Any
 from actors.recording.replayed_edges import Calls
 from actors.recording.tape import Call, Tape
 from actors.runtime.behaviour import Context
-from actors.sandbox.judge import CodeRunner, CodeTask, Verdict
+from actors.sandbox.judge import CodeRunner, CodeTask, ShadowRunner, Verdict
 from actors.sandbox.pool import ANSWER_TIMEOUT_S
 
 JUDGE = "judge"
+JUDGE_AGAIN = "judge_again"
 
 
 class RecordedCode:
@@ -32,6 +33,26 @@ class RecordedCode:
         self._inner.ask(ctx, task, reply, failed)
 
 
+class RecordedShadows:
+    """Of what is evaluated again."""
+
+    def __init__(self, inner: ShadowRunner, tape: Tape) -> None:
+        self._inner = inner
+        self._tape = tape
+
+    def shadow(
+        self,
+        ctx: Context,
+        task: CodeTask,
+        reply: Callable[[Verdict], object],
+        failed: Callable[[Exception], object],
+    ) -> None:
+        turn = self._tape.turn
+        if turn is not None:
+            turn.calls.append(Call(JUDGE_AGAIN, _question(task)))
+        self._inner.shadow(ctx, task, reply, failed)
+
+
 class ReplayedCode:
     """No code runs in a replay: what it answers is held to nothing but the recording."""
 
@@ -46,6 +67,16 @@ class ReplayedCode:
         failed: Callable[[Exception], object],
     ) -> None:
         self._calls.made(JUDGE, _question(task))
+        ctx.run(_recorded_elsewhere(), reply, failed, ANSWER_TIMEOUT_S)
+
+    def shadow(
+        self,
+        ctx: Context,
+        task: CodeTask,
+        reply: Callable[[Verdict], object],
+        failed: Callable[[Exception], object],
+    ) -> None:
+        self._calls.made(JUDGE_AGAIN, _question(task))
         ctx.run(_recorded_elsewhere(), reply, failed, ANSWER_TIMEOUT_S)
 
 

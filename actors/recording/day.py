@@ -42,6 +42,7 @@ from actors.runtime.ref import ShellRef
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.system import ActorSystem
 from actors.sandbox.judge import Verdict as CodeVerdict
+from actors.strategy_watch import Shadows
 from actors.system import BACKOFF, Parts, specs
 from core.protection import Protection
 from exchanges.base import Execution, OrderReport
@@ -132,13 +133,15 @@ class Day:
     def _wire(self) -> ActorSystem:
         header = self._recording.header
         system = replayed_system(self._clock, self._effects, self._timers)
+        code = ReplayedCode(self._calls)
         parts = Parts(
             store=cast(Store, self._store),
             feed=replayed_feed(header, self._calls),
             rules=header.rules,
             options=header.options,
             venues=lambda _: self._venues.make,
-            code=ReplayedCode(self._calls) if header.runs_code else None,
+            code=code if header.runs_code else None,
+            shadows=None if header.shadow_pct is None else Shadows(runner=code, share_pct=header.shadow_pct),
         )
         beside = [ChildSpec(id=name, factory=StandIn, backoff=BACKOFF) for name in header.beside]
         supervision = Supervision(intensity=Intensity(max_restarts=5, window_s=60.0))

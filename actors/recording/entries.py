@@ -139,3 +139,5 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     beside: tuple[str, ...]
     """Actors of the process of which only supervision is recorded, as they started after the others."""
     runs_code: bool = False
+    shadow_pct: float | None = None
+    """How many of a hundred evaluations of code were repeated."""

@@ -17,6 +17,7 @@ from actors.runtime.process_time import process_s
 from actors.runtime.spec import ChildSpec
 from actors.sandbox.judge import CodeRunner
 from actors.service import Service
+from actors.strategy_watch import Shadows
 from actors.system import Options, Parts
 from actors.venue_calls import MakeVenue
 from core.clock import Clock
@@ -89,6 +90,7 @@ class DemoDay:
         more: Sequence[ChildSpec] = (),
         make_feed: Callable[[CandleSource, tuple[datetime, datetime], Clock], Feed] | None = None,
         code: CodeRunner | None = None,
+        shadows: Shadows | None = None,
         rate: float = RATE,
     ) -> None:
         """`outage`: orders Bob's venue fails at; `before`: what other processes have done to the rows by then."""
@@ -110,7 +112,13 @@ class DemoDay:
         self.notifier = MemoryNotifier()
         self.service = Service(
             parts=Parts(
-                store=store, feed=feed, rules=rules_of(feed, {}), options=options, venues=venues, code=code
+                store=store,
+                feed=feed,
+                rules=rules_of(feed, {}),
+                options=options,
+                venues=venues,
+                code=code,
+                shadows=shadows,
             ),
             clock=clock,
             notifier=self.notifier,

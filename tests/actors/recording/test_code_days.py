@@ -14,6 +14,7 @@ from actors.recording.entries import TurnEntry
 from actors.recording.recording import Recording, find_recording
 from actors.sandbox.host import Limits
 from actors.sandbox.pool import Pool
+from actors.strategy_watch import Shadows
 from core.definition import StrategyKind
 from core.ids import StrategyId
 from core.strategies.code import StrategyCode
@@ -59,7 +60,9 @@ def test_a_day_of_strategies_in_python_replays_to_identical_orders_events_and_ti
             )
             day.store.arrange(ReviseStrategy(definition=revised))
 
-    day = DemoDay(WitnessedStore(WallClock(), LIMITS), tmp_path, before=coded, code=pool, rate=1_200.0)
+    shadows = Shadows(runner=pool, share_pct=100.0)
+    store = WitnessedStore(WallClock(), LIMITS)
+    day = DemoDay(store, tmp_path, before=coded, code=pool, shadows=shadows, rate=1_200.0)
     day.let_run(15)
     recording = Recording(find_recording(tmp_path))
     verdict = Day(recording).play()
@@ -67,4 +70,5 @@ def test_a_day_of_strategies_in_python_replays_to_identical_orders_events_and_ti
     own = day.store.orders(run_id=day.runs[0], limit=100)
     assert len(own) >= 2
     turns = [each for each in recording.entries() if isinstance(each, TurnEntry)]
-    assert sum(call.name == "judge" for turn in turns for call in turn.calls) > 5
+    for name in ("judge", "judge_again"):
+        assert sum(call.name == name for turn in turns for call in turn.calls) > 5
