@@ -22,6 +22,7 @@ from core.signal import Action, Signal
 from core.sizing import Money
 from core.strategies.external import is_external
 from core.tick import Facts, Working
+from schema.ops import REQUEST_ID
 from schema.records import Account, TickRow, TickStatus
 
 OUTDATED = frozenset(
@@ -225,7 +226,9 @@ def why(tick: Tick) -> Mapping[str, Any]:
     """What is stored beside an order so that "why did it trade" is one query."""
     signal = tick.evaluation.signal
     assert signal is not None
+    request_id = tick.due.ask.request_id
     return {
+        **({} if request_id is None else {REQUEST_ID: request_id}),
         "signal": signal.action.value,
         "reason": signal.reason,
         "score": signal.score,

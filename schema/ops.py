@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -24,6 +24,10 @@ from schema.records import Account, OpenPosition
 
 ENDED_BY_RESTART = "restart"
 """Reason of orders that a paper account ended when it was rebuilt from its rows."""
+
+
+REQUEST_ID: Final = "request_id"
+"""In an order's `why`."""
 
 
 class ProposeIntent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -48,6 +52,11 @@ class ProposeIntent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     @property
     def passes_switch(self) -> bool:
         return self.by_operator and self.order.leg is Leg.FLATTEN
+
+    @property
+    def request_id(self) -> str | None:
+        """Of the operator's request it comes of."""
+        return self.why.get(REQUEST_ID)
 
 
 class ObserveOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):

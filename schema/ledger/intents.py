@@ -15,7 +15,7 @@ from core.order import VENUE_LEGS, Leg, Order, OrderStatus
 from core.run import Run, RunStatus
 from core.sizing import margin_and_fee
 from core.timeframe import entry_deadline
-from schema.ledger.payloads import blocked_payload, order_payload
+from schema.ledger.payloads import blocked_payload, order_payload, plain
 from schema.ledger.user_risk import UserRisk
 from schema.ops import IntentCommitted, IntentRefused, ProposeIntent, closing_side
 from schema.records import Account, AccountKind
@@ -44,7 +44,7 @@ def propose(tx: Tx, op: ProposeIntent) -> IntentCommitted | IntentRefused:
     reason = _closed_door(op, run, switched_off=switched_off, first=not earlier, now=now)
     if reason is not None:
         return IntentRefused(order=order, reason=reason)
-    reason = _entry_refusal(tx, order, account, user, earlier) if user else _exit_refusal(tx, order)
+    reason = _entry_refusal(tx, op, account, user, earlier) if user else _exit_refusal(tx, order)
     if reason is None and any(not known.is_terminal or known.attempt >= order.attempt for known in earlier):
         reason = Reason.OPEN_LEG
     if reason is not None:
@@ -116,9 +116,10 @@ def _closed_door(
 
 
 def _entry_refusal(
-    tx: Tx, order: Order, account: Account, user: UserRisk, earlier: Sequence[Order]
+    tx: Tx, op: ProposeIntent, account: Account, user: UserRisk, earlier: Sequence[Order]
 ) -> Reason | None:
     """The risk gate with its event and pause, then leverage, orders of unknown outcome, what is open."""
+    order = op.order
     asked = risk.gate_later_attempt if earlier else risk.gate
     reason = asked(user.state, user.limits, user.now)
     if reason is not None:
@@ -129,7 +130,7 @@ def _entry_refusal(
             run_id=order.run_id,
             type="risk_block",
             at=user.now,
-            payload=blocked_payload(order, reason),
+            payload=blocked_payload(order, reason) | plain(request_id=op.request_id),
         )
         return reason
     if order.leverage > account.max_leverage:
@@ -175,7 +176,11 @@ def _commit(
     # In `why`, so that who re-reads the order before it is sent knows it too.
     tx.insert_order(order, why={**op.why, PASSES_SWITCH: True} if op.passes_switch else op.why)
     tx.append_event(
-        user_id=order.user_id, run_id=order.run_id, type="order_submit", at=now, payload=order_payload(order)
+        user_id=order.user_id,
+        run_id=order.run_id,
+        type="order_submit",
+        at=now,
+        payload=order_payload(order) | plain(request_id=op.request_id),
     )
     if user is not None:
         user.save(tx)

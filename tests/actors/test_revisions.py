@@ -73,6 +73,30 @@ def test_an_order_says_what_every_gate_said_of_it() -> None:
     assert entry["indicators"]
 
 
+def test_orders_of_an_operators_tick_carry_its_request_and_those_of_a_slot_none() -> None:
+    """From the request to the order and what is said of it; what a gate refuses says it too."""
+    world = World("uud")
+    run = world.run(active=False, execution_mode=ExecutionMode.MANUAL)
+    slots = world.run()
+    world.memory.command(run, RunCommand.DEPLOY, by="ann")
+    world.to_slot(0)
+    scheduler = world.system.ref("scheduler")
+    scheduler.tell(TickRequested(run_id=run, slot=world.slot(0), request_id="case-17"))
+    world.to_slot(2)
+
+    def said(of: RunId, type: str) -> list[object]:
+        return [
+            event.payload.get("request_id") for event in world.memory.events(run_id=of) if event.type == type
+        ]
+
+    [entry] = world.orders(run)
+    assert world.memory.tables.whys[entry.client_order_id]["request_id"] == "case-17"
+    assert said(run, "order_submit") == ["case-17"]
+    assert said(slots, "order_submit") == [None] * len(world.orders(slots))
+    assert world.orders(slots)
+    assert "request_id" not in world.memory.tables.whys[world.orders(slots)[0].client_order_id]
+
+
 def test_a_manual_run_ticks_when_it_is_asked_to_and_has_missed_nothing() -> None:
     world = World("uuuuu")
     run = world.run(active=False, execution_mode=ExecutionMode.MANUAL)
