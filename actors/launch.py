@@ -26,7 +26,7 @@ from actors.live.access import LiveAccess
 from actors.market_clock import MarketClock
 from actors.publishers.mail import Mail, server_of
 from actors.publishers.notifier import Notifier, Operator, Ways
-from actors.publishers.signals_out import signal_publishers
+from actors.publishers.signals_out import event_publisher, signal_publishers
 from actors.publishers.traces import TickTraces
 from actors.publishers.webhook import Webhooks
 from actors.recording.recorder import Recorder
@@ -234,6 +234,7 @@ def _service(
         parts = msgspec.structs.replace(parts, venues=access.venues_over, read_connection=access.read)
     more.append(notifier(settings, store, vault))
     more += signal_publishers(settings, store.published)
+    more += event_publisher(settings, store.events_out)
     more.append(alert_watch(live, store))
     more.append(retention_keeper(settings, store, sink))
     more.append(config_keeper(live, store))

@@ -117,6 +117,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_db: Annotated[int, Reads(whole(0, 65_535))] = 0
     redis_signal_key_prefix: Annotated[str, Reads(plain)] = "squeezeflow:signal:"
     redis_signal_channel: Annotated[str, Reads(plain)] = "squeezeflow:signals"
+    redis_event_channel: Annotated[str, Reads(plain)] = "squeezeflow:events"
     influx_url: Annotated[str | None, Reads(_HTTP)] = None
     influx_host: Annotated[str | None, Reads(plain)] = None
     influx_port: Annotated[int, Reads(whole(1, 65_535))] = 8086

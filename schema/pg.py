@@ -26,6 +26,7 @@ from schema.pg_config import PgConfig
 from schema.pg_connections import PgConnections
 from schema.pg_database import Connection, Database
 from schema.pg_desk import PgDeskTx, archive_ended
+from schema.pg_events_out import PgEventsOut
 from schema.pg_external import PgExternal
 from schema.pg_flattens import PgFlattens
 from schema.pg_idempotency import PgIdempotency
@@ -89,6 +90,7 @@ class PgStore:
         self.signals = PgSignals(self.database)
         self.external = PgExternal(self.database)
         self.published = PgPublished(self.database)
+        self.events_out = PgEventsOut(self.database)
         self.traces = PgTraces(self.database)
         self.observations = PgObservations(self.database)
         self.flattens = PgFlattens(self.database, default_limits)

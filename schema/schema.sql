@@ -132,6 +132,20 @@ CREATE TABLE event_chains (
     CONSTRAINT event_chains_link_check CHECK ((link >= 0))
 ) WITH (fillfactor=70);
 
+CREATE TABLE event_receivers (
+    name text NOT NULL,
+    last_event_id bigint NOT NULL,
+    log uuid DEFAULT gen_random_uuid() NOT NULL,
+    owner text,
+    leased_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    sent bigint DEFAULT 0 NOT NULL,
+    lost bigint DEFAULT 0 NOT NULL,
+    failing_since timestamp with time zone,
+    last_error text,
+    CONSTRAINT event_receivers_pkey PRIMARY KEY (name),
+    CONSTRAINT event_receivers_name_check CHECK ((name = 'redis'::text))
+);
+
 CREATE TABLE execution_prints (
     number bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
     strategy_id uuid NOT NULL,

@@ -9,7 +9,8 @@ it, only the key is set anew then.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
 
@@ -61,14 +62,14 @@ class RedisSignals:
         self._channel = channel
         self._doubt: tuple[UUID, str] | None = None
         try:
-            self._client()
+            redis_client(self._address)
         except ValueError as error:
             raise SettingsError("REDIS_URL must begin with redis://, rediss:// or unix://.") from error
 
     async def tell(self, signals: Sequence[Timed], monotonic: Callable[[], float]) -> Delivered:
         settled = expired = 0
         try:
-            async with asyncio.timeout(BATCH_S), self._client() as client:
+            async with asyncio.timeout(BATCH_S), redis_client(self._address) as client:
                 server, now_ms = await _greeted(client)
                 # The two clocks at one instant; the answer's way makes the deadline earlier, never later.
                 offset_ms = now_ms - monotonic() * 1_000
@@ -81,11 +82,8 @@ class RedisSignals:
         return Delivered(settled=settled, expired=expired)
 
     async def probe(self) -> None:
-        try:
-            async with asyncio.timeout(BATCH_S), self._client() as client:
-                await client.execute_command("PING")
-        except (RedisError, OSError, TimeoutError) as error:
-            raise NotDelivered(_said(error)) from error
+        async with told_no_further(), redis_client(self._address) as client:
+            await client.execute_command("PING")
 
     async def _tell(self, client: Any, signal: Timed, server: str, offset_ms: float) -> bool:
         """Whether it was too late."""
@@ -101,21 +99,31 @@ class RedisSignals:
         self._doubt = None
         return bool(answer == b"late")
 
-    def _client(self) -> Any:
-        """Untyped where it takes commands in its own words."""
-        shared: dict[str, Any] = {
-            "socket_timeout": TIMEOUT_S,
-            "socket_connect_timeout": TIMEOUT_S,
-            # Whoever tries again must know of the doubt: here, and not in the client.
-            "retry": Retry(NoBackoff(), 0),
-            "single_connection_client": True,
-            "protocol": 2,
-        }
-        at = self._address
-        if at.url is not None:
-            return Redis.from_url(at.url.reveal(), **shared)
-        password = None if at.password is None else at.password.reveal()
-        return Redis(host=at.host, port=at.port, db=at.db, password=password, **shared)
+
+def redis_client(at: RedisAddress) -> Any:
+    """Untyped where it takes commands in its own words. Raises ValueError for a URL of something else."""
+    shared: dict[str, Any] = {
+        "socket_timeout": TIMEOUT_S,
+        "socket_connect_timeout": TIMEOUT_S,
+        # Whoever tries again must know of the doubt: here, and not in the client.
+        "retry": Retry(NoBackoff(), 0),
+        "single_connection_client": True,
+        "protocol": 2,
+    }
+    if at.url is not None:
+        return Redis.from_url(at.url.reveal(), **shared)
+    password = None if at.password is None else at.password.reveal()
+    return Redis(host=at.host, port=at.port, db=at.db, password=password, **shared)
+
+
+@asynccontextmanager
+async def told_no_further() -> AsyncIterator[None]:
+    """What goes wrong on the way is NotDelivered, after BATCH_S at the latest."""
+    try:
+        async with asyncio.timeout(BATCH_S):
+            yield
+    except (RedisError, OSError, TimeoutError) as error:
+        raise NotDelivered(_said(error)) from error
 
 
 async def _greeted(client: Any) -> tuple[str, float]:

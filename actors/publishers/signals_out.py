@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from actors.publishers.event_publisher import EventPublisher, RedisEvents
 from actors.publishers.influx import InfluxSignals
 from actors.publishers.redis import RedisAddress, RedisSignals
 from actors.publishers.signal_publisher import SignalPublisher, SignalReceiver
@@ -15,6 +16,7 @@ from core.errors import SettingsError
 from core.ids import UserId
 from core.signal_policy import SignalLimits
 from exchanges.feeds.influx_trades import InfluxTrades
+from schema.pg_events_out import PgEventsOut
 from schema.pg_published import PgPublished
 
 
@@ -23,16 +25,37 @@ def signal_publishers(settings: Settings, rows: PgPublished) -> list[ChildSpec]:
     return [_publisher(each, settings, rows) for each in receivers(settings)]
 
 
+def event_publisher(settings: Settings, rows: PgEventsOut) -> list[ChildSpec]:
+    """One actor where Redis is configured."""
+    address = _redis(settings)
+    if address is None:
+        return []
+    receiver = RedisEvents(address, channel=settings.redis_event_channel)
+    users = tuple(UserId(name) for name in settings.signal_users)
+    owner = settings.worker_id or "runner"
+
+    def make(ctx: Context) -> EventPublisher:
+        return EventPublisher(ctx, rows=rows, receiver=receiver, users=users, owner=owner)
+
+    return [ChildSpec(id="events:redis", factory=make, backoff=BACKOFF)]
+
+
+def _redis(settings: Settings) -> RedisAddress | None:
+    if settings.redis_url is None and settings.redis_host is None:
+        return None
+    return RedisAddress(
+        url=settings.redis_url,
+        host=settings.redis_host or "",
+        port=settings.redis_port,
+        password=settings.redis_password,
+        db=settings.redis_db,
+    )
+
+
 def receivers(settings: Settings) -> list[SignalReceiver]:
     found: list[SignalReceiver] = []
-    if settings.redis_url is not None or settings.redis_host is not None:
-        address = RedisAddress(
-            url=settings.redis_url,
-            host=settings.redis_host or "",
-            port=settings.redis_port,
-            password=settings.redis_password,
-            db=settings.redis_db,
-        )
+    address = _redis(settings)
+    if address is not None:
         found.append(
             RedisSignals(
                 address,
