@@ -46,6 +46,7 @@ from actors.strategy_watch import Shadows
 from actors.system import BACKOFF, Parts, specs
 from core.protection import Protection
 from exchanges.base import Execution, OrderReport
+from exchanges.paper.book import Opening
 from schema.memory import MemoryStore
 from schema.snapshot import load_snapshot
 from schema.store import Store
@@ -81,7 +82,8 @@ class StandIn(Behaviour):
 
 
 _OUTCOMES: dict[str, type] = {
-    each.__name__: each for each in (OrderReport, Connected, RulesRead, VenueLook, Protection, CodeVerdict)
+    each.__name__: each
+    for each in (OrderReport, Connected, RulesRead, VenueLook, Protection, CodeVerdict, Opening)
 }
 """What coroutines answer, by the name it was recorded under."""
 

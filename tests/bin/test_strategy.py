@@ -116,6 +116,18 @@ def test_what_is_wrong_with_a_file_is_said_where_it_stands(
     assert "Traceback" not in shown.err
 
 
+def test_a_strategy_whose_signals_come_from_outside_passes_and_cannot_be_replayed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.json").write_text('{"type": "external", "symbol": "ETHUSDT", "timeframe": "5m"}')
+    assert strategy("check", "x.json") == 0
+    assert "its signals come from outside" in capsys.readouterr().out
+    assert strategy("check", "x.json", "--param", "period=3") == 1
+    assert "period" in capsys.readouterr().err
+    assert strategy("backtest", "x.json") == 1
+    assert "come from outside, not from candles" in capsys.readouterr().err
+
+
 def test_a_backtest_of_a_file_takes_its_settings_and_options_overrule_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
