@@ -364,7 +364,7 @@ def sandbox(
     forks: Annotated[
         int, typer.Option(min=10, max=100_000, help="Evaluations in workers of their own.")
     ] = 300,
-    rounds: Annotated[int, typer.Option(min=1, max=100, help="Stretches beside an attacker, 4 s each.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Stretches beside an attacker, 6 s each.")] = 5,
     json: Json = False,
 ) -> None:
     """An RSI over 200 candles in the sandbox: warm, forked for each call, a thousand at once, beside an attacker."""
@@ -376,6 +376,7 @@ def sandbox(
         "The same in this process": figures["inProcess"],
         "Warm worker": figures["warm"],
         "A worker for each call": figures["forkPerCall"],
+        "A worker that stood by, every 20 ms": figures["stoodBy"],
         "Warm, every 2 ms": beside["without"],
         "Warm, every 2 ms, beside an attacker": beside["beside"],
     }
@@ -384,6 +385,13 @@ def sandbox(
         for name, each in named.items()
     ]
     rows.append((f"{batch['evaluations']:,} at once", f"{batch['ms']} ms", f"{batch['perSecond']:,} /s"))
+    rows.append(
+        (
+            "p99 beside an attacker",
+            f"{beside['p99Ratio']} times that without",
+            f"twice without: {beside['p99RatioOfNothing']} times",
+        )
+    )
     rows.append(
         (
             "Latest end of an attacker",

@@ -25,6 +25,7 @@ BATCH: Final = 1_000
 ATTACK_WALL_S: Final = 0.25
 STRETCH_S: Final = 2.0
 PAUSE_S: Final = 0.002
+BETWEEN_S: Final = 0.02
 RSI: Final = """
 import talib
 
@@ -64,6 +65,7 @@ def measure(*, calls: int, forks: int, rounds: int) -> dict[str, Any]:
             "inProcess": _figures(here),
             "warm": _figures(warm),
             "forkPerCall": _figures(_timed(fork, forks)),
+            "stoodBy": _figures(_stood_by(program, ask, forks)),
             "batch": {
                 "evaluations": BATCH,
                 "ms": round(median(batches) * 1e3, 1),
@@ -74,8 +76,11 @@ def measure(*, calls: int, forks: int, rounds: int) -> dict[str, Any]:
 
 
 def under_attack(rounds: int) -> dict[str, Any]:
-    """A neighbour asked at a steady pace, without and with an attacker of another strategy, in turns."""
-    quiet, attacked, overrun = [], [], [0.0]
+    """A neighbour asked at a steady pace, without, with and again without an attacker of another strategy, in turns.
+
+    How far the two without differ is how far the machine can tell.
+    """
+    quiet, attacked, again, overrun = [], [], [], [0.0]
     ask, program = _ask(), Program(kind="python", text=RSI)
     with (
         closing(Zygote(Limits())) as own,
@@ -91,15 +96,35 @@ def under_attack(rounds: int) -> dict[str, Any]:
             attacked.append(_paced(worker, ask))
             over.set()
             overrun.append(attack.result())
-    without = _figures([each for stretch in quiet for each in stretch])
-    beside = _figures([each for stretch in attacked for each in stretch])
+            again.append(_paced(worker, ask))
+    first, beside, second = (
+        _figures([each for stretch in stretches for each in stretch])
+        for stretches in (quiet, attacked, again)
+    )
+    without = _figures([each for stretch in (*quiet, *again) for each in stretch])
     return {
         "without": without,
         "beside": beside,
         "p99Ratio": round(beside["p99Ms"] / without["p99Ms"], 2),
+        "p99RatioOfNothing": round(second["p99Ms"] / first["p99Ms"], 2),
         "limitMs": ATTACK_WALL_S * 1e3,
         "latestKillMs": round(max(overrun) * 1e3, 1),
     }
+
+
+def _stood_by(program: Program, ask: Ask, times: int) -> list[float]:
+    """As live: a fresh worker for each, made after the answer before, with time between them."""
+    took: list[float] = []
+    with closing(Zygote(Limits(), spares=1)) as zygote:
+        zygote.replenish()
+        for _ in range(times):
+            time.sleep(BETWEEN_S)
+            began_s = time.perf_counter()
+            with zygote.worker(gives_way=True) as worker:
+                worker.ask(program, ask)
+            took.append(time.perf_counter() - began_s)
+            zygote.replenish()
+    return took
 
 
 def _attack(zygote: Zygote, ask: Ask, over: Event) -> float:
