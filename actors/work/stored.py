@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import numpy as np
+
 from core.candles import CandleColumns, aggregate
 from core.errors import RunnerError
 from core.market import Market, Series
@@ -46,7 +48,9 @@ class StoredRange:
                 series = Series(venue=self._venue, market=market, symbol=symbol, timeframe=each)
                 if series not in found:
                     self._load(series, lead, found, needed=each is timeframe)
-            _leave_out_the_thinner(window.series.timeframe, symbol, market, found)
+            _fill_from_finer(
+                Series(venue=self._venue, market=market, symbol=symbol, timeframe=timeframe), found
+            )
             if not any((series.symbol, series.market) == (symbol, market) for series in found):
                 is_spot = market is Market.SPOT
                 kind, with_market = ("spot candles", ' with "market": "spot"') if is_spot else ("candles", "")
@@ -77,18 +81,21 @@ class StoredRange:
         found[series] = columns
 
 
-def _leave_out_the_thinner(
-    timeframe: Timeframe, symbol: str, market: Market, found: dict[Series, CandleColumns]
-) -> None:
-    """Of a timeframe that is stored for a while and can be built for longer, what is built counts."""
-    of_symbol = [series for series in found if (series.symbol, series.market) == (symbol, market)]
-    own = next((series for series in of_symbol if series.timeframe is timeframe), None)
-    if own is None:
+def _fill_from_finer(own: Series, found: dict[Series, CandleColumns]) -> None:
+    """Of a timeframe that is stored for a while only, what can be built of smaller candles fills the rest."""
+    if own not in found:
         return
-    finer = [series for series in of_symbol if series != own and series.timeframe.divides(timeframe)]
-    built = max((len(aggregate(found[series], series.timeframe, timeframe)) for series in finer), default=0)
-    if built > len(found[own]):
-        del found[own]
+    for series in list(found):
+        same = (series.symbol, series.market) == (own.symbol, own.market)
+        if same and series != own and series.timeframe.divides(own.timeframe):
+            found[own] = _joined(found[own], aggregate(found[series], series.timeframe, own.timeframe))
+
+
+def _joined(first: CandleColumns, other: CandleColumns) -> CandleColumns:
+    """Both in order; of a candle that both have, that of `first`."""
+    missing = ~np.isin(other.open_time, first.open_time)
+    data = np.hstack([first.data, other.data[:, missing]])
+    return CandleColumns(np.ascontiguousarray(data[:, np.argsort(data[0])]))
 
 
 def _origin(venue: str) -> str:

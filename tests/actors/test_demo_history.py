@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from actors.backtest import BacktestRequest
@@ -48,7 +49,7 @@ def test_the_warm_up_of_a_round_is_stored_once(store: PgStore, demo: Demo, round
     assert stretch.last == demo.start_of(round_) - timedelta(minutes=1)
 
 
-def test_what_was_played_of_a_larger_timeframe_does_not_hide_the_history_it_can_be_built_from(
+def test_what_was_played_of_a_larger_timeframe_goes_on_where_the_history_it_is_built_from_ends(
     store: PgStore, demo: Demo
 ) -> None:
     """The journal keeps five-minute candles of the runs that trade on them, and those begin with the demo."""
@@ -62,7 +63,8 @@ def test_what_was_played_of_a_larger_timeframe_does_not_hide_the_history_it_can_
         BacktestJob(venue="binance", request=request), store.market, lambda done, total: None
     )
     warm_up = demo.stage.start - demo.source.start
-    assert len(told.candles) == warm_up // timedelta(minutes=5)
+    assert len(told.candles) == warm_up // timedelta(minutes=5) + 4
+    assert set(np.diff(told.candles.open_time)) == {Timeframe.M5.ms}
 
 
 @pytest.mark.parametrize("timeframe", [Timeframe.M3, Timeframe.M15, Timeframe.H1])

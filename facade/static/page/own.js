@@ -34,13 +34,14 @@ export class OwnRuns {
     const runs = strategies.flatMap((strategy) => strategy.runs.map((run) => ({ ...run, strategy })))
       .filter((run) => run.status !== "archived").sort((one, other) => (one.createdAt < other.createdAt ? 1 : -1));
     const shown = runs.slice(0, SHOWN);
-    if (!shown.some((run) => run.id === this.#chosen)) this.#chosen = shown[0]?.id ?? null;
+    const chosen = shown.find((run) => run.id === this.#chosen) ?? shown[0] ?? null;
     const [risk, ...stats] = await Promise.all([
       call("GET", "/api/risk"), ...shown.map((run) => call("GET", `/api/runs/${run.id}/stats`)),
     ]);
     heldBack(risk);
-    this.#show(shown.map((run, at) => ({ ...run, stats: stats[at] })), runs.length - shown.length);
-    await this.#latest(shown.find((run) => run.id === this.#chosen) ?? null);
+    const rows = shown.map((run, at) => ({ ...run, stats: stats[at], chosen: run === chosen }));
+    this.#show(rows, runs.length - shown.length);
+    await this.#latest(chosen);
     return new Set(runs.map((run) => run.strategyId));
   }
 
@@ -76,7 +77,7 @@ export class OwnRuns {
     const { strategy, stats } = run;
     const [choose, about] = parts.name.children;
     setText(choose, strategy.name);
-    setAttribute(choose, "aria-pressed", run.id === this.#chosen ? "true" : "false");
+    setAttribute(choose, "aria-pressed", run.chosen ? "true" : "false");
     const direction = run.direction === "both" ? "long and short" : `${run.direction} only`;
     setText(about, `${strategy.own ? "" : "subscribed · "}${run.tradingMode} · ${direction} · ${whole(run.initialCapitalUsdt)} USDT · ${run.leverage}×`);
     fill(parts.status, `${run.status}|${run.errorMessage}`, () => [
@@ -115,7 +116,6 @@ export class OwnRuns {
       call("GET", `/api/runs/${run.id}/executions?limit=${LATEST}`), call("GET", `/api/runs/${run.id}/trades?limit=${LATEST}`),
       call("GET", `/api/runs/${run.id}/positions`),
     ]);
-    if (run.id !== this.#chosen) return;
     setText(byId("latest-ticks"), `Latest slots of ${run.strategy.name}`);
     setText(byId("latest-trades"), `Latest trades of ${run.strategy.name}`);
     const slots = byId("slots-body");
