@@ -21,12 +21,14 @@ class Kind(StrEnum):
     """What can be begun, and the skeletons it begins with, by the ending of their names."""
 
     PYTHON = "python"
+    TYPESCRIPT = "typescript"
     TEMPLATE = "template"
     GRAPH = "graph"
 
 
 _FILES: Final = {
     Kind.PYTHON: (("strategy.py.txt", "{}.py"), ("test_strategy.py.txt", "test_{}.py")),
+    Kind.TYPESCRIPT: (("strategy.ts.txt", "{}.ts"),),
     Kind.TEMPLATE: (("template.json", "{}.json"),),
     Kind.GRAPH: (("graph.json", "{}.json"),),
 }

@@ -44,6 +44,7 @@ class Kinds(StrEnum):
     """As bin.strategy_skeleton.Kind, for which `--help` would have to wait."""
 
     PYTHON = "python"
+    TYPESCRIPT = "typescript"
     TEMPLATE = "template"
     GRAPH = "graph"
 
@@ -78,7 +79,7 @@ def register(app: typer.Typer) -> None:
 @_app.command()
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Small letters, digits and _.")],
-    kind: Annotated[Kinds, typer.Option(help="What it is made of.")] = Kinds.PYTHON,
+    kind: Annotated[Kinds, typer.Option("--kind", "--language", help="What it is made of.")] = Kinds.PYTHON,
     into: Annotated[Path, typer.Option(metavar="DIR", help="The folder it is put in.")] = Path(),
     json: Json = False,
 ) -> None:

@@ -48,7 +48,8 @@ def told(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "file"), [("python", "mine.py"), ("template", "mine.json"), ("graph", "mine.json")]
+    ("kind", "file"),
+    [("python", "mine.py"), ("typescript", "mine.ts"), ("template", "mine.json"), ("graph", "mine.json")],
 )
 def test_what_is_begun_passes_the_check_as_it_is_and_trades(
     kind: str, file: str, capsys: pytest.CaptureFixture[str]
@@ -59,6 +60,16 @@ def test_what_is_begun_passes_the_check_as_it_is_and_trades(
     found = told(capsys)
     assert (found["ok"], found["kind"], found["errors"]) == (True, kind, [])
     assert found["answers"].get("long", 0) > 0
+
+
+def test_what_is_begun_decides_alike_in_either_language(capsys: pytest.CaptureFixture[str]) -> None:
+    answers = []
+    for language, file in (("python", "mine.py"), ("typescript", "mine.ts")):
+        assert strategy("new", "mine", "--language", language) == 0
+        capsys.readouterr()
+        assert strategy("check", file, "--json") == 0
+        answers.append(told(capsys)["answers"])
+    assert answers[0] == answers[1]
 
 
 def test_the_test_that_new_writes_passes(tmp_path: Path) -> None:

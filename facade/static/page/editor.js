@@ -7,6 +7,7 @@ export class Editor {
   #lines = byId("lines");
   #marks = byId("marks");
   #errors = [];
+  #pen = null;
 
   constructor(onChange) {
     this.#text.addEventListener("input", () => {
@@ -78,7 +79,19 @@ export class Editor {
     const lead = parseFloat(getComputedStyle(this.#text).paddingTop);
     this.#lines.style.transform = `translateY(${-scrollTop}px)`;
     for (const [at, mark] of Array.from(this.#marks.children).entries()) {
-      mark.style.transform = `translateY(${lead + (this.#errors[at].line - 1) * height - scrollTop}px)`;
+      const { line } = this.#errors[at];
+      mark.style.transform = `translateY(${lead + (line - 1) * height - scrollTop}px)`;
+      const why = mark.firstChild;
+      why.classList.toggle("below", this.#end(line) + why.scrollWidth > mark.clientWidth);
     }
+  }
+
+  /** How far to the right a line reaches, in pixels. */
+  #end(line) {
+    const text = (this.text.split("\n")[line - 1] ?? "").replaceAll("\t", "    ");
+    this.#pen ??= document.createElement("canvas").getContext("2d");
+    const { font, paddingLeft } = getComputedStyle(this.#text);
+    this.#pen.font = font;
+    return this.#pen.measureText(text).width + 2 * parseFloat(paddingLeft) - this.#text.scrollLeft;
   }
 }

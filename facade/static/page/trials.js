@@ -123,7 +123,7 @@ export class Trials {
 /** What the slots came to beside decisions: why nothing was traded, if that is so. */
 function slots(rows) {
   return rows.filter((row) => row.status !== "ok").map((row) => {
-    const how = row.status === "blocked" ? "held back by your risk limits" : row.status;
+    const how = { blocked: "held back by your risk limits", error: "failed" }[row.status] ?? row.status;
     return `${whole(row.count)} ${row.count === 1 ? "slot" : "slots"} ${how}${row.reason ? ` (${words(row.reason)})` : ""}.`;
   }).join(" ");
 }
