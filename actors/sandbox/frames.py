@@ -33,7 +33,7 @@ class Fault(StrEnum):
 
 class Program(msgspec.Struct, frozen=True, kw_only=True, tag="program"):
     """To be loaded before anything is asked. `explains`: slower, with the line an answer came from. `compiled`: the
-    text is what loading it once before has made of the author's.
+    text is what loading it once before has made of the author's. `code`: what `Compile` has made of it.
     """
 
     kind: str
@@ -42,6 +42,13 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, tag="program"):
     timeframe: str = ""
     explains: bool = False
     compiled: bool = False
+    code: bytes | None = None
+
+
+class Compile(msgspec.Struct, frozen=True, kw_only=True, tag="compile"):
+    """Python to be read and not run: a worker that is asked this and nothing else runs nothing of the author's."""
+
+    text: str
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +77,12 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
     log: str = ""
 
 
+class Compiled(msgspec.Struct, frozen=True, kw_only=True, tag="compiled"):
+    """For workers of the same text; nobody else reads it."""
+
+    code: bytes
+
+
 class Answered(msgspec.Struct, frozen=True, kw_only=True, tag="answered"):
     """`answer` is plain data, unchecked; `line`: where it came from."""
 
@@ -89,8 +102,8 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     log: str = ""
 
 
-Asked = Program | Ask
-Reply = Loaded | Answered | Failed
+Asked = Program | Ask | Compile
+Reply = Loaded | Answered | Failed | Compiled
 
 ENCODER: Final = msgspec.msgpack.Encoder()
 ASKED: Final[msgspec.msgpack.Decoder[Asked]] = msgspec.msgpack.Decoder(Asked)

@@ -82,7 +82,8 @@ class ShadowRunner(Protocol):
     ) -> None: ...
 
 
-def program_of(strategy: CodeStrategy, series: Series) -> Program:
+def program_of(strategy: CodeStrategy, series: Series, compiled: bytes | None = None) -> Program:
+    """`compiled`: what reading its text has come to before."""
     code = strategy.code
     return Program(
         kind=strategy.kind.value,
@@ -90,6 +91,7 @@ def program_of(strategy: CodeStrategy, series: Series) -> Program:
         symbol=series.symbol,
         timeframe=series.timeframe.value,
         compiled=code.compiled is not None,
+        code=compiled,
     )
 
 

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from actors.runtime.behaviour import Context
 from actors.runtime.process_time import process_s
 from actors.sandbox.canaries import holes
+from actors.sandbox.code_cache import CodeCache
 from actors.sandbox.frames import Failed, Fault, Reply
 from actors.sandbox.host import Limits, SandboxAway, Starved, WorkerHandle, Zygote
 from actors.sandbox.judge import CodeTask, NoVerdict, Verdict, ask_of, no_verdict, program_of, verdict_of
@@ -60,6 +61,7 @@ class Pool:
         self._queues: OrderedDict[str, deque[Waiting]] = OrderedDict()
         self._waiting = 0
         self._at_work = 0
+        self.codes = CodeCache()
         self._shadows = ShadowLane(self._worker_aside, lambda: not self._waiting + self._at_work)
         self._changed = threading.Condition()
         self._starting = threading.Lock()
@@ -223,6 +225,8 @@ class Pool:
                 self._at_work -= 1
             # After the answer: it does not wait for what the next one will need.
             if (zygote := self._zygote) is not None:
+                if not self._waiting:
+                    self.codes.learn(waiting.task.strategy, zygote)
                 self._replenish(zygote)
 
     def _next(self) -> Waiting | None:
@@ -246,7 +250,8 @@ class Pool:
             return no_verdict(Starved("This machine was too busy to evaluate the strategy in time."))
         try:
             zygote = self.zygote()
-            replies, used_s = _giving_way_first(lambda gives_way: _asked(zygote, task, gives_way))
+            code = self.codes.get(task.strategy)
+            replies, used_s = _giving_way_first(lambda gives_way: _asked(zygote, task, code, gives_way))
         except (SandboxAway, Starved) as error:
             return no_verdict(error)
         last = replies[-1]
@@ -264,10 +269,10 @@ def _giving_way_first(asked: Callable[[bool], Answer]) -> Answer:
         return asked(False)
 
 
-def _asked(zygote: Zygote, task: CodeTask, gives_way: bool) -> tuple[list[Reply], float]:
+def _asked(zygote: Zygote, task: CodeTask, code: bytes | None, gives_way: bool) -> tuple[list[Reply], float]:
     """And what it used of its limit."""
     with zygote.worker(gives_way=gives_way) as worker:
-        replies = worker.ask(program_of(task.strategy, task.series), ask_of(task.context))
+        replies = worker.ask(program_of(task.strategy, task.series, code), ask_of(task.context))
     return replies, worker.used_s
 
 

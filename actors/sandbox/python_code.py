@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import marshal
 import sys
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from enum import Enum
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Final
 
 import numpy as np
@@ -37,7 +38,8 @@ class PythonCode:
     def __init__(self, program: Program) -> None:
         self._program = program
         module: dict[str, Any] = {"__name__": "strategy", "__builtins__": _BUILTINS}
-        exec(compile(program.text, SOURCE, "exec", dont_inherit=True), module)  # noqa: S102 - what this process is for
+        code = _read(program.text) if program.code is None else marshal.loads(program.code)  # noqa: S302 - of the same text
+        exec(code, module)  # noqa: S102 - what this process is for
         entries = [module[name] for name in ENTRY_NAMES if callable(module.get(name))]
         if not entries:
             names = ", ".join(f"{name}(context)" for name in ENTRY_NAMES)
@@ -64,6 +66,15 @@ class PythonCode:
     def _first_line(self) -> int | None:
         code = getattr(self._entry, "__code__", None)
         return None if code is None else int(code.co_firstlineno)
+
+
+def compiled(text: str) -> bytes:
+    """What loading `text` begins with, for this interpreter. Raises what reading it raises."""
+    return marshal.dumps(_read(text))
+
+
+def _read(text: str) -> CodeType:
+    return compile(text, SOURCE, "exec", dont_inherit=True)
 
 
 def plain(value: object, name: str, depth: int = 0) -> object:

@@ -20,6 +20,8 @@ from actors.sandbox.frames import (
     MAX_REPLY,
     Answered,
     Ask,
+    Compile,
+    Compiled,
     Failed,
     Fault,
     Loaded,
@@ -28,7 +30,7 @@ from actors.sandbox.frames import (
     framed,
 )
 from actors.sandbox.javascript_code import JavaScriptCode, TypeScriptCode
-from actors.sandbox.python_code import PythonCode
+from actors.sandbox.python_code import PythonCode, compiled
 from actors.sandbox.rehearsal import rehearse
 
 WORKER_FD: Final = 3
@@ -117,11 +119,11 @@ class Worker:
         while True:
             asked = ASKED.decode(reader.next())
             try:
-                if isinstance(asked, Program):
+                if isinstance(asked, Compile):
+                    reply: Reply = Compiled(code=compiled(asked.text))
+                elif isinstance(asked, Program):
                     language = LANGUAGES[asked.kind](asked)
-                    reply: Reply = Loaded(
-                        declared=language.declared, compiled=language.compiled, log=log.take()
-                    )
+                    reply = Loaded(declared=language.declared, compiled=language.compiled, log=log.take())
                 else:
                     assert language is not None
                     answered = language.answer(asked)
