@@ -11,10 +11,11 @@ from uuid import UUID
 import msgspec
 
 from actors.simulation.market import PRICES
-from core.definition import StrategyDefinition
+from core.definition import StrategyDefinition, StrategyKind
 from core.ids import AccountId, RunId, StrategyId, UserId
 from core.risk import RiskLimits
 from core.run import Direction, MissingStop, Run, RunSettings, TradingMode
+from core.strategies.external import EXTERNAL
 from core.timeframe import Timeframe
 from schema.records import Account, AccountKind
 
@@ -24,6 +25,7 @@ STRATEGIES: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("donchian_breakout", {"entry_period": 4, "exit_period": 2}),
     ("bollinger_reversion", {"period": 6, "deviations": 1.0}),
     ("rsi_oversold_overbought", {}),
+    (EXTERNAL, {}),
 )
 RUNS_PER_USER = 5
 
@@ -94,6 +96,7 @@ def _strategy(number: int, kind: int, symbol: str, timeframe: Timeframe) -> Stra
         owner_id=UserId("owner"),
         name=f"{template} {symbol} {timeframe}",
         template=template,
+        kind=StrategyKind.EXTERNAL if template == EXTERNAL else StrategyKind.TEMPLATE,
         parameters=parameters,
         symbol=symbol,
         timeframe=timeframe,

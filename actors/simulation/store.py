@@ -87,6 +87,12 @@ class WatchedStore(MemoryStore):
             self.watch.interrupted(rows)
         return rows
 
+    def settle_signals(self, *, now: datetime) -> list[TickRow]:
+        rows = super().settle_signals(now=now)
+        if rows:
+            self.watch.interrupted(rows)
+        return rows
+
     def settle(self, ops: Sequence[LedgerOp]) -> list[LedgerResult]:
         results = super().settle(ops)
         self.watch.settled(ops, results)

@@ -20,6 +20,7 @@ from actors.simulation.log import EventLog
 from actors.simulation.market import FINEST, PRICES, SimulatedMarket
 from actors.simulation.population import populate
 from actors.simulation.process import Process, Standing, Surroundings
+from actors.simulation.senders import Senders
 from actors.simulation.store import WatchedStore
 from actors.simulation.venue import SimulatedVenue, VenueWatch
 from actors.system import Options
@@ -119,6 +120,7 @@ class World:
         )
         self.processes = [Process(f"p{number + 1}", around) for number in range(PROCESSES)]
         self.happenings = Happenings(self)
+        self.senders = Senders(self)
 
     # -- what is to come ------------------------------------------------------------------------
 
@@ -187,6 +189,7 @@ class World:
         self._candle_due(to_ms(FINEST.next_close(self.start)))
         self._look_for_overdue()
         self.happenings.begin()
+        self.senders.begin()
 
     def _candle_due(self, close_ms: int) -> None:
         def closed() -> None:

@@ -9,7 +9,8 @@ from actors.simulation.population import Population
 from actors.simulation.store import WatchedStore
 from actors.simulation.venue import SimulatedVenue, at_once
 from core.position import ZERO
-from core.run import RunStatus, margin_of
+from core.run import Run, RunStatus, margin_of
+from core.strategies.external import is_external
 from schema.records import AccountKind, TickStatus
 
 
@@ -93,11 +94,17 @@ class EndingCheck:
     def all_ticked(self, first: datetime, last: datetime) -> None:
         """No run is orphaned: each slot of the stretch has its row, and it was not interrupted."""
         for run in self._store.runs(statuses=(RunStatus.ACTIVE,)):
-            step = run.strategy.timeframe
-            slot = step.next_close(first)
-            while slot <= last:
+            for slot in self._slots(run, first, last):
                 row = self._watch.leases.row(run.id, slot)
                 bad = row is None or row.status is TickStatus.MISSED or row.reason == "interrupted"
                 said = "no row" if row is None else f"{row.status}, {row.reason}"
                 self._findings.unless(not bad, "I1", f"run {run.id}: slot {slot} of the calm has {said}")
-                slot += step.delta
+
+    def _slots(self, run: Run, first: datetime, last: datetime) -> list[datetime]:
+        """Its closes, or what it was sent."""
+        if is_external(run.strategy):
+            sent = self._store.tables.external.get(run.strategy.id, {}).values()
+            return [signal.slot for signal in sent if first < signal.slot <= last]
+        step = run.strategy.timeframe
+        slot = step.next_close(first)
+        return [slot + step.delta * number for number in range((last - slot) // step.delta + 1)]
