@@ -36,19 +36,22 @@ LEASE_KEPT_S: Final = 2.0
 """How long an order may take until its lease has been re-read; longer, and the run's own slots wait for nothing."""
 PAPER_LEAD: Final = timedelta(seconds=5)
 """A paper account fills at the next opening, and waits ten seconds for it."""
+RECENT_ORDERS: Final = 50
+"""Of a run, in which the entry is found that opened what is to be closed."""
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Work:
     """A request this process has taken up."""
 
-    __slots__ = ("attempt", "fence", "flatten", "next_at", "next_try_s", "on_paper")
+    __slots__ = ("attempt", "fence", "flatten", "next_at", "next_try_s", "on_paper", "opened_at")
 
     def __init__(self, flatten: Flatten) -> None:
         self.flatten = flatten
         self.attempt = 0
         self.fence: int | None = None
         self.on_paper: bool | None = None  # not known before the first look
+        self.opened_at: datetime | None = None  # of the position, once it is known to be what is meant
         # The next order is not made before both: market time on paper, process seconds at a venue.
         self.next_at = flatten.asked_at
         self.next_try_s = float("-inf")
@@ -69,10 +72,13 @@ class Due(msgspec.Struct, frozen=True):
 
 
 class Looked(msgspec.Struct, frozen=True):
-    """The position that was to be closed, as its row is; None: it is. `fence` None: no attempt now."""
+    """The position that was to be closed, as its row is; None: it is, or not open yet where an entry is `on_its_way`.
+    `fence` None: no attempt now.
+    """
 
     id: UUID
     held: OpenPosition | None
+    on_its_way: bool
     fence: int | None
     on_paper: bool
 
@@ -156,18 +162,21 @@ class Flattener(Behaviour):
             return
         store, flatten, owner, ttl_s, kept = self._store, work.flatten, self._owner, self._lease_s, work.fence
         work.fence = None
-        wanted = work.on_paper is not None and self._may_try(work)
+        wanted, known = work.on_paper is not None and self._may_try(work), work.opened_at
 
         def look() -> Looked:
             if kept is not None:
                 store.release([(flatten.run_id, kept)])
+            # Orders first: what has filled by then is in the positions read after it.
+            entries = _Entries(store.orders(run_id=flatten.run_id, limit=RECENT_ORDERS), flatten.asked_at)
             positions = store.open_positions(account_id=flatten.account_id)
-            held = next((each for each in positions if _is_meant(each, flatten)), None)
+            held = next((each for each in positions if _is_meant(each, flatten, entries, known)), None)
             account = store.account(flatten.account_id)
             fence = None
             if held is not None and wanted:
                 fence = store.acquire(flatten.run_id, owner=owner, ttl_s=ttl_s)
-            return Looked(id, held, fence, account is None or account.kind is AccountKind.PORTFOLIO)
+            on_paper = account is None or account.kind is AccountKind.PORTFOLIO
+            return Looked(id, held, entries.on_its_way, fence, on_paper)
 
         self.ctx.call(look, lambda looked: looked, lambda _: Failed(id))
 
@@ -196,8 +205,12 @@ class Flattener(Behaviour):
             return  # a lease that was taken for it runs out by itself
         work.fence = looked.fence
         if looked.held is None:
-            self._end(work, FlattenOutcome.FLAT)
+            if looked.on_its_way:
+                self.ctx.after(AGAIN_S, Due(looked.id))
+            else:
+                self._end(work, FlattenOutcome.FLAT)
             return
+        work.opened_at = looked.held.position.opened_at
         if looked.fence is None:
             self._wait(work, on_paper=looked.on_paper)
             return
@@ -276,10 +289,25 @@ class Flattener(Behaviour):
         )
 
 
-def _is_meant(held: OpenPosition, flatten: Flatten) -> bool:
-    """What the run has opened since is not what was to be closed."""
+class _Entries:
+    """Of a run's newest orders: whether an entry is still on its way that was before the close was asked, and whether
+    the last that filled was.
+    """
+
+    def __init__(self, newest_first: Sequence[Order], asked_at: datetime) -> None:
+        entries = [order for order in newest_first if order.leg is Leg.ENTRY]
+        before = [each for each in entries if each.created_at is not None and each.created_at <= asked_at]
+        self.on_its_way = any(not each.is_terminal for each in before)
+        filled = next((each for each in entries if each.filled_quantity), None)
+        self.opened_before = filled in before
+
+
+def _is_meant(held: OpenPosition, flatten: Flatten, entries: _Entries, known: datetime | None) -> bool:
+    """What the run has entered since is not what was to be closed; `known`: when what is meant was opened."""
     opened_at = held.position.opened_at
-    return held.run_id == flatten.run_id and opened_at is not None and opened_at <= flatten.asked_at
+    if held.run_id != flatten.run_id or opened_at is None:
+        return False
+    return opened_at == known or opened_at <= flatten.asked_at or entries.opened_before
 
 
 def _before_a_close(now: datetime) -> datetime:

@@ -70,13 +70,18 @@ ON CONFLICT (user_id) DO UPDATE
        pause_duration_min = excluded.pause_duration_min, set_by = excluded.set_by, set_at = clock_timestamp();
 
 -- name: ask_flattens
--- A request for each open position that is named and has none under way; an operator makes an owner's their own.
+-- A request for each position that is named, open or about to be by an entry on its way, and has none under way; an
+-- operator makes an owner's their own.
 INSERT INTO flattens AS f (id, run_id, user_id, account_id, symbol, asked_by, by_operator)
-SELECT gen_random_uuid(), p.run_id, p.user_id, p.account_id, p.symbol, %(by)s, %(by_operator)s FROM positions p
- WHERE p.quantity <> 0 AND (%(run_id)s::uuid IS NULL OR p.run_id = %(run_id)s)
-   AND (%(user_id)s::text IS NULL OR p.user_id = %(user_id)s)
-   AND (%(account_id)s::uuid IS NULL OR p.account_id = %(account_id)s)
- ORDER BY p.run_id
+SELECT DISTINCT ON (n.run_id) gen_random_uuid(), n.run_id, n.user_id, n.account_id, n.symbol, %(by)s, %(by_operator)s
+  FROM (SELECT run_id, user_id, account_id, symbol FROM positions WHERE quantity <> 0
+        UNION ALL
+        SELECT run_id, user_id, account_id, symbol FROM orders
+         WHERE status IN ('intent', 'submitted', 'partial', 'unknown') AND leg = 'entry') n
+ WHERE (%(run_id)s::uuid IS NULL OR n.run_id = %(run_id)s)
+   AND (%(user_id)s::text IS NULL OR n.user_id = %(user_id)s)
+   AND (%(account_id)s::uuid IS NULL OR n.account_id = %(account_id)s)
+ ORDER BY n.run_id
 ON CONFLICT (run_id) WHERE ended_at IS NULL DO UPDATE SET asked_by = excluded.asked_by, by_operator = true
  WHERE excluded.by_operator AND NOT f.by_operator
 RETURNING run_id, user_id, symbol;

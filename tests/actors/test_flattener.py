@@ -240,3 +240,45 @@ def test_an_account_followed_by_another_process_is_left_to_it() -> None:
     world.requests.waiting[0] = replace(world.requests.waiting[0], account_id=AccountId(UUID(int=99)))
     world.to_slot(4)
     assert (flattens(world, run), request in world.requests.ended) == ([], False)
+
+
+@pytest.mark.parametrize("answer", [None, "lost_reply"])
+def test_an_entry_that_was_on_its_way_when_the_close_was_asked_is_closed_once_it_has_filled(
+    answer: str | None,
+) -> None:
+    """Asked between the intent and its first byte: nothing was open yet."""
+    world = Closing("uuuuuuuuuu")
+    run = world.run()
+    asked: list[UUID] = []
+
+    def cancelled() -> None:
+        if not asked:
+            world.memory.command(run, RunCommand.STOP, by="ann")
+            asked.append(world.ask(run, by_operator=False))
+
+    world.store.before["may_send"] = cancelled
+    if answer is not None:
+        world.venue_script.append(answer)
+    world.to_slot(6)
+    entry = next(order for order in world.orders(run) if order.leg is Leg.ENTRY)
+    assert (entry.status, entry.created_at is not None) == ("filled", True)
+    assert flattens(world, run) == [(1, "filled")]
+    assert world.position(run).is_flat
+    assert world.requests.ended == {asked[0]: FlattenOutcome.FLAT}
+
+
+def test_an_entry_on_its_way_that_was_never_placed_leaves_nothing_to_close() -> None:
+    world = Closing("uuuuuuuuuu")
+    run = world.run()
+    asked: list[UUID] = []
+
+    def cancelled() -> None:
+        if not asked:
+            world.memory.command(run, RunCommand.STOP, by="ann")
+            asked.append(world.ask(run, by_operator=False))
+            world.memory.set_kill_switch(on=True, reason="drill")
+
+    world.store.before["may_send"] = cancelled
+    world.to_slot(3)
+    assert [(order.leg, order.status.value) for order in world.orders(run)] == [(Leg.ENTRY, "not_placed")]
+    assert world.requests.ended == {asked[0]: FlattenOutcome.FLAT}

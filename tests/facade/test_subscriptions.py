@@ -196,6 +196,23 @@ def test_cancelled_with_its_position_it_is_stopped_closed_and_archived(
     assert client.get(path, headers=ALICE).json()["subscription"]["status"] == "archived"
 
 
+def test_cancelled_with_an_entry_on_its_way_what_that_opens_is_to_be_closed_too(
+    client: TestClient, world: World, runner: SmallRunner
+) -> None:
+    """Nothing is open yet when it is asked; the entry's intent is committed, and its order may be at the venue."""
+    run = world.run("alice")
+    entry = world.committed(run, world.claim(run).fence)
+    path = f"{LIST}/{run.id}"
+    assert client.delete(path, params={"closePositions": "true"}, headers=ALICE).status_code == 200
+    [asked] = runner.flattens.open()
+    assert (asked.run_id, asked.symbol, asked.by_operator) == (run.id, entry.symbol, False)
+    assert world.store.archive_ended() == []
+    other = world.run("bob")
+    world.committed(other, world.claim(other).fence)
+    assert client.delete(f"{LIST}/{other.id}", headers=as_user("bob")).status_code == 200
+    assert [each.run_id for each in runner.flattens.open()] == [run.id]
+
+
 def test_without_being_asked_it_closes_nothing(client: TestClient, world: World, runner: SmallRunner) -> None:
     run = world.run("alice")
     world.held(run)
