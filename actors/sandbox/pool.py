@@ -1,5 +1,6 @@
 """Code at live ticks: a bounded number of workers at once, a fresh one for each evaluation, owners in turns.
 
+Beside those that have been at work for long as many again may be, of other owners: nobody's code keeps others waiting.
 As many stand by as work at once. Who computes for long gives way; who was starved for it is asked again and does not.
 """
 
@@ -8,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Final, TypeVar
@@ -24,6 +24,7 @@ from actors.sandbox.host import Limits, SandboxAway, Starved, WorkerHandle, Zygo
 from actors.sandbox.judge import CodeTask, NoVerdict, Verdict, ask_of, no_verdict, program_of, verdict_of
 from actors.sandbox.shadow_lane import ANSWER_TIMEOUT_S as SHADOW_TIMEOUT_S
 from actors.sandbox.shadow_lane import ShadowLane
+from actors.sandbox.turns import Turns
 from actors.sandbox.validation import Validated, validate_code
 from core.definition import StrategyKind
 from core.timeframe import Timeframe
@@ -58,11 +59,10 @@ class Pool:
         self.limits = limits
         self.sentence: str | None = _CHECKING
         self._zygote: Zygote | None = None
-        self._queues: OrderedDict[str, deque[Waiting]] = OrderedDict()
-        self._waiting = 0
-        self._at_work = 0
         self.codes = CodeCache()
-        self._shadows = ShadowLane(self._worker_aside, lambda: not self._waiting + self._at_work)
+        self._workers = workers
+        self._turns: Turns[Waiting] = Turns(workers)
+        self._shadows = ShadowLane(self._worker_aside, lambda: not self._turns.waiting + self._turns.at_work)
         self._changed = threading.Condition()
         self._starting = threading.Lock()
         self._started_s = float("-inf")
@@ -70,7 +70,7 @@ class Pool:
         self._closed = False
         self._threads = [
             threading.Thread(target=self._work, name=f"sandbox-{number}", daemon=True)
-            for number in range(workers)
+            for number in range(2 * workers)
         ]
 
     def start(self) -> None:
@@ -88,9 +88,7 @@ class Pool:
         self._shadows.close()
         with self._changed:
             self._closed = True
-            left = [each for queue in self._queues.values() for each in queue]
-            self._queues.clear()
-            self._waiting = 0
+            left = self._turns.clear()
             self._changed.notify_all()
         for each in left:
             each.answer.set_result(Verdict(nothing=NoVerdict.AWAY, sentence="The sandbox is closed."))
@@ -129,14 +127,12 @@ class Pool:
         waiting = Waiting(task, process_s())
         self._shadows.give_way()
         with self._changed:
-            queue = self._queues.setdefault(task.owner, deque())
-            if not self._closed and self._waiting < MAX_WAITING and len(queue) < MAX_WAITING_OF_OWNER:
-                queue.append(waiting)
-                self._waiting += 1
+            turns = self._turns
+            room = turns.waiting < MAX_WAITING and turns.waiting_of(task.owner) < MAX_WAITING_OF_OWNER
+            if room and not self._closed:
+                turns.put(task.owner, waiting)
                 self._changed.notify()
                 return waiting.answer
-            if not queue:
-                del self._queues[task.owner]
         sentence = "Too many evaluations wait for the sandbox."
         waiting.answer.set_result(Verdict(nothing=NoVerdict.STARVED, sentence=sentence))
         return waiting.answer
@@ -181,7 +177,7 @@ class Pool:
                 zygote.close()
             self._zygote, self.sentence = None, _CHECKING
             try:
-                zygote = Zygote(self.limits, spares=len(self._threads))
+                zygote = Zygote(self.limits, spares=self._workers)
                 through = holes(zygote)
             except (SandboxAway, Starved) as error:
                 self.sentence = str(error)
@@ -213,7 +209,8 @@ class Pool:
             return  # `sentence` says it
 
     def _work(self) -> None:
-        while (waiting := self._next()) is not None:
+        while (taken := self._next()) is not None:
+            place, waiting = taken
             if waiting.answer.set_running_or_notify_cancel():
                 try:
                     verdict = self._judge(waiting)
@@ -222,27 +219,23 @@ class Pool:
                 else:
                     waiting.answer.set_result(verdict)
             with self._changed:
-                self._at_work -= 1
+                self._turns.done(place)
+                self._changed.notify()
             # After the answer: it does not wait for what the next one will need.
             if (zygote := self._zygote) is not None:
-                if not self._waiting:
+                if not self._turns.waiting:
                     self.codes.learn(waiting.task.strategy, zygote)
                 self._replenish(zygote)
 
-    def _next(self) -> Waiting | None:
-        """Of the owner whose turn it is; None once closed."""
+    def _next(self) -> tuple[int, Waiting] | None:
+        """With the number of its place; None once closed."""
         with self._changed:
-            while not self._waiting:
+            while (taken := self._turns.take(process_s())) is None:
                 if self._closed:
                     return None
-                self._changed.wait()
-            owner, queue = self._queues.popitem(last=False)
-            waiting = queue.popleft()
-            self._waiting -= 1
-            self._at_work += 1
-            if queue:
-                self._queues[owner] = queue
-            return waiting
+                self._changed.wait(self._turns.changes_in_s(process_s()))
+            self._changed.notify()  # whoever wakes for the next one counts the time until it may
+            return taken
 
     def _judge(self, waiting: Waiting) -> Verdict:
         task = waiting.task
