@@ -76,14 +76,15 @@ def settle(connection: Connection, months: Months, now: datetime) -> list[TickRo
     named = {"now": now, "limit": SETTLED_AT_ONCE}
     changed(connection, "restore_lock_rows", {})
     rows = [_expired(row, now) for row in many(connection, "overdue_deliveries", named)]
+    new: Sequence[TickRow] = ()
     if rows:
         months.cover(connection, {row.slot for row in rows})
-        insert_ticks(connection, rows)
+        new = insert_ticks(connection, rows)
         closed = {"run_ids": [row.run_id for row in rows], "slots": [row.slot for row in rows]}
         changed(connection, "close_overdue_slots", closed)
     changed(connection, "delete_settled_deliveries", {})
     changed(connection, "delete_old_external_signals", {"before": now - KEPT, "limit": SETTLED_AT_ONCE})
-    return rows
+    return list(new)
 
 
 class PgExternal:
