@@ -16,6 +16,8 @@ from schema.records import TickRow, TickSource, TickStatus
 KEPT: Final = timedelta(days=7)
 """For how long a signal and its key are known at least."""
 SETTLED_AT_ONCE: Final = 1_000
+CLEARED_AT_ONCE: Final = 5_000
+"""Of what is owed no more; a second's work for the database."""
 
 
 class NewSignal(msgspec.Struct, frozen=True, kw_only=True):

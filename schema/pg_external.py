@@ -11,6 +11,7 @@ from core.definition import StrategyKind
 from core.external_signal import ExternalSignal, SentSignal, expiry_of, slot_of
 from core.ids import RunId, StrategyId, UserId
 from schema.external import (
+    CLEARED_AT_ONCE,
     KEPT,
     SETTLED_AT_ONCE,
     Accepted,
@@ -82,7 +83,7 @@ def settle(connection: Connection, months: Months, now: datetime) -> list[TickRo
         new = insert_ticks(connection, rows)
         closed = {"run_ids": [row.run_id for row in rows], "slots": [row.slot for row in rows]}
         changed(connection, "close_overdue_slots", closed)
-    changed(connection, "delete_settled_deliveries", {})
+    changed(connection, "delete_settled_deliveries", {"limit": CLEARED_AT_ONCE})
     changed(connection, "delete_old_external_signals", {"before": now - KEPT, "limit": SETTLED_AT_ONCE})
     return list(new)
 

@@ -70,9 +70,11 @@ UPDATE strategy_locks l
  WHERE l.run_id = given.run_id AND (l.last_slot IS NULL OR l.last_slot < given.slot);
 
 -- name: delete_settled_deliveries
--- Nothing is owed where the slot has its row.
-DELETE FROM external_deliveries d
- WHERE EXISTS (SELECT FROM strategy_tick_runs t WHERE t.run_id = d.run_id AND t.slot = d.slot);
+-- Nothing is owed where the slot has its row; some at a time.
+DELETE FROM external_deliveries WHERE ctid = ANY (ARRAY(
+    SELECT d.ctid FROM external_deliveries d
+     WHERE EXISTS (SELECT FROM strategy_tick_runs t WHERE t.run_id = d.run_id AND t.slot = d.slot)
+     LIMIT %(limit)s));
 
 -- name: delete_old_external_signals
 -- Forgets some signals, and their keys, that were received long ago and are owed to nobody.
