@@ -14,6 +14,8 @@ SOURCE: Final = "<strategy>"
 """The file name author's code is compiled under."""
 MAX_SENTENCE: Final = 300
 MAX_TRACE: Final = 10
+MOST_READ: Final = 2_000
+"""Of what an error says, in characters: paths and spaces of these make room for more."""
 _PATH: Final = re.compile(r"(?:/[\w.@+-]+){2,}/?")
 
 
@@ -55,8 +57,8 @@ def _said(error: BaseException) -> str:
 
 
 def _text(value: object) -> str:
-    """One line, without paths of this machine."""
-    return " ".join(_PATH.sub("…", str(value)).split())[:MAX_SENTENCE]
+    """One line, without paths of this machine. What is not looked at costs nothing, however long it is."""
+    return " ".join(_PATH.sub("…", str(value)[:MOST_READ]).split())[:MAX_SENTENCE]
 
 
 def _hint(error: BaseException, frame: FrameType | None) -> str | None:

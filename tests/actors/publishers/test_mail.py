@@ -146,7 +146,7 @@ def send(post: Post, trusted: ssl.SSLContext | None = None, **more: object) -> N
 
 def test_a_message_says_from_whom_to_whom_and_which_it_is(post: Post) -> None:
     send(post)
-    assert "mail FROM:<bot@example.com>" in " ".join(post.commands)
+    assert "mail from:<bot@example.com>" in " ".join(post.commands).lower()
     for line in ("To: ann@example.com", "Subject: Run stopped", "Message-ID: <7.1@example.com>"):
         assert line in post.message
 

@@ -6,6 +6,7 @@ to hold is the kernel. Braces hold the service's process, a secret file and sock
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 GOT_THROUGH: Final = "got through"
@@ -163,8 +164,9 @@ PAYLOADS: Final[dict[str, tuple[str, str]]] = {
     "a pattern without end": (EXHAUSTED, "M['re'].match(r'(a+)+$', 'a' * 40 + 'b')"),
     "a sum without end": (EXHAUSTED, "sum(iter(int, 1))"),
     "sleep": (EXHAUSTED, "M['time'].sleep(30)"),
+    # From Python 3.12 on the interpreter itself bounds it, and the error is refused by name.
     "recursion without a bound": (
-        DIED,
+        DIED if sys.version_info < (3, 12) else BAD,
         "sys.setrecursionlimit(10 ** 9)\ndef f(x): return [*map(f, [x])]\nf(0)",
     ),
     # what it sends back

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from actors.sandbox.frames import Answered, Failed, Fault, Program
 from actors.sandbox.host import Limits, Starved, Zygote
@@ -82,13 +83,21 @@ def signals_of(zygote: Zygote, kind: StrategyKind, code: StrategyCode) -> list[S
     return [verdict_of(*each).signal for each in zip(replies, contexts, strict=True)]
 
 
+def _rounded(signal: Signal | None) -> Signal | None:
+    """Python's `sum` of floats is more exact from 3.12 on than a loop, in the last digits of an average."""
+    if signal is None:
+        return None
+    return replace(signal, indicators={name: round(value, 9) for name, value in signal.indicators.items()})
+
+
 def test_the_example_signals_alike_in_every_language(zygote: Zygote) -> None:
     codes = {kind: validated(zygote, text, kind) for kind, text in KINDS.items()}
     assert [found.errors for found in codes.values()] == [(), (), ()]
     told = {kind: signals_of(zygote, kind, found.code) for kind, found in codes.items() if found.code}
     python = told[StrategyKind.PYTHON]
     assert {signal.action for signal in python if signal} >= {Action.LONG, Action.HOLD}
-    assert told == dict.fromkeys(KINDS, python)
+    rounded = {kind: [_rounded(signal) for signal in signals] for kind, signals in told.items()}
+    assert rounded == dict.fromkeys(KINDS, rounded[StrategyKind.PYTHON])
 
 
 def test_it_declares_as_python_does_and_what_it_prints_is_kept(zygote: Zygote) -> None:
