@@ -10,16 +10,19 @@ from contextlib import ExitStack
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from starlette.testclient import TestClient
 
+from actors.demo import VISITORS
 from core.ids import UserId
 from core.run import Run, RunStatus
 from facade.access import SESSION_COOKIE
 from facade.routes.pages import CHART_STYLE_HASH, STATIC
+from facade.schemas.demo import ActAs
 from schema.ops import SimulateTrade
 from schema.pg import PgStore
 from schema.records import Ask, LostAsk, SlotReport, TickSource, TickStatus
@@ -45,8 +48,11 @@ def demo(store: PgStore) -> SmallRunner:
     return SmallRunner(store, demo=True)
 
 
-def test_the_document_holds_no_script_no_style_and_no_address_of_its_own(demo: SmallRunner) -> None:
-    answer = document(demo).get("/")
+@pytest.mark.parametrize("path", ["/", "/strategies"])
+def test_the_document_holds_no_script_no_style_and_no_address_of_its_own(
+    demo: SmallRunner, path: str
+) -> None:
+    answer = document(demo).get(path)
     assert answer.status_code == 200
     policy = answer.headers["content-security-policy"]
     assert "unsafe" not in policy
@@ -76,7 +82,33 @@ def test_the_demos_document_logs_in_on_this_machine_only(demo: SmallRunner) -> N
 
 
 def test_outside_a_demo_nobody_is_logged_in(runner: SmallRunner) -> None:
-    assert "set-cookie" not in document(runner).get("/").headers
+    for path in ("/", "/strategies"):
+        assert "set-cookie" not in document(runner).get(path).headers
+
+
+def test_whoever_looks_at_a_demo_acts_as_one_of_its_users_on_this_machine_only(
+    demo: SmallRunner, runner: SmallRunner
+) -> None:
+    """Decision 32; as users, who are no operators."""
+    assert get_args(get_type_hints(ActAs)["user"]) == VISITORS
+    asked = {"user": VISITORS[1]}
+    here = document(demo).post("/api/demo/act-as", json=asked)
+    headers = {"Authorization": f"Bearer {here.json()['token']}"}
+    assert document(demo).get("/api/risk", headers=headers).json()["userId"] == VISITORS[1]
+    assert document(demo).get("/api/runner/actors", headers=headers).status_code == 403
+    elsewhere = document(demo, "192.0.2.7").post("/api/demo/act-as", json=asked)
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (403, "LOOPBACK_ONLY")
+    assert document(demo).post("/api/demo/act-as", json={"user": "alice"}).status_code == 400
+    assert document(runner).post("/api/demo/act-as", json=asked).status_code == 404
+
+
+def test_the_page_of_strategies_asks_for_a_token_outside_a_demo_and_offers_what_is_traded_here(
+    runner: SmallRunner,
+) -> None:
+    shown = document(runner).get("/strategies").text
+    assert 'id="sign-in"' in shown
+    assert 'id="acting"' not in shown
+    assert all(f"<option>{symbol}</option>" in shown for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"))
 
 
 def test_files_are_asked_about_again_and_nothing_else_is_served(demo: SmallRunner) -> None:

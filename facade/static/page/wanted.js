@@ -59,6 +59,7 @@ export function toDeploy(made) {
 export function follow(made) {
   byId("take-profit").value = byId("stop-loss").value = "";
   byId("leverage").value = 1;
-  const said = { direction: "both", ...made };
+  // A graph alone says nothing of how it is traded; a body that names no direction means both.
+  const said = "strategyTemplate" in made ? { direction: "both", ...made } : { direction: "long", ...made };
   for (const [name, id] of Object.entries(OWN)) if (said[name] !== undefined) byId(id).value = said[name] ?? "";
 }
