@@ -271,7 +271,7 @@ def shared_budgets(store: PgStore) -> SharedVenueBudgets:
 
 def tick_traces(settings: Settings, store: PgStore, sink: Sink) -> TickTraces | None:
     endpoint = settings.otel_exporter_otlp_endpoint
-    if endpoint is None:
+    if endpoint is None or not settings.enable_performance_monitoring:
         return None
     return TickTraces(endpoint, store.traces, service=settings.worker_id or "runner", sink=sink)
 

@@ -20,8 +20,6 @@ from core.signal_policy import SignalLimits
 from schema.pg_published import GATHERED_AT_ONCE, PgPublished, Progress, Receiver
 
 PASS_S: Final = 0.5
-PROBE_EVERY_S: Final = 15.0
-"""How often a receiver is asked whether it is there while there is nothing to tell."""
 TELL_S: Final = 10.0
 """Bound of one pass at a receiver; well below the lease it is told under."""
 FORGET_EVERY: Final = 7_200
@@ -100,6 +98,7 @@ class SignalPublisher(Behaviour):
         "_not_before_s",
         "_owner",
         "_passes",
+        "_probe_every_s",
         "_receiver",
         "_rows",
         "_users",
@@ -114,8 +113,11 @@ class SignalPublisher(Behaviour):
         limits: SignalLimits,
         users: Sequence[UserId],
         owner: str,
+        probe_every_s: float,
     ) -> None:
+        """`probe_every_s`: how often the receiver is asked whether it is there while there is nothing to tell."""
         super().__init__(ctx)
+        self._probe_every_s = probe_every_s
         self._rows = rows
         self._receiver = receiver
         self._limits = limits
@@ -184,7 +186,7 @@ class SignalPublisher(Behaviour):
     def _taken(self, taken: Taken) -> None:
         self._entered |= taken.signals is not None
         signals, now_s = taken.signals, self.ctx.clock.monotonic()
-        if signals is None or (not signals and (taken.more or now_s - self._contact_s < PROBE_EVERY_S)):
+        if signals is None or (not signals and (taken.more or now_s - self._contact_s < self._probe_every_s)):
             self._over(more=taken.more)
             return
         receiver, monotonic = self._receiver, self.ctx.clock.monotonic

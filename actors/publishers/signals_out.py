@@ -108,6 +108,14 @@ def _publisher(receiver: SignalReceiver, settings: Settings, rows: PgPublished) 
     owner = settings.worker_id or "runner"
 
     def made(ctx: Context) -> SignalPublisher:
-        return SignalPublisher(ctx, rows=rows, receiver=receiver, limits=limits, users=users, owner=owner)
+        return SignalPublisher(
+            ctx,
+            rows=rows,
+            receiver=receiver,
+            limits=limits,
+            users=users,
+            owner=owner,
+            probe_every_s=settings.health_check_interval,
+        )
 
     return ChildSpec(id=f"signals:{receiver.name.value}", factory=made, backoff=BACKOFF)

@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     bench.command()(replay)
     bench.command()(gateway)
     bench.command()(streams)
+    bench.command()(outside)
     bench.command()(http)
     bench.command()(pages)
     bench.command()(sandbox)
@@ -234,6 +235,28 @@ def gateway(
         for way, figure in figures.get(what, {}).items()
     ]
     _tell(figures, json, rows)
+
+
+def outside(
+    runs: Annotated[int, typer.Option(min=100, max=20_000, help="Active runs, all due in each slot.")] = 400,
+    rounds: Annotated[int, typer.Option(min=1, max=7, help="Slots in each state, up twice.")] = 4,
+    json: Json = False,
+) -> None:
+    """Ticks while Redis and InfluxDB are up, stopped and hanging; and what they have of it in the end."""
+    from bin.commands.bench_outside import measure
+
+    figures = measure(runs=runs, rounds=rounds)
+    lines = [
+        (
+            f"Redis and InfluxDB {state}",
+            f"p50 {of['p50Ms']:,.0f}, p99 {of['p99Ms']:,.0f} ms",
+            f"stored {of['durableMs']:,.0f}",
+        )
+        for state, of in figures["states"].items()
+    ]
+    for name, told in {**figures["signals"], "events": figures["events"]}.items():
+        lines.append((f"Told {name}", f"{told['sent']:,}", f"{told['lost']:,} lost"))
+    _tell(figures, json, lines)
 
 
 def streams(

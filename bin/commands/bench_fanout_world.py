@@ -42,7 +42,7 @@ from schema.store import Store
 WARM_UP_SLOT: Final = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SLOT: Final = WARM_UP_SLOT + timedelta(minutes=1)
 HISTORY: Final = timedelta(days=1)
-AFTERWARDS: Final = timedelta(minutes=10)
+AFTERWARDS: Final = timedelta(minutes=30)
 GENERATOR_SEED: Final = 1
 DROP: Final = 0.97
 TRADING_SHARE: Final = 100

@@ -25,6 +25,8 @@ VenueName = Annotated[
 Config = Annotated[str | None, typer.Option(metavar="FILE", help="YAML settings file, or a folder with one.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 TELL_LEASE_NAME = "cycle"
+LOOKED_AT_ONCE = 4
+"""Symbols whose candles are asked for at a time."""
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +35,9 @@ def register(app: typer.Typer) -> None:
         template: Template = "squeezeflow",
         data: Data = None,
         venue: VenueName = "binance",
+        continuous: Annotated[
+            bool, typer.Option("--continuous", help="Again each RUN_INTERVAL_SECONDS, until Ctrl-C.")
+        ] = False,
         config: Config = None,
         json: Json = False,
     ) -> None:
@@ -41,6 +46,8 @@ def register(app: typer.Typer) -> None:
         Symbols are SYMBOL_WHITELIST, or FreqTrade's pair whitelist (FREQTRADE_CONFIG); candles are from DIR, from
         trades in InfluxDB (INFLUX_TRADES_DATABASE), or from the venue. Exit code 1 when a receiver did not take it.
         """
+        import time
+
         from actors.publishers.signals_out import receivers
         from core.errors import RunnerError
         from facade.settings_file import load_settings
@@ -50,9 +57,16 @@ def register(app: typer.Typer) -> None:
             raise RunnerError(
                 "Nobody is to be told: set REDIS_HOST or INFLUX_URL. test-signals shows signals without telling."
             )
-        looked = look_at_all(settings, template=template, data=data, venue=venue, at=None)
-        outcome = _tell(settings, looked)
-        _show(looked, outcome, json=json)
+        if continuous and json:
+            raise typer.BadParameter("one document is told; not with --continuous", param_hint="--json")
+        while True:
+            began_s = time.monotonic()
+            looked = look_at_all(settings, template=template, data=data, venue=venue, at=None)
+            outcome = _tell(settings, looked)
+            _show(looked, outcome, json=json)
+            if not continuous:
+                break
+            time.sleep(max(0.0, settings.run_interval_seconds - (time.monotonic() - began_s)))
         if any(outcome.values()):
             raise typer.Exit(1)
 
@@ -75,6 +89,8 @@ def register(app: typer.Typer) -> None:
 def look_at_all(
     settings: Settings, *, template: str, data: Path | None, venue: str, at: datetime | None
 ) -> list[Looked]:
+    from concurrent.futures import ThreadPoolExecutor
+
     from actors.signal_cycle import look
     from core.strategies import template as built_in
     from core.strategies.configured import configured
@@ -84,8 +100,9 @@ def look_at_all(
     symbols = settings.symbol_whitelist[: settings.max_symbols_per_cycle]
     now = datetime.now(UTC) if at is None else at.replace(tzinfo=UTC)
     with _candles(settings, data, symbols, now) as candles:
-        return [
-            look(
+
+        def one(symbol: str) -> Looked:
+            return look(
                 symbol,
                 template=template,
                 venue=venue,
@@ -95,8 +112,12 @@ def look_at_all(
                 ttl_s=settings.signal_ttl_seconds,
                 candles=candles,
             )
-            for symbol in symbols
-        ]
+
+        # What is read from files or kept in memory waits for nobody.
+        over_rest = data is None and settings.influx_trades_database is None
+        together = LOOKED_AT_ONCE if over_rest and settings.enable_parallel_processing else 1
+        with ThreadPoolExecutor(together) as pool:
+            return list(pool.map(one, symbols))
 
 
 @contextmanager

@@ -74,13 +74,16 @@ def test_either_venue_is_asked_over_rest_and_spot_where_its_candles_tell_takers(
 ) -> None:
     with running(venue, "--speed", "0") as there:
         monkeypatch.setenv(f"{venue.upper()}_BASE_URL", there.base)
-        monkeypatch.setenv("SYMBOL_WHITELIST", "BTCUSDT")
+        monkeypatch.setenv("SYMBOL_WHITELIST", "BTCUSDT,ETHUSDT")
         at = ["--at", f"{from_ms(there.now()):%Y-%m-%dT%H:%M:%S}", "--venue", venue, "--json"]
         looked = []
         for template in ("sma_trend", "squeezeflow"):
             assert main(["test-signals", "--template", template, *at]) == 0
             looked += json.loads(capsys.readouterr().out)["looked"]
-    plain, flow = looked
+        monkeypatch.setenv("ENABLE_PARALLEL_PROCESSING", "false")
+        assert main(["test-signals", "--template", "sma_trend", *at]) == 0
+        assert json.loads(capsys.readouterr().out)["looked"] == looked[:2]
+    plain, _, flow, _ = looked
     assert plain["action"] in ("long", "short")
     if venue == "binance":
         assert flow["why"] is None or "candles" not in flow["why"]

@@ -152,6 +152,19 @@ def test_a_signal_is_a_message_and_a_key_that_ends_with_it_in_the_one_form(
         assert json.loads(server.client().get("squeezeflow:signal:BTC"))["action"] == "CLOSE"
 
 
+def test_a_receiver_is_asked_whether_it_is_there_as_often_as_the_setting_says(
+    store: PgStore, server: Valkey
+) -> None:
+    """At the default of 30 s a second question comes after the test has given up."""
+    server.client().config_resetstat()
+    with telling(store, HEALTH_CHECK_INTERVAL="1", **at(server)):
+        eventually(lambda: _pings(server) >= 3)
+
+
+def _pings(server: Valkey) -> int:
+    return int(server.client().info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"])
+
+
 def test_redis_killed_mid_run_hears_all_in_order_and_none_twice(store: PgStore, server: Valkey) -> None:
     """Of the one signal that was under way when it died, the channel may not have heard; the key has it."""
     run_id = a_run(store)

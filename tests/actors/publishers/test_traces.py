@@ -8,14 +8,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
+from actors.launch import tick_traces
 from actors.publishers.traces import MAX_OTHER, TickTraces, spans_of
 from core.ids import RunId, StrategyId, UserId
+from schema.pg import PgStore
 from schema.pg_traces import Led, TracedOrder
 from schema.records import ExecutionRow, ExecutionStatus, SlotReport, TickRow, TickStatus
-from tests.facade.world import START, WORKER
+from tests.facade.world import START, WORKER, make_settings
 
 RUN, STRATEGY = RunId(UUID(int=7)), StrategyId(UUID(int=8))
 MS = timedelta(milliseconds=1)
@@ -175,3 +178,15 @@ def test_of_ticks_that_are_alike_a_few_are_traced() -> None:
 
 def test_a_batch_without_ticks_is_nobodys_trace() -> None:
     assert sent([SlotReport(executions=(EXECUTION,))]) == ([], [])
+
+
+def test_nothing_is_traced_without_a_collector_or_where_monitoring_is_off() -> None:
+    given = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+    store = cast(PgStore, SimpleNamespace(traces=None))
+    wanted = {
+        "on": make_settings(**given),
+        "off": make_settings(ENABLE_PERFORMANCE_MONITORING="false", **given),
+        "nobody": make_settings(),
+    }
+    made = {name: tick_traces(settings, store, lambda *_: None) for name, settings in wanted.items()}
+    assert {name for name, each in made.items() if each is not None} == {"on"}
