@@ -35,7 +35,8 @@ THIRD_PARTY = {
     "talib": ("core/", "bin/commands/bench"),  # the benchmark's payload is TA-Lib's RSI
     "cronsim": ("core/",),
     "h11": ("facade/",),
-    "httpx": (*OVER_HTTP, "bin/commands/bench_gateway"),  # there as what ours is measured against
+    # There as what ours is measured against, and to ask a server of the bench's own.
+    "httpx": (*OVER_HTTP, "bin/commands/bench_gateway", "bin/commands/bench_outside.py"),
     "websockets": (*OVER_HTTP, "bin/commands/bench_gateway"),
     "psycopg": ("schema/",),
     "psycopg_pool": ("schema/",),
