@@ -18,8 +18,10 @@ from bin.commands.bench_streams_world import Service, Ticks, say, service
 from bin.commands.bench_stretches import compared, percentile, twice_the_same
 from core.errors import RunnerError
 
-SETTLED_AFTER_S: Final = 3.0
-"""Until each stalled reader has been sent all that its connection takes; and until all are gone."""
+SETTLED_AFTER_S: Final = 2.0
+SETTLED_WITHIN_S: Final = 10.0
+CALM: Final = 1.2
+"""Readers have come, or gone, when a second costs no more than this share of one without them."""
 
 
 def measure(*, readers: int, seconds: float, rounds: int, runs: int) -> dict[str, Any]:
@@ -33,13 +35,15 @@ def measure(*, readers: int, seconds: float, rounds: int, runs: int) -> dict[str
         for number in range(1, rounds + 1):
             say(f"Round {number} of {rounds} …")
             alone.append(running.stretch(seconds))
-            cpu_s = running.cpu_s()
+            usual = alone[-1].cpu_s / alone[-1].seconds
+            cpu_s, began_s = running.cpu_s(), time.monotonic()
             with Stalled(running.address, readers) as stalled:
-                time.sleep(SETTLED_AFTER_S)
-                opening_s.append(running.cpu_s() - cpu_s)
+                _settle(running, usual)
+                spent_s = time.monotonic() - began_s
+                opening_s.append(max(0.0, running.cpu_s() - cpu_s - usual * spent_s))
                 beside += [running.stretch(seconds), running.stretch(seconds)]
                 closed += stalled.closed
-            time.sleep(SETTLED_AFTER_S)
+            _settle(running, usual)
             alone.append(running.stretch(seconds))
         visits = _visited(running, readers, seconds)
     return {
@@ -53,6 +57,17 @@ def measure(*, readers: int, seconds: float, rounds: int, runs: int) -> dict[str
         "cutAndReplaced": closed,
         **visits,
     }
+
+
+def _settle(running: Service, usual: float) -> None:
+    """Until each stalled reader has been sent all that its connection takes, or until all are gone."""
+    time.sleep(SETTLED_AFTER_S - 1.0)
+    until_s = time.monotonic() + SETTLED_WITHIN_S
+    while time.monotonic() < until_s:
+        cpu_s, began_s = running.cpu_s(), time.monotonic()
+        time.sleep(1.0)
+        if (running.cpu_s() - cpu_s) / (time.monotonic() - began_s) <= CALM * usual:
+            return
 
 
 def _visited(running: Service, readers: int, seconds: float) -> dict[str, Any]:
@@ -75,14 +90,13 @@ def _visited(running: Service, readers: int, seconds: float) -> dict[str, Any]:
 def _figures(stretches: list[Ticks]) -> dict[str, Any]:
     held = [took for each in stretches for took in each.held]
     traded = [took for each in stretches for took in each.traded]
-    cpu_s = sum(each.cpu_s for each in stretches)
-    ticks = len(held) + len(traded)
+    cpu_s, seconds = sum(each.cpu_s for each in stretches), sum(each.seconds for each in stretches)
     return {
-        "ticks": ticks,
+        "ticks": len(held) + len(traded),
         "held": _percentiles(held),
         "traded": _percentiles(traded),
         "p99Ms": round(percentile(held + traded, 0.99), 3),
-        "cpuMsATick": round(1_000 * cpu_s / ticks, 4),
+        "cpuMsASecond": round(1_000 * cpu_s / seconds, 1),
     }
 
 

@@ -65,11 +65,12 @@ class Ticks(msgspec.Struct, frozen=True, kw_only=True):
     """A stretch: milliseconds from the candle to the end of each tick, and what it cost.
 
     `held` ends when it is decided, `traded` when the last of its orders is filled and booked. `cpu_s` is processor time
-    of the service, without its database.
+    of the service in `seconds`, without its database.
     """
 
     held: list[float]
     traded: list[float]
+    seconds: float
     cpu_s: float
 
     @property
@@ -86,9 +87,10 @@ class Service:
 
     def stretch(self, seconds: float) -> Ticks:
         """RunnerError where nothing ticked meanwhile, or no run traded."""
-        began, cpu_s = self._market_time(), self.cpu_s()
+        began, began_s, cpu_s = self._market_time(), time.monotonic(), self.cpu_s()
         time.sleep(seconds)
-        ended, cpu_s = self._market_time(), self.cpu_s() - cpu_s
+        cpu_s, took_s = self.cpu_s() - cpu_s, time.monotonic() - began_s
+        ended = self._market_time()
         rows = [row for row in self._rows(began) if began < _time(row["slot"]) < ended]
         took = [row for row in rows if row["status"] == "ok" and row["latencyMs"] is not None]
         held = [float(row["latencyMs"]) for row in took if row["signal"] == "hold"]
@@ -97,7 +99,7 @@ class Service:
         ]
         if not held or not traded:
             raise RunnerError("No run traded while it was measured; give it more --seconds.")
-        return Ticks(held=held, traded=traded, cpu_s=cpu_s)
+        return Ticks(held=held, traded=traded, seconds=took_s, cpu_s=cpu_s)
 
     def cpu_s(self) -> float:
         """Processor seconds of the process so far."""
