@@ -87,3 +87,17 @@ def test_events_are_heard_as_they_come_and_a_cut_stream_resumes(page: Page, stor
     page.unroute("**/api/events/stream*")
     store.command(run.id, RunCommand.STOP, by="test")
     expect(page.locator("#events li").first).to_contain_text("stopped", timeout=WAIT_MS)
+
+
+def test_any_user_signs_in_to_the_page_of_strategies_and_sees_their_own_runs(
+    page: Page, address: str
+) -> None:
+    """I12: alice's run, and nobody else's."""
+    page.goto(f"{address}strategies")
+    sign_in(page, token_of("alice"))
+    expect(page.locator("#code")).not_to_have_value("")
+    expect(page.locator("#own-body tr")).to_have_count(1)
+    expect(page.locator("#trades-body")).to_contain_text("long")
+    expect(page.locator("#market-body")).to_contain_text("Nobody has published a strategy yet.")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("#sign-in")).to_be_visible()
