@@ -103,6 +103,23 @@ def test_the_same_key_is_one_signal_and_409_with_another_body(http: TestClient, 
 
 
 @pytest.mark.parametrize(
+    ("said", "shown", "closes"),
+    [
+        ("BUY", "long", False),
+        ("sell", "short", False),
+        ("EXIT_SHORT", "exit_short", False),
+        ("Close", "close", True),
+    ],
+)
+def test_what_charts_say_is_read_as_its_equal(
+    http: TestClient, made: Any, store: PgStore, said: str, shown: str, closes: bool
+) -> None:
+    assert send(http, made["id"], action=said).json()["signal"]["action"] == shown
+    [due] = store.signals_due([RunId(UUID(made["runId"]))])
+    assert due.signal.sent.closes is closes
+
+
+@pytest.mark.parametrize(
     ("body", "status", "code"),
     [
         ({"idempotencyKey": "short"}, 400, "BAD_REQUEST"),
