@@ -85,11 +85,6 @@ def asked_anew(tick: ClaimedTick, run: Run, position: Position) -> EvaluateSlot 
     return EvaluateSlot(definition=strategy, slot=slot, ticks=(mine,), position_told=True, position=held)
 
 
-def is_outdated(due: TickDue, run: Run) -> bool:
-    """Whether another version was evaluated than the run follows by now. Signals from outside need no evaluation."""
-    return due.tick.strategy_version != run.strategy.version and not is_external(run.strategy)
-
-
 def bars_entry(due: TickDue, run: Run) -> Reason | None:
     """Why a signal from outside may close what is held and open nothing: price or symbol are others than meant."""
     evaluation = due.evaluation

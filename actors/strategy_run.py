@@ -36,7 +36,6 @@ from actors.run_tick import (
     asked_anew,
     bars_entry,
     facts_of,
-    is_outdated,
     lease_of,
     order_at_work,
     seen_from,
@@ -54,6 +53,7 @@ from core.position import FLAT
 from core.risk import gate
 from core.run import Run, RunStatus, TradingMode
 from core.signal import Action
+from core.strategies.external import is_external
 from core.tick import Facts, Finish, GiveUp, Moved, Propose, RetryAfter, Step, Submit, TickEnd, TickNews
 from schema.ops import (
     FillSettled,
@@ -267,13 +267,16 @@ class StrategyRun(Behaviour):
         if blocked is not None and flat:
             return self._end_at_once(due, _BLOCKED, blocked)
         evaluation = due.evaluation
-        if evaluation is None or is_outdated(due, run):
+        outdated = due.tick.strategy_version != run.strategy.version and not is_external(run.strategy)
+        if evaluation is None or outdated:
             ask = asked_anew(due.tick, run, self._position)
             if ask is None:
                 return self._end_at_once(due, TickStatus.SKIPPED, Reason.SETTINGS_CHANGED)
             self.ctx.ref("evaluator").tell(ask)
             return None
-        evaluation = self._owed.instead_of(seen_from(evaluation, self._position), self._position)
+        if evaluation.closes:
+            evaluation = seen_from(evaluation, self._position)
+        evaluation = self._owed.instead_of(evaluation, self._position)
         signal = evaluation.signal
         if signal is None:
             if evaluation.status is ExecutionStatus.FAILED:
