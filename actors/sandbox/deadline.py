@@ -14,8 +14,9 @@ MOST_PATIENCE_S: Final = 0.75
 """How far beyond its limit a worker may go that the host kept waiting."""
 OWN_SHARE: Final = 0.8
 """A worker that could run for this share of its limit has had its time."""
+WORKED_S: Final = 0.001
 GAVE_WAY_S: Final = 0.25
-"""Who gave way is looked at after this long: is there anything left for it?"""
+"""Who gave way is looked at after this long, once: is there anything left for it?"""
 LEAST_SHARE: Final = 0.05
 """Of that time; fewer than twenty who gave way have more of one processor between them."""
 
@@ -47,16 +48,25 @@ class Deadline:
         self._before: Standing | None = None
         self._before_s: float | None = None
         self._look_s = self._end_s
+        self._is_looked_at = False
 
     def left_s(self) -> float:
         return max(0.0, self._look_s - process_s())
 
-    def watch(self, *, gave_way: bool) -> None:
+    def watch(self) -> None:
         if self._before_s is None:
             self._before_s = process_s()
             self._before = standing_of(self._handle)
-            if gave_way:
-                self._look_s = min(self._end_s, self._before_s + GAVE_WAY_S)
+
+    def has_worked(self) -> bool:
+        """Whether it could run since it is watched: else it is not slow but kept waiting."""
+        now = standing_of(self._handle)
+        return self._before is None or now is None or now.ran_s - self._before.ran_s >= WORKED_S
+
+    def gave_way(self) -> None:
+        if not self._is_looked_at:
+            self._is_looked_at = True
+            self._look_s = min(self._end_s, process_s() + GAVE_WAY_S)
 
     def used_s(self) -> float:
         now_s = process_s()
@@ -70,7 +80,8 @@ class Deadline:
         withheld_s = self._withheld_s(now_s)
         if now_s < self._end_s:
             self._look_s = self._end_s
-            return TimeUp.WITHHELD if withheld_s > (1 - LEAST_SHARE) * GAVE_WAY_S else None
+            watched_s = now_s - (self._before_s or self._began_s)
+            return TimeUp.WITHHELD if withheld_s > (1 - LEAST_SHARE) * watched_s else None
         if now_s - self._began_s - withheld_s >= OWN_SHARE * self._wall_s:
             return TimeUp.OWN
         latest_s = self._began_s + self._wall_s + MOST_PATIENCE_S

@@ -42,7 +42,7 @@ MAX_ARRIVED: Final = 16 << 20
 """Bytes of answers that wait while questions are still being sent."""
 ENDING_S: Final = 0.2
 QUICK_S: Final = 0.003
-"""Who answers within this is never looked at; who does not gives way to those who do."""
+"""Who answers within this is never looked at; who works on gives way to those who do."""
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
 
@@ -202,7 +202,7 @@ def _environment() -> dict[str, str]:
 class WorkerHandle:
     """One worker: asked in turn, killed by the one who holds this.
 
-    `gives_way`: once it has not answered quickly it runs when nobody else wants the processor, to its end.
+    `gives_way`: once it has worked for long it runs when nobody else wants the processor, to its end.
     """
 
     def __init__(self, wire: socket.socket, handle: int, wall_s: float, *, gives_way: bool) -> None:
@@ -336,18 +336,24 @@ class WorkerHandle:
 
     def _wait(self, poll: select.poll, deadline: Deadline) -> int:
         """The events that came. Who sends byte by byte gets no more time than who sends nothing."""
-        left_s = deadline.left_s()
-        ready = poll.poll(QUICK_S * 1_000) if left_s else []
+        pause_s = QUICK_S
+        ready = poll.poll(pause_s * 1_000) if deadline.left_s() else []
         while not ready:
-            if self._gives_way and not self._gave_way:
+            deadline.watch()
+            if self._gives_way and not self._gave_way and pause_s > QUICK_S and deadline.has_worked():
                 self.give_way()
-            deadline.watch(gave_way=self._gave_way)
+            if self._gave_way:
+                deadline.gave_way()
             match deadline.passed():
                 case TimeUp.OWN:
                     raise _Ended(Fault.TIMEOUT, f"It did not answer within {self._wall_s:g} s.")
                 case TimeUp.WITHHELD:
                     raise Starved("This machine was too busy to let the strategy answer in time.")
-            ready = poll.poll(deadline.left_s() * 1_000 + 1)
+            left_s = deadline.left_s()
+            if self._gives_way and not self._gave_way:
+                left_s = min(left_s, pause_s)
+                pause_s *= 2
+            ready = poll.poll(left_s * 1_000 + 1)
         return ready[0][1]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.runtime.process_time import process_s
 from actors.sandbox.deadline import Deadline, TimeUp, standing_of
 
 WALL_S = 0.2
@@ -43,7 +44,7 @@ def told(pid: int) -> TimeUp:
     handle = os.pidfd_open(pid)
     try:
         deadline = Deadline(handle, WALL_S)
-        deadline.watch(gave_way=False)
+        deadline.watch()
         while (up := deadline.passed()) is None:
             pass
         return up
@@ -66,6 +67,21 @@ def test_who_rests_has_its_time() -> None:
         assert told(pid) is TimeUp.OWN
 
 
+@pytest.mark.parametrize(("text", "works"), [(RESTING, False), (BUSY, True)])
+def test_who_could_not_run_has_not_worked(text: str, works: bool) -> None:
+    with running(text) as pid:
+        while "State:\tS" not in Path(f"/proc/{pid}/status").read_text() and not works:
+            pass
+        handle = os.pidfd_open(pid)
+        deadline = Deadline(handle, WALL_S)
+        deadline.watch()
+        until_s = process_s() + (30.0 if works else 0.02)
+        while not (worked := deadline.has_worked()) and process_s() < until_s:
+            pass
+        os.close(handle)
+    assert worked is works
+
+
 def test_of_a_process_that_is_gone_nothing_was_withheld() -> None:
     with running(RESTING) as pid:
         handle = os.pidfd_open(pid)
@@ -79,6 +95,8 @@ def test_of_a_process_that_is_gone_nothing_was_withheld() -> None:
 def test_it_is_looked_at_before_the_end_only_who_gave_way(gave_way: bool) -> None:
     handle = os.pidfd_open(os.getpid())
     deadline = Deadline(handle, 60.0)
-    deadline.watch(gave_way=gave_way)
+    deadline.watch()
+    if gave_way:
+        deadline.gave_way()
     assert (deadline.left_s() < 1) is gave_way
     os.close(handle)
