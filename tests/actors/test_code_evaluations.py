@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from actors.messages import TickRequested
 from actors.runtime.behaviour import Context
 from actors.sandbox.frames import Failed, Fault
 from actors.sandbox.judge import CodeTask, NoVerdict, Verdict
@@ -15,7 +16,7 @@ from actors.sandbox.warm import WarmSandbox
 from core.definition import StrategyDefinition, StrategyKind
 from core.ids import RunId
 from core.order import Leg
-from core.run import RunStatus
+from core.run import ExecutionMode, RunStatus
 from core.signal import Action, Signal
 from core.strategies.code import StrategyCode
 from tests.actors.world import World
@@ -155,3 +156,24 @@ def test_a_fault_stops_the_run_with_its_line_and_no_other_run() -> None:
     assert "Line 3: KeyError" in (world.status(run).status_reason or "")
     assert world.tick(other, 0) == ("ok", None)
     assert world.status(other).status is RunStatus.ACTIVE
+
+
+def test_a_run_that_asks_late_shares_the_evaluation_and_is_counted() -> None:
+    """Decision 16: the number is that of all so far, so that telling it twice changes nothing."""
+    world = World("u-")
+    strategy = world.strategy()
+    world.run(strategy=strategy)
+    late = [world.run(user, strategy=strategy, execution_mode=ExecutionMode.MANUAL) for user in ("bob", "cid")]
+    world.to_slot(0, plus_s=5)
+    for run in late:
+        world.system.ref("scheduler").tell(TickRequested(run_id=run, slot=world.slot(0)))
+        world.wait(2)
+    reports = [answer[0][0] for what, answer in world.calls if what == "store.report"]
+    assert [row.runs_reached for report in reports for row in report.executions] == [1]
+    assert [(more.slot, more.runs) for report in reports for more in report.reached] == [
+        (world.slot(0), 2),
+        (world.slot(0), 3),
+    ]
+    [first, *others] = [tick.evaluation for run in world.memory.runs() for tick in world.ticks(run.id)]
+    assert first is not None
+    assert others == [first, first]

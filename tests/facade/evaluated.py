@@ -91,8 +91,7 @@ class LivePaper:
             user_id=UserId(user),
             strategy=strategy,
             account_id=account.id,
-            settings=RunSettings(order_size_pct=Decimal(10)),
-            **fields,
+            **{"settings": RunSettings(order_size_pct=Decimal(10)), **fields},
         )
         self._store.create_run(run)
         if active:

@@ -115,3 +115,29 @@ def test_code_that_answers_differently_is_found_live_and_does_not_go_live(
         live = paper.run(strategy, "dan", trading_mode=TradingMode.LIVE, active=False)
         started = client.post(f"/api/runs/{live}/start", headers=as_user("dan"))
         assert (started.status_code, started.json().get("code")) == (status, code)
+
+
+def test_whom_an_evaluation_reached_is_counted_though_runs_ask_one_by_one(
+    client: TestClient, store: PgStore, pool: Pool
+) -> None:
+    """Decision 16: code that looks at positions is evaluated once for all runs that hold the same."""
+    paper = LivePaper(store, pool, "u")
+    strategy = paper.strategy(PRINTING, uses_position=True)
+    for user in ("bob", "cid", "dan"):
+        paper.run(strategy, user)
+    paper.play(1)
+    [told] = get(client, "ann", f"strategies/{strategy.id}/evaluations")["evaluations"]
+    assert told["evaluation"]["runsReached"] == 3
+
+
+def test_strategies_of_the_same_content_share_an_evaluation_and_both_show_it(
+    client: TestClient, store: PgStore, pool: Pool
+) -> None:
+    """I20, I12: one row, of the strategy that asked first; the other's runs see it, and its author what was printed."""
+    paper = LivePaper(store, pool, "u")
+    first, second = paper.strategy(PRINTING), paper.strategy(PRINTING, author="eve")
+    runs = {"bob": paper.run(first, "bob"), "cid": paper.run(second, "cid")}
+    paper.play(1)
+    shown = [executions(client, user, run)[0]["evaluation"] for user, run in runs.items()]
+    assert shown[0] == shown[1]
+    assert shown[0]["runsReached"] == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
@@ -110,6 +111,29 @@ def test_executions_are_ticks_with_the_evaluation_they_shared(client: TestClient
     assert [each["slot"] for each in told] == sorted((each["slot"] for each in told), reverse=True)
     assert told[1]["evaluation"]["indicators"] == {"rsi": 22.0}
     assert told[1]["evaluation"]["runsReached"] == 3
+
+
+def test_of_several_evaluations_at_a_slot_a_tick_shows_its_own(client: TestClient, world: World) -> None:
+    """Decision 16: a strategy that looks at positions has one for each; another run's is not this one's."""
+    run = world.run("alice")
+    slot = world.next_slot()
+    keys = [f"{digit}" * 64 for digit in "abc"]
+    rows = [
+        ExecutionRow(
+            evaluation_key=key,
+            strategy_id=run.strategy.id,
+            slot=slot,
+            worker="node-1",
+            duration_ms=1.5,
+            status=ExecutionStatus.NO_SIGNAL,
+            reason=key[0],
+        )
+        for key in keys
+    ]
+    tick = replace(world.tick(run, world.claim(run).fence), evaluation=UUID(keys[1][:32]))
+    world.store.report(SlotReport(ticks=(tick,), executions=tuple(rows)))
+    [told] = get(client, run, "executions")["executions"]
+    assert told["evaluation"]["reason"] == "b"
 
 
 def test_logs_are_events_by_level(client: TestClient, world: World) -> None:
