@@ -16,7 +16,7 @@ from actors.sandbox.warm import WarmSandbox
 from core.definition import StrategyDefinition, StrategyKind
 from core.ids import RunId
 from core.order import Leg
-from core.run import ExecutionMode, RunStatus
+from core.run import ExecutionMode, RunCommand, RunStatus
 from core.signal import Action, Signal
 from core.strategies.code import StrategyCode
 from tests.actors.world import World
@@ -163,7 +163,12 @@ def test_a_run_that_asks_late_shares_the_evaluation_and_is_counted() -> None:
     world = World("u-")
     strategy = world.strategy()
     world.run(strategy=strategy)
-    late = [world.run(user, strategy=strategy, execution_mode=ExecutionMode.MANUAL) for user in ("bob", "cid")]
+    late = [
+        world.run(user, strategy=strategy, active=False, execution_mode=ExecutionMode.MANUAL)
+        for user in ("bob", "cid")
+    ]
+    for run in late:
+        world.memory.command(run, RunCommand.DEPLOY, by="owner")
     world.to_slot(0, plus_s=5)
     for run in late:
         world.system.ref("scheduler").tell(TickRequested(run_id=run, slot=world.slot(0)))
