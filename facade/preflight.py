@@ -7,7 +7,6 @@ from core.errors import Reason
 from core.key_rights import SENTENCES, problem_of
 from core.leverage import largest_notional, leverage_problem
 from core.run import Run, TradingMode
-from core.strategy_warning import WarningKind
 from facade.bridge import Account, AccountKind, Connection, Keys, Store
 from facade.endpoint import Call
 from facade.errors import ApiError, refused
@@ -63,10 +62,7 @@ async def answers_alike(call: Call, run: Run) -> None:
     if run.trading_mode is not TradingMode.LIVE:
         return
     strategy = run.strategy
-    warnings = await call.bridge.read(lambda reads: reads.warnings(strategy.id))
-    if any(
-        each.kind is WarningKind.NOT_DETERMINISTIC and each.version == strategy.version for each in warnings
-    ):
+    if await call.bridge.read(lambda reads: reads.answers_differently(strategy.id, strategy.version)):
         raise ApiError(
             422,
             "The strategy answers differently for the same candles; it does not go live.",

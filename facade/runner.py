@@ -104,10 +104,17 @@ class Reads(Protocol):
     ) -> list[TickRecord]: ...
 
     def evaluations(
-        self, strategy_id: StrategyId, *, before: tuple[datetime, str] | None = None, limit: int = 50
+        self,
+        strategy_id: StrategyId,
+        user_id: UserId,
+        *,
+        before: tuple[datetime, str] | None = None,
+        limit: int = 50,
     ) -> list[AuthoredEvaluation]: ...
 
     def warnings(self, strategy_id: StrategyId) -> list[StrategyWarning]: ...
+
+    def answers_differently(self, strategy_id: StrategyId, version: int) -> bool: ...
 
     def events_page(
         self,

@@ -173,13 +173,18 @@ class PgHistory:
         ]
 
     def evaluations(
-        self, strategy_id: StrategyId, *, before: tuple[datetime, str] | None = None, limit: int = 50
+        self,
+        strategy_id: StrategyId,
+        user_id: UserId,
+        *,
+        before: tuple[datetime, str] | None = None,
+        limit: int = 50,
     ) -> list[AuthoredEvaluation]:
-        """For the strategy's author, which the caller has made sure of: orders and runs are everybody's."""
+        """None where `user_id` is not the strategy's author: orders and runs are everybody's."""
 
         def read(connection: Connection) -> list[Row]:
-            slot, key = before or (value(connection, "market_now") + timedelta(days=1), "")
-            named = {"strategy_id": strategy_id, "limit": limit, "rolling": ROLLING}
+            slot, key = before or (None, "")
+            named = {"strategy_id": strategy_id, "user_id": user_id, "limit": limit, "rolling": ROLLING}
             return many(connection, "evaluations_page", named | {"before_slot": slot, "before_key": key})
 
         with asked_for(None):
@@ -188,9 +193,13 @@ class PgHistory:
 
     def warnings(self, strategy_id: StrategyId) -> list[StrategyWarning]:
         named = {"strategy_id": strategy_id, "limit": MAX_WARNINGS}
-        with asked_for(None):  # its subscribers are held to what its author is told
-            rows = self._database.read(lambda connection: many(connection, "warnings_of", named))
+        rows = self._database.read(lambda connection: many(connection, "warnings_of", named))
         return [as_type(StrategyWarning)(row) for row in rows]
+
+    def answers_differently(self, strategy_id: StrategyId, version: int) -> bool:
+        named = {"strategy_id": strategy_id, "version": version}
+        with asked_for(None):  # its subscribers are held to what its author is told
+            return bool(self._database.read(lambda c: value(c, "answers_differently", named)))
 
     def events_page(
         self,

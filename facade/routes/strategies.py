@@ -121,7 +121,7 @@ async def evaluations(call: Call, query: Page) -> EvaluationsAnswer:
     strategy, limit, place = await own_strategy(call), query.limit, read_cursor(query.cursor)
     before = None if place is None else (place[0], place[1].hex)
     found = await call.bridge.read(
-        lambda reads: reads.evaluations(strategy.id, before=before, limit=limit + 1)
+        lambda reads: reads.evaluations(strategy.id, strategy.owner_id, before=before, limit=limit + 1)
     )
     warnings = await call.bridge.read(lambda reads: reads.warnings(strategy.id))
     return evaluations_answer(found, warnings, limit=limit)

@@ -61,7 +61,8 @@ SELECT t.slot, e.status AS evaluation_status, e.duration_ms, e.action, e.price, 
 -- Evaluations of a strategy before one, newest first, with what their code printed and the orders that runs made of each.
 WITH page AS MATERIALIZED (
     SELECT * FROM strategy_executions
-     WHERE strategy_id = %(strategy_id)s AND (slot, evaluation_key) < (%(before_slot)s, %(before_key)s)
+     WHERE strategy_id = (SELECT id FROM strategies WHERE id = %(strategy_id)s AND owner_id = %(user_id)s)
+       AND (slot, evaluation_key) < (coalesce(%(before_slot)s::timestamptz, 'infinity'), %(before_key)s)
      ORDER BY slot DESC, evaluation_key DESC LIMIT %(limit)s
 ), made AS (
     SELECT o.slot, replace(t.evaluation::text, '-', '') AS key, count(*) AS orders
@@ -83,6 +84,11 @@ SELECT e.evaluation_key, e.slot, e.worker, e.status AS evaluation_status, e.dura
          SELECT x.duration_ms FROM strategy_executions x WHERE x.strategy_id = e.strategy_id AND x.slot <= e.slot
           ORDER BY x.slot DESC LIMIT %(rolling)s) AS latest) AS rolling
  ORDER BY e.slot DESC, e.evaluation_key DESC;
+
+-- name: answers_differently
+-- Whether a version was seen to answer differently for the same candles.
+SELECT EXISTS (SELECT FROM strategy_warnings
+                WHERE strategy_id = %(strategy_id)s AND version = %(version)s AND kind = 'not_deterministic');
 
 -- name: warnings_of
 -- What the author of a strategy was warned of, the latest versions first.

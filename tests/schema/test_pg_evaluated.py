@@ -8,8 +8,10 @@ from uuid import UUID
 
 import pytest
 
+from core.definition import StrategyDefinition
 from core.ids import StrategyId, UserId
 from core.risk import RiskLimits
+from core.timeframe import Timeframe
 from schema import pg_evaluated
 from schema.pg import PgStore
 from schema.pg_history import AuthoredEvaluation
@@ -24,6 +26,17 @@ STRATEGY = StrategyId(UUID(int=1))
 @pytest.fixture
 def store(database: Database) -> Iterator[PgStore]:
     opened = PgStore(database.service_dsn, default_limits=RiskLimits(), worker="test", pool_size=2)
+    opened.create_strategy(
+        StrategyDefinition(
+            id=STRATEGY,
+            owner_id=UserId("ann"),
+            name="Trend",
+            template="sma_trend",
+            parameters={"period": 20},
+            symbol="BTCUSDT",
+            timeframe=Timeframe.M1,
+        )
+    )
     yield opened
     opened.close()
 
@@ -41,7 +54,7 @@ def execution(worker: str, runs: int, *, slot: datetime = START, took_ms: float 
 
 
 def kept(store: PgStore) -> list[AuthoredEvaluation]:
-    return store.reads.evaluations(STRATEGY, limit=200)
+    return store.reads.evaluations(STRATEGY, UserId("ann"), limit=200)
 
 
 @pytest.mark.parametrize(
