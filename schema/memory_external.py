@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import islice, takewhile
 from uuid import UUID
 
 from core.external_signal import ExternalSignal, expiry_of, slot_of
@@ -85,8 +85,7 @@ def settle(tables: Tables, now: datetime, process_s: float) -> list[TickRow]:
         (tables.runs[run_id], signal)
         for run_id, owed in sorted(tables.owed.items())
         if _is_at_rest(tables.runs[run_id], process_s)
-        for slot, signal in sorted(owed.items())
-        if signal.expires_at <= now and slot not in tables.runs[run_id].ticks
+        for signal in _expired(tables.runs[run_id], owed, now)
     )
     rows = [_close(row, signal, now) for row, signal in list(islice(overdue, SETTLED_AT_ONCE))]
     for run_id, owed in list(tables.owed.items()):
@@ -100,6 +99,12 @@ def settle(tables: Tables, now: datetime, process_s: float) -> list[TickRow]:
             if signal.received_at < now - KEPT and signal.id not in owed_ids:
                 del known[key]
     return rows
+
+
+def _expired(row: RunRow, owed: Mapping[datetime, ExternalSignal], now: datetime) -> Iterator[ExternalSignal]:
+    """In their order, up to the first that may still be claimed."""
+    untold = (signal for slot, signal in sorted(owed.items()) if slot not in row.ticks)
+    return takewhile(lambda signal: signal.expires_at <= now, untold)
 
 
 def _is_at_rest(row: RunRow, process_s: float) -> bool:

@@ -49,7 +49,8 @@ SELECT DISTINCT d.run_id FROM external_deliveries d
 ON CONFLICT DO NOTHING;
 
 -- name: overdue_deliveries
--- Signals that runs did not get in time and that nobody is at work on, their lease rows locked.
+-- Signals that runs did not get in time and that nobody is at work on, their lease rows locked. None behind an earlier
+-- one that may still be claimed: slots are claimed in their order.
 SELECT d.run_id, d.user_id, d.slot, s.received_at, r.status = 'active' AS active
   FROM external_deliveries d
   JOIN external_signals s ON s.id = d.signal_id
@@ -58,6 +59,9 @@ SELECT d.run_id, d.user_id, d.slot, s.received_at, r.status = 'active' AS active
  WHERE d.expires_at <= %(now)s AND l.locked_until <= clock_timestamp()
    AND l.ticked_slot IS NOT DISTINCT FROM l.last_slot
    AND NOT EXISTS (SELECT FROM strategy_tick_runs t WHERE t.run_id = d.run_id AND t.slot = d.slot)
+   AND NOT EXISTS (SELECT FROM external_deliveries e
+                    WHERE e.run_id = d.run_id AND e.slot < d.slot AND e.expires_at > %(now)s
+                      AND NOT EXISTS (SELECT FROM strategy_tick_runs t WHERE t.run_id = e.run_id AND t.slot = e.slot))
  ORDER BY d.run_id, d.slot LIMIT %(limit)s FOR UPDATE OF l SKIP LOCKED;
 
 -- name: close_overdue_slots

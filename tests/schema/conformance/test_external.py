@@ -196,6 +196,23 @@ def test_a_claimed_signal_never_expires_and_one_cut_off_is_interrupted(world: Wo
     assert world.store.signals_due([run.id]) == []
 
 
+def test_what_expired_is_not_closed_over_an_earlier_signal_that_may_still_be_claimed(world: World) -> None:
+    """Slots are claimed in their order: with the later one closed, nobody could claim the earlier any more."""
+    strategy = external(world)
+    run = active(world, strategy)
+    first = accepted(receive(world, strategy, "key-0001"))
+    second = accepted(receive(world, strategy, "key-0002", expires_at=START + 2 * SECOND))
+    assert world.store.settle_signals(now=second.expires_at) == []
+    assert claimed(world, run, first.slot)
+    world.expire_leases(0)
+    world.store.close_interrupted(older_than_s=0.0)
+    assert [row.slot for row in world.store.settle_signals(now=second.expires_at)] == [second.slot]
+    third = accepted(receive(world, strategy, "key-0003"))
+    fourth = accepted(receive(world, strategy, "key-0004", expires_at=START + 2 * SECOND))
+    both = world.store.settle_signals(now=third.expires_at)
+    assert [row.slot for row in both] == [third.slot, fourth.slot]
+
+
 def test_a_lease_row_that_is_gone_keeps_nothing_owed_for_ever(world: World) -> None:
     strategy = external(world)
     run = active(world, strategy)
