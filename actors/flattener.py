@@ -164,19 +164,24 @@ class Flattener(Behaviour):
         work.fence = None
         wanted, known = work.on_paper is not None and self._may_try(work), work.opened_at
 
+        def entries() -> _Entries:
+            return _Entries(store.orders(run_id=flatten.run_id, limit=RECENT_ORDERS), flatten.asked_at)
+
         def look() -> Looked:
             if kept is not None:
                 store.release([(flatten.run_id, kept)])
-            # Orders first: what has filled by then is in the positions read after it.
-            entries = _Entries(store.orders(run_id=flatten.run_id, limit=RECENT_ORDERS), flatten.asked_at)
+            # Orders first: what has filled by then is in the positions read after it. And once more behind these: which
+            # entry opened one is known by then, also of one that filled between.
+            on_its_way = entries().on_its_way
             positions = store.open_positions(account_id=flatten.account_id)
-            held = next((each for each in positions if _is_meant(each, flatten, entries, known)), None)
+            then = entries()
+            held = next((each for each in positions if _is_meant(each, flatten, then, known)), None)
             account = store.account(flatten.account_id)
             fence = None
             if held is not None and wanted:
                 fence = store.acquire(flatten.run_id, owner=owner, ttl_s=ttl_s)
             on_paper = account is None or account.kind is AccountKind.PORTFOLIO
-            return Looked(id, held, entries.on_its_way, fence, on_paper)
+            return Looked(id, held, on_its_way, fence, on_paper)
 
         self.ctx.call(look, lambda looked: looked, lambda _: Failed(id))
 

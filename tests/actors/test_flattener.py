@@ -15,7 +15,7 @@ from actors.messages import FlattensAsked
 from actors.runtime.behaviour import Context
 from actors.runtime.spec import ChildSpec
 from core.ids import AccountId, RunId
-from core.order import Leg
+from core.order import Leg, Order
 from core.run import RunCommand
 from exchanges.errors import ErrorKind, Unreachable
 from schema.flattens import Flatten, FlattenOutcome
@@ -171,6 +171,31 @@ def test_what_the_run_enters_afterwards_is_not_chased() -> None:
     world.to_slot(5)
     assert flattens(world, run) == [(1, "filled")]
     assert world.position(run).quantity > 0
+
+
+def test_an_entry_that_fills_between_two_reads_is_not_taken_for_what_was_to_be_closed() -> None:
+    """Of a run that closed and entered anew while the request was looked at: read first, its orders tell nothing of it."""
+    world, run = opened()
+    world.memory.command(run, RunCommand.RESUME, by="ann")
+    world.ask(run)
+    [request] = world.requests.waiting
+    orders_then = world.memory.orders(run_id=run)
+    world.to_slot(5)
+    held = world.position(run)
+    assert held.quantity > 0
+
+    def read_too_early(**_: object) -> list[Order]:
+        del vars(world.store)["orders"]
+        return orders_then
+
+    vars(world.store)["orders"] = read_too_early
+    again = replace(request, id=world.id())
+    world.requests.waiting.append(again)
+    world.system.ref("flattener").tell(FlattensAsked())
+    world.wait(130)
+    assert flattens(world, run) == [(1, "filled")]
+    assert world.requests.ended[again.id] is FlattenOutcome.FLAT
+    assert world.position(run) == held
 
 
 def test_what_was_not_placed_is_tried_again_until_it_is_flat() -> None:
