@@ -174,7 +174,7 @@ def test_what_the_run_enters_afterwards_is_not_chased() -> None:
 
 
 def test_an_entry_that_fills_between_two_reads_is_not_taken_for_what_was_to_be_closed() -> None:
-    """Of a run that closed and entered anew while the request was looked at: read first, its orders tell nothing of it."""
+    """Of a run that closed and entered anew while it was looked at: read first, its orders tell nothing of it."""
     world, run = opened()
     world.memory.command(run, RunCommand.RESUME, by="ann")
     world.ask(run)
