@@ -15,6 +15,12 @@ from core.errors import RunnerError
 MAX_METADATA_BYTES: Final = 4096
 MAX_INDICATORS: Final = 64
 MAX_REASON_CHARS: Final = 500
+LEAST: Final = Decimal("1E-12")
+MOST: Final = Decimal("1E+15")
+"""Of a price, an amount or a factor: beyond, no market is, and arithmetic in 28 digits and the database's end."""
+MAX_DIGITS: Final = 60
+MAX_LEVERAGE: Final = 1_000_000
+"""Of what is said; what is used has limits of its own."""
 
 
 class Action(StrEnum):
@@ -149,8 +155,16 @@ def _decimal(name: str, value: object) -> Decimal | None:
         exact = value if isinstance(value, Decimal) else Decimal(repr(number))
     except InvalidOperation as error:
         raise BadSignal(SignalFault.NOT_A_SIGNAL, f"The signal's {name} is not a number.") from error
+    return in_bounds(name, exact)
+
+
+def in_bounds(name: str, exact: Decimal) -> Decimal:
+    """`exact` as it may be traded upon. Raises BadSignal by name."""
     if exact <= 0:
-        raise BadSignal(SignalFault.OUT_OF_BOUNDS, f"The signal's {name} of {exact} is not above 0.")
+        raise BadSignal(SignalFault.OUT_OF_BOUNDS, f"The signal's {name} of {exact:.12g} is not above 0.")
+    if not LEAST <= exact <= MOST or len(exact.as_tuple().digits) > MAX_DIGITS:
+        sentence = f"The signal's {name} of {exact:.12g} is not in {LEAST} to {MOST}, or has too many digits."
+        raise BadSignal(SignalFault.OUT_OF_BOUNDS, sentence)
     return exact
 
 
@@ -170,6 +184,8 @@ def _leverage(value: object) -> int | None:
     number = _number("leverage", value)
     if number < 1 or number != int(number):
         raise BadSignal(SignalFault.OUT_OF_BOUNDS, f"The signal's leverage of {number:g} is not 1, 2, 3 …")
+    if number > MAX_LEVERAGE:
+        raise BadSignal(SignalFault.OUT_OF_BOUNDS, f"The signal's leverage is above {MAX_LEVERAGE}.")
     return int(number)
 
 

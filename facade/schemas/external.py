@@ -12,7 +12,7 @@ from msgspec import Meta
 from core.ids import StrategyId
 from facade.schemas.form import Answer, Body, Sentence, Shown
 
-SignalKey = Annotated[str, Meta(pattern="^[A-Za-z0-9._:-]{8,64}$")]
+SignalKey = Annotated[str, Meta(pattern="^[A-Za-z0-9._:-]{8,64}(?!\n)$")]
 Moment = Annotated[datetime, Meta(tz=True)]
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.market import Rounding, SymbolRules
 from core.signal import Action, BadSignal, Signal, SignalFault, read_action, read_signal
 
 
@@ -88,10 +89,15 @@ def test_a_full_answer_is_read_with_exact_decimals() -> None:
         ({"action": "hold", "price": 10**400}, SignalFault.NON_FINITE),
         ({"action": "hold", "price": 0}, SignalFault.OUT_OF_BOUNDS),
         ({"action": "hold", "amount": -1}, SignalFault.OUT_OF_BOUNDS),
+        ({"action": "hold", "take_profit": 1e300}, SignalFault.OUT_OF_BOUNDS),
+        ({"action": "hold", "size_factor": 5e-324}, SignalFault.OUT_OF_BOUNDS),
+        ({"action": "hold", "stop_loss": Decimal("1E-999999999")}, SignalFault.OUT_OF_BOUNDS),
+        ({"action": "hold", "amount": Decimal("1." + 100 * "1")}, SignalFault.OUT_OF_BOUNDS),
         ({"action": "hold", "score": 10.5}, SignalFault.OUT_OF_BOUNDS),
         ({"action": "hold", "confidence": 1.5}, SignalFault.OUT_OF_BOUNDS),
         ({"action": "hold", "leverage": 0}, SignalFault.OUT_OF_BOUNDS),
         ({"action": "hold", "leverage": 2.5}, SignalFault.OUT_OF_BOUNDS),
+        ({"action": "hold", "leverage": 10**30}, SignalFault.OUT_OF_BOUNDS),
         ({"action": "hold", "indicators": {"rsi": math.nan}}, SignalFault.NAN_RESULT),
         ({"action": "hold", "indicators": [1]}, SignalFault.NOT_A_SIGNAL),
         ({"action": "hold", "indicators": {str(n): 1 for n in range(65)}}, SignalFault.NOT_A_SIGNAL),
@@ -104,6 +110,32 @@ def test_a_bad_answer_is_refused_by_name(answer: object, fault: SignalFault) -> 
     with pytest.raises(BadSignal) as refused:
         read_signal(answer)
     assert refused.value.fault is fault
+
+
+RULES = SymbolRules(
+    symbol="BTCUSDT",
+    tick_size=Decimal("1E-8"),
+    step_size=Decimal("1E-8"),
+    min_quantity=Decimal("1E-8"),
+    max_quantity=Decimal(10**6),
+    min_notional=Decimal(5),
+    market_step_size=Decimal("1E-8"),
+    max_market_quantity=Decimal(10**6),
+)
+
+
+@given(
+    st.floats(min_value=0, exclude_min=True) | st.decimals(min_value=0, allow_nan=False, allow_infinity=False)
+)
+def test_what_is_read_can_be_put_on_a_grid_shown_and_stored(number: float | Decimal) -> None:
+    """A target of 1e300 ended the venue's step at an entry; a stop of 1E-999999999 is a gigabyte in an event."""
+    try:
+        signal = read_signal({"action": "long", "stop_loss": number})
+    except BadSignal:
+        return
+    assert signal.stop_loss is not None
+    assert RULES.price(signal.stop_loss, Rounding.UP) > 0
+    assert len(format(signal.stop_loss, "f")) < 100
 
 
 junk = st.recursive(

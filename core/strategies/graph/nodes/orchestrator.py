@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from core.position import Side
-from core.signal import Action, Signal
+from core.signal import Action, Signal, in_bounds
 from core.strategies.graph.document import RawValue
 from core.strategies.graph.nodes.base import PlainNode
 from core.strategies.graph.params import AnyParam, NumberParam, Params, number, whole
@@ -102,7 +102,7 @@ class Orchestrator(PlainNode):
             reason=None if port is None else verdict.words[port],
             indicators=indicators,
             score=verdict.numbers.get("score"),
-            size_factor=None if size is None else Decimal(repr(size)),
+            size_factor=None if size is None else in_bounds("size_factor", Decimal(repr(size))),
             leverage=whole(params, "leverage") if "leverage" in params else None,
             take_profit=take_profit,
             stop_loss=stop_loss,
@@ -137,7 +137,7 @@ class Orchestrator(PlainNode):
         for name, direction in (("take_profit", gain), ("stop_loss", -gain)):
             asked = verdict.numbers.get(name)
             if asked is not None:
-                prices.append(Decimal(repr(asked)))
+                prices.append(in_bounds(name, Decimal(repr(asked))))
             elif f"{name}_pct" in params:
                 share = Decimal(repr(number(params, f"{name}_pct"))) / _HUNDRED
                 prices.append(max(price * (1 + direction * share), Decimal(0)) or None)

@@ -12,7 +12,7 @@ import pytest
 
 from core.candles import CandleColumns
 from core.position import Side
-from core.signal import Action, SignalFault
+from core.signal import Action, BadSignal, SignalFault
 from core.strategies.graph.program import NodeFailed
 from core.strategy import HeldPosition
 from core.timeframe import to_ms
@@ -264,6 +264,15 @@ def test_an_entry_carries_prices_size_and_leverage() -> None:
     signal = entry(200, "up > end.entry_short", take_profit_pct=3, stop_loss_pct=1.5)
     assert (signal.take_profit, signal.stop_loss) == (194, 203)
     assert entry(200, "up > end.entry_long", "stop > end.stop_loss").stop_loss == 195
+
+
+@pytest.mark.parametrize(
+    ("close", "edge"),
+    [(4, "stop > end.stop_loss"), (5, "s > end.size_factor"), (1e200, "stop > end.take_profit")],
+)
+def test_what_no_order_can_carry_fails_the_decision_by_name(close: float, edge: str) -> None:
+    with pytest.raises(BadSignal, match=edge.split(".")[-1]):
+        entry(close, "up > end.entry_long", edge)
 
 
 def test_a_bankroll_is_the_graphs_whatever_it_was_last_asked_under() -> None:
