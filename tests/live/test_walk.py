@@ -109,20 +109,23 @@ def test_a_strategy_is_mended_backtested_deployed_and_subscribed_to(user_of: Cal
     assert {trade["side"] for trade in traded} == {"long"}
     sizes = [float(trade["quantity"]) for trade in traded]
     assert sizes[0] > 10 * sizes[1] > 0, "each trades their own capital"
-    theirs = {
-        each["slot"]: each for each in ben.ask("GET", f"/api/runs/{subscription}/executions")["executions"]
-    }
-    ours = {
-        each["slot"]: each
-        for each in ann.ask("GET", f"/api/runs/{deployed['runId']}/executions")["executions"]
-    }
-    both = [
-        (ours[slot]["evaluation"], theirs[slot]["evaluation"]) for slot in sorted(ours.keys() & theirs.keys())
-    ]
-    assert len(both) >= 2
+    both = until(lambda: shared(*runs), "both have ticked twice")
     assert all(one == other for one, other in both)
     assert both[-1][0]["runsReached"] == 2
     ben.ask("GET", f"/api/runs/{deployed['runId']}/trades", 404)
+
+
+def shared(*runs: tuple[User, str]) -> list[tuple[Any, Any]] | None:
+    """What both were told of the slots in which both ticked, oldest first; None before there are two."""
+    ours, theirs = (
+        {
+            each["slot"]: each["evaluation"]
+            for each in user.ask("GET", f"/api/runs/{run}/executions")["executions"]
+        }
+        for user, run in runs
+    )
+    found = [(ours[slot], theirs[slot]) for slot in sorted(ours.keys() & theirs.keys())]
+    return found if len(found) >= 2 else None
 
 
 def trades_of(user: User, run: str) -> Any:
