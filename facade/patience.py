@@ -63,6 +63,36 @@ class Crowd:
             del self._open[host]
 
 
+class NotTaken:
+    """Ends a connection once nothing of what is to be sent was taken for `within_s`, however much is left of it.
+
+    The kernel holds little of an answer (facade/server.py): a large one waits here for as long as its reader is slow.
+    """
+
+    __slots__ = ("_left", "_loop", "_timer", "_transport", "_within_s")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, within_s: float
+    ) -> None:
+        self._loop = loop
+        self._transport = transport
+        self._within_s = within_s
+        self._wait()
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+    def _wait(self) -> None:
+        self._left = self._transport.get_write_buffer_size()
+        self._timer = self._loop.call_later(self._within_s, self._look)
+
+    def _look(self) -> None:
+        if self._transport.get_write_buffer_size() < self._left:
+            self._wait()
+        else:
+            cut(self._transport)
+
+
 class PatientProtocol(H11Protocol):
     """One connection. `crowd` is the server's: see `protocol_in`."""
 
@@ -72,7 +102,7 @@ class PatientProtocol(H11Protocol):
         super().__init__(*args, **more)
         self._deadline: asyncio.TimerHandle | None = None
         self._waits_for: type | None = None
-        self._not_taken: asyncio.TimerHandle | None = None
+        self._not_taken: NotTaken | None = None
         self._host: str | None = None
         self._upgraded = False
 
@@ -112,7 +142,7 @@ class PatientProtocol(H11Protocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._not_taken is None:
-            self._not_taken = self.loop.call_later(self.crowd.patience.taken_s, self._cut)
+            self._not_taken = NotTaken(self.loop, self.transport, self.crowd.patience.taken_s)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -186,7 +216,7 @@ class PatientSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self._not_taken: asyncio.TimerHandle | None = None
+        self._not_taken: NotTaken | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -196,7 +226,7 @@ class PatientSocket(WebSocketsSansIOProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._not_taken is None:
-            self._not_taken = self.loop.call_later(self.crowd.patience.taken_s, cut, self.transport)
+            self._not_taken = NotTaken(self.loop, self.transport, self.crowd.patience.taken_s)
 
     def resume_writing(self) -> None:
         super().resume_writing()
