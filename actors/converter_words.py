@@ -17,11 +17,14 @@ The block defines strategy(context) and, before it, these names:
   LOOKBACK = 250         closed candles in the window, at most 2000; enough for the longest indicator to settle
   MIN_CANDLES = 250      with fewer it is not called
   PARAMETERS = {{"period": {{"default": 20, "min": 2, "max": 200, "meaning": "candles of the average"}}}}   numbers only
+  WINDOWS = {{"trend": {{"timeframe": "1h", "lookback": 100}}}}   only where the source looks at another timeframe,
+                         "symbol" or "market" ("perp", "spot") beside its own; at most 8, what is left out is its own
   USES_POSITION = False  True only where context.position is looked at
 
 context has
   candles     oldest first; columns are numpy float64 arrays: candles.open, .high, .low, .close, .volume,
               .taker_buy_volume, .open_time (milliseconds); candles[-1].close is a number; the last candle is closed
+  extra       the windows of WINDOWS by name, each like candles: context.extra.trend.close
   price       the last close, a float
   parameters  context.parameters.period
   position    None, or .side ("long" or "short"), .quantity, .entry_price, .unrealised_pnl

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from actors.backtest import BacktestRequest, run_backtest
 from actors.backtest_result import declared_by
+from actors.prepared import prepare
 from actors.sandbox.host import Limits, Zygote
 from actors.sandbox.validation import validate_code
-from actors.work.backtest import windows_of
+from actors.work.backtest import strategy_asked_for
 from bin.commands.backtest_source import SourceChoice
 from bin.strategy_file import StrategyFile
 from core.definition import StrategyKind
@@ -24,7 +25,7 @@ from core.listening import hours_by_venue
 from core.parameters import ParameterError, ParameterSpec
 from core.strategies.code import CODE_KINDS
 from core.strategies.graph.problems import GraphError
-from core.strategy import strategy_parameters
+from core.strategy import WantedWindow, strategy_parameters
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe
 
@@ -60,6 +61,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     answers: Mapping[str, int] = {}
     log: str = ""
     heard_first_hours: Mapping[str, float] = {}
+    windows: tuple[WantedWindow, ...] = ()
+    """Beside its own candles."""
 
     @property
     def ok(self) -> bool:
@@ -105,7 +108,9 @@ def check(
         if found.kind is StrategyKind.EXTERNAL:
             return Checked(file=found)  # it answers nothing by itself
         lookback = strategy.lookback(parameters)
-        answers = _answers(replace(request, parameters=dict(parameters)), lookback)
+        request = replace(request, parameters=dict(parameters))
+        prepared = prepare(strategy_asked_for(request))
+        answers = _answers(request, prepared.lead)
     except GraphError as error:
         complaints = tuple(Complaint(message=each.message, place=each.place) for each in error.problems)
         return Checked(file=found, errors=complaints)
@@ -120,7 +125,8 @@ def check(
         uses_position=strategy.uses_position,
         answers=answers,
         log=log,
-        heard_first_hours=hours_by_venue(windows_of(request)),
+        heard_first_hours=hours_by_venue(prepared.all_windows),
+        windows=prepared.windows,
     )
 
 
@@ -145,11 +151,11 @@ def _tried(
     return Checked(file=replace(found, text=tried.code.source())), tried.log
 
 
-def _answers(request: BacktestRequest, lookback: int) -> dict[str, int]:
+def _answers(request: BacktestRequest, lead: timedelta) -> dict[str, int]:
     """Raises RunnerError where an evaluation fails."""
     delta = request.timeframe.delta
     end = request.timeframe.floor(_SAMPLE_END)
-    shown = replace(request, start=end - delta * (lookback + SAMPLE_SLOTS), end=end)
+    shown = replace(request, start=end - lead - delta * SAMPLE_SLOTS, end=end)
     source = SourceChoice.of(shown, files=(), folder=None).open()
     result = run_backtest(replace(request, start=end - delta * SAMPLE_SLOTS, end=end), source)
     failed = {reason: count for (status, reason), count in result.ticks.items() if status == "error"}

@@ -162,6 +162,7 @@ def validated_answer(found: Validated) -> ValidatedAnswer:
         lookback=None if code is None else code.lookback,
         uses_position=None if code is None else code.uses_position,
         log=found.log,
+        heard_first_hours=hours_by_venue(found.windows),
     )
 
 

@@ -26,7 +26,9 @@ class Fields(dict[str, Any]):
         try:
             return self[name]
         except KeyError:
-            raise AttributeError(f"there is no {name!r} here; there are {', '.join(self)}.") from None
+            raise AttributeError(
+                f"there is no {name!r} here; there are {', '.join(self) or 'none'}."
+            ) from None
 
 
 class Parameters(Fields):
@@ -83,10 +85,11 @@ def _candle(row: Sequence[float]) -> Fields:
 
 def context_of(program: Program, ask: Ask) -> Fields:
     """Everything an evaluation may look at."""
-    data = np.frombuffer(ask.columns).reshape(len(COLUMNS), -1)
+    data = columns_of(ask.columns)
     held, price = ask.position, float(data[_CLOSE, -1])
     return Fields(
         candles=Candles(data),
+        extra=Fields((name, Candles(columns_of(each))) for name, each in ask.extra.items()),
         parameters=Parameters(ask.parameters),
         position=None if held is None else Fields(_plain(held)),
         price=price,
@@ -95,6 +98,11 @@ def context_of(program: Program, ask: Ask) -> Fields:
         symbol=program.symbol,
         timeframe=program.timeframe,
     )
+
+
+def columns_of(content: bytes) -> npt.NDArray[np.float64]:
+    """Read-only."""
+    return np.frombuffer(content).reshape(len(COLUMNS), -1)
 
 
 def _plain(held: Any) -> Mapping[str, Any]:

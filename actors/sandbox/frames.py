@@ -59,12 +59,15 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
-    """One evaluation: seven rows of float64 (core.candles.COLUMNS), the last candle closing at `slot_ms`."""
+    """One evaluation: seven rows of float64 (core.candles.COLUMNS), the last candle closing at `slot_ms`; `extra`: as
+    many of each further window, whose last candle has closed by then.
+    """
 
     columns: bytes
     parameters: Mapping[str, int | float]
     slot_ms: int
     position: Held | None = None
+    extra: Mapping[str, bytes] = {}
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):

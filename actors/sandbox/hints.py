@@ -41,7 +41,10 @@ def hint_for(error: BaseException, frame: FrameType | None) -> str | None:
         case AttributeError() if isinstance(error.obj, ModuleType):
             return _meant(error.name, vars(error.obj))
         case AttributeError() if type(error.obj).__module__.startswith("actors.sandbox"):
-            return "A context has candles, parameters, position, price, slot, symbol and timeframe."
+            return (
+                "A context has candles, extra, parameters, position, price, slot, symbol and timeframe; "
+                "WINDOWS says what extra has."
+            )
         case KeyError():
             return "Where a key may be missing, .get(key, default) answers the default."
         case IndexError():

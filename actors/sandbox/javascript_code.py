@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import numpy as np
 import quickjs
 
+from actors.sandbox.author_view import columns_of
 from actors.sandbox.failure import Failure
 from actors.sandbox.frames import Answered, Ask, Failed, Fault, Program
 from actors.sandbox.python_code import DECLARED_NAMES, ENTRY_NAMES, MAX_DEPTH, MAX_ITEMS
@@ -36,6 +36,7 @@ _HARNESS: Final = f"""
 "use strict";
 (() => {{
   const {{parse, stringify}} = JSON, text = String, finite = Number.isFinite, time = (ms) => new Date(ms);
+  const {{keys}} = Object;
   const print = globalThis.__print;
   const shown = (each) => typeof each === "string" ? each : stringify(each) ?? text(each);
   const said = (...given) => print(given.map(shown).join(" "));
@@ -46,9 +47,11 @@ _HARNESS: Final = f"""
   }};
   // JSON has no NaN: as text it is refused by the name of its field instead of being taken for nothing.
   const plain = (_, value) => typeof value === "number" && !finite(value) ? text(value) : value;
+  const candles = (columns) => columns[0].map((_, i) => ({{{_CANDLE}}}));
   globalThis.__run = (entry, given) => {{
     const {{columns, ...context}} = parse(given);
-    context.candles = columns[0].map((_, i) => ({{{_CANDLE}}}));
+    context.candles = candles(columns);
+    for (const name of keys(context.extra)) context.extra[name] = candles(context.extra[name]);
     context.slot = time(context.slot);
     return stringify(entry(context), plain) ?? "null";
   }};
@@ -158,7 +161,7 @@ def _interpreter() -> quickjs.Context:
 
 
 def _context_of(program: Program, ask: Ask) -> str:
-    held, columns = ask.position, np.frombuffer(ask.columns).reshape(len(COLUMNS), -1)
+    held, columns = ask.position, columns_of(ask.columns)
     price = float(columns[COLUMNS.index("close"), -1])
     position = held and {
         "side": held.side,
@@ -168,6 +171,7 @@ def _context_of(program: Program, ask: Ask) -> str:
     }
     context = {
         "columns": columns.tolist(),
+        "extra": {name: columns_of(each).tolist() for name, each in ask.extra.items()},
         "parameters": ask.parameters,
         "position": position,
         "price": price,

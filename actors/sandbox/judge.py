@@ -13,12 +13,15 @@ from msgspec.structs import replace
 from actors.runtime.behaviour import Context as ActorContext
 from actors.sandbox.frames import MAX_LOG, Answered, Ask, Failed, Fault, Held, Program, Reply
 from actors.sandbox.host import SandboxAway, Starved
+from core.candles import CandleColumns
+from core.errors import RunnerError
 from core.ids import UserId
 from core.market import Series
 from core.position import Side
 from core.signal import BadSignal, Signal, storable
-from core.strategies.code import CodeStrategy
+from core.strategies.code import CodeStrategy, StrategyCode
 from core.strategies.code_answer import read_code_answer
+from core.strategies.code_window import named_columns
 from core.strategy import Context
 from core.timeframe import to_ms
 
@@ -95,10 +98,16 @@ def program_of(strategy: CodeStrategy, series: Series, compiled: bytes | None = 
     )
 
 
-def ask_of(context: Context) -> Ask:
-    held = context.position
+def ask_of(code: StrategyCode, context: Context) -> Ask:
+    held, extra = context.position, {}
+    if code.windows:
+        if context.series is None:
+            raise RunnerError("Code that looks at further candles has to know its own series.")
+        named = named_columns(code.windows, context.series, context.extra)
+        extra = {name: _bytes(columns) for name, columns in named.items()}
     return Ask(
-        columns=np.ascontiguousarray(context.candles.data).tobytes(),
+        columns=_bytes(context.candles),
+        extra=extra,
         parameters=context.parameters,
         slot_ms=to_ms(context.slot),
         position=None
@@ -110,6 +119,10 @@ def ask_of(context: Context) -> Ask:
             unrealised_pnl=float(held.unrealised_pnl),
         ),
     )
+
+
+def _bytes(columns: CandleColumns) -> bytes:
+    return np.ascontiguousarray(columns.data).tobytes()
 
 
 def verdict_of(reply: Reply, context: Context) -> Verdict:

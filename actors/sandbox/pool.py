@@ -265,7 +265,9 @@ def _giving_way_first(asked: Callable[[bool], Answer]) -> Answer:
 def _asked(zygote: Zygote, task: CodeTask, code: bytes | None, gives_way: bool) -> tuple[list[Reply], float]:
     """And what it used of its limit."""
     with zygote.worker(gives_way=gives_way) as worker:
-        replies = worker.ask(program_of(task.strategy, task.series, code), ask_of(task.context))
+        replies = worker.ask(
+            program_of(task.strategy, task.series, code), ask_of(task.strategy.code, task.context)
+        )
     return replies, worker.used_s
 
 

@@ -22,7 +22,7 @@ from actors.sandbox.frames import Answered, Ask, Failed, Fault, Program
 from actors.sandbox.hints import no_entry
 
 ENTRY_NAMES: Final = ("strategy", "evaluate", "tradingStrategy")
-DECLARED_NAMES: Final = ("LOOKBACK", "MIN_CANDLES", "PARAMETERS", "USES_POSITION")
+DECLARED_NAMES: Final = ("LOOKBACK", "MIN_CANDLES", "PARAMETERS", "USES_POSITION", "WINDOWS")
 MAX_DEPTH: Final = 16
 MAX_ITEMS: Final = 2_000
 MAX_INTEGER: Final = 1 << 62

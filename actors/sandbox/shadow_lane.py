@@ -55,7 +55,10 @@ class ShadowLane:
     def submit(self, task: CodeTask) -> Future[Verdict]:
         """From any thread. Its candles are taken now, as their window moves on."""
         second = _Second(
-            program_of(task.strategy, task.series), ask_of(task.context), task.context, process_s()
+            program_of(task.strategy, task.series),
+            ask_of(task.strategy.code, task.context),
+            task.context,
+            process_s(),
         )
         with self._changed:
             if self._closed or len(self._waiting) >= MAX_WAITING:

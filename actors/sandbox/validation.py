@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
@@ -11,25 +10,23 @@ import msgspec
 import numpy as np
 
 from actors.runtime.process_time import process_s
+from actors.sample_candles import SAMPLE_FROM, SAMPLE_SEED, SAMPLE_SLOTS, SAMPLE_STEP, SampleCandles
 from actors.sandbox.frames import Ask, Failed, Fault, Loaded, Program, Reply
 from actors.sandbox.host import Zygote
 from actors.sandbox.judge import Verdict, ask_of, verdict_of
 from core.candles import CandleColumns
 from core.definition import StrategyKind
+from core.market import Market, Series
 from core.parameters import ParameterError, Parameters
 from core.position import Side
 from core.signal import Signal
 from core.strategies.code import CodeStrategy, StrategyCode
-from core.strategies.declaration import BadDeclaration, declared_code
-from core.strategy import Context, HeldPosition, strategy_parameters
+from core.strategies.code_window import wanted_windows
+from core.strategies.declaration import BadDeclaration, declared_code, line_of
+from core.strategy import Context, HeldPosition, WantedWindow, strategy_parameters
 from core.timeframe import Timeframe, from_ms
 from exchanges.feeds.generator import GeneratedMarket
 
-SAMPLE_SEED: Final = 1
-SAMPLE_FROM: Final = datetime(2026, 1, 1, tzinfo=UTC)
-SAMPLE_SLOTS: Final = 12
-SAMPLE_STEP: Final = 37
-"""Candles from one sample slot to the next: no whole number of hours or days."""
 MAX_VALIDATION_S: Final = 6.0
 """All sample slots together; one that takes longer than this on average would not do at a candle's close either."""
 HELD: Final = (None, Side.LONG, Side.SHORT)
@@ -51,6 +48,7 @@ class Validated(msgspec.Struct, frozen=True, kw_only=True):
     evaluations: int = 0
     errors: tuple[CodeError, ...] = ()
     log: str = ""
+    windows: tuple[WantedWindow, ...] = ()
 
 
 _TOO_SLOW: Final = CodeError(
@@ -83,10 +81,13 @@ def validate_code(
             )
             strategy = CodeStrategy(kind, code, parameters or {})
             given = strategy_parameters(strategy, parameters or {})
-        except (BadDeclaration, ParameterError) as bad:
+        except BadDeclaration as bad:
+            line = line_of(text, bad)
+            return Validated(errors=(CodeError(message=str(bad), line=line),), log=loaded.log)
+        except ParameterError as bad:
             return Validated(errors=(CodeError(message=str(bad)),), log=loaded.log)
         contexts = sample_contexts(code, given, symbol, timeframe)
-        asks = [ask_of(context) for context in contexts]
+        asks = [ask_of(code, context) for context in contexts]
         replies: list[Reply] = []
         deadline_s = process_s() + MAX_VALIDATION_S
         for ask in asks:
@@ -103,7 +104,18 @@ def validate_code(
     differs = _differs(zygote, program, asks, contexts, verdicts, gives_way=gives_way)
     if differs is not None:
         return Validated(errors=(differs,), log=log)
-    return Validated(code=code, signal=verdicts[-1].signal, evaluations=len(verdicts), log=log)
+    return Validated(
+        code=code,
+        signal=verdicts[-1].signal,
+        evaluations=len(verdicts),
+        log=log,
+        windows=strategy.windows(sample_series(symbol, timeframe), given),
+    )
+
+
+def sample_series(symbol: str, timeframe: Timeframe) -> Series:
+    """What the code would decide on, as far as it is known before there is a strategy."""
+    return Series(venue=GeneratedMarket.venue, market=Market.PERP, symbol=symbol, timeframe=timeframe)
 
 
 def sample_contexts(
@@ -113,16 +125,24 @@ def sample_contexts(
     count = code.lookback + SAMPLE_SLOTS * SAMPLE_STEP
     end = SAMPLE_FROM + timeframe.delta * count
     candles = GeneratedMarket(SAMPLE_SEED).candles(symbol, timeframe, SAMPLE_FROM, end)
+    own = sample_series(symbol, timeframe)
+    further = [
+        SampleCandles(each.series, each.lookback, SAMPLE_SEED + 1 + n)
+        for n, each in enumerate(wanted_windows(code.windows, own))
+    ]
     contexts = []
     for number in range(1, SAMPLE_SLOTS + 1):
         last = code.lookback + number * SAMPLE_STEP
         window = CandleColumns(np.ascontiguousarray(candles.data[:, last - code.lookback : last]))
         side = HELD[number % len(HELD)] if code.uses_position else None
+        slot = from_ms(int(window.open_time[-1]) + timeframe.ms)
         contexts.append(
             Context(
                 candles=window,
+                extra={sample.series: sample.window(number - 1, slot) for sample in further},
+                series=own,
                 parameters=parameters,
-                slot=from_ms(int(window.open_time[-1]) + timeframe.ms),
+                slot=slot,
                 position=None if side is None else _held(side, float(window.open[-1])),
             )
         )

@@ -77,4 +77,4 @@ class WarmSandbox:
             if len(self._workers) > MAX_WORKERS:
                 self._workers.popitem(last=False)[1].kill()
         self._workers.move_to_end(key)
-        return verdict_of(worker.ask(ask_of(task.context))[-1], task.context)
+        return verdict_of(worker.ask(ask_of(task.strategy.code, task.context))[-1], task.context)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
 import msgspec
-import numpy as np
 
-from core.candles import CandleColumns
+from actors.sample_candles import SAMPLE_FROM, SAMPLE_SEED, SAMPLE_SLOTS, SAMPLE_STEP, SampleCandles
 from core.market import Series
 from core.parameters import ParameterError, Parameters, ParameterSpec
 from core.position import Side
@@ -20,16 +18,8 @@ from core.strategies.graph.problems import GraphError, Problem
 from core.strategies.graph.program import NodeFailed
 from core.strategies.graph.strategy import GraphStrategy
 from core.strategy import Context, HeldPosition, WantedWindow, strategy_parameters
-from core.timeframe import Timeframe, to_ms
-from exchanges.feeds.generator import GeneratedMarket
 
-SAMPLE_SEED: Final = 1
-SAMPLE_FROM: Final = datetime(2026, 1, 1, tzinfo=UTC)
-SAMPLE_SLOTS: Final = 12
-SAMPLE_STEP: Final = 37
-"""Candles from one sample slot to the next: no whole number of hours or days."""
 _HELD: Final = (None, Side.LONG, Side.SHORT)
-_SYMBOL: Final = "BTCUSDT"
 
 
 class TriedGraph(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +66,10 @@ def _contexts(
 ) -> list[Context]:
     """For graphs that look at positions, flat, long and short in turn."""
     lookback = strategy.lookback(parameters)
-    own_sample = _Sample(own, lookback, SAMPLE_SEED)
-    further = [_Sample(each.series, each.lookback, SAMPLE_SEED + 1 + n) for n, each in enumerate(windows)]
+    own_sample = SampleCandles(own, lookback, SAMPLE_SEED)
+    further = [
+        SampleCandles(each.series, each.lookback, SAMPLE_SEED + 1 + n) for n, each in enumerate(windows)
+    ]
     contexts = []
     for number in range(SAMPLE_SLOTS):
         slot = SAMPLE_FROM + own.timeframe.delta * SAMPLE_STEP * number
@@ -94,25 +86,6 @@ def _contexts(
             )
         )
     return contexts
-
-
-class _Sample:
-    """Minutes of the generated market, told as candles of the series: however long they are, there are enough."""
-
-    def __init__(self, series: Series, lookback: int, seed: int) -> None:
-        self.series = series
-        self._lookback = lookback
-        end = SAMPLE_FROM + Timeframe.M1.delta * (lookback + SAMPLE_SLOTS * SAMPLE_STEP)
-        self._minutes = GeneratedMarket(seed).candles(_SYMBOL, Timeframe.M1, SAMPLE_FROM, end)
-
-    def window(self, number: int, slot: datetime) -> CandleColumns:
-        """The candles up to the last that has closed at `slot`."""
-        first = number * SAMPLE_STEP
-        data = self._minutes.data[:, first : first + self._lookback].copy()
-        step_ms = self.series.timeframe.ms
-        last_ms = to_ms(self.series.timeframe.floor(slot)) - step_ms
-        data[0] = last_ms - np.arange(self._lookback - 1, -1, -1) * float(step_ms)
-        return CandleColumns(data)
 
 
 def _held(side: Side, price: float) -> HeldPosition:

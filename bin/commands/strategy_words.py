@@ -22,6 +22,11 @@ def document(checked: Checked) -> dict[str, Any]:
         "usesPosition": checked.uses_position,
         "sampleSlots": SAMPLE_SLOTS,
         "answers": checked.answers,
+        "windows": [
+            {"market": each.series.market, "symbol": each.series.symbol, "timeframe": each.series.timeframe}
+            | {"lookback": each.lookback, "minCandles": each.min_candles}
+            for each in checked.windows
+        ],
         "heardFirstHours": checked.heard_first_hours,
         "log": checked.log,
     }
@@ -43,6 +48,9 @@ def print_check(checked: Checked) -> None:
         return
     what = file.template if file.kind.value == "template" else file.kind.value
     print(f"{file.name}: {what}, a window of {checked.lookback} candles")
+    for wanted in checked.windows:
+        series = wanted.series
+        print(f"  beside it {wanted.lookback} of {series.market} {series.symbol} {series.timeframe}")
     for spec in checked.specs:
         ends = f"{number(spec.minimum)} to {number(spec.maximum)}"
         print(f"  {spec.name} = {number(spec.default)} ({ends}) {spec.meaning}".rstrip())

@@ -13,6 +13,7 @@ from core.definition import StrategyKind
 from core.errors import RunnerError
 from core.market import Series
 from core.parameters import Parameters, ParameterSpec
+from core.strategies.code_window import CodeWindow, wanted_windows
 from core.strategy import WantedWindow
 
 CODE_KINDS: Final = frozenset({StrategyKind.PYTHON, StrategyKind.JAVASCRIPT, StrategyKind.TYPESCRIPT})
@@ -46,6 +47,7 @@ class StrategyCode(msgspec.Struct, frozen=True, kw_only=True):
     uses_position: bool = False
     compiled: str | None = None
     converted_from: ConvertedSource | None = None
+    windows: tuple[CodeWindow, ...] = ()
 
     @classmethod
     def read(cls, source: str) -> StrategyCode:
@@ -75,14 +77,15 @@ class CodeStrategy:
         self.uses_position = code.uses_position
         self.specs = undeclared(given) if code.specs is None else code.specs
         self.content = f"{kind}:{hashlib.sha256(code.text.encode()).hexdigest()}"
+        if code.windows:  # the same text, kept before windows were read, answers without them
+            self.content += f":{hashlib.sha256(msgspec.json.encode(code.windows)).hexdigest()}"
 
     def problems(self, parameters: Parameters) -> list[str]:
         """Empty: what its parameters mean together only the code knows."""
         return []
 
     def windows(self, series: Series, parameters: Parameters) -> tuple[WantedWindow, ...]:
-        """None yet: code looks at its own candles alone."""
-        return ()
+        return wanted_windows(self.code.windows, series)
 
     def lookback(self, parameters: Parameters) -> int:
         return self.code.lookback

@@ -79,7 +79,7 @@ def signals_of(zygote: Zygote, kind: StrategyKind, code: StrategyCode) -> list[S
     program = Program(kind=kind.value, text=code.compiled or code.text, compiled=code.compiled is not None)
     contexts = sample_contexts(code, {"period": 20}, "BTCUSDT", Timeframe.M5)
     with zygote.worker() as worker:
-        replies = worker.ask(program, *(ask_of(context) for context in contexts))[1:]
+        replies = worker.ask(program, *(ask_of(code, context) for context in contexts))[1:]
     return [verdict_of(*each).signal for each in zip(replies, contexts, strict=True)]
 
 
@@ -195,7 +195,7 @@ def test_hostile_code_gets_no_further_than_its_limits(strict: Zygote, body: str)
     began_s = time.monotonic()
     try:
         with strict.worker() as worker:
-            reply = worker.ask(Program(kind="javascript", text=code.text), ask_of(context))[-1]
+            reply = worker.ask(Program(kind="javascript", text=code.text), ask_of(code, context))[-1]
     except Starved:
         return  # ended as well, by a machine too busy to say whose fault it was
     took_s = time.monotonic() - began_s
@@ -204,7 +204,9 @@ def test_hostile_code_gets_no_further_than_its_limits(strict: Zygote, body: str)
     assert verdict.failed is not None
     assert took_s < WALL_S + 1 or verdict.failed.fault is not Fault.TIMEOUT
     with strict.worker() as worker:
-        good = worker.ask(Program(kind="javascript", text=HEAD + "return 'hold' }"), ask_of(context))[-1]
+        good = worker.ask(Program(kind="javascript", text=HEAD + "return 'hold' }"), ask_of(code, context))[
+            -1
+        ]
     assert isinstance(good, Answered)
     assert not isinstance(reply, Failed) or len(reply.sentence) <= 300
 
