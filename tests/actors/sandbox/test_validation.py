@@ -146,13 +146,13 @@ def test_each_of_the_three_names_is_an_entry(zygote: Zygote, name: str) -> None:
         (WHOLE + "    return 2 ** 70\n", 2, "integer too large", None),
         (
             "LOOKBACK = 'many'\n" + WHOLE + "    return 'hold'\n",
-            None,
+            1,
             "LOOKBACK must be a whole number",
             None,
         ),
-        ("LOOKBACK = 10**6\n" + WHOLE + "    return 'hold'\n", None, "LOOKBACK must lie in 1 to 2000", None),
-        ("PARAMETERS = [1]\n" + WHOLE + "    return 'hold'\n", None, "PARAMETERS must be a mapping", None),
-        ("USES_POSITION = 1\n" + WHOLE + "    return 'hold'\n", None, "USES_POSITION must be", None),
+        ("LOOKBACK = 10**6\n" + WHOLE + "    return 'hold'\n", 1, "LOOKBACK must lie in 1 to 2000", None),
+        ("PARAMETERS = [1]\n" + WHOLE + "    return 'hold'\n", 1, "PARAMETERS must be a mapping", None),
+        ("USES_POSITION = 1\n" + WHOLE + "    return 'hold'\n", 1, "USES_POSITION must be", None),
         (
             "import random\n" + WHOLE + "    return {'action': 'buy', 'score': random.random()}\n",
             None,
