@@ -1,5 +1,8 @@
 -- What an evaluation took of its time limit, whom it reached, what its code printed, and what is wrong with its code.
 
+-- First, and alone: while it is built the tables are read, and tick rows written.
+CREATE INDEX strategy_executions_by_tick ON strategy_executions (slot, left(evaluation_key, 32));
+
 -- `reached`: runs by process, of which `runs_reached` is the sum; a process says its own number, more than once.
 ALTER TABLE strategy_executions
     ADD COLUMN used_ms double precision,
@@ -8,7 +11,6 @@ ALTER TABLE strategy_executions
 
 -- Which evaluation a tick shared: the first half of its key. Strategies of the same content share one.
 ALTER TABLE strategy_tick_runs ADD COLUMN evaluation uuid;
-CREATE INDEX strategy_executions_by_tick ON strategy_executions (slot, left(evaluation_key, 32));
 
 -- No foreign keys, as for executions: rows arrive in batches. The newest of each strategy are kept; its author's alone.
 CREATE TABLE execution_prints (
