@@ -77,7 +77,7 @@ def validate_code(
             code = declared_code(
                 text,
                 loaded.declared if isinstance(loaded.declared, Mapping) else {},
-                compiled=loaded.compiled,
+                compiled=loaded.compiled if kind is StrategyKind.TYPESCRIPT else None,
             )
             strategy = CodeStrategy(kind, code, parameters or {})
             given = strategy_parameters(strategy, parameters or {})

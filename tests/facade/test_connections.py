@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -428,3 +429,26 @@ def test_of_two_connections_with_one_key_from_before_a_test_finds_one(
     assert http.delete(f"/api/connections/{second['id']}", headers=BOB).status_code == 200
     assert tested(first, ANN)["lastTestResult"] == "ok"
     assert http.post("/api/connections", json=BODY, headers=BOB).status_code == 409
+
+
+def test_where_the_master_keys_are_lost_keys_are_taken_again_once_what_they_are_compared_under_is_forgotten(
+    runner: SmallRunner, http: TestClient, store: PgStore, venue: VenueKeys, database: Database
+) -> None:
+    """As docs/operations.md tells its operator to; until then nothing is taken uncompared (I18)."""
+    connection = added(http)
+    told = Path("docs/operations.md").read_text()
+    found = Keys(store, store.connections, vault_of(master("m9", 9)), venue)
+    with client_of(runner, keys=found) as after:
+        rotate = f"/api/connections/{connection['id']}/rotate"
+        same = {"apiKey": KEY, "apiSecret": SECRET}
+        refused = after.post(rotate, json=same, headers=ANN)
+        assert (refused.status_code, refused.json()["code"]) == (422, "SEALED"), refused.text
+        with psycopg.connect(database.owner_dsn, autocommit=True) as owner:
+            for forget in (
+                "UPDATE connection_keys SET fingerprint = NULL",
+                "DELETE FROM installation_secrets",
+            ):
+                assert f"{forget};" in told
+                owner.execute(forget)
+        assert after.post(rotate, json=same, headers=ANN).json()["connection"]["lastTestResult"] == "ok"
+        assert after.post("/api/connections", json=BODY, headers=BOB).json()["code"] == "KEY_IN_USE"

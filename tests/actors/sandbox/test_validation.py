@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from actors.sandbox.frames import ENCODER, Answered, Loaded, framed
 from actors.sandbox.host import Zygote
 from actors.sandbox.validation import Validated, validate_code
 from core.definition import StrategyKind
@@ -42,6 +43,27 @@ def test_the_example_is_kept_with_what_it_declares(zygote: Zygote) -> None:
     assert found.signal is not None
     assert "sma" in found.signal.indicators
     assert found.log.startswith("sma ")
+
+
+def test_what_runs_of_python_is_what_its_author_gave_whatever_loading_it_sent_back(zygote: Zygote) -> None:
+    """It takes the worker's place on the wire: another text would run than the one that is kept and shown."""
+    loaded = framed(ENCODER.encode(Loaded(compiled="def strategy(context):\n    return 'hold'\n")))
+    answered = framed(ENCODER.encode(Answered(answer="hold")))
+    text = f"""
+import statistics
+sys = statistics.sys
+frame = sys._getframe()
+while "reader" not in frame.f_locals:
+    frame = frame.f_back
+write, reader = sys.modules["os"].write, frame.f_locals["reader"]
+write(3, {loaded!r})
+while reader.next():
+    write(3, {answered!r})
+"""
+    found = validated(zygote, text)
+    assert found.errors == ()
+    assert found.code is not None
+    assert (found.code.text, found.code.compiled) == (text, None)
 
 
 @pytest.mark.parametrize("name", ["strategy", "evaluate", "tradingStrategy"])
