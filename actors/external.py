@@ -8,6 +8,7 @@ What nobody claims in time has its row as expired.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -85,6 +86,13 @@ class Won(msgspec.Struct, frozen=True, kw_only=True):
     claims: list[Claim]
 
 
+class Told(msgspec.Struct, kw_only=True):
+    """Who was told of a signal so far; a run it is not owed just now may be owed it again while it is valid."""
+
+    expires_at: datetime
+    run_ids: set[RunId] = msgspec.field(default_factory=set)
+
+
 class External(Behaviour):
     __slots__ = (
         "_again_set",
@@ -133,8 +141,8 @@ class External(Behaviour):
         self._standing_down = False
         # Signals whose price is asked for or whose runs are being claimed; looks meanwhile pass them over.
         self._under_way: set[UUID] = set()
-        # Who was told a signal here, while any is owed it: until their rows are written they are owed it still.
-        self._told: dict[UUID, set[RunId]] = {}
+        # While a signal is valid: until the rows of those who were told are written, they are owed it still.
+        self._told: dict[UUID, Told] = {}
         self._attempt = 0
 
     def started(self) -> None:
@@ -191,11 +199,10 @@ class External(Behaviour):
     def _read(self, due: list[DueSignal]) -> None:
         self._looking = False
         now = self.ctx.clock.now()
-        owed = {each.signal.id for each in due}
-        self._told = {signal_id: told for signal_id, told in self._told.items() if signal_id in owed}
+        self._told = {signal_id: told for signal_id, told in self._told.items() if now < told.expires_at}
         for each in due:
-            signal, told = each.signal, self._told.get(each.signal.id, set())
-            untold = tuple(run_id for run_id in each.run_ids if run_id not in told)
+            signal, told = each.signal, self._told.get(each.signal.id)
+            untold = tuple(run_id for run_id in each.run_ids if told is None or run_id not in told.run_ids)
             if signal.id in self._under_way or not untold:
                 continue
             if signal.expires_at <= now:
@@ -314,8 +321,8 @@ class External(Behaviour):
         self, signal: ExternalSignal, key: str, evaluation: Evaluation, run_ids: Iterable[RunId]
     ) -> None:
         """The row of its evaluation, by the first who are told; those told later come on top."""
-        told = self._told.setdefault(signal.id, set())
-        is_first = not told
+        is_first = signal.id not in self._told
+        told = self._told.setdefault(signal.id, Told(expires_at=signal.expires_at)).run_ids
         told.update(run_ids)
         if not is_first:
             more = Reached(evaluation_key=key, slot=signal.slot, worker=self._worker, runs=len(told))

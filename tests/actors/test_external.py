@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.messages import SignalsSent
+from actors.messages import RowsChanged, SignalsSent
 from actors.runtime.spec import StopMode
 from core.definition import StrategyDefinition, StrategyKind
 from core.external_signal import ExternalSignal, SentSignal
@@ -405,3 +405,20 @@ def test_i1_i3_a_process_killed_around_any_of_its_steps_leaves_one_row_and_one_o
     assert outcome(world, run, signal) == (("ok", None) if told or written else ("error", "interrupted"))
     assert len(world.placed()) == (1 if told or step == "report" else 0)
     assert world.memory.signals_due([run]) == []
+
+
+def test_i20_a_run_told_after_a_pause_adds_to_the_one_evaluation() -> None:
+    """While it was paused nothing was owed to anybody here."""
+    world, strategy = started()
+    first, second = (world.run(user, strategy=strategy) for user in ("ann", "bob"))
+    between(world, 0)
+    signal = store(world, strategy, Action.LONG)
+    for command in (RunCommand.PAUSE, RunCommand.RESUME):
+        world.memory.command(second, command, by="bob")
+        world.system.ref("runs").tell(RowsChanged())
+        world.wait(1)
+        for _ in range(2):
+            world.system.ref("external").tell(SignalsSent())
+            world.wait(3)
+    assert [outcome(world, run, signal) for run in (first, second)] == [("ok", None)] * 2
+    assert world.evaluations() == [signal.slot]
