@@ -140,10 +140,16 @@ class Connection(Behaviour):
         self._restore()
 
     def draining(self) -> None:
-        """Orders under way end recorded (I16)."""
+        """Orders under way end recorded (I16); what has not begun goes back to the gateway."""
         self._draining = True
+        while self._stashed:
+            self._hand_back(self._stashed.popleft())
         if not self._sending:
             self.ctx.stop()
+
+    def _hand_back(self, message: object) -> None:
+        if isinstance(message, SubmitOrder | SyncVenue | ReconcileRun):
+            self.ctx.tell("gateway", message)
 
     def receive(self, message: object) -> None:
         match message:
@@ -155,6 +161,8 @@ class Connection(Behaviour):
             case RestoreAgain():
                 self._settled = True
                 self._restore()
+            case SubmitOrder() | SyncVenue() | ReconcileRun() if self._draining:
+                self._hand_back(message)
             case SubmitOrder():
                 self._take(message)
             case _ if not self._ready:

@@ -55,12 +55,17 @@ class Revive(msgspec.Struct, frozen=True):
     child_id: str
 
 
+Asked = SubmitOrder | SyncVenue | ReconcileRun
+
+
 class ExchangeGateway(Supervisor):
     def __init__(self, ctx: Context, *, make_connection: MakeConnection) -> None:
         intensity = Intensity(max_restarts=5, window_s=60.0, per_child=True)
         super().__init__(ctx, (), Supervision(intensity=intensity, stop_together=True))
         self._make_connection = make_connection
         self._accounts: set[AccountId] = set()
+        # Accounts that are being left, and what was asked of each meanwhile: it begins anew for that.
+        self._leaving: dict[AccountId, list[Asked]] = {}
         # The breaker of the process: beyond `_most` orders a minute nothing leaves it (decision 25).
         self._orders = Trailing()
         self._most = process_most(0.0)
@@ -75,9 +80,7 @@ class ExchangeGateway(Supervisor):
             case OrdersExpected():
                 self._most = process_most(message.a_minute)
             case SyncVenue() | ReconcileRun():
-                account_id = message.run.account_id
-                if account_id is None or not self._account(account_id).offer(message):
-                    self._answer_without(message)
+                self._ask(message)
             case ReadAgain():
                 if message.account_id in self._accounts:
                     self.ctx.tell(account_name(message.account_id), message)
@@ -92,7 +95,28 @@ class ExchangeGateway(Supervisor):
             case _:
                 raise TypeError(f"gateway cannot handle {type(message).__name__}")
 
+    def _ask(self, message: SyncVenue | ReconcileRun) -> None:
+        account_id = message.run.account_id
+        if account_id is not None and self._is_held(account_id, message):
+            return
+        if account_id is None or not self._account(account_id).offer(message):
+            self._answer_without(message)
+
+    def _is_held(self, account_id: AccountId, message: Asked) -> bool:
+        """Mail of an account that is being left would end with it, and whoever asked would wait in vain."""
+        held = self._leaving.get(account_id)
+        if held is None or len(held) >= QUEUE_LIMIT:
+            return False
+        held.append(message)
+        return True
+
     def _submit(self, submit: SubmitOrder) -> None:
+        account_id = submit.order.account_id
+        if self._is_held(account_id, submit):
+            return
+        if account_id in self._leaving:
+            self._refuse(submit, Reason.QUEUE_FULL, failure=None)
+            return
         now = self.ctx.clock.now()
         if self._orders.count(now) >= self._most:
             detail = f"more than {self._most} orders within a minute; none leaves until there are fewer"
@@ -100,7 +124,7 @@ class ExchangeGateway(Supervisor):
             self._refuse(submit, "breaker", failure=None)
             return
         self._orders.add(now)
-        ref = self._account(submit.order.account_id)
+        ref = self._account(account_id)
         if not ref.is_alive():
             self._refuse(submit, "the connection is away", failure="connection")
         elif not _took(ref, submit):
@@ -118,7 +142,8 @@ class ExchangeGateway(Supervisor):
 
     def _leave_others(self, here: frozenset[AccountId]) -> None:
         """Another process follows these now; what two did on one paper account would contradict each other."""
-        for account_id in sorted(self._accounts - here):
+        for account_id in sorted(self._accounts - here - self._leaving.keys()):
+            self._leaving[account_id] = []
             left = partial(self._left, account_id)
             self.terminate_child(account_name(account_id), StopMode.DRAIN, then=left)
 
@@ -126,6 +151,8 @@ class ExchangeGateway(Supervisor):
         if account_id in self._accounts:
             self._accounts.discard(account_id)
             self.delete_child(account_name(account_id))
+        for message in self._leaving.pop(account_id, ()):
+            self.handle(message)
 
     def _spec(self, account_id: AccountId) -> ChildSpec:
         make = self._make_connection

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 
-from actors.messages import RowsChanged, StandDown, run_name
+from actors.messages import AccountsHere, RowsChanged, StandDown, run_name
 from actors.prepared import series_of
 from actors.run_rows import MAX_BATCH, Loaded
 from actors.runs import WHOLE_EVERY_S, RowRead
 from core.ids import NodeId, RunId, UserId
+from core.order import OrderStatus
 from core.residency import home
 from core.run import RunCommand
 from core.timeframe import Timeframe
@@ -233,3 +236,22 @@ def test_i16_who_stands_down_decides_what_it_has_claimed_and_claims_nothing_more
     world.to_slot(2, plus_s=30)
     assert world.tick(run, 2) is None
     assert [node.id for node in world.memory.beat(NodeId("another"), "1")] == ["another"], "it beats no more"
+
+
+@pytest.mark.parametrize("path", ["ud-", "-u-"])
+def test_i16_a_tick_whose_account_is_handed_over_meanwhile_ends_with_its_orders(path: str) -> None:
+    """Whenever word comes that others follow the account: what is asked of it is held until it may begin anew."""
+    for turns in count():
+        world = World(path, seed=1)
+        run = world.run()
+        world.to_slot(1, plus_s=-1)
+        assert world.system.virtual is not None
+        for _ in range(turns):
+            world.system.virtual.step()
+        if world.tick(run, 1) is not None:
+            break
+        world.system.ref("gateway").tell(AccountsHere(account_ids=frozenset()))
+        world.to_slot(1, plus_s=20)
+        assert world.tick(run, 1) == ("ok", None), turns
+        assert world.orders(run)[-1].status is OrderStatus.FILLED, turns
+    assert turns > 20
