@@ -71,8 +71,8 @@ def run(settings: Settings, request: ServeRequest) -> None:
     """Serve until SIGTERM or SIGINT; raises RunnerError for what cannot be."""
     set_up_logging(settings)
     settings = _named(settings)
-    signal.signal(signal.SIGTERM, _leave)
     ending = Ending()
+    signal.signal(signal.SIGTERM, ending.on_signal)
     with ExitStack() as stack:
         listening = stack.enter_context(listen(settings.host, settings.port))
         address = f"http://{settings.host}:{listening.getsockname()[1]}/"
@@ -83,8 +83,10 @@ def run(settings: Settings, request: ServeRequest) -> None:
             found = demo_source(request.data, folder, settings)
             demo = demo_of(found.candles)
             folder = folder / "demo" / _folder_of(found)
+        ending.leave_if_asked()
         _say("Starting the database …" if settings.database_url is None else "Connecting to the database …")
         database = stack.enter_context(installation(settings, folder))
+        ending.leave_if_asked()
         store = stack.enter_context(opened_store(settings, database.dsn))
         live = live_settings(settings, store)
         settings = live.now
@@ -105,6 +107,7 @@ def run(settings: Settings, request: ServeRequest) -> None:
             stack.callback(playing.stop)
             runner = playing.runner
             secret = Secret(load_or_create(Path(settings.runner_data_dir), "jwt_secret"))
+        ending.leave_if_asked()
         # A demo never speaks to a venue itself, so it takes no keys of one either.
         out_of_reach = demo is not None and not venue_addresses(settings)
         workers = Workers(
@@ -158,12 +161,12 @@ def vault_of(settings: Settings) -> Vault | None:
 
 
 class Ending:
-    """What ends the server besides a signal; may be asked for before the server is up, from any thread."""
+    """What ends the server; may be asked for before the server is up, from any thread."""
 
     def __init__(self) -> None:
         self.failure: str | None = None
         self._asked = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come while its thread holds it
         self._stop_server: Callable[[], None] | None = None
 
     def stop_with(self, stop_server: Callable[[], None]) -> None:
@@ -179,6 +182,21 @@ class Ending:
             stop_server = self._stop_server
         if stop_server is not None:
             stop_server()
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        """SIGTERM at any time: down in order (I16). The server hands the signal on here once it has stopped itself.
+
+        Before it is up the signal is noted: to break off a start wherever it is would leave behind what has just begun.
+        """
+        signal.signal(
+            number, signal.SIG_IGN
+        )  # every step of the stop is bounded; a second must not cut it short
+        self.ask()
+
+    def leave_if_asked(self) -> None:
+        """Between two steps of the start."""
+        if self._asked and self.failure is None:
+            raise SystemExit(0)
 
     def fail(self, why: str = "The actor system failed and has been stopped; the log says why.") -> None:
         """The process ends with exit code 1, so that whoever keeps it up starts it again."""
@@ -282,14 +300,6 @@ class DemoPlay:
         if not self._closing:
             self._service = self._play()
             self.runner.replace(self._service)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    """SIGTERM at any time: down in order (I16). The server hands the signal on here once it has stopped itself."""
-    signal.signal(
-        number, signal.SIG_IGN
-    )  # a second one must not cut the stop short; every step of it is bounded
-    raise SystemExit(0)
 
 
 def _named(settings: Settings) -> Settings:
