@@ -221,6 +221,13 @@ class LiveExchange(Exchange, Protocol):
         """
         ...
 
+    async def sweep(self, symbol: str) -> bool:
+        """Cancel what protection of ours stands in a symbol in which nothing is open, and answer whether there was any.
+
+        Where something is open, whoever opened it, nothing is changed.
+        """
+        ...
+
     async def funding(self, since: datetime) -> list[FundingPaid]:
         """Funding paid or received at or after `since`, oldest first."""
         ...

@@ -40,6 +40,7 @@ from actors.live.news import (
     Released,
     RowsAfter,
     RulesRead,
+    Swept,
     VenueLook,
 )
 from actors.live.protector import Protector
@@ -141,6 +142,7 @@ class LiveAccount:
         self._moved: dict[tuple[str, Leg], ProtectionMoved] = {}
         self._odd: dict[str, tuple[Decimal, Decimal]] = {}  # differences seen once: venue's and ours
         self._noted: set[str] = set()
+        self._swept: set[str] = set()
         self._closer = Closer(
             ctx,
             account.id,
@@ -179,7 +181,7 @@ class LiveAccount:
                 self._heard[news.symbol] = self._heard.get(news.symbol, 0) + 1
                 self._holds(self._held - {news.symbol} | ({news.symbol} if news.position.quantity else set()))
                 self._protector.settled(news)
-            case ProtectionStands() | ProtectFailed() | ProtectAgain():
+            case ProtectionStands() | Swept() | ProtectFailed() | ProtectAgain():
                 self._protector.handle(news)
             case CloseDue():
                 self._closer.due(news.symbol, self._protector.guarded(news.symbol))
@@ -236,6 +238,7 @@ class LiveAccount:
     def look_soon(self) -> None:
         """News may have been missed: the stream has begun anew, or another process had the account."""
         self.venue.forget_settings()
+        self._swept.clear()
         self._look_now()
 
     def _look_now(self) -> None:
@@ -456,6 +459,9 @@ class LiveAccount:
                     self._noted.add(symbol)
                 if there is not None:
                     self._protector.seen(there)
+                elif symbol not in self._swept:
+                    self._swept.add(symbol)
+                    self._protector.sweep(symbol, run_id, self._user_id)
             elif self._odd.get(symbol) == (quantity, mine):
                 self._note(symbol, run_id, quantity)
                 self._noted.discard(symbol)

@@ -131,6 +131,13 @@ class ProtectionStands(LiveNews, frozen=True):
     standing: Protection
 
 
+class Swept(LiveNews, frozen=True):
+    """Nothing of ours stands in a symbol in which nothing is open. `any_stood`: it did until now."""
+
+    symbol: str
+    any_stood: bool
+
+
 class ProtectFailed(LiveNews, frozen=True):
     symbol: str
     wanted: Protection

@@ -13,13 +13,13 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.live.news import PositionSettled, ProtectAgain, ProtectFailed, ProtectionStands
+from actors.live.news import PositionSettled, ProtectAgain, ProtectFailed, ProtectionStands, Swept
 from actors.messages import Record
 from actors.runtime.behaviour import Context
 from core.backoff import Backoff
 from core.ids import AccountId, RunId, UserId
 from core.order import Leg
-from core.position import Position
+from core.position import FLAT, Position
 from core.protection import Protection
 from core.run import MissingStop
 from exchanges.base import LiveExchange, ProtectionMoved, VenuePosition
@@ -109,6 +109,23 @@ class Protector:
         """Closed elsewhere, and its stop taken away there: nothing is asked of the venue, which may hold the next."""
         del self._guarded[symbol]
 
+    def sweep(self, symbol: str, run_id: RunId, user_id: UserId) -> None:
+        """Nothing is open, here and there: what an earlier process left standing goes, before it closes another's."""
+        if symbol in self._guarded:
+            return  # what stands there is being seen to
+        self._guarded[symbol] = Guarded(run_id=run_id, user_id=user_id, position=FLAT, asking=True)
+        exchange = self._exchange
+
+        async def sweep() -> Swept:
+            return Swept(symbol, await exchange.sweep(symbol))
+
+        self._ctx.run(
+            sweep(),
+            lambda swept: swept,
+            lambda error: ProtectFailed(symbol, NOTHING, error),
+            timeout_s=TIMEOUT_S,
+        )
+
     def doubts(self, news: ProtectionMoved) -> bool:
         """Whether what the venue tells is not what is known to stand for an open position."""
         guarded = self._guarded.get(news.symbol)
@@ -149,7 +166,7 @@ class Protector:
         self._bare(guarded)
         self._ask(symbol, guarded)
 
-    def handle(self, news: ProtectionStands | ProtectFailed | ProtectAgain) -> None:
+    def handle(self, news: ProtectionStands | Swept | ProtectFailed | ProtectAgain) -> None:
         guarded = self._guarded.get(news.symbol)
         if guarded is None:
             return
@@ -159,6 +176,8 @@ class Protector:
                     self._ask(news.symbol, guarded)
             case ProtectionStands():
                 self._stands(guarded, news)
+            case Swept():
+                self._swept(guarded, news)
             case ProtectFailed():
                 self._failed(guarded, news)
 
@@ -198,6 +217,15 @@ class Protector:
         guarded.bare_since_s = guarded.bare_since = None
         if guarded.position.is_flat:
             del self._guarded[news.symbol]
+
+    def _swept(self, guarded: Guarded, news: Swept) -> None:
+        guarded.asking = False
+        if guarded.outdated:
+            self._ask(news.symbol, guarded)  # opened meanwhile
+            return
+        if news.any_stood:
+            self._tell(news.symbol, guarded)
+        del self._guarded[news.symbol]
 
     def _failed(self, guarded: Guarded, news: ProtectFailed) -> None:
         guarded.asking = False

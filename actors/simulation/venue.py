@@ -334,6 +334,10 @@ class Session:
                 raise Rejected(Refusal.WOULD_TRIGGER, "the market has passed the stop")
         return self._engine.protect(symbol, wanted)
 
+    async def sweep(self, symbol: str) -> bool:
+        await self._read()
+        return False
+
     async def funding(self, since: datetime) -> list[FundingPaid]:
         await self._read()
         return []

@@ -238,6 +238,9 @@ class BinanceExchange:
             self._learn_from(error)
             raise
 
+    async def sweep(self, symbol: str) -> bool:
+        return await self._protector.sweep(symbol)
+
     async def funding(self, since: datetime) -> list[FundingPaid]:
         return await self._fills.funding(since)
 

@@ -102,6 +102,14 @@ class Protector:
         await self._make_stand(symbol, Leg.TAKE_PROFIT, target, held, rules, by_leg[Leg.TAKE_PROFIT])
         return Protection(stop_loss=stop, take_profit=target, trailing=trailing)
 
+    async def sweep(self, symbol: str) -> bool:
+        """Listed first: mostly there is nothing, and then one request is enough."""
+        standing = await self.standing(symbol)
+        if not standing or await self._open(symbol):
+            return False
+        await self._cancel(standing)
+        return True
+
     async def _make_trail(
         self,
         symbol: str,
@@ -225,10 +233,7 @@ class Protector:
             self._placed.pop(one.client_algo_id, None)
 
     async def _held(self, symbol: str) -> _Held | None:
-        rows = await self._line.ask(
-            requests.positions(symbol), form(list[PositionRow]), f"the position in {symbol}"
-        )
-        open_ = [row for row in rows if row.symbol == symbol and held_quantity(row)]
+        open_ = await self._open(symbol)
         if len(open_) > 1:
             sentence = (
                 f"{symbol} is held long and short at once: prices alone do not say which one they protect."
@@ -237,6 +242,13 @@ class Protector:
         if not open_:
             return None
         return _Held(quantity=held_quantity(open_[0]), side=position_side_of(open_[0].position_side))
+
+    async def _open(self, symbol: str) -> list[PositionRow]:
+        """Of either side, whoever opened it."""
+        rows = await self._line.ask(
+            requests.positions(symbol), form(list[PositionRow]), f"the position in {symbol}"
+        )
+        return [row for row in rows if row.symbol == symbol and held_quantity(row)]
 
 
 def on_grid(price: Decimal | None, rules: SymbolRules, *, up: bool) -> Decimal | None:

@@ -269,6 +269,10 @@ class BybitExchange:
     async def protect(self, symbol: str, wanted: Protection) -> Protection:
         return await protect(self._calls, symbol, wanted, self.rules)
 
+    async def sweep(self, symbol: str) -> bool:
+        """Stops and targets are a position's own here, and go with it."""
+        return False
+
     async def leverage_tiers(self, symbol: str) -> tuple[LeverageTier, ...]:
         page = await self._calls.look(public.risk_limits(symbol=symbol), _TIERS)
         tiers = public.leverage_tiers([row for row in page.rows if row.symbol == symbol])

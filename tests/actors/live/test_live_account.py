@@ -192,6 +192,46 @@ def test_a_stop_somebody_cancelled_is_placed_again_and_both_are_told() -> None:
     assert standing(world)[0] == position.stop_loss
 
 
+def test_what_an_earlier_process_left_standing_is_taken_away_once() -> None:
+    """A stop without a position closes whatever is opened next, by hand too."""
+    world = LiveWorld("-----------")
+    run = world.live_run(stop_loss_pct=Decimal(5))
+    world.wait(5)
+    assert world.venue.asked("sweep") == [SYMBOL]
+    assert world.events(run, "protection") == []
+    world.venue.orphans.add(SYMBOL)
+    world.gap()
+    world.wait(5)
+    assert not world.venue.orphans
+    world.wait(300)
+    assert world.venue.asked("sweep") == [SYMBOL] * 2
+    assert len(world.venue.asked("positions")) > 2
+
+
+def test_a_sweep_that_fails_is_made_good() -> None:
+    world = LiveWorld("-----------")
+    world.live_run(stop_loss_pct=Decimal(5))
+    world.fail("sweep", AWAY)
+    world.wait(10)
+    assert len(world.venue.asked("protect")) == 1
+
+
+@SEEDS
+def test_a_stop_is_placed_when_the_sweep_before_it_has_ended(seed: int | None) -> None:
+    """Else it might be taken for one that was left."""
+    world = LiveWorld("u---", seed=seed)
+    run = world.live_run(stop_loss_pct=Decimal(5))
+    world.wait(5)
+    world.venue.sweep_s = 4.0
+    world.to_slot(0, plus_s=-2)
+    world.gap()
+    world.wait(10)
+    names = [name for name, _ in world.venue.calls]
+    assert names.index("protect") > len(names) - 1 - names[::-1].index("swept")
+    assert not world.position(run).is_flat
+    assert standing(world)[0] is not None
+
+
 TRAILED = {"trailing_callback_pct": Decimal(5), "trailing_activation_pct": Decimal(1)}
 
 

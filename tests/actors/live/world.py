@@ -63,6 +63,9 @@ class Venue:
         self.sessions: list[Session] = []
         self.foreign: dict[str, Decimal] = {}
         """What somebody else holds, by symbol: added to the engine's own."""
+        self.orphans: set[str] = set()
+        """Symbols in which a stop stands that an earlier process left."""
+        self.sweep_s = 0.0
 
     def fail(self, method: str, *errors: ExchangeError | None) -> None:
         self.fails.setdefault(method, deque()).extend(errors)
@@ -159,6 +162,14 @@ class Session:
     async def protect(self, symbol: str, wanted: Protection) -> Protection:
         await self._called("protect", wanted)
         return self._venue.engine.protect(symbol, wanted)
+
+    async def sweep(self, symbol: str) -> bool:
+        await self._called("sweep", symbol)
+        await self._sleep(self._venue.sweep_s)
+        any_stood = symbol in self._venue.orphans
+        self._venue.orphans.discard(symbol)
+        self._venue.calls.append(("swept", symbol))
+        return any_stood
 
     async def funding(self, since: datetime) -> list[FundingPaid]:
         await self._called("funding", since)

@@ -267,6 +267,20 @@ def test_nothing_is_left_standing_once_it_is_flat(live: SimulatedVenue) -> None:
     assert live.stands() == {}
 
 
+def test_a_sweep_leaves_nothing_of_ours_where_nothing_is_open_and_all_where_something_is(
+    live: SimulatedVenue,
+) -> None:
+    enter(live, stop_loss=D(950), take_profit=D(1100))
+    protect(live, GUARDED)
+    assert not live.run(live.exchange.sweep(SYMBOL))
+    assert live.stands() == {"stop": D(950), "take_profit": D(1100)}
+    enter(live, leg=Leg.EXIT, side=OrderSide.SELL)
+    left = bool(live.stands())
+    assert live.run(live.exchange.sweep(SYMBOL)) is left
+    assert live.stands() == {}
+    assert not live.run(live.exchange.sweep(SYMBOL))
+
+
 @pytest.mark.parametrize(("low", "high", "leg"), [(940, 1000, "stop_loss"), (1000, 1110, "take_profit")])
 def test_of_stop_and_target_one_fires_and_the_other_goes(
     live: SimulatedVenue, low: int, high: int, leg: str
