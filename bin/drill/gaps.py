@@ -60,7 +60,8 @@ class Armed(msgspec.Struct, frozen=True, kw_only=True):
     """What to wait for: the `nth` time one of these runs comes to the gap, with an order of these legs if it has one.
 
     `simulator`: base URL of the venue's stand-in, which is told to hold back the answer of the order on the wire;
-    `late`: and the request as well.
+    `late`: and the request as well. `at_s`: when it was armed, by the machine's monotonic clock, which tells it from
+    others.
     """
 
     gap: Gap
@@ -70,6 +71,7 @@ class Armed(msgspec.Struct, frozen=True, kw_only=True):
     nth: int = 1
     simulator: str = ""
     late: bool = False
+    at_s: float = 0.0
 
 
 class Struck(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +108,6 @@ class Gaps:
     def strike(self, armed: Armed, what: str) -> None:
         struck = Struck(gap=armed.gap, what=what, at_s=time.monotonic())
         _write(_struck_file(self._file), struck)
-        self._armed_with = b""
         self._file.unlink(missing_ok=True)
         os.kill(os.getpid(), armed.blow.number)
         time.sleep(BLOW_LANDS_S)
@@ -128,8 +129,7 @@ class Gaps:
         try:
             told = self._file.read_bytes()
         except FileNotFoundError:
-            self._armed_with = b""
-            return None
+            return None  # its count stays: another thread may have read it just before
         with self._lock:
             if told != self._armed_with:
                 self._armed_with, self._times = told, 0
@@ -141,7 +141,7 @@ class Gaps:
 def arm(file: Path, armed: Armed) -> None:
     """From outside: the process whose file this is strikes itself from now on."""
     _struck_file(file).unlink(missing_ok=True)
-    _write(file, armed)
+    _write(file, msgspec.structs.replace(armed, at_s=time.monotonic()))
 
 
 def struck_within(file: Path, timeout_s: float) -> Struck | None:
