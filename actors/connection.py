@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from actors.bookings import Bookings, counted_failure
+from actors.bookings import Bookings
 from actors.followed import Followed
 from actors.live.account import LiveAccount, LiveParts
 from actors.live.news import LiveNews, LookSettled, Prepared, PrepareFailed
@@ -30,16 +30,15 @@ from actors.messages import (
 )
 from actors.missed import CatchUp, CaughtUp, Missed
 from actors.open_fate import OpenFates
-from actors.outbox import Outbox
 from actors.runtime.behaviour import Behaviour, Context
 from actors.runtime.spec import StopMode
+from actors.sending import Sending
 from actors.venue_calls import (
     LookedUp,
     LookUp,
     MakeVenue,
     NewsHeard,
     PaperVenue,
-    PermissionOutdated,
     Permissions,
     Placed,
     PlaceFailed,
@@ -47,27 +46,15 @@ from actors.venue_calls import (
     Restored,
     RestoreFailed,
     VenueState,
-    WhilePermitted,
 )
 from core.backoff import Backoff
-from core.errors import Reason
-from core.ids import AccountId, ClientOrderId, UserId
-from core.order import (
-    NotPlaced,
-    Order,
-    OutcomeUnknown,
-    Rejected,
-)
-from core.run import RunSettings
-from exchanges import errors as venue_errors
+from core.ids import AccountId, UserId
+from core.order import Order
 from exchanges.base import News, OrderReport, ProtectionMoved, StreamGap
-from exchanges.errors import ErrorKind
 from exchanges.feeds.base import FundingRate
 from schema.records import Account, AccountKind
 from schema.store import Store
 
-PLACE_TIMEOUT_S = 15.0
-"""Longer than a venue's own patience for a price or an answer, so that its error is heard before ours is made."""
 MAX_STASHED = 1_000
 """Messages kept while the rows are read; orders beyond them by their places (`core/order_queue.py`)."""
 RELOAD = Backoff(min_s=0.2, max_s=5.0)
@@ -86,7 +73,6 @@ class Connection(Behaviour):
         "_make_venue",
         "_missed",
         "_news",
-        "_outbox",
         "_outdated",
         "_pushes",
         "_ready",
@@ -120,9 +106,6 @@ class Connection(Behaviour):
         self._ready = False
         self._restores = 0
         self._draining = False
-        self._outbox = Outbox(ctx, store, send=self._send, withhold=self._withhold)
-        # From asking to send to the venue's answer, with the symbol.
-        self._sending: dict[ClientOrderId, str] = {}
         self._stashed: deque[object] = deque()
         # What the venue pushed: on the event loop, or from within a call of ours, which then books it (`_in_hand`).
         self._news: deque[News] = deque()
@@ -135,6 +118,16 @@ class Connection(Behaviour):
         self._bookings = Bookings(ctx, account_id)
         self._missed = Missed(ctx, self._bookings.news)
         self._fates = OpenFates(ctx, found=self._found, ended=self._bookings.observe)
+        self._sending = Sending(
+            ctx,
+            store,
+            self._bookings,
+            self._fates,
+            placed=self._placed,
+            failed=self._book_news,
+            idle=self._idle,
+            outdated=self._read_again,
+        )
 
     def started(self) -> None:
         self._restore()
@@ -144,7 +137,7 @@ class Connection(Behaviour):
         self._draining = True
         while self._stashed:
             self._hand_back(self._stashed.popleft())
-        if not self._sending:
+        if not self._sending.is_busy:
             self.ctx.stop()
 
     def _hand_back(self, message: object) -> None:
@@ -169,7 +162,7 @@ class Connection(Behaviour):
                 if len(self._stashed) < MAX_STASHED:
                     self._stashed.append(message)
             case Prepared() | PrepareFailed() | Permissions() | Placed() | PlaceFailed():
-                self._sending_goes_on(message)
+                self._sending.handle(message)
             case CandleClosed() | CandlesTold():
                 self._candles_told(message)
             case SyncVenue():
@@ -219,7 +212,7 @@ class Connection(Behaviour):
             return
         self._followed.venue = state.account.venue
         self._pushes = state.account.kind is not AccountKind.PORTFOLIO
-        self._venue = self._fates.venue = self._make_venue(state, self._hear)
+        self._venue = self._fates.venue = self._sending.venue = self._make_venue(state, self._hear)
         if isinstance(self._venue, LiveVenue):
             self._begin_live(state.account, self._venue, [run.strategy.symbol for run in restored.runs])
         for run in restored.runs:
@@ -254,7 +247,7 @@ class Connection(Behaviour):
         if self._live is not None:
             self._live.look_soon()
             return
-        self._outdated = bool(self._sending)
+        self._outdated = self._sending.is_busy
         if self._outdated or self._user_id is None or (self._pushes and self._ready):
             return
         self._ready = False
@@ -264,132 +257,30 @@ class Connection(Behaviour):
     # -- sending --------------------------------------------------------------------------------
 
     def _take(self, submit: SubmitOrder) -> None:
-        order = submit.order
-        if order.client_order_id in self._outbox:
-            return  # told twice
-        if self._outbox.admit(order):
+        if self._sending.admit(submit.order):
             self._go_on_with(submit)
-        else:
-            self._bookings.observe(order, NotPlaced(Reason.QUEUE_FULL))
 
     def _go_on_with(self, submit: SubmitOrder) -> None:
         """Of an order that has its place; what came before it while the account was not ready goes before it."""
         if self._ready:
-            self._submit(submit.order, submit.settings)
+            self._sending.submit(submit.order, submit.settings)
         else:
             self._stashed.append(submit)
 
-    def _submit(self, order: Order, settings: RunSettings) -> None:
-        self._bookings.belongs(order.symbol, order.run_id, order.user_id)
-        self._sending[order.client_order_id] = order.symbol
-        if self._live is None:
-            self._outbox.ready(order)
-            return
-        refusal = self._live.refusal(order)
-        if refusal is not None:
-            self._place_failed(order, refusal)
-            return
-        preparation = self._live.preparation(order, settings)
-        if preparation is None:
-            self._outbox.ready(order)
-            return
-        self.ctx.run(
-            preparation,
-            lambda _: Prepared(order),
-            lambda error: PrepareFailed(order, error),
-            timeout_s=PLACE_TIMEOUT_S,
-        )
-
-    def _sending_goes_on(self, answer: Prepared | PrepareFailed | Permissions | Placed | PlaceFailed) -> None:
-        match answer:
-            case Permissions():
-                self._outbox.answered(answer)
-            case Placed():
-                self._placed(answer.order, answer.report)
-            case PlaceFailed():
-                self._place_failed(answer.order, answer.error)
-            case _:
-                self._prepared(answer)
-
-    def _prepared(self, answer: Prepared | PrepareFailed) -> None:
-        """Nothing of the order has left yet: what failed here was not placed."""
-        if isinstance(answer, Prepared):
-            if self._live is not None:
-                self._live.venue.prepared(answer.order.symbol)
-            self._outbox.ready(answer.order)
-            return
-        error = answer.error
-        if not isinstance(error, venue_errors.NotPlaced | venue_errors.Rejected):
-            kind = error.kind if isinstance(error, venue_errors.ExchangeError) else ErrorKind.TIMEOUT
-            error = venue_errors.NotPlaced(kind, "the symbol could not be set")
-        self._place_failed(answer.order, error)
-
-    def _withhold(self, order: Order, refusal: Reason) -> None:
-        self._bookings.observe(order, NotPlaced(str(refusal)))
-        self._answered(order)
-
-    def _send(self, order: Order, asked_at_s: float) -> None:
-        assert self._venue is not None
-        if self._live is not None:
-            self._live.sending(order)
-        self.ctx.run(
-            WhilePermitted(self._venue.place(order), self.ctx.clock, asked_at_s),
-            lambda report: Placed(order, report),
-            lambda error: PlaceFailed(order, error),
-            timeout_s=PLACE_TIMEOUT_S,
-        )
-
-    def _placed(self, order: Order, report: OrderReport) -> None:
-        self._bookings.report(order, report)
+    def _placed(self, symbol: str) -> None:
         self._book_news()
-        self._follow(order.symbol)
-        self._answered(order)
+        self._follow(symbol)
 
-    def _answered(self, order: Order) -> None:
-        self._sending.pop(order.client_order_id, None)
-        self._outbox.left(order.client_order_id)
-        if self._live is not None:
-            self._live.sent(order)
-        if self._sending:
-            return
+    def _idle(self) -> None:
         if self._draining:
             self.ctx.stop()
         elif self._outdated:
             self._read_again()
 
-    def _place_failed(self, order: Order, error: Exception) -> None:
-        if isinstance(error, venue_errors.ExchangeError) and error.alert:
-            self.ctx.system.reports.alert(self.ctx.name, "venue_answer", str(error))
-        match error:
-            case PermissionOutdated():
-                self._bookings.observe(order, NotPlaced("permission_outdated"))
-            case venue_errors.NotPlaced():
-                if self._live is not None:
-                    self._live.never_placed(order)
-                self._bookings.observe(order, NotPlaced(error.kind.value), failure=counted_failure(error))
-            case venue_errors.Rejected():
-                self._bookings.observe(order, Rejected(error.refusal.value), failure=counted_failure(error))
-                if error.refusal is venue_errors.Refusal.REDUCE_ONLY:
-                    self._holds_less()
-            case _:
-                # A timeout, a bug of ours, anything else after the first byte: nobody knows (I4).
-                kind = error.kind.value if isinstance(error, venue_errors.ExchangeError) else "timeout"
-                self._bookings.observe(order, OutcomeUnknown(kind), failure=kind)
-                self._fates.later(order)
-        self._book_news()
-        self._answered(order)
-
-    def _holds_less(self) -> None:
-        """The venue holds less than our rows say."""
-        if self._live is None:
-            self._outdated = True
-        else:
-            self._live.look_soon()
-
     # -- a venue beyond this process ------------------------------------------------------------
 
     def _begin_live(self, account: Account, venue: LiveVenue, symbols: Sequence[str]) -> None:
-        self._live = LiveAccount(
+        self._live = self._sending.live = LiveAccount(
             self.ctx,
             account,
             venue,
@@ -399,7 +290,7 @@ class Connection(Behaviour):
             book=self._book,
             unsettled=self._look_for,
             send=lambda order: self._take(SubmitOrder(order=order)),
-            busy=lambda symbol: symbol in self._sending.values(),
+            busy=self._sending.is_busy_in,
         )
         self._fates.by_clock_of(venue.exchange.venue_now)
 

@@ -92,7 +92,7 @@ GUARDS: tuple[Guard, ...] = (
         name="an unknown outcome is no failure",
         changes=(
             Change(
-                file="actors/connection.py",
+                file="actors/sending.py",
                 old="            case venue_errors.NotPlaced():",
                 new="            case venue_errors.NotPlaced() | venue_errors.OutcomeUnknown():",
             ),
