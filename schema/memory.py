@@ -12,44 +12,28 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from msgspec.structs import replace
-
 from core.candles import Candle
 from core.clock import Clock
 from core.definition import StrategyDefinition
-from core.errors import Reason, RunnerError
+from core.errors import Reason
 from core.ids import AccountId, ClientOrderId, NodeId, RunId, StrategyId, UserId
 from core.market import Series
 from core.order import Order
-from core.risk import RiskLimits, gate
+from core.risk import RiskLimits
 from core.run import Run, RunCommand, RunStatus
-from core.strategy_warning import StrategyWarning
 from core.timeframe import to_ms
-from schema import memory_runs
+from schema import memory_external, memory_money, memory_runs, memory_settle
 from schema.desk import Arranged, DeskOp, OpenRun
 from schema.external import DueSignal, NewSignal, Receipt
-from schema.ledger import (
-    PASSES_SWITCH,
-    PLATFORM_USER,
-    BeforeSend,
-    adapter_failed,
-    adapter_recovered,
-    command_run,
-    end_old_pause,
-    send_refusal,
-    settle_one,
-    switch_payload,
-)
+from schema.ledger import adapter_failed, adapter_recovered, command_run, end_old_pause
 from schema.ledger.desk import arrange
-from schema.ledger.payloads import WARNING, warning_payload
-from schema.memory_clock import MemoryClock
 from schema.memory_desk import MemoryDeskTx
-from schema.memory_external import due, receive, settle
-from schema.memory_rows import NEVER, AccountRow, RunRow
+from schema.memory_platform import MemoryPlatform
+from schema.memory_rows import NEVER
 from schema.memory_slots import MemorySlots
 from schema.memory_tables import Tables
 from schema.memory_tx import MemoryTx
-from schema.ops import LedgerOp, LedgerResult, OpRefused
+from schema.ops import LedgerOp, LedgerResult
 from schema.records import (
     Account,
     Ask,
@@ -86,13 +70,12 @@ class MemoryStore:
     """
 
     def __init__(self, clock: Clock, limits: RiskLimits, *, tick_window: int | None = None) -> None:
-        self._clock = clock
-        self._market = MemoryClock(clock)
+        self._monotonic = clock.monotonic
         self._now: Callable[[], datetime] = clock.now
         self._tables = Tables(limits)
         self._lock = threading.RLock()
+        self._platform = MemoryPlatform(self._tables, clock)
         self._slots = MemorySlots(self._tables, clock.monotonic, tick_window=tick_window)
-        self._beats: dict[NodeId, tuple[float, Node]] = {}
 
     @property
     def tables(self) -> Tables:
@@ -102,62 +85,34 @@ class MemoryStore:
     # -- time and installation ------------------------------------------------------------------
     def clock(self) -> ClockSettings:
         with self._lock:
-            return self._market.settings()
+            return self._platform.clock()
 
     def set_clock(
         self, *, at: datetime | None = None, rate: float | None = None, ceiling: datetime | None = None
     ) -> ClockSettings:
         with self._lock:
-            self._market.set(at, rate, ceiling)
-            return self._market.settings()
+            return self._platform.set_clock(at=at, rate=rate, ceiling=ceiling)
 
     def mark_demo(self, *, start: datetime, rate: float) -> ClockSettings:
         with self._lock:
-            if not self._market.is_demo:
-                if self._tables.runs:
-                    raise RunnerError("this database holds runs and cannot become a demo")
-                self._market.become_demo(start, rate)
-                self._now = self._market.now
-            return self._market.settings()
+            settings = self._platform.mark_demo(start=start, rate=rate)
+            self._now = self._platform.now
+            return settings
 
     def platform(self) -> Platform:
-        return Platform(
-            kill_switch=self._tables.kill_switch,
-            kill_switch_reason=self._tables.kill_switch_reason,
-            minimum_version=None,
-            demo=self._market.is_demo,
-        )
+        return self._platform.platform()
 
     def set_kill_switch(self, *, on: bool, reason: str, account_id: AccountId | None = None) -> None:
         with self._lock:
-            user_id = PLATFORM_USER
-            if account_id is None:
-                if self._tables.kill_switch == on:
-                    return
-                self._tables.kill_switch = on
-                self._tables.kill_switch_reason = reason if on else None
-            else:
-                row = self._account(account_id)
-                if row.account.kill_switch == on:
-                    return
-                row.account = replace(row.account, kill_switch=on)
-                user_id = row.account.user_id
-            payload = switch_payload(on=on, reason=reason, account_id=str(account_id) if account_id else None)
-            self._tx().append_event(
-                user_id=user_id, run_id=None, type="risk_block", at=self._now(), payload=payload
-            )
+            self._platform.set_kill_switch(self._tx(), on=on, reason=reason, account_id=account_id)
 
     def beat(self, node_id: NodeId, version: str, *, within_s: float = LIVE_NODE_S) -> list[Node]:
         with self._lock:
-            process = self._clock.monotonic()
-            beat_at = self._market.settings().database_now
-            self._beats[node_id] = (process, Node(id=node_id, version=version, beat_at=beat_at))
-            live = [node for beaten, node in self._beats.values() if process - beaten <= within_s]
-            return sorted(live, key=lambda node: node.id)
+            return self._platform.beat(node_id, version, within_s=within_s)
 
     def leave(self, node_id: NodeId) -> None:
         with self._lock:
-            self._beats.pop(node_id, None)
+            self._platform.leave(node_id)
 
     # -- strategies, runs, accounts -------------------------------------------------------------
     def create_strategy(self, definition: StrategyDefinition) -> None:
@@ -265,7 +220,7 @@ class MemoryStore:
             if signals:
                 self._slots.publish(signals, self._tx(), self._now())
             for warning in report.warnings:
-                self._warn(warning)
+                self._slots.warn(warning, self._tx(), self._now())
             return new
 
     def tick(self, row: TickRow) -> None:
@@ -301,15 +256,15 @@ class MemoryStore:
 
     def receive_signal(self, new: NewSignal) -> Receipt:
         with self._lock:
-            return receive(self._tables, new)
+            return memory_external.receive(self._tables, new)
 
     def signals_due(self, run_ids: Sequence[RunId]) -> list[DueSignal]:
         with self._lock:
-            return due(self._tables, run_ids)
+            return memory_external.due(self._tables, run_ids)
 
     def settle_signals(self, *, now: datetime) -> list[TickRow]:
         with self._lock:
-            return settle(self._tables, now, self._clock.monotonic())
+            return memory_external.settle(self._tables, now, self._monotonic())
 
     def pending(self, slot: datetime) -> int:
         with self._lock:
@@ -351,86 +306,43 @@ class MemoryStore:
 
     # -- orders, fills, risk --------------------------------------------------------------------
     def settle(self, ops: Sequence[LedgerOp]) -> list[LedgerResult]:
-        return self._atomic(lambda tx: [self._savepoint(tx, op) for op in ops])
+        return self._atomic(lambda tx: memory_settle.settle(tx, ops))
 
     def may_send(self, asked: Sequence[tuple[ClientOrderId, int]]) -> list[Reason | None]:
         with self._lock:
-            return [send_refusal(self._before_send(order_id), fence=fence) for order_id, fence in asked]
-
-    def _before_send(self, client_order_id: ClientOrderId) -> BeforeSend | None:
-        tx = self._tx()
-        order = tx.order(client_order_id)
-        if order is None:
-            return None
-        account = self._tables.accounts[order.account_id].account
-        return BeforeSend(
-            status=order.status,
-            passes_switch=bool(self._tables.whys[client_order_id].get(PASSES_SWITCH)),
-            fence=order.fence,
-            lease_holds=tx.lease_holds(order.run_id, order.fence),
-            switched_off=self._tables.kill_switch or account.kill_switch,
-        )
+            return memory_settle.may_send(self._tables, self._tx(), asked)
 
     def open_orders(self, *, run_id: RunId | None = None, account_id: AccountId | None = None) -> list[Order]:
         with self._lock:
-            rows = self._tables.runs.values() if run_id is None else self._rows_of(run_id)
-            return [
-                order
-                for row in rows
-                for order in row.open_orders.values()
-                if account_id in (None, order.account_id)
-            ]
+            return memory_money.open_orders(self._tables, run_id, account_id)
 
     def orders(self, *, run_id: RunId, limit: int = 200) -> list[Order]:
         """Newest first."""
         with self._lock:
-            ids = [each for row in self._rows_of(run_id) for each in row.order_ids]
-            return [self._tables.orders[each] for each in reversed(ids[-limit:])]
+            return memory_money.orders(self._tables, run_id, limit)
 
     def open_positions(
         self, *, account_id: AccountId | None = None, user_id: UserId | None = None
     ) -> list[OpenPosition]:
         with self._lock:
-            held = [row.position for row in self._tables.runs.values() if row.position is not None]
-            return [
-                position
-                for position in held
-                if not position.position.is_flat
-                and account_id in (None, position.account_id)
-                and user_id in (None, position.user_id)
-            ]
+            return memory_money.open_positions(self._tables, account_id, user_id)
 
     def trades(self, *, run_id: RunId | None = None, limit: int = 200) -> list[Trade]:
         """Newest first."""
         with self._lock:
-            trades = self._tables.trades
-            if run_id is not None:
-                trades = [trade for trade in trades if trade.run_id == run_id]
-            return trades[-limit:][::-1]
+            return memory_money.trades(self._tables, run_id, limit)
 
     def equity(self, account_id: AccountId, *, limit: int = 1_000) -> list[EquityPoint]:
         with self._lock:
-            row = self._tables.accounts.get(account_id)
-            points = [] if row is None else row.equity[-limit:]
-            return [EquityPoint(account_id=account_id, at=at, balance=balance) for at, balance in points]
+            return memory_money.equity(self._tables, account_id, limit)
 
     def risk(self, user_id: UserId) -> RiskView:
         with self._lock:
-            now = self._now()
-            user = self._tables.user(user_id)
-            state = user.view(now.date())
-            return RiskView(
-                user_id=user_id, state=state, limits=user.limits, blocked=gate(state, user.limits, now)
-            )
+            return memory_money.risk(self._tables, user_id, self._now())
 
     def expired_pauses(self) -> list[UserId]:
         with self._lock:
-            now = self._now()
-            return [
-                user_id
-                for user_id, row in self._tables.users.items()
-                if row.state.paused_until is not None and row.state.paused_until <= now
-            ]
+            return memory_money.expired_pauses(self._tables, self._now())
 
     # -- events ---------------------------------------------------------------------------------
     def events(
@@ -455,7 +367,7 @@ class MemoryStore:
 
     # -- inside ---------------------------------------------------------------------------------
     def _tx(self) -> MemoryTx:
-        return MemoryTx(self._tables, self._now, self._clock.monotonic)
+        return MemoryTx(self._tables, self._now, self._monotonic)
 
     def _atomic(self, work: Callable[[MemoryTx], T]) -> T:
         return self._whole(MemoryTx, work)
@@ -465,36 +377,9 @@ class MemoryStore:
 
     def _whole(self, kind: Callable[..., X], work: Callable[[X], T]) -> T:
         with self._lock:
-            tx = kind(self._tables, self._now, self._clock.monotonic)
+            tx = kind(self._tables, self._now, self._monotonic)
             try:
                 return work(tx)
             except BaseException:
                 tx.undo.back_to(0)
                 raise
-
-    def _savepoint(self, tx: MemoryTx, op: LedgerOp) -> LedgerResult:
-        mark = tx.undo.mark()
-        try:
-            return settle_one(tx, op)
-        except RunnerError as error:
-            tx.undo.back_to(mark)
-            return OpRefused(sentence=str(error))
-
-    def _warn(self, warning: StrategyWarning) -> None:
-        key = (warning.strategy_id, warning.version, warning.kind)
-        if key not in self._tables.warnings:
-            self._tables.warnings[key] = warning
-            payload, user_id = warning_payload(warning), warning.user_id
-            self._tx().append_event(
-                user_id=user_id, run_id=None, type=WARNING, at=self._now(), payload=payload
-            )
-
-    def _account(self, account_id: AccountId) -> AccountRow:
-        row = self._tables.accounts.get(account_id)
-        if row is None:
-            raise RunnerError(f"there is no account {account_id}")
-        return row
-
-    def _rows_of(self, run_id: RunId) -> list[RunRow]:
-        row = self._tables.runs.get(run_id)
-        return [] if row is None else [row]

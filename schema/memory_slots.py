@@ -12,7 +12,9 @@ from core.ids import RunId
 from core.run import RunStatus, ticks
 from core.schedule import fires
 from core.signal import Action
+from core.strategy_warning import StrategyWarning
 from schema.ledger import signal_payload
+from schema.ledger.payloads import WARNING, warning_payload
 from schema.memory_rows import NEVER, RunRow
 from schema.memory_tables import Tables
 from schema.memory_tx import MemoryTx
@@ -165,6 +167,14 @@ class MemorySlots:
             strategy = self._tables.runs[tick.run_id].run.strategy
             payload = signal_payload(tick, strategy.symbol, strategy.id, strategy.name)
             tx.append_event(user_id=tick.user_id, run_id=tick.run_id, type="signal", at=at, payload=payload)
+
+    def warn(self, warning: StrategyWarning, tx: MemoryTx, at: datetime) -> None:
+        """Once of each kind and version."""
+        key = (warning.strategy_id, warning.version, warning.kind)
+        if key not in self._tables.warnings:
+            self._tables.warnings[key] = warning
+            payload = warning_payload(warning)
+            tx.append_event(user_id=warning.user_id, run_id=None, type=WARNING, at=at, payload=payload)
 
     def close_interrupted(self, *, older_than_s: float, now: datetime) -> list[TickRow]:
         latest_end = self._monotonic() - older_than_s

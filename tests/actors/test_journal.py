@@ -22,10 +22,11 @@ class NotingStore(MemoryStore):
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(clock, RiskLimits())
+        self._process_clock = clock
         self.written: list[tuple[int, int]] = []
 
     def report(self, report: SlotReport) -> None:
-        self.written.append((round(self._clock.monotonic() * 1_000), len(report.ticks)))
+        self.written.append((round(self._process_clock.monotonic() * 1_000), len(report.ticks)))
 
 
 def written(rows_at_ms: list[int]) -> list[tuple[int, int]]:
