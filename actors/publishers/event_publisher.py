@@ -12,18 +12,14 @@ from uuid import UUID
 
 import msgspec
 
+from actors.publishers.leased_publisher import TELL_S, LeasedPublisher
 from actors.publishers.redis import RedisAddress, redis_client, told_no_further
-from actors.publishers.webhook import NotDelivered
-from actors.runtime.behaviour import Behaviour, Context
-from core.backoff import Backoff
+from actors.publishers.webhook import why_not
+from actors.runtime.behaviour import Context
 from core.ids import UserId
 from schema.pg_events_out import EVENTS_AT_ONCE, EventsToTell, PgEventsOut
 from schema.records import Event
 
-PASS_S: Final = 0.5
-TELL_S: Final = 10.0
-"""Bound of one pass; well below the lease it is told under."""
-RETRY: Final = Backoff(min_s=PASS_S, max_s=5.0)
 SCRIPT: Final = """
 local last = tonumber(redis.call('GET', KEYS[1]) or '0')
 for place = 2, #ARGV, 2 do
@@ -38,10 +34,6 @@ return last
 """
 
 
-class Pass(msgspec.Struct, frozen=True):
-    """Look for events."""
-
-
 class Taken(msgspec.Struct, frozen=True):
     """None: another process tells them, or the database is away."""
 
@@ -53,14 +45,6 @@ class Ended(msgspec.Struct, frozen=True):
 
     found: EventsToTell
     error: str | None
-
-
-class Noted(msgspec.Struct, frozen=True):
-    more: bool
-
-
-class Left(msgspec.Struct, frozen=True):
-    """Another process may take over."""
 
 
 class RedisEvents:
@@ -79,97 +63,54 @@ class RedisEvents:
             await client.execute_command("EVAL", SCRIPT, 1, f"{self._channel}:last:{log}", *values)
 
 
-class EventPublisher(Behaviour):
-    __slots__ = ("_busy", "_draining", "_failures", "_not_before_s", "_owner", "_receiver", "_rows", "_users")
+class EventPublisher(LeasedPublisher):
+    __slots__ = ("_owner", "_receiver", "_rows", "_users")
 
     def __init__(
         self, ctx: Context, *, rows: PgEventsOut, receiver: RedisEvents, users: Sequence[UserId], owner: str
     ) -> None:
-        super().__init__(ctx)
+        super().__init__(ctx, leave=lambda: rows.leave(owner))
         self._rows = rows
         self._receiver = receiver
         self._users = users
         self._owner = owner
-        self._busy = self._draining = False
-        self._failures = 0
-        self._not_before_s = float("-inf")
 
-    def started(self) -> None:
-        self.ctx.after(0.0, Pass())
-        self.ctx.after(PASS_S, Pass(), every=PASS_S)
+    def look(self) -> None:
+        rows, owner, users = self._rows, self._owner, self._users
+        self.ctx.call(lambda: rows.take(owner, users), Taken, lambda _: Taken(None))
 
-    def draining(self) -> None:
-        self._draining = True
-        if not self._busy:
-            self._leave()
-
-    def receive(self, message: object) -> None:
+    def goes_on(self, message: object) -> None:
         match message:
-            case Pass():
-                self._look()
             case Taken():
                 self._taken(message)
             case Ended():
-                self._ended(message)
-            case Noted():
-                self._over(more=message.more)
-            case Left():
-                self.ctx.stop()
+                self.told(message.error)
+                self._note(message.found, message.error)
             case _:
                 raise TypeError(f"{self.ctx.name} cannot handle {type(message).__name__}")
-
-    def _look(self) -> None:
-        if self._busy or self._draining or self.ctx.clock.monotonic() < self._not_before_s:
-            return
-        self._busy = True
-        rows, owner, users = self._rows, self._owner, self._users
-        self.ctx.call(lambda: rows.take(owner, users), Taken, lambda _: Taken(None))
 
     def _taken(self, taken: Taken) -> None:
         found = taken.found
         if found is None:
-            self._over(more=False)
+            self.over(more=False)
         elif not found.events:
             self._note(found, None)
         else:
             self.ctx.run(
                 self._receiver.tell(found.log, found.events),
                 lambda _: Ended(found, None),
-                lambda error: Ended(found, _said(error)),
+                lambda error: Ended(found, why_not(error)),
                 timeout_s=TELL_S,
             )
-
-    def _ended(self, ended: Ended) -> None:
-        if ended.error is None:
-            self._failures = 0
-        else:
-            self._not_before_s = self.ctx.clock.monotonic() + RETRY.delay_s(self._failures, 0.0)
-            self._failures += 1
-        self._note(ended.found, ended.error)
 
     def _note(self, found: EventsToTell, error: str | None) -> None:
         rows, owner = self._rows, self._owner
 
-        def note() -> Noted:
+        def write() -> bool:
             if error is None:
                 rows.told(owner, found.upto, len(found.events))
             else:
                 rows.failed(owner, error)
-            return Noted(error is None and len(found.events) == EVENTS_AT_ONCE)
+            return error is None and len(found.events) == EVENTS_AT_ONCE
 
-        self.ctx.call(note, lambda noted: noted, lambda _: Noted(False))
-
-    def _over(self, *, more: bool) -> None:
-        self._busy = False
-        if self._draining:
-            self._leave()
-        elif more:
-            self._look()
-
-    def _leave(self) -> None:
-        rows, owner = self._rows, self._owner
-        self.ctx.call(lambda: rows.leave(owner), lambda _: Left(), lambda _: Left())
-
-
-def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, NotDelivered) else f"not delivered ({type(error).__name__})"
+        self.note(write)

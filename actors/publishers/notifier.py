@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from actors.publishers.mail import Mail
-from actors.publishers.webhook import NotDelivered, Webhooks
+from actors.publishers.webhook import NotDelivered, Webhooks, why_not
 from actors.runtime.behaviour import Behaviour, Context
 from core.notice import Notice, signature, subject_of, try_again_s
 from core.redact import Secret
@@ -153,7 +153,7 @@ class Notifier(Behaviour):
         self.ctx.run(
             send(),
             lambda _: Ended(delivery, None),
-            lambda error: Ended(delivery, _said(error)),
+            lambda error: Ended(delivery, why_not(error)),
             timeout_s=ATTEMPT_S,
         )
 
@@ -201,7 +201,3 @@ class Notifier(Behaviour):
                 rows.failed(delivery.id, error, try_again_s(delivery.attempts))
 
         self.ctx.call(note, lambda _: Noted(), lambda _: Noted())
-
-
-def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, NotDelivered) else f"not delivered ({type(error).__name__})"

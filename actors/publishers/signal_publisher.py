@@ -11,20 +11,16 @@ from typing import Final, Protocol
 
 import msgspec
 
-from actors.publishers.webhook import NotDelivered
-from actors.runtime.behaviour import Behaviour, Context
-from core.backoff import Backoff
+from actors.publishers.leased_publisher import TELL_S, LeasedPublisher
+from actors.publishers.webhook import why_not
+from actors.runtime.behaviour import Context
 from core.ids import UserId
 from core.published_signal import PublishedSignal
 from core.signal_policy import SignalLimits
 from schema.pg_published import GATHERED_AT_ONCE, PgPublished, Progress, Receiver
 
-PASS_S: Final = 0.5
-TELL_S: Final = 10.0
-"""Bound of one pass at a receiver; well below the lease it is told under."""
 FORGET_EVERY: Final = 7_200
 """Passes from one look at old signals to the next: an hour."""
-RETRY: Final = Backoff(min_s=PASS_S, max_s=5.0)
 
 
 class Timed(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,10 +55,6 @@ class SignalReceiver(Protocol):
         ...
 
 
-class Pass(msgspec.Struct, frozen=True):
-    """Look for signals."""
-
-
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """None: another process tells this receiver, or the database is away."""
 
@@ -77,25 +69,11 @@ class Ended(msgspec.Struct, frozen=True):
     delivered: Delivered
 
 
-class Noted(msgspec.Struct, frozen=True):
-    """What was written, or could not be: then the same signals are taken again, and the receiver knows them."""
-
-    more: bool
-
-
-class Left(msgspec.Struct, frozen=True):
-    """Another process may take over."""
-
-
-class SignalPublisher(Behaviour):
+class SignalPublisher(LeasedPublisher):
     __slots__ = (
-        "_busy",
         "_contact_s",
-        "_draining",
         "_entered",
-        "_failures",
         "_limits",
-        "_not_before_s",
         "_owner",
         "_passes",
         "_probe_every_s",
@@ -116,46 +94,28 @@ class SignalPublisher(Behaviour):
         probe_every_s: float,
     ) -> None:
         """`probe_every_s`: how often the receiver is asked whether it is there while there is nothing to tell."""
-        super().__init__(ctx)
+        super().__init__(ctx, leave=lambda: rows.leave(receiver.name, owner))
         self._probe_every_s = probe_every_s
         self._rows = rows
         self._receiver = receiver
         self._limits = limits
         self._users = users
         self._owner = owner
-        self._busy = self._draining = self._entered = False
-        self._passes = self._failures = 0
-        self._contact_s = self._not_before_s = float("-inf")
+        self._entered = False
+        self._passes = 0
+        self._contact_s = float("-inf")
 
-    def started(self) -> None:
-        self.ctx.after(0.0, Pass())
-        self.ctx.after(PASS_S, Pass(), every=PASS_S)
-
-    def draining(self) -> None:
-        self._draining = True
-        if not self._busy:
-            self._leave()
-
-    def receive(self, message: object) -> None:
+    def goes_on(self, message: object) -> None:
         match message:
-            case Pass():
-                self._look()
             case Taken():
                 self._taken(message)
             case Ended():
                 self._ended(message)
-            case Noted():
-                self._over(more=message.more)
-            case Left():
-                self.ctx.stop()
             case _:
                 raise TypeError(f"{self.ctx.name} cannot handle {type(message).__name__}")
 
-    def _look(self) -> None:
+    def look(self) -> None:
         now_s = self.ctx.clock.monotonic()
-        if self._busy or self._draining or now_s < self._not_before_s:
-            return
-        self._busy = True
         self._passes += 1
         rows, name, owner, limits, users = (
             self._rows,
@@ -187,7 +147,7 @@ class SignalPublisher(Behaviour):
         self._entered |= taken.signals is not None
         signals, now_s = taken.signals, self.ctx.clock.monotonic()
         if signals is None or (not signals and (taken.more or now_s - self._contact_s < self._probe_every_s)):
-            self._over(more=taken.more)
+            self.over(more=taken.more)
             return
         receiver, monotonic = self._receiver, self.ctx.clock.monotonic
 
@@ -200,17 +160,15 @@ class SignalPublisher(Behaviour):
         self.ctx.run(
             tell(),
             lambda delivered: Ended(signals, delivered),
-            lambda error: Ended(signals, Delivered(settled=0, error=_said(error))),
+            lambda error: Ended(signals, Delivered(settled=0, error=why_not(error))),
             timeout_s=TELL_S,
         )
 
     def _ended(self, ended: Ended) -> None:
-        delivered, now_s = ended.delivered, self.ctx.clock.monotonic()
+        delivered = ended.delivered
+        self.told(delivered.error)
         if delivered.error is None:
-            self._contact_s, self._failures = now_s, 0
-        else:
-            self._not_before_s = now_s + RETRY.delay_s(self._failures, 0.0)
-            self._failures += 1
+            self._contact_s = self.ctx.clock.monotonic()
         rows, name, owner = self._rows, self._receiver.name, self._owner
         settled = ended.signals[: delivered.settled]
         sent = delivered.settled - delivered.expired - delivered.refused
@@ -221,25 +179,10 @@ class SignalPublisher(Behaviour):
             refused=delivered.refused,
         )
 
-        def note() -> Noted:
+        def write() -> bool:
             rows.told(name, owner, progress)
             if delivered.error is not None:
                 rows.failed(name, owner, delivered.error)
-            return Noted(delivered.error is None and bool(ended.signals))
+            return delivered.error is None and bool(ended.signals)
 
-        self.ctx.call(note, lambda noted: noted, lambda _: Noted(False))
-
-    def _over(self, *, more: bool) -> None:
-        self._busy = False
-        if self._draining:
-            self._leave()
-        elif more:
-            self._look()
-
-    def _leave(self) -> None:
-        rows, name, owner = self._rows, self._receiver.name, self._owner
-        self.ctx.call(lambda: rows.leave(name, owner), lambda _: Left(), lambda _: Left())
-
-
-def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, NotDelivered) else f"not delivered ({type(error).__name__})"
+        self.note(write)

@@ -29,6 +29,11 @@ class NotDelivered(RunnerError):
     """The sentence says why, and quotes neither secret nor answer."""
 
 
+def why_not(error: Exception) -> str:
+    """Of anything that failed on the way, in words that quote nothing."""
+    return str(error) if isinstance(error, NotDelivered) else f"not delivered ({type(error).__name__})"
+
+
 def check_url(url: str, *, private_too: bool) -> SplitResult:
     """The URL in its parts; NotDelivered for one that would never be called. Names are not resolved yet."""
     try:
