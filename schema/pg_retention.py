@@ -1,6 +1,7 @@
 """Takes out what is older than is kept, a bounded piece at a time; of all processes one at a time does so.
 
-Months of ticks, events, signals and lost asks go whole, as partitions. Executions and candles are deleted in batches.
+Months of ticks, events, signals and lost asks go whole, as partitions. Executions, what their code
+printed, warnings of the time limit and candles are deleted in batches.
 Orders, fills, trades, positions, balances and risk days stay for good: they are the account.
 """
 
@@ -14,6 +15,12 @@ from schema.pg_database import Connection, Database
 from schema.pg_rows import changed, one, value
 
 BATCH_ROWS: Final = 5_000
+DELETIONS: Final = (
+    "delete_old_executions",
+    "delete_old_prints",
+    "delete_old_warnings",
+    "delete_old_candles",
+)
 
 
 class Retired(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +28,8 @@ class Retired(msgspec.Struct, frozen=True, kw_only=True):
 
     month: str | None = None
     executions: int = 0
+    prints: int = 0
+    warnings: int = 0
     candles: int = 0
     more: bool = False
 
@@ -44,8 +53,14 @@ class PgRetention:
                 one(connection, "drop_month", month)
                 return Retired(month=month["month"], more=True)
             named = {"days": days, "rows": BATCH_ROWS}
-            executions = changed(connection, "delete_old_executions", named)
-            candles = changed(connection, "delete_old_candles", named)
-            return Retired(executions=executions, candles=candles, more=BATCH_ROWS in (executions, candles))
+            gone = [changed(connection, query, named) for query in DELETIONS]
+            executions, prints, warnings, candles = gone
+            return Retired(
+                executions=executions,
+                prints=prints,
+                warnings=warnings,
+                candles=candles,
+                more=BATCH_ROWS in gone,
+            )
 
         return self._database.run(step)

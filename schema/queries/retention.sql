@@ -30,6 +30,22 @@ DELETE FROM strategy_executions WHERE ctid = ANY (ARRAY(
                           WHERE e.strategy_id = s.id AND e.slot < market.before ORDER BY e.slot LIMIT %(rows)s) AS old
      LIMIT %(rows)s));
 
+-- name: delete_old_prints
+-- Takes out some of what code printed at slots that long ago, a strategy at a time by its key.
+WITH market AS MATERIALIZED (SELECT runner_now() - %(days)s * interval '1 day' AS before)
+DELETE FROM execution_prints WHERE ctid = ANY (ARRAY(
+    SELECT old.ctid FROM market, strategies s
+     CROSS JOIN LATERAL (SELECT p.ctid FROM execution_prints p
+                          WHERE p.strategy_id = s.id AND p.slot < market.before ORDER BY p.slot LIMIT %(rows)s) AS old
+     LIMIT %(rows)s));
+
+-- name: delete_old_warnings
+-- Takes out some warnings of the time limit from that long ago. What a version is known to be stays: that its answers differ.
+WITH market AS MATERIALIZED (SELECT runner_now() - %(days)s * interval '1 day' AS before)
+DELETE FROM strategy_warnings WHERE ctid = ANY (ARRAY(
+    SELECT w.ctid FROM market, strategy_warnings w
+     WHERE w.kind = 'near_time_limit' AND w.slot < market.before LIMIT %(rows)s));
+
 -- name: delete_old_candles
 -- Takes out some candles that long ago which came that long ago, a series at a time by its key.
 WITH RECURSIVE market AS MATERIALIZED (SELECT runner_now() - %(days)s * interval '1 day' AS before),

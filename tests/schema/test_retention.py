@@ -1,4 +1,4 @@
-"""What is older than is kept goes: months whole, executions and candles in batches, and nothing else."""
+"""What is older than is kept goes: months whole, executions with prints and warnings, candles, and nothing else."""
 
 from __future__ import annotations
 
@@ -51,6 +51,24 @@ def execution(service: psycopg.Connection[Any], strategy_id: object, slot: datet
         "INSERT INTO strategy_executions (evaluation_key, strategy_id, slot, worker, duration_ms, status,"
         " runs_reached, nodes_executed) SELECT 'k' || n, %s, %s, 'w', 1, 'success', 1, 1 FROM generate_series(1, %s) n",
         [strategy_id, slot, rows],
+    )
+
+
+def printed(service: psycopg.Connection[Any], strategy_id: object, slot: datetime, rows: int = 1) -> None:
+    service.execute(
+        "INSERT INTO execution_prints (strategy_id, user_id, evaluation_key, slot, printed)"
+        " SELECT %s, 'ann', 'k' || n, %s, 'ema 3' FROM generate_series(1, %s) n",
+        [strategy_id, slot, rows],
+    )
+
+
+def warning(
+    service: psycopg.Connection[Any], strategy_id: object, version: int, kind: str, slot: datetime
+) -> None:
+    service.execute(
+        "INSERT INTO strategy_warnings (strategy_id, version, kind, user_id, slot, detail)"
+        " VALUES (%s, %s, %s, 'ann', %s, '{}')",
+        [strategy_id, version, kind, slot],
     )
 
 
@@ -110,6 +128,30 @@ def test_executions_go_in_batches_and_those_of_the_days_kept_stay(
     execution(service, run.strategy.id, START - (KEPT_DAYS - 1) * DAY, rows=3)
     assert [step.executions for step in passed(store)] == [BATCH_ROWS, 7]
     assert count(service, "strategy_executions") == 3
+
+
+def test_what_code_printed_goes_with_its_executions(store: PgStore, service: psycopg.Connection[Any]) -> None:
+    run = make_run(store, "ann")
+    printed(service, run.strategy.id, START - (KEPT_DAYS + 1) * DAY, rows=BATCH_ROWS + 7)
+    printed(service, run.strategy.id, START - (KEPT_DAYS - 1) * DAY, rows=3)
+    assert [step.prints for step in passed(store)] == [BATCH_ROWS, 7]
+    assert count(service, "execution_prints") == 3
+
+
+def test_old_warnings_of_the_time_limit_go_and_that_a_version_answers_differently_stays_known(
+    store: PgStore, service: psycopg.Connection[Any]
+) -> None:
+    run = make_run(store, "ann")
+    old, new = START - (KEPT_DAYS + 1) * DAY, START - (KEPT_DAYS - 1) * DAY
+    for version, kind, slot in (
+        (1, "near_time_limit", old),
+        (1, "not_deterministic", old),
+        (2, "near_time_limit", new),
+    ):
+        warning(service, run.strategy.id, version, kind, slot)
+    assert sum(step.warnings for step in passed(store)) == 1
+    left = service.execute("SELECT version, kind FROM strategy_warnings ORDER BY 1").fetchall()
+    assert left == [(1, "not_deterministic"), (2, "near_time_limit")]
 
 
 def test_old_candles_go_unless_they_were_downloaded_lately(
