@@ -171,8 +171,8 @@ def replay_by_actors(
         options=_options(span.loaded),
         journal=journal,
     )
-    with WarmSandbox(request.sandbox) as code:
-        start(system, msgspec.structs.replace(parts, code=code))
+    with WarmSandbox(request.sandbox) as warm:
+        start(system, msgspec.structs.replace(parts, code=warm.ask))
         slots = _replay(system, span, request.timeframe, progress)
         system.stop()
     opened = span.first_slot - request.timeframe.delta

@@ -18,7 +18,8 @@ The block defines strategy(context) and, before it, these names:
   MIN_CANDLES = 250      with fewer it is not called
   PARAMETERS = {{"period": {{"default": 20, "min": 2, "max": 200, "meaning": "candles of the average"}}}}   numbers only
   WINDOWS = {{"trend": {{"timeframe": "1h", "lookback": 100}}}}   only where the source looks at another timeframe,
-                         "symbol" or "market" ("perp", "spot") beside its own; at most 8, what is left out is its own
+                         "symbol", "market" ("perp", "spot") or "venue" ("binance", "bybit") beside its own; at most
+                         8, what is left out is its own
   USES_POSITION = False  True only where context.position is looked at
 
 context has

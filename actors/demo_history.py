@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from actors.demo import Demo
+from core.connection import Venue
 from core.market import Market, Series
 from exchanges.feeds.base import NoCandles, candles_of
 from schema.pg_candles import PgCandles
 
 
 def store_history(market: PgCandles, demo: Demo, round_: int) -> None:
-    """The warm-up of a round, perpetual and spot as far as the source holds them. Repeatable."""
+    """The warm-up of a round: the demo's own perpetuals and spot, and the perpetuals of the other venues, as far as the
+    source holds them. Repeatable.
+    """
     timeframe, start, end = demo.stage.timeframe, demo.source.start_of(round_), demo.start_of(round_)
+    elsewhere = [(venue.value, Market.PERP) for venue in Venue if venue != demo.source.venue]
     for symbol in demo.stage.symbols:
-        for each in Market:
-            series = Series(venue=demo.source.venue, market=each, symbol=symbol, timeframe=timeframe)
+        for venue, each in [*((demo.source.venue, market) for market in Market), *elsewhere]:
+            series = Series(venue=venue, market=each, symbol=symbol, timeframe=timeframe)
             if market.ends(series, start, start + timeframe.delta).first is not None:
                 continue
             try:

@@ -63,7 +63,7 @@ def _downloaded(kept: Path) -> DemoSource:
 
 
 class _Drawn(ColumnSource):
-    """A generated market's perpetuals, held; its spot is drawn when somebody asks, as few do."""
+    """A generated market's perpetuals, held; its spot, and other venues', are drawn when somebody asks, as few do."""
 
     def __init__(self, market: GeneratedMarket, series: Mapping[Series, CandleColumns]) -> None:
         super().__init__(origin=market.origin, venue=market.venue, series=series)
@@ -71,6 +71,9 @@ class _Drawn(ColumnSource):
 
     def in_market(self, market: Market) -> CandleSource:
         return self._market.in_market(market) if market is Market.SPOT else super().in_market(market)
+
+    def in_venue(self, venue: str) -> CandleSource | None:
+        return self._market.in_venue(venue)
 
 
 def _generated(settings: Settings) -> DemoSource:

@@ -7,7 +7,7 @@ at most until the slot's candle deadline.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -19,9 +19,9 @@ from actors.holds import Holds, holds_of
 from actors.journal import JournalBuffer
 from actors.messages import EvaluateSlot, Evaluation, SeriesAdvanced, TickDue
 from actors.portions import NextPortion, Portions
-from actors.prepared import NoView, Prepared, prepare
+from actors.prepared import NoView, Prepared, missing_key, named, prepare
 from actors.runtime.behaviour import Behaviour, Context
-from actors.sandbox.judge import CodeRunner, CodeTask, NoVerdict, Verdict
+from actors.sandbox.judge import AskCode, CodeTask, NoVerdict, Verdict
 from actors.strategy_watch import Shadowed, Shadows, StrategyWatch
 from actors.windows import Windows
 from core.candles import CandleColumns, CandleView, Gap, NotYet
@@ -123,7 +123,7 @@ class Evaluator(Behaviour):
         rules: Mapping[str, SymbolRules],
         worker: str,
         array_signals: bool = False,
-        code: CodeRunner | None = None,
+        code: AskCode | None = None,
         shadows: Shadows | None = None,
     ) -> None:
         """`array_signals`: series are loaded whole, and a strategy with an array form says there when it holds.
@@ -239,7 +239,7 @@ class Evaluator(Behaviour):
         if self._code is None:
             self._judged(Judged(key=key, verdict=away))
             return
-        self._code.ask(
+        self._code(
             self.ctx,
             task,
             lambda verdict: Judged(key=key, verdict=verdict),
@@ -330,15 +330,33 @@ class Evaluator(Behaviour):
         verdict: Verdict | None = None,
     ) -> Evaluation:
         """Remember it for who asks late, and have its row written; as it is told, with its id."""
+        duration_ms = (self.ctx.clock.monotonic() - started_s) * 1_000
+        runs = self._write(key[0], prepared, requests, evaluation, duration_ms, verdict)
+        evaluation = replace(evaluation, id=UUID(key[0][:ID_DIGITS]))
+        self._done[key] = Done(evaluation=evaluation, runs=runs)
+        if len(self._done) > MAX_REMEMBERED:
+            self._done.popitem(last=False)
+        return evaluation
+
+    def _write(
+        self,
+        key: str,
+        prepared: Prepared,
+        requests: Sequence[EvaluateSlot],
+        evaluation: Evaluation,
+        duration_ms: float,
+        verdict: Verdict | None = None,
+    ) -> int:
+        """How many runs it reaches."""
         signal = evaluation.signal
         runs = sum(len(request.ticks) for request in requests)
         self._journal.executed(
             ExecutionRow(
-                evaluation_key=key[0],
+                evaluation_key=key,
                 strategy_id=requests[0].definition.id,
-                slot=key[1],
+                slot=evaluation.slot,
                 worker=self._worker,
-                duration_ms=(self.ctx.clock.monotonic() - started_s) * 1_000,
+                duration_ms=duration_ms,
                 status=evaluation.status,
                 action=None if signal is None else signal.action.value,
                 price=None if evaluation.price is None else float(evaluation.price),
@@ -351,11 +369,7 @@ class Evaluator(Behaviour):
                 limit_ms=None if verdict is None else verdict.limit_ms,
             )
         )
-        evaluation = replace(evaluation, id=UUID(key[0][:ID_DIGITS]))
-        self._done[key] = Done(evaluation=evaluation, runs=runs)
-        if len(self._done) > MAX_REMEMBERED:
-            self._done.popitem(last=False)
-        return evaluation
+        return runs
 
     def _answer(
         self, prepared: Prepared, request: EvaluateSlot, views: list[CandleView] | NoView
@@ -406,7 +420,7 @@ class Evaluator(Behaviour):
     def _wait(self, series: Series, request: EvaluateSlot) -> None:
         deadline = candle_deadline(request.slot)
         if self.ctx.clock.now() >= deadline:
-            self._tell(request, self._missing(request.slot))
+            self._miss(series, [request])
             return
         by_slot = self._waiting.setdefault(series, {})
         if request.slot not in by_slot:
@@ -415,10 +429,24 @@ class Evaluator(Behaviour):
 
     def _give_up(self, slot: datetime) -> None:
         for series, by_slot in list(self._waiting.items()):
-            for request in by_slot.pop(slot, ()):
-                self._tell(request, self._missing(slot))
+            requests = by_slot.pop(slot, [])
             if not by_slot:
                 del self._waiting[series]
+            self._miss(series, requests)
 
-    def _missing(self, slot: datetime) -> Evaluation:
-        return Evaluation(slot=slot, status=ExecutionStatus.SKIPPED, reason=Reason.NO_CANDLES)
+    def _miss(self, series: Series, requests: Sequence[EvaluateSlot]) -> None:
+        """Of a series beside a strategy's own a row says which; its candles may come yet, so it is no evaluation that
+        is remembered, nor of the evaluation's key."""
+        by_key: dict[str, list[EvaluateSlot]] = {}
+        for request in requests:
+            prepared = self._prepare(request.definition)
+            key = prepared.key if series == prepared.series else missing_key(prepared.key, series)
+            by_key.setdefault(key, []).append(request)
+        for key, sharing in by_key.items():
+            first, prepared = sharing[0], self._prepare(sharing[0].definition)
+            missing = Evaluation(slot=first.slot, status=_SKIPPED, reason=Reason.NO_CANDLES)
+            if key != prepared.key:
+                missing = replace(missing, id=UUID(key[:ID_DIGITS]), detail=named(series))
+                self._write(key, prepared, sharing, missing, 0.0)
+            for request in sharing:
+                self._tell(request, missing)

@@ -241,8 +241,8 @@ def _service(
     if options.enabled:
         more.append(flattener(store, parts))
     sandbox = sandbox_of(settings)
-    shadows = Shadows(runner=sandbox, share_pct=settings.sandbox_shadow_pct)
-    parts = msgspec.structs.replace(parts, code=sandbox, shadows=shadows)
+    shadows = Shadows(again=sandbox.shadow, share_pct=settings.sandbox_shadow_pct)
+    parts = msgspec.structs.replace(parts, code=sandbox.ask, shadows=shadows)
     stand_ins = [address.rest for address in venue_addresses(settings).values()]
     return Service(
         parts=around(parts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 import msgspec
 
@@ -48,11 +49,20 @@ class NoView(msgspec.Struct, frozen=True, kw_only=True):
 
     def named(self, slot: datetime) -> str:
         series, why = self.series, self.why
-        said = f"{series.market} {series.symbol} {series.timeframe} of {series.venue}"
+        said = named(series)
         if not isinstance(why, TooFew):
             return said
         enough = series.timeframe.floor(slot) + series.timeframe.delta * (why.need - why.have)
         return f"{said}: {why.have} candles of {why.need}, enough from {enough:%Y-%m-%d %H:%M} UTC on"
+
+
+def named(series: Series) -> str:
+    return f"{series.market} {series.symbol} {series.timeframe} of {series.venue}"
+
+
+def missing_key(key: str, series: Series) -> str:
+    """Names the row of a slot whose candles of this series did not come, beside the evaluation `key` names."""
+    return sha256(f"{key}:{named(series)}".encode()).hexdigest()
 
 
 def series_of(definition: StrategyDefinition) -> Series:

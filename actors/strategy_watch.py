@@ -16,7 +16,7 @@ from actors.journal import JournalBuffer
 from actors.messages import EvaluateSlot
 from actors.runtime.behaviour import Context
 from actors.sandbox.frames import Fault
-from actors.sandbox.judge import CodeTask, NoVerdict, ShadowRunner, Verdict
+from actors.sandbox.judge import AskCode, CodeTask, NoVerdict, Verdict
 from core.definition import StrategyDefinition
 from core.ids import StrategyId
 from core.signal import Signal
@@ -32,9 +32,9 @@ _AWAY: Final = Verdict(nothing=NoVerdict.AWAY)
 
 
 class Shadows(msgspec.Struct, frozen=True, kw_only=True):
-    """Who evaluates again, and how many of a hundred evaluations."""
+    """What evaluates again, and how many of a hundred evaluations."""
 
-    runner: ShadowRunner
+    again: AskCode
     share_pct: float
 
 
@@ -103,7 +103,7 @@ class StrategyWatch:
         def told(again: Verdict) -> Shadowed:
             return Shadowed(definition=definition, slot=task.context.slot, first=first, again=again)
 
-        shadows.runner.shadow(self._ctx, task, told, lambda _: told(_AWAY))
+        shadows.again(self._ctx, task, told, lambda _: told(_AWAY))
 
     def _took(self, definition: StrategyDefinition, slot: datetime, verdict: Verdict) -> None:
         used_ms, limit_ms = verdict.used_ms, verdict.limit_ms

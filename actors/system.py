@@ -25,7 +25,7 @@ from actors.runs import RunsSupervisor
 from actors.runtime.behaviour import Behaviour, Context
 from actors.runtime.spec import ChildSpec, Intensity, Supervision
 from actors.runtime.system import ActorSystem
-from actors.sandbox.judge import CodeRunner
+from actors.sandbox.judge import AskCode
 from actors.scheduler import CLAIM_LEAD, Scheduler
 from actors.strategy_run import StrategyRun
 from actors.strategy_watch import Shadows
@@ -84,7 +84,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """Told that so many more runs have their actors' state, once nobody waits for it."""
     venues: Callable[[MakeVenue], MakeVenue] = only_paper
     """Makes the venues of all accounts; given what makes the paper ones."""
-    code: CodeRunner | None = None
+    code: AskCode | None = None
     """Runs strategies that are code; without it they are skipped."""
     shadows: Shadows | None = None
     """Repeats a share of what code answers, to see whether it answers alike."""

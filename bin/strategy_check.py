@@ -24,10 +24,12 @@ from core.errors import RunnerError
 from core.listening import hours_by_venue
 from core.parameters import ParameterError, ParameterSpec
 from core.strategies.code import CODE_KINDS
+from core.strategies.further_window import FurtherWindow, further_windows
 from core.strategies.graph.problems import GraphError
-from core.strategy import WantedWindow, strategy_parameters
+from core.strategy import strategy_parameters
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe
+from exchanges.feeds.generator import GeneratedMarket
 
 SAMPLE_SLOTS: Final = 300
 _SAMPLE_END: Final = datetime(2026, 4, 1, tzinfo=UTC)
@@ -61,7 +63,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     answers: Mapping[str, int] = {}
     log: str = ""
     heard_first_hours: Mapping[str, float] = {}
-    windows: tuple[WantedWindow, ...] = ()
+    windows: tuple[FurtherWindow, ...] = ()
     """Beside its own candles."""
 
     @property
@@ -109,7 +111,7 @@ def check(
             return Checked(file=found)  # it answers nothing by itself
         lookback = strategy.lookback(parameters)
         request = replace(request, parameters=dict(parameters))
-        prepared = prepare(strategy_asked_for(request))
+        prepared = prepare(replace(strategy_asked_for(request), venue=GeneratedMarket.VENUE))
         answers = _answers(request, prepared.lead)
     except GraphError as error:
         complaints = tuple(Complaint(message=each.message, place=each.place) for each in error.problems)
@@ -125,8 +127,8 @@ def check(
         uses_position=strategy.uses_position,
         answers=answers,
         log=log,
-        heard_first_hours=hours_by_venue(prepared.all_windows),
-        windows=prepared.windows,
+        heard_first_hours=hours_by_venue(prepared.windows),
+        windows=further_windows(strategy, prepared.series, parameters),
     )
 
 

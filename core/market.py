@@ -25,7 +25,7 @@ class Market(StrEnum):
 
 
 class Series(msgspec.Struct, frozen=True, order=True, kw_only=True):
-    """One candle series."""
+    """One candle series. `venue`: a `Venue`, or the name of what stands in for one, as generated candles do."""
 
     venue: str
     market: Market

@@ -22,8 +22,9 @@ from actors.converter import Converter, ConverterAway, ConverterBusy
 from actors.keys import KeyRefused, Keys, Tested, VenueAway
 from actors.passing import PassingEvent
 from actors.publishers.webhook import NotDelivered, check_url
-from actors.sandbox.host import SandboxAway, Starved
-from actors.sandbox.validation import CodeError, Validated
+from actors.sandbox.host import SandboxAway
+from actors.sandbox.validation import CodeError, Validated, sample_series
+from actors.sandbox.worker_handle import Starved
 from actors.service import Vitals
 from actors.venue_numbers import VenueNumbers
 from actors.work.backfill import BackfillJob
@@ -206,6 +207,7 @@ __all__ = [
     "Watched",
     "WhatIfJob",
     "check_url",
+    "sample_series",
     "strategy_asked_for",
     "try_graph",
 ]

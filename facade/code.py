@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from core.definition import StrategyDefinition, StrategyKind
 from core.listening import hours_by_venue
@@ -14,13 +14,14 @@ from core.parameters import ParameterSpec
 from core.strategies import template
 from core.strategies.code import CODE_KINDS, ConvertedSource, StrategyCode
 from core.strategies.configured import configured
+from core.strategies.further_window import FurtherWindow
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe
 from facade.bridge import CodeError, TriedGraph, Validated
 from facade.endpoint import Call
 from facade.errors import ApiError, Detail, bad_field
 from facade.making import NodeGraph, graph_source
-from facade.schemas.code import CodeErrorShown, CodeType, ValidatedAnswer
+from facade.schemas.code import CodeErrorShown, CodeType, ValidatedAnswer, WindowShown
 from facade.schemas.convert import ConvertedFrom, ConvertedShown
 
 DEFAULT_TEMPLATE: Final = "rsi_oversold_overbought"
@@ -162,6 +163,7 @@ def validated_answer(found: Validated) -> ValidatedAnswer:
         lookback=None if code is None else code.lookback,
         uses_position=None if code is None else code.uses_position,
         log=found.log,
+        windows=_windows_shown(found.further),
         heard_first_hours=hours_by_venue(found.windows),
     )
 
@@ -181,6 +183,7 @@ def graph_answer(found: TriedGraph) -> ValidatedAnswer:
         lookback=found.lookback if fine else None,
         uses_position=found.uses_position if fine else None,
         log="",
+        windows=_windows_shown(found.further),
         heard_first_hours=hours_by_venue(found.windows),
     )
 
@@ -198,6 +201,10 @@ def external_answer() -> ValidatedAnswer:
         uses_position=None,
         log="",
     )
+
+
+def _windows_shown(windows: Sequence[FurtherWindow]) -> tuple[WindowShown, ...]:
+    return tuple(WindowShown(**asdict(each)) for each in windows)
 
 
 def _shown(spec: ParameterSpec) -> Mapping[str, object]:

@@ -57,8 +57,8 @@ THIRD_PARTY = {
 }
 
 GIVEN_FROM_OUTSIDE = ("core/", "actors/")
-# The sandbox's worker is a process of its own, whose randomness must differ from one to the next.
-CLOCKS_LIVE_IN = ("actors/runtime/", "actors/sandbox/worker.py")
+# The sandbox's workers are processes of their own, whose randomness must differ from one to the next.
+CLOCKS_LIVE_IN = ("actors/runtime/", "actors/sandbox/zygote.py")
 BANNED_NAMES = {
     "datetime.datetime.now": "the clock is passed in",
     "datetime.datetime.utcnow": "the clock is passed in",

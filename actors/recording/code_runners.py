@@ -8,76 +8,43 @@ from typing import Any
 from actors.recording.replayed_edges import Calls
 from actors.recording.tape import Call, Tape
 from actors.runtime.behaviour import Context
-from actors.sandbox.judge import CodeRunner, CodeTask, ShadowRunner, Verdict
+from actors.sandbox.judge import AskCode, CodeTask, Verdict
 from actors.sandbox.pool import ANSWER_TIMEOUT_S
 
 JUDGE = "judge"
 JUDGE_AGAIN = "judge_again"
 
 
-class RecordedCode:
-    def __init__(self, inner: CodeRunner, tape: Tape) -> None:
-        self._inner = inner
-        self._tape = tape
+def recorded_code(name: str, ask: AskCode, tape: Tape) -> AskCode:
+    """`name`: of the call that notes what was asked."""
 
-    def ask(
-        self,
+    def recorded(
         ctx: Context,
         task: CodeTask,
         reply: Callable[[Verdict], object],
         failed: Callable[[Exception], object],
     ) -> None:
-        turn = self._tape.turn
+        turn = tape.turn
         if turn is not None:
-            turn.calls.append(Call(JUDGE, _question(task)))
-        self._inner.ask(ctx, task, reply, failed)
+            turn.calls.append(Call(name, _question(task)))
+        ask(ctx, task, reply, failed)
+
+    return recorded
 
 
-class RecordedShadows:
-    """Of what is evaluated again."""
-
-    def __init__(self, inner: ShadowRunner, tape: Tape) -> None:
-        self._inner = inner
-        self._tape = tape
-
-    def shadow(
-        self,
-        ctx: Context,
-        task: CodeTask,
-        reply: Callable[[Verdict], object],
-        failed: Callable[[Exception], object],
-    ) -> None:
-        turn = self._tape.turn
-        if turn is not None:
-            turn.calls.append(Call(JUDGE_AGAIN, _question(task)))
-        self._inner.shadow(ctx, task, reply, failed)
-
-
-class ReplayedCode:
+def replayed_code(name: str, calls: Calls) -> AskCode:
     """No code runs in a replay: what it answers is held to nothing but the recording."""
 
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
-
-    def ask(
-        self,
+    def replayed(
         ctx: Context,
         task: CodeTask,
         reply: Callable[[Verdict], object],
         failed: Callable[[Exception], object],
     ) -> None:
-        self._calls.made(JUDGE, _question(task))
+        calls.made(name, _question(task))
         ctx.run(_recorded_elsewhere(), reply, failed, ANSWER_TIMEOUT_S)
 
-    def shadow(
-        self,
-        ctx: Context,
-        task: CodeTask,
-        reply: Callable[[Verdict], object],
-        failed: Callable[[Exception], object],
-    ) -> None:
-        self._calls.made(JUDGE_AGAIN, _question(task))
-        ctx.run(_recorded_elsewhere(), reply, failed, ANSWER_TIMEOUT_S)
+    return replayed
 
 
 def _question(task: CodeTask) -> list[Any]:

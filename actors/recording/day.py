@@ -9,9 +9,9 @@ from typing import Any, cast
 import msgspec
 
 from actors import messages, venue_calls
-from actors.live.news import Connected, RulesRead, VenueLook
+from actors.live.news import Connected, RulesRead, Swept, VenueLook
 from actors.recording.canonical import same, text
-from actors.recording.code_runners import ReplayedCode
+from actors.recording.code_runners import JUDGE, JUDGE_AGAIN, replayed_code
 from actors.recording.difference import Difference, first_leaf, named_in
 from actors.recording.entries import (
     CommandEntry,
@@ -83,7 +83,7 @@ class StandIn(Behaviour):
 
 _OUTCOMES: dict[str, type] = {
     each.__name__: each
-    for each in (OrderReport, Connected, RulesRead, VenueLook, Protection, CodeVerdict, Opening)
+    for each in (OrderReport, Connected, RulesRead, Swept, VenueLook, Protection, CodeVerdict, Opening)
 }
 """What coroutines answer, by the name it was recorded under."""
 
@@ -135,7 +135,7 @@ class Day:
     def _wire(self) -> ActorSystem:
         header = self._recording.header
         system = replayed_system(self._clock, self._effects, self._timers)
-        code = ReplayedCode(self._calls)
+        code, again = replayed_code(JUDGE, self._calls), replayed_code(JUDGE_AGAIN, self._calls)
         parts = Parts(
             store=cast(Store, self._store),
             feed=replayed_feed(header, self._calls),
@@ -143,7 +143,7 @@ class Day:
             options=header.options,
             venues=lambda _: self._venues.make,
             code=code if header.runs_code else None,
-            shadows=None if header.shadow_pct is None else Shadows(runner=code, share_pct=header.shadow_pct),
+            shadows=None if header.shadow_pct is None else Shadows(again=again, share_pct=header.shadow_pct),
         )
         beside = [ChildSpec(id=name, factory=StandIn, backoff=BACKOFF) for name in header.beside]
         supervision = Supervision(intensity=Intensity(max_restarts=5, window_s=60.0))

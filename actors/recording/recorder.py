@@ -7,10 +7,10 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-import msgspec
+from msgspec.structs import replace
 
 from actors.feed import Feed
-from actors.recording.code_runners import RecordedCode, RecordedShadows
+from actors.recording.code_runners import JUDGE, JUDGE_AGAIN, recorded_code
 from actors.recording.entries import FORMAT, Header
 from actors.recording.outcome import outcome_of
 from actors.recording.recorded_edges import RecordedFeed, recorded_store, recorded_venues
@@ -19,7 +19,6 @@ from actors.recording.tape import Outside, Stopping, Tape
 from actors.recording.writer import Writer, make_room
 from actors.runtime.dead_letters import Reports, Sink
 from actors.runtime.system import ActorSystem
-from actors.strategy_watch import Shadows
 from actors.system import Parts
 from core.clock import Clock
 from core.errors import RunnerError
@@ -65,14 +64,14 @@ class Recorder:
         system.clock = RecordedClock(clock, self._tape)
         system.reports = Reports(self._sink, clock.monotonic)  # its readings are no part of any turn
         shadows = parts.shadows
-        return msgspec.structs.replace(
+        return replace(
             parts,
             store=recorded_store(parts.store, self._tape),
             feed=RecordedFeed(parts.feed, self._tape),
-            code=None if parts.code is None else RecordedCode(parts.code, self._tape),
+            code=None if parts.code is None else recorded_code(JUDGE, parts.code, self._tape),
             shadows=None
             if shadows is None
-            else Shadows(runner=RecordedShadows(shadows.runner, self._tape), share_pct=shadows.share_pct),
+            else replace(shadows, again=recorded_code(JUDGE_AGAIN, shadows.again, self._tape)),
             venues=lambda make: recorded_venues(parts.venues(make), self._tape, partial(self.tell, system)),
             on_nodes=partial(self._saw, parts),
         )

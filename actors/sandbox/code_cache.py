@@ -10,7 +10,9 @@ from collections import OrderedDict
 from typing import Final
 
 from actors.sandbox.frames import Compile, Compiled
-from actors.sandbox.host import SandboxAway, Starved, Zygote
+from actors.sandbox.host import SandboxAway, Zygote
+from actors.sandbox.rank import Rank
+from actors.sandbox.worker_handle import Starved
 from core.definition import StrategyKind
 from core.strategies.code import CodeStrategy
 
@@ -39,7 +41,7 @@ class CodeCache:
         if strategy.kind is not StrategyKind.PYTHON or strategy.content in self._codes:
             return
         try:
-            with zygote.worker(gives_way=True) as worker:
+            with zygote.worker(Rank.LAST) as worker:
                 told = worker.ask(Compile(text=strategy.code.text))[-1]
         except (SandboxAway, Starved):
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from actors.runtime.behaviour import Context as ActorContext
 from actors.sandbox.frames import MAX_LOG, Answered, Ask, Failed, Fault, Held, Program, Reply
-from actors.sandbox.host import SandboxAway, Starved
+from actors.sandbox.host import SandboxAway
+from actors.sandbox.worker_handle import Starved
 from core.candles import CandleColumns
 from core.errors import RunnerError
 from core.ids import UserId
@@ -61,28 +62,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     limit_ms: float | None = None
 
 
-class CodeRunner(Protocol):
-    """Whoever has code evaluated, and has the verdict told to the asking actor."""
-
-    def ask(
-        self,
-        ctx: ActorContext,
-        task: CodeTask,
-        reply: Callable[[Verdict], object],
-        failed: Callable[[Exception], object],
-    ) -> None: ...
-
-
-class ShadowRunner(Protocol):
-    """Whoever evaluates again what was answered, without delaying anything."""
-
-    def shadow(
-        self,
-        ctx: ActorContext,
-        task: CodeTask,
-        reply: Callable[[Verdict], object],
-        failed: Callable[[Exception], object],
-    ) -> None: ...
+AskCode = Callable[[ActorContext, CodeTask, Callable[[Verdict], object], Callable[[Exception], object]], None]
+"""Has code evaluated: for an actor, a task, and what it is told of the verdict or of none that came."""
 
 
 def program_of(strategy: CodeStrategy, series: Series, compiled: bytes | None = None) -> Program:

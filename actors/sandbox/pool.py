@@ -20,12 +20,15 @@ from actors.runtime.process_time import process_s
 from actors.sandbox.canaries import holes
 from actors.sandbox.code_cache import CodeCache
 from actors.sandbox.frames import Failed, Fault, Reply
-from actors.sandbox.host import Limits, SandboxAway, Starved, WorkerHandle, Zygote
+from actors.sandbox.host import Limits, SandboxAway, Zygote
 from actors.sandbox.judge import CodeTask, NoVerdict, Verdict, ask_of, no_verdict, program_of, verdict_of
+from actors.sandbox.pace import Pace
+from actors.sandbox.rank import Rank
 from actors.sandbox.shadow_lane import ANSWER_TIMEOUT_S as SHADOW_TIMEOUT_S
 from actors.sandbox.shadow_lane import ShadowLane
 from actors.sandbox.turns import Turns
 from actors.sandbox.validation import Validated, validate_code
+from actors.sandbox.worker_handle import Starved, WorkerHandle
 from core.definition import StrategyKind
 from core.timeframe import Timeframe
 
@@ -60,6 +63,7 @@ class Pool:
         self.sentence: str | None = _CHECKING
         self._zygote: Zygote | None = None
         self.codes = CodeCache()
+        self._pace = Pace()
         self._workers = workers
         self._turns: Turns[Waiting] = Turns(workers)
         self._shadows = ShadowLane(self._worker_aside, lambda: not self._turns.waiting + self._turns.at_work)
@@ -150,16 +154,17 @@ class Pool:
         if not self._validations.acquire(timeout=VALIDATION_WAIT_S):
             raise Starved("Too many strategies are being validated; try again in a moment.")
         try:
-            return _giving_way_first(
-                lambda gives_way: validate_code(
+            return _again_as_equal(
+                Rank.LAST,
+                lambda rank: validate_code(
                     self.zygote(),
                     kind=kind,
                     text=text,
                     symbol=symbol,
                     timeframe=timeframe,
                     parameters=parameters,
-                    gives_way=gives_way,
-                )
+                    rank=rank,
+                ),
             )
         finally:
             self._validations.release()
@@ -193,7 +198,7 @@ class Pool:
     def _worker_aside(self) -> WorkerHandle:
         """For what is not live; who stood by for that is replaced at once."""
         zygote = self.zygote()
-        worker = zygote.worker()
+        worker = zygote.worker(Rank.LAST)
         self._replenish(zygote)
         return worker
 
@@ -244,9 +249,12 @@ class Pool:
         try:
             zygote = self.zygote()
             code = self.codes.get(task.strategy)
-            replies, used_s = _giving_way_first(lambda gives_way: _asked(zygote, task, code, gives_way))
+            replies, used_s = _again_as_equal(
+                self._pace.rank(task.strategy.content), lambda rank: _asked(zygote, task, code, rank)
+            )
         except (SandboxAway, Starved) as error:
             return no_verdict(error)
+        self._pace.learn(task.strategy.content, used_s)
         last = replies[-1]
         if isinstance(last, Failed) and last.fault is Fault.DIED and zygote.has_ended():
             return no_verdict(SandboxAway("The sandbox ended while the strategy was evaluated."))
@@ -254,17 +262,17 @@ class Pool:
         return replace(verdict_of(last, task.context), used_ms=used_s * 1_000, limit_ms=limit_ms)
 
 
-def _giving_way_first(asked: Callable[[bool], Answer]) -> Answer:
+def _again_as_equal(rank: Rank, asked: Callable[[Rank], Answer]) -> Answer:
     """Who was starved, perhaps by those it gave way to, is asked once more as one of them. Raises Starved."""
     try:
-        return asked(True)
+        return asked(rank)
     except Starved:
-        return asked(False)
+        return asked(Rank.EQUAL)
 
 
-def _asked(zygote: Zygote, task: CodeTask, code: bytes | None, gives_way: bool) -> tuple[list[Reply], float]:
+def _asked(zygote: Zygote, task: CodeTask, code: bytes | None, rank: Rank) -> tuple[list[Reply], float]:
     """And what it used of its limit."""
-    with zygote.worker(gives_way=gives_way) as worker:
+    with zygote.worker(rank) as worker:
         replies = worker.ask(
             program_of(task.strategy, task.series, code), ask_of(task.strategy.code, task.context)
         )

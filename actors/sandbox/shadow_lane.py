@@ -14,8 +14,9 @@ from typing import Final
 
 from actors.runtime.process_time import process_s
 from actors.sandbox.frames import Ask, Program
-from actors.sandbox.host import SandboxAway, Starved, WorkerHandle
+from actors.sandbox.host import SandboxAway
 from actors.sandbox.judge import CodeTask, NoVerdict, Verdict, ask_of, no_verdict, program_of, verdict_of
+from actors.sandbox.worker_handle import Starved, WorkerHandle
 from core.strategy import Context
 
 MAX_WAITING: Final = 16
@@ -123,7 +124,6 @@ class ShadowLane:
     def _judge(self, second: _Second) -> Verdict:
         try:
             with self._worker_made() as worker:
-                worker.give_way()
                 try:
                     with self._changed:
                         self._at_work, self._gave_way = worker, not self._is_quiet()

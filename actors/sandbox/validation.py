@@ -14,6 +14,7 @@ from actors.sample_candles import SAMPLE_FROM, SAMPLE_SEED, SAMPLE_SLOTS, SAMPLE
 from actors.sandbox.frames import Ask, Failed, Fault, Loaded, Program, Reply
 from actors.sandbox.host import Zygote
 from actors.sandbox.judge import Verdict, ask_of, verdict_of
+from actors.sandbox.rank import Rank
 from core.candles import CandleColumns
 from core.definition import StrategyKind
 from core.market import Market, Series
@@ -23,6 +24,7 @@ from core.signal import Signal
 from core.strategies.code import CodeStrategy, StrategyCode
 from core.strategies.code_window import wanted_windows
 from core.strategies.declaration import BadDeclaration, declared_code, line_of
+from core.strategies.further_window import FurtherWindow, further_windows
 from core.strategy import Context, HeldPosition, WantedWindow, strategy_parameters
 from core.timeframe import Timeframe, from_ms
 from exchanges.feeds.generator import GeneratedMarket
@@ -49,6 +51,8 @@ class Validated(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[CodeError, ...] = ()
     log: str = ""
     windows: tuple[WantedWindow, ...] = ()
+    further: tuple[FurtherWindow, ...] = ()
+    """The same, one by one."""
 
 
 _TOO_SLOW: Final = CodeError(
@@ -65,11 +69,11 @@ def validate_code(
     symbol: str = "BTCUSDT",
     timeframe: Timeframe = Timeframe.M5,
     parameters: Mapping[str, object] | None = None,
-    gives_way: bool = False,
+    rank: Rank = Rank.EQUAL,
 ) -> Validated:
     """Raises SandboxAway and Starved: then nothing is known."""
     program = Program(kind=kind.value, text=text, symbol=symbol, timeframe=timeframe.value, explains=True)
-    with zygote.worker(gives_way=gives_way) as worker:
+    with zygote.worker(rank) as worker:
         loaded = worker.ask(program)[-1]
         if not isinstance(loaded, Loaded):
             return _wrong(loaded)
@@ -101,21 +105,23 @@ def validate_code(
     for verdict in verdicts:
         if verdict.failed is not None:
             return msgspec.structs.replace(_wrong(verdict.failed), log=log)
-    differs = _differs(zygote, program, asks, contexts, verdicts, gives_way=gives_way)
+    differs = _differs(zygote, program, asks, contexts, verdicts, rank=rank)
     if differs is not None:
         return Validated(errors=(differs,), log=log)
+    own = sample_series(symbol, timeframe)
     return Validated(
         code=code,
         signal=verdicts[-1].signal,
         evaluations=len(verdicts),
         log=log,
-        windows=strategy.windows(sample_series(symbol, timeframe), given),
+        windows=strategy.windows(own, given),
+        further=further_windows(strategy, own, given),
     )
 
 
 def sample_series(symbol: str, timeframe: Timeframe) -> Series:
     """What the code would decide on, as far as it is known before there is a strategy."""
-    return Series(venue=GeneratedMarket.venue, market=Market.PERP, symbol=symbol, timeframe=timeframe)
+    return Series(venue=GeneratedMarket.VENUE, market=Market.PERP, symbol=symbol, timeframe=timeframe)
 
 
 def sample_contexts(
@@ -162,10 +168,10 @@ def _differs(
     contexts: Sequence[Context],
     before: Sequence[Verdict],
     *,
-    gives_way: bool,
+    rank: Rank,
 ) -> CodeError | None:
     """Asked in another worker, in the other order: what it remembers or draws shows."""
-    with zygote.worker(gives_way=gives_way) as worker:
+    with zygote.worker(rank) as worker:
         replies = worker.ask(program, *reversed(asks))[1:]
     again = [verdict_of(*each) for each in zip(replies, reversed(contexts), strict=False)][::-1]
     for first, second in zip(before, again, strict=False):

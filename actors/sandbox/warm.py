@@ -8,8 +8,9 @@ from typing import Final
 
 from actors.runtime.behaviour import Context
 from actors.sandbox.frames import Failed
-from actors.sandbox.host import Limits, SandboxAway, Starved, WorkerHandle, Zygote
+from actors.sandbox.host import Limits, SandboxAway, Zygote
 from actors.sandbox.judge import CodeTask, Verdict, ask_of, no_verdict, program_of, verdict_of
+from actors.sandbox.worker_handle import Starved, WorkerHandle
 
 MAX_WORKERS: Final = 32
 """Strategy versions whose workers are kept; the one not asked for longest goes first."""
@@ -68,7 +69,7 @@ class WarmSandbox:
         if worker is None or worker.is_dead:
             if self._zygote is None:
                 self._zygote = Zygote(self._limits)
-            worker = self._zygote.worker(gives_way=False)
+            worker = self._zygote.worker()
             loaded = worker.ask(program_of(task.strategy, task.series))[-1]
             if isinstance(loaded, Failed):
                 worker.kill()

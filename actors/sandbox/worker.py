@@ -8,8 +8,6 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn, Protocol
 
-import numpy as np
-
 from actors.sandbox import layers
 from actors.sandbox.failure import Failure, explained
 from actors.sandbox.frames import (
@@ -107,9 +105,6 @@ class Worker:
         self._syscalls.install()
         if stands_by:
             rehearse()
-        # Forked children would all draw the same numbers, as those of `random` do not of themselves, and what differs
-        # from run to run would go unseen.
-        np.random.seed(int.from_bytes(os.urandom(4), "little"))
         self._answer_all()
 
     def _answer_all(self) -> NoReturn:

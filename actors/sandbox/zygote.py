@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import array
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
 import os
+import random
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
 
 from actors.sandbox import layers
 from actors.sandbox.allowed import ALLOWED, BEHIND_THE_SCENES
@@ -29,6 +33,9 @@ NOBODY: Final = 64_000
 """A user id that owns nothing."""
 REHEARSALS: Final = 16
 """As often as the interpreter wants to have seen a line before it takes it the quick way."""
+
+
+_LIBC: Final = ctypes.PyDLL(None, use_errno=True)
 
 
 def main() -> None:
@@ -51,7 +58,7 @@ def main() -> None:
         rehearse()
     gc.collect()
     gc.freeze()  # or each worker's first collection would copy every page
-    control.send(json.dumps(standing).encode())
+    _send_handle(control, json.dumps(standing).encode(), os.getpid())
     _serve(control, worker)
 
 
@@ -77,14 +84,14 @@ def _become_first_process(control: socket.socket) -> None:
 
 def _serve(control: socket.socket, worker: Worker) -> None:
     while True:
+        _draw_anew()
         told, handles, _, _ = socket.recv_fds(control, 16, 1)
         if not told:
             os._exit(0)
         _reap()
-        try:
-            child = os.fork()
-        except OSError as error:
-            control.send(f"{error.strerror}".encode())
+        child = _fork()
+        if child < 0:
+            control.send(os.strerror(ctypes.get_errno()).encode())
             os.close(handles[0])
             continue
         if not child:
@@ -93,11 +100,29 @@ def _serve(control: socket.socket, worker: Worker) -> None:
                 worker.live(handles[0], stands_by=told == b"spare")
             finally:
                 os._exit(1)
-        handle = os.pidfd_open(child)
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [handle]))]
-        control.sendmsg([b"worker"], ancillary)
-        os.close(handle)
+        _send_handle(control, b"worker", child)
         os.close(handles[0])
+
+
+def _send_handle(control: socket.socket, told: bytes, pid: int) -> None:
+    handle = os.pidfd_open(pid)
+    control.sendmsg([told], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [handle]))])
+    os.close(handle)
+
+
+def _fork() -> int:
+    """As the kernel does it; negative where it does not. What `os.fork` sets right in the child is for processes with
+    threads, of which this has one, and it writes to a third of the pages that a child comes to own.
+    """
+    return int(_LIBC.fork())
+
+
+def _draw_anew() -> None:
+    """Before each child is asked for, as it takes it many pages: all would draw the same numbers, and what differs from
+    run to run would go unseen.
+    """
+    random.seed()
+    np.random.seed(int.from_bytes(os.urandom(4), "little"))
 
 
 def _reap() -> None:

@@ -27,13 +27,14 @@ def replay_stored(job: BacktestJob, market: PgCandles, progress: Progress) -> Ba
     """Raises RunnerError for what cannot be replayed."""
     request = job.request
     stored = StoredRange(market, job.venue, start=request.start, end=request.end)
-    source = stored.source(windows_of(request))
+    source = stored.source(windows_of(request, job.venue))
     return run_backtest(request, source, progress=progress)
 
 
-def windows_of(request: BacktestRequest) -> Sequence[WantedWindow]:
+def windows_of(request: BacktestRequest, venue: str) -> Sequence[WantedWindow]:
     """What the strategy looks at; of one series the longest window first, as the first is what is loaded."""
-    return sorted(prepare(strategy_asked_for(request)).all_windows, key=lambda each: -each.lookback)
+    asked_for = msgspec.structs.replace(strategy_asked_for(request), venue=venue)
+    return sorted(prepare(asked_for).all_windows, key=lambda each: -each.lookback)
 
 
 def strategy_asked_for(request: BacktestRequest) -> StrategyDefinition:

@@ -13,6 +13,7 @@ from core.market import Series
 from core.parameters import ParameterError, Parameters, ParameterSpec
 from core.position import Side
 from core.signal import BadSignal, Signal
+from core.strategies.further_window import FurtherWindow, further_windows
 from core.strategies.graph.document import read_graph
 from core.strategies.graph.problems import GraphError, Problem
 from core.strategies.graph.program import NodeFailed
@@ -32,6 +33,8 @@ class TriedGraph(msgspec.Struct, frozen=True, kw_only=True):
     lookback: int = 0
     uses_position: bool = False
     windows: tuple[WantedWindow, ...] = ()
+    further: tuple[FurtherWindow, ...] = ()
+    """The same, as its author is told of them."""
 
 
 def try_graph(graph: Mapping[str, object], *, own: Series, given: Mapping[str, object]) -> TriedGraph:
@@ -58,6 +61,7 @@ def try_graph(graph: Mapping[str, object], *, own: Series, given: Mapping[str, o
         lookback=strategy.lookback(parameters),
         uses_position=strategy.uses_position,
         windows=windows,
+        further=further_windows(strategy, own, parameters),
     )
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from core.candles import CandleColumns, aggregate
 from core.errors import RunnerError
@@ -23,7 +24,7 @@ _ALWAYS: Final = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=
 
 
 class StoredRange:
-    """What of the stored candles a replay looks at. `start`, `end` None: all there is; `warm_up`: before the start."""
+    """What of the stored candles a replay looks at. `start`, `end` None: all there is. `venue`: the strategies' own."""
 
     def __init__(
         self, market: PgCandles, venue: str, *, start: datetime | None, end: datetime | None
@@ -41,24 +42,29 @@ class StoredRange:
         """
         found: dict[Series, CandleColumns] = {}
         for window in wanted:
-            symbol, timeframe, market = window.series.symbol, window.series.timeframe, window.series.market
+            asked = window.series
+            timeframe = asked.timeframe
             lead = timeframe.delta * (window.lookback + 1)
             # From the asked-for timeframe down: it is never left out for the sake of a finer one.
             for each in reversed([base for base in Timeframe if base.divides(timeframe)]):
-                series = Series(venue=self._venue, market=market, symbol=symbol, timeframe=each)
+                series = replace(asked, timeframe=each)
                 if series not in found:
                     self._load(series, lead, found, needed=each is timeframe)
-            _fill_from_finer(
-                Series(venue=self._venue, market=market, symbol=symbol, timeframe=timeframe), found
-            )
-            if not any((series.symbol, series.market) == (symbol, market) for series in found):
-                is_spot = market is Market.SPOT
-                kind, with_market = ("spot candles", ' with "market": "spot"') if is_spot else ("candles", "")
-                raise RunnerError(
-                    f"There are no {kind} of {symbol} stored for {timeframe} at {self._venue}; "
-                    f"POST /api/market-data/backfill downloads them{with_market}."
-                )
+            _fill_from_finer(asked, found)
+            if not any(_same_market(series, asked) for series in found):
+                raise RunnerError(self._missing(asked))
         return ColumnSource(origin=_origin(self._venue), venue=self._venue, series=found)
+
+    def _missing(self, series: Series) -> str:
+        is_spot = series.market is Market.SPOT
+        named = {"venue": series.venue} if series.venue != self._venue else {}
+        named |= {"market": series.market.value} if is_spot else {}
+        with_these = " and ".join(f'"{name}": "{value}"' for name, value in named.items())
+        return (
+            f"There are no {'spot candles' if is_spot else 'candles'} of {series.symbol} stored for "
+            f"{series.timeframe} at {series.venue}; POST /api/market-data/backfill downloads them"
+            f"{with_these and f' with {with_these}'}."
+        )
 
     def _load(
         self, series: Series, lead: timedelta, found: dict[Series, CandleColumns], *, needed: bool
@@ -86,9 +92,12 @@ def _fill_from_finer(own: Series, found: dict[Series, CandleColumns]) -> None:
     if own not in found:
         return
     for series in list(found):
-        same = (series.symbol, series.market) == (own.symbol, own.market)
-        if same and series != own and series.timeframe.divides(own.timeframe):
+        if _same_market(series, own) and series != own and series.timeframe.divides(own.timeframe):
             found[own] = _joined(found[own], aggregate(found[series], series.timeframe, own.timeframe))
+
+
+def _same_market(one: Series, other: Series) -> bool:
+    return replace(one, timeframe=other.timeframe) == other
 
 
 def _joined(first: CandleColumns, other: CandleColumns) -> CandleColumns:
@@ -100,4 +109,4 @@ def _joined(first: CandleColumns, other: CandleColumns) -> CandleColumns:
 
 def _origin(venue: str) -> str:
     """Generated candles are never mistaken for recorded ones, wherever they have been since."""
-    return "generated candles, stored" if venue == GeneratedMarket.venue else f"stored candles of {venue}"
+    return "generated candles, stored" if venue == GeneratedMarket.VENUE else f"stored candles of {venue}"

@@ -246,8 +246,8 @@ def _replayed(
     )
     rules = rules_of(feed, prices)
     parts = Parts(store=store, feed=feed, rules=rules, options=options, journal=PromptJournal(store))
-    with WarmSandbox(sandbox) as code:
-        start(system, msgspec.structs.replace(parts, code=code))
+    with WarmSandbox(sandbox) as warm:
+        start(system, msgspec.structs.replace(parts, code=warm.ask))
         _run_all(system, span, progress)
         system.stop()
     return _told(store, variant.runs)

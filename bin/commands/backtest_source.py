@@ -122,7 +122,7 @@ class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
 def _looked_at(request: BacktestRequest) -> tuple[Series, ...]:
     """What the strategy looks at beside its own candles in the generated market, whatever its parameters."""
     strategy = declared_by(request)
-    venue = GeneratedMarket(GENERATOR_SEED).venue
+    venue = GeneratedMarket.VENUE
     own = Series(venue=venue, market=Market.PERP, symbol=request.symbol, timeframe=request.timeframe)
     windows = strategy.windows(own, strategy_parameters(strategy, {}))
     return tuple(window.series for window in windows if window.series != own)

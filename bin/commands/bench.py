@@ -387,7 +387,7 @@ def sandbox(
     forks: Annotated[
         int, typer.Option(min=10, max=100_000, help="Evaluations in workers of their own.")
     ] = 300,
-    rounds: Annotated[int, typer.Option(min=1, max=100, help="Stretches beside an attacker, 6 s each.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Stretches beside an attacker, 12 s each.")] = 5,
     json: Json = False,
 ) -> None:
     """An RSI over 200 candles in the sandbox: warm, forked for each call, a thousand at once, beside an attacker."""
@@ -400,21 +400,24 @@ def sandbox(
         "Warm worker": figures["warm"],
         "A worker for each call": figures["forkPerCall"],
         "A worker that stood by, every 20 ms": figures["stoodBy"],
-        "Warm, every 2 ms": beside["without"],
-        "Warm, every 2 ms, beside an attacker": beside["beside"],
+        "Warm, every 2 ms": beside["replay"]["without"],
+        "Warm, every 2 ms, beside an attacker": beside["replay"]["beside"],
+        "Live, every 20 ms": beside["live"]["without"],
+        "Live, every 20 ms, beside an attacker": beside["live"]["beside"],
     }
     rows = [
         (name, f"p50 {each['p50Ms']} ms, p99 {each['p99Ms']} ms", f"{each['perSecond']:,} /s")
         for name, each in named.items()
     ]
     rows.append((f"{batch['evaluations']:,} at once", f"{batch['ms']} ms", f"{batch['perSecond']:,} /s"))
-    rows.append(
+    rows += [
         (
-            "p99 beside an attacker",
-            f"{beside['p99Ratio']} times that without",
-            f"twice without: {beside['p99RatioOfNothing']} times",
+            f"p99 beside an attacker, {name}",
+            f"{beside[key]['p99Ratio']} times that without",
+            f"twice without: {beside[key]['p99RatioOfNothing']} times",
         )
-    )
+        for key, name in (("replay", "warm"), ("live", "live"))
+    ]
     rows.append(
         (
             "Latest end of an attacker",

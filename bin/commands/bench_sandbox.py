@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from statistics import median
 from threading import Event
 from typing import Any, Final
@@ -14,9 +15,19 @@ from typing import Any, Final
 import numpy as np
 import talib
 
-from actors.sandbox.frames import Answered, Ask, Failed, Fault, Program
-from actors.sandbox.host import Limits, Starved, WorkerHandle, Zygote
+from actors.sandbox.frames import Ask, Program
+from actors.sandbox.host import Limits, Zygote
+from actors.sandbox.judge import CodeTask
+from actors.sandbox.pool import Pool
+from actors.sandbox.rank import Rank
+from actors.sandbox.worker_handle import WorkerHandle
+from core.candles import CandleColumns
+from core.definition import StrategyKind
+from core.ids import UserId
+from core.market import Market, Series
+from core.strategies.code import CodeStrategy, StrategyCode
 from core.strategies.code_answer import read_code_answer
+from core.strategy import Context
 from core.timeframe import Timeframe, to_ms
 from exchanges.feeds.generator import GeneratedMarket
 
@@ -25,6 +36,12 @@ BATCH: Final = 1_000
 ATTACK_WALL_S: Final = 0.25
 STRETCH_S: Final = 2.0
 PAUSE_S: Final = 0.002
+LIVE_PAUSE_S: Final = 0.02
+"""In which a worker for the next one is made."""
+POOL: Final = 2
+ANSWER_S: Final = 30.0
+START: Final = datetime(2026, 1, 1, tzinfo=UTC)
+SLOT: Final = START + timedelta(minutes=5) * CANDLES
 BETWEEN_S: Final = 0.02
 RSI: Final = """
 import talib
@@ -76,39 +93,50 @@ def measure(*, calls: int, forks: int, rounds: int) -> dict[str, Any]:
 
 
 def under_attack(rounds: int) -> dict[str, Any]:
-    """A neighbour asked at a steady pace, without, with and again without an attacker of another strategy, in turns.
+    """Neighbours asked at a steady pace, without, with and again without an attacker who is a live strategy, in turns.
 
-    How far the two without differ is how far the machine can tell.
+    One neighbour replays, in a warm worker of another sandbox, one is a live strategy too. How far the two without
+    differ is how far the machine can tell.
     """
-    quiet, attacked, again, overrun = [], [], [], [0.0]
     ask, program = _ask(), Program(kind="python", text=RSI)
+    live = _task(RSI, "a neighbour")
     with (
+        closing(Pool(Limits(wall_s=ATTACK_WALL_S), workers=POOL)) as pool,
         closing(Zygote(Limits())) as own,
-        closing(Zygote(Limits(wall_s=ATTACK_WALL_S))) as zygote,
         own.worker() as worker,
         ThreadPoolExecutor(1) as thread,
     ):
+        pool.start()
         worker.ask(program, ask)
-        for _ in range(rounds):
-            quiet.append(_paced(worker, ask))
+        pool.submit(live).result(ANSWER_S)
+        asked: dict[str, tuple[Callable[[], object], float]] = {
+            "replay": (lambda: worker.ask(ask), PAUSE_S),
+            "live": (lambda: pool.submit(live).result(ANSWER_S), LIVE_PAUSE_S),
+        }
+        took: dict[str, tuple[list[float], list[float], list[float]]] = {name: ([], [], []) for name in asked}
+        overrun_s = 0.0
+        for name, (call, pause_s) in list(asked.items()) * rounds:
+            without, beside, again = took[name]
+            without += _paced(call, pause_s)
             over = Event()
-            attack = thread.submit(_attack, zygote, ask, over)
-            attacked.append(_paced(worker, ask))
+            attack = thread.submit(_attack, pool, over)
+            beside += _paced(call, pause_s)
             over.set()
-            overrun.append(attack.result())
-            again.append(_paced(worker, ask))
-    first, beside, second = (
-        _figures([each for stretch in stretches for each in stretch])
-        for stretches in (quiet, attacked, again)
-    )
-    without = _figures([each for stretch in (*quiet, *again) for each in stretch])
-    return {
-        "without": without,
-        "beside": beside,
-        "p99Ratio": round(beside["p99Ms"] / without["p99Ms"], 2),
-        "p99RatioOfNothing": round(second["p99Ms"] / first["p99Ms"], 2),
+            overrun_s = max(overrun_s, attack.result())
+            again += _paced(call, pause_s)
+    return {name: _compared(*each) for name, each in took.items()} | {
         "limitMs": ATTACK_WALL_S * 1e3,
-        "latestKillMs": round(max(overrun) * 1e3, 1),
+        "latestKillMs": round(overrun_s * 1e3, 1),
+    }
+
+
+def _compared(without: list[float], beside: list[float], again: list[float]) -> dict[str, Any]:
+    either, attacked = _figures(without + again), _figures(beside)
+    return {
+        "without": either,
+        "beside": attacked,
+        "p99Ratio": round(attacked["p99Ms"] / either["p99Ms"], 2),
+        "p99RatioOfNothing": round(_figures(again)["p99Ms"] / _figures(without)["p99Ms"], 2),
     }
 
 
@@ -120,40 +148,42 @@ def _stood_by(program: Program, ask: Ask, times: int) -> list[float]:
         for _ in range(times):
             time.sleep(BETWEEN_S)
             began_s = time.perf_counter()
-            with zygote.worker(gives_way=True) as worker:
+            with zygote.worker(Rank.UNTIL_SLOW) as worker:
                 worker.ask(program, ask)
             took.append(time.perf_counter() - began_s)
             zygote.replenish()
     return took
 
 
-def _attack(zygote: Zygote, ask: Ask, over: Event) -> float:
+def _attack(pool: Pool, over: Event) -> float:
     """The longest an attacker was there, from the question to its end."""
     longest_s, number = 0.0, 0
     while not over.is_set():
         text = f"def strategy(context):\n    {ATTACKS[number % len(ATTACKS)]}\n"
         number += 1
-        with zygote.worker(gives_way=True) as worker:
-            worker.ask(Program(kind="python", text=text))
-            began_s = time.perf_counter()
-            try:
-                reply = worker.ask(ask)[-1]
-            except Starved:
-                reply = Failed(fault=Fault.TIMEOUT, sentence="starved")
-            longest_s = max(longest_s, time.perf_counter() - began_s)
-        if isinstance(reply, Answered):
+        began_s = time.perf_counter()
+        verdict = pool.submit(_task(text, "an attacker")).result(ANSWER_S)
+        longest_s = max(longest_s, time.perf_counter() - began_s)
+        if verdict.signal is not None:
             raise AssertionError("an attack was answered")
     return longest_s
 
 
-def _paced(worker: WorkerHandle, ask: Ask) -> list[float]:
+def _task(text: str, owner: str) -> CodeTask:
+    strategy = CodeStrategy(StrategyKind.PYTHON, StrategyCode(text=text), {})
+    series = Series(venue="binance", market=Market.PERP, symbol="BTCUSDT", timeframe=Timeframe.M5)
+    context = Context(candles=_candles(), parameters={}, slot=SLOT)
+    return CodeTask(strategy=strategy, series=series, context=context, owner=UserId(owner))
+
+
+def _paced(call: Callable[[], object], pause_s: float) -> list[float]:
     took: list[float] = []
     end_s = time.perf_counter() + STRETCH_S
     while time.perf_counter() < end_s:
         began_s = time.perf_counter()
-        worker.ask(ask)
+        call()
         took.append(time.perf_counter() - began_s)
-        time.sleep(PAUSE_S)
+        time.sleep(pause_s)
     return took
 
 
@@ -174,12 +204,14 @@ def _in_process(close: Any) -> None:
 
 
 def _ask() -> Ask:
-    start = datetime(2026, 1, 1, tzinfo=UTC)
-    slot = start + timedelta(minutes=5) * CANDLES
-    candles = GeneratedMarket(1).candles("BTCUSDT", Timeframe.M5, start, slot)
-    return Ask(
-        columns=np.ascontiguousarray(candles.data).tobytes(), parameters={"period": 14}, slot_ms=to_ms(slot)
-    )
+    columns = np.ascontiguousarray(_candles().data).tobytes()
+    return Ask(columns=columns, parameters={"period": 14}, slot_ms=to_ms(SLOT))
+
+
+@cache
+def _candles() -> CandleColumns:
+    """Made once: an attacker does not take the service's own time."""
+    return GeneratedMarket(1).candles("BTCUSDT", Timeframe.M5, START, SLOT)
 
 
 def _timed(call: Callable[[], object], times: int) -> list[float]:

@@ -23,8 +23,15 @@ def document(checked: Checked) -> dict[str, Any]:
         "sampleSlots": SAMPLE_SLOTS,
         "answers": checked.answers,
         "windows": [
-            {"market": each.series.market, "symbol": each.series.symbol, "timeframe": each.series.timeframe}
-            | {"lookback": each.lookback, "minCandles": each.min_candles}
+            {
+                "name": each.name,
+                "venue": each.venue,
+                "market": each.market,
+                "symbol": each.symbol,
+                "timeframe": each.timeframe,
+                "lookback": each.lookback,
+                "minCandles": each.min_candles,
+            }
             for each in checked.windows
         ],
         "heardFirstHours": checked.heard_first_hours,
@@ -49,8 +56,11 @@ def print_check(checked: Checked) -> None:
     what = file.template if file.kind.value == "template" else file.kind.value
     print(f"{file.name}: {what}, a window of {checked.lookback} candles")
     for wanted in checked.windows:
-        series = wanted.series
-        print(f"  beside it {wanted.lookback} of {series.market} {series.symbol} {series.timeframe}")
+        name = "" if wanted.name is None else f"{wanted.name}: "
+        at = "" if wanted.venue is None else f" of {wanted.venue}"
+        print(
+            f"  beside it {name}{wanted.lookback} of {wanted.market} {wanted.symbol} {wanted.timeframe}{at}"
+        )
     for spec in checked.specs:
         ends = f"{number(spec.minimum)} to {number(spec.maximum)}"
         print(f"  {spec.name} = {number(spec.default)} ({ends}) {spec.meaning}".rstrip())

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from core.candles import CandleColumns
+from core.connection import Venue
 from core.market import Market, Series
 from core.strategy import WantedWindow
 from core.timeframe import Timeframe
@@ -18,13 +19,14 @@ class CodeWindow(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     lookback: int
     min_candles: int
+    venue: Venue | None = None
     symbol: str | None = None
     market: Market | None = None
     timeframe: Timeframe | None = None
 
     def series(self, own: Series) -> Series:
         return Series(
-            venue=own.venue,
+            venue=own.venue if self.venue is None else self.venue.value,
             market=own.market if self.market is None else self.market,
             symbol=own.symbol if self.symbol is None else self.symbol,
             timeframe=own.timeframe if self.timeframe is None else self.timeframe,

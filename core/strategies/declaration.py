@@ -4,7 +4,7 @@ LOOKBACK = 250              candles in its window
 MIN_CANDLES = 20            fewer, and the slot is skipped; without it as many as LOOKBACK
 PARAMETERS = {"period": 20, "share": {"default": 0.5, "min": 0, "max": 1, "meaning": "of the capital"}}
 USES_POSITION = True        without it, whether the text speaks of a position at all
-WINDOWS = {"trend": {"timeframe": "1h", "lookback": 100}, "spot": {"market": "spot"}}   further candles, by name;
+WINDOWS = {"trend": {"timeframe": "1h", "lookback": 100}, "bybit": {"venue": "bybit"}}   further candles, by name;
                             what is left out is the strategy's own
 """
 
@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from math import isfinite
 from typing import Final, TypeVar
 
+from core.connection import Venue
 from core.errors import RunnerError
 from core.market import Market
 from core.parameters import Number, ParameterSpec
@@ -31,11 +33,12 @@ _WINDOW_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 """What every object of Python or JavaScript has by itself begins with another character."""
 _TAKEN_NAMES: Final = frozenset(dir(dict))
 """`context.extra.items` is no window: a mapping has it already."""
-_WINDOW_PARTS: Final = frozenset({"symbol", "market", "timeframe", "lookback", "min_candles"})
-_SERIES_PARTS: Final = ("symbol", "market", "timeframe")
+_SERIES_PARTS: Final = ("venue", "symbol", "market", "timeframe")
+_WINDOW_PARTS: Final = frozenset({*_SERIES_PARTS, "lookback", "min_candles"})
 _PART_NAMES: Final = frozenset({"default", "min", "max", "whole", "meaning"})
 
 T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
 
 
 class BadDeclaration(RunnerError):
@@ -147,23 +150,24 @@ def _window(name: object, parts: object, lookback: int, least: int) -> CodeWindo
         raise BadDeclaration(f"{what} has {unknown[0]:.40}; it may have {', '.join(sorted(_WINDOW_PARTS))}.")
     if all(parts.get(each) is None for each in _SERIES_PARTS):
         raise BadDeclaration(
-            f"{what} names no symbol, market or timeframe; without one it is context.candles."
+            f"{what} names no venue, symbol, market or timeframe; without one it is context.candles."
         )
     length = _count(f"{what} lookback", parts.get("lookback"), lookback)
     return CodeWindow(
         name=name,
         lookback=length,
         min_candles=min(length, _count(f"{what} min_candles", parts.get("min_candles"), least)),
+        venue=_read(what, parts, "venue", lambda text: _one_of(Venue, text)),
         symbol=_read(what, parts, "symbol", parse_symbol),
-        market=_read(what, parts, "market", _market),
+        market=_read(what, parts, "market", lambda text: _one_of(Market, text)),
         timeframe=_read(what, parts, "timeframe", Timeframe.parse),
     )
 
 
-def _market(text: str) -> Market:
-    if text not in list(Market):
-        raise ValueError(f"{text!r:.20} is none of {', '.join(Market)}.")
-    return Market(text)
+def _one_of(names: type[E], text: str) -> E:
+    if text not in list(names):
+        raise ValueError(f"{text!r:.20} is none of {', '.join(names)}.")
+    return names(text)
 
 
 def _read(what: str, parts: Mapping[object, object], part: str, read: Callable[[str], T]) -> T | None:

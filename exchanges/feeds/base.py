@@ -90,8 +90,24 @@ class MarketsSource(CandleSource, Protocol):
         ...
 
 
+@runtime_checkable
+class VenuesSource(CandleSource, Protocol):
+    """A source that holds another venue's candles as well, as Bybit's beside Binance's."""
+
+    def in_venue(self, venue: str) -> CandleSource | None:
+        """The same source with that venue's candles alone; None where it holds none."""
+        ...
+
+
 def candles_of(source: CandleSource, series: Series, start: datetime, end: datetime) -> CandleColumns:
-    """Candles of exactly this market. Raises NoCandles where the source holds none, like `candles`."""
+    """Candles of exactly this venue and market. Raises NoCandles where the source holds none, like `candles`."""
+    if series.venue != source.venue:
+        beside = source.in_venue(series.venue) if isinstance(source, VenuesSource) else None
+        if beside is None or series.symbol not in beside.symbols():
+            raise NoCandles(
+                f"There are no candles of {series.symbol} of {series.venue} beside these, {source.origin}."
+            )
+        source = beside
     if source.market(series.symbol) is not series.market:
         if not isinstance(source, MarketsSource):
             raise NoCandles(f"There are no {series.market} candles of {series.symbol}.")
@@ -112,14 +128,18 @@ class ColumnSource:
         series: Mapping[Series, CandleColumns],
         funding: Mapping[str, Sequence[FundingRate]] | None = None,
     ) -> None:
-        """A symbol's perpetual series stand for it where there are any, its spot series otherwise."""
+        """A symbol's perpetual series stand for it where there are any, its spot series otherwise. Series of other
+        venues are those of `in_venue`.
+        """
         self.origin = origin
         self.venue = venue
-        self._series = series
+        self._series = {key: columns for key, columns in series.items() if key.venue == venue}
+        self._elsewhere = {key: columns for key, columns in series.items() if key.venue != venue}
+        self._at: dict[str, ColumnSource] = {}
         self._beside: dict[Market, ColumnSource] = {}
         self._held: dict[str, dict[Timeframe, CandleColumns]] = {}
         self._markets: dict[str, Market] = {}
-        for key, columns in sorted(series.items(), key=lambda item: item[0]):
+        for key, columns in sorted(self._series.items(), key=lambda item: item[0]):
             if self._markets.setdefault(key.symbol, key.market) is key.market and len(columns):
                 self._held.setdefault(key.symbol, {})[key.timeframe] = columns
         self._funding = {symbol: tuple(rates) for symbol, rates in (funding or {}).items()}
@@ -129,6 +149,14 @@ class ColumnSource:
             series = {key: columns for key, columns in self._series.items() if key.market is market}
             self._beside[market] = ColumnSource(origin=self.origin, venue=self.venue, series=series)
         return self._beside[market]
+
+    def in_venue(self, venue: str) -> CandleSource | None:
+        if venue not in self._at:
+            series = {key: columns for key, columns in self._elsewhere.items() if key.venue == venue}
+            if not series:
+                return None
+            self._at[venue] = ColumnSource(origin=self.origin, venue=venue, series=series)
+        return self._at[venue]
 
     def symbols(self) -> tuple[str, ...]:
         return tuple(sorted(self._held))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from core.candles import CandleColumns
+from core.connection import Venue
 from core.market import Market, Series
 from core.timeframe import Timeframe, from_ms
 from exchanges.feeds.base import CandleSource, ColumnSource, Coverage, FundingRate, NoCandles
@@ -31,7 +32,10 @@ _FUNDING: Final = re.compile(
 
 
 class FolderCandles:
-    """Recorded candles of one venue below a folder; files are read when their symbol is first asked for."""
+    """Recorded candles of one venue below a folder; files are read when their symbol is first asked for.
+
+    Those of other venues are had by `in_venue`.
+    """
 
     def __init__(self, folder: Path, venue: str = "binance") -> None:
         """Lists the folder, recursively. Raises NoCandles when no name in it says candles of `venue`."""
@@ -41,6 +45,8 @@ class FolderCandles:
         self._funding_files: dict[str, list[Path]] = {}
         self._loaded: dict[tuple[str, Market], ColumnSource] = {}
         self._beside: dict[Market, _MarketOf] = {}
+        self._folder = folder
+        self._at: dict[str, FolderCandles | None] = {}
         if not folder.is_dir():
             raise NoCandles(f"There is no folder {folder}.")
         for number, path in enumerate(sorted(folder.rglob("*.csv*"))):
@@ -61,6 +67,12 @@ class FolderCandles:
 
     def in_market(self, market: Market) -> CandleSource:
         return self._beside.setdefault(market, _MarketOf(self, market))
+
+    def in_venue(self, venue: str) -> CandleSource | None:
+        if venue not in self._at:
+            # Another name than a venue's, as of generated candles, is asked for by nobody who looks into a folder.
+            self._at[venue] = None if venue not in list(Venue) else _folder_of(self._folder, venue)
+        return self._at[venue]
 
     def coverage(self, symbol: str, timeframe: Timeframe) -> Coverage | None:
         return self._of(symbol).coverage(symbol, timeframe) if symbol in self._candle_files else None
@@ -102,6 +114,13 @@ class FolderCandles:
 
     def _of(self, symbol: str) -> ColumnSource:
         return self.loaded(symbol, self._chosen(symbol))
+
+
+def _folder_of(folder: Path, venue: str) -> FolderCandles | None:
+    try:
+        return FolderCandles(folder, venue)
+    except NoCandles:
+        return None
 
 
 class _MarketOf:
@@ -151,17 +170,24 @@ def named_series(path: Path) -> Series | None:
 def file_source(
     files: Sequence[Path], *, symbol: str, venue: str = "binance", market: Market = Market.PERP
 ) -> ColumnSource:
-    """Candle files named on a command line, all of one symbol, as a source."""
-    found: dict[Timeframe, list[CandleFile]] = {}
+    """Candle files named on a command line, all of one symbol, as a source of `venue`.
+
+    `venue`, `market`: of files whose names tell none.
+    """
+    found: dict[Series, list[CandleFile]] = {}
     for path in files:
         candle_file = read_candle_file(path)
-        found.setdefault(candle_file.timeframe, []).append(candle_file)
-    series = {
-        Series(venue=venue, market=market, symbol=symbol, timeframe=timeframe): join(parts)
-        for timeframe, parts in found.items()
-    }
+        named = named_series(path)
+        series = Series(
+            venue=venue if named is None else named.venue,
+            market=market if named is None else named.market,
+            symbol=symbol,
+            timeframe=candle_file.timeframe,
+        )
+        found.setdefault(series, []).append(candle_file)
+    joined = {series: join(parts) for series, parts in found.items()}
     names = ", ".join(path.name for path in files)
-    return ColumnSource(origin=f"recorded candles ({names})", venue=venue, series=series)
+    return ColumnSource(origin=f"recorded candles ({names})", venue=venue, series=joined)
 
 
 def join(files: Sequence[CandleFile]) -> CandleColumns:

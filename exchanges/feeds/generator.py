@@ -1,4 +1,5 @@
-"""A seeded market: one-minute candles that look like a perpetual's, and its spot market's, and are nobody's.
+"""A seeded market: one-minute candles that look like a perpetual's, its spot market's, and those of either at another
+venue, and are nobody's.
 
 Each UTC day is drawn from (seed, symbol, day) alone and bridged to a daily path drawn from (seed, symbol), so
 any range of candles is the same however it is cut. Daily: falling, calm, rising and wild regimes, pulled back
@@ -17,6 +18,7 @@ import msgspec
 import numpy as np
 
 from core.candles import COLUMNS, CandleColumns, FloatArray, aggregate, empty
+from core.connection import Venue
 from core.market import Market
 from core.timeframe import Timeframe, to_ms
 from exchanges.feeds.base import Coverage, FundingRate, NoCandles, Stretch
@@ -37,6 +39,8 @@ _PULL: Final = 0.01
 _SPOT_PREMIUM: Final = 0.0004
 _SPOT_VOLUME: Final = 0.35
 """Of the perpetual's."""
+_VENUE_PREMIUM: Final = 0.0003
+"""How far a venue's prices usually lie from those of the market beside them, either way."""
 _TAIL_FREEDOM: Final = 4
 
 
@@ -65,12 +69,20 @@ _ANY_SHAPE: Final = _Shape(price=10, price_digits=4, volume=20_000, volume_digit
 class GeneratedMarket:
     """A candle source without a market behind it, and saying so."""
 
-    venue: Final = "generator"
+    VENUE: Final = "generator"
 
     def __init__(
-        self, seed: int, symbols: Sequence[str] = tuple(_SHAPES), *, market: Market = Market.PERP
+        self,
+        seed: int,
+        symbols: Sequence[str] = tuple(_SHAPES),
+        *,
+        market: Market = Market.PERP,
+        venue: str = VENUE,
     ) -> None:
-        """Spot follows the perpetual's prices closely; what is bought and sold there is drawn anew."""
+        """Spot follows the perpetual's prices closely, and so do other venues; what is bought and sold there is drawn
+        anew.
+        """
+        self.venue = venue
         self._market = market
         self.origin = f"generated (seed {seed})"
         self._seed = seed
@@ -85,7 +97,18 @@ class GeneratedMarket:
         return self._market
 
     def in_market(self, market: Market) -> GeneratedMarket:
-        return GeneratedMarket(self._seed, self._symbols, market=market)
+        return self._beside(market, self.venue)
+
+    def in_venue(self, venue: str) -> GeneratedMarket | None:
+        if venue != self.VENUE and venue not in list(Venue):
+            return None
+        return self._beside(self._market, venue)
+
+    def _beside(self, market: Market, venue: str) -> GeneratedMarket:
+        """Its prices follow the same daily paths, drawn once."""
+        beside = GeneratedMarket(self._seed, self._symbols, market=market, venue=venue)
+        beside._daily = self._daily
+        return beside
 
     def coverage(self, symbol: str, timeframe: Timeframe) -> Coverage | None:
         if symbol not in self._symbols:
@@ -103,8 +126,11 @@ class GeneratedMarket:
         if (last - first + 1) * _MINUTES > MAX_CANDLES:
             raise NoCandles(f"The generator makes at most {MAX_CANDLES:,} one-minute candles at once.")
         minutes = self._days(symbol, int(first), int(last) + 1)
+        days = range(int(first), int(last) + 1)
         if self._market is Market.SPOT:
-            minutes = self._spot(symbol, minutes, range(int(first), int(last) + 1))
+            minutes = self._spot(symbol, minutes, days)
+        if self.venue != self.VENUE:
+            minutes = self._elsewhere(symbol, minutes, days)
         return aggregate(minutes, Timeframe.M1, timeframe).between(start_ms, end_ms - timeframe.ms + 1)
 
     def funding(self, symbol: str) -> tuple[FundingRate, ...]:
@@ -148,6 +174,20 @@ class GeneratedMarket:
         share = np.clip(
             0.5 + 0.22 * lean + 0.06 * np.array([draw.lean for draw in draws]).ravel(), 0.02, 0.98
         )
+        data[6] = np.minimum(np.round(data[5] * share, shape.volume_digits), data[5])
+        return CandleColumns(data)
+
+    def _elsewhere(self, symbol: str, beside: CandleColumns, days: range) -> CandleColumns:
+        """The market at this venue: its distance from the one beside it moves from hour to hour."""
+        shape = _SHAPES.get(symbol, _ANY_SHAPE)
+        draws = [self._random(f"{symbol}/{self._market}/{self.venue}", day) for day in days]
+        data = np.array(beside.data)
+        smallest = 10.0**-shape.price_digits
+        premium = _VENUE_PREMIUM * np.concatenate([_drift(random) for random in draws])
+        data[1:5] = np.maximum(np.round(data[1:5] * (1 + premium), shape.price_digits), smallest)
+        noise = np.concatenate([random.gamma(2.0, 0.5, _MINUTES) for random in draws])
+        share = np.divide(data[6], data[5], out=np.full_like(noise, 0.5), where=data[5] > 0)
+        data[5] = np.round(data[5] * noise, shape.volume_digits)
         data[6] = np.minimum(np.round(data[5] * share, shape.volume_digits), data[5])
         return CandleColumns(data)
 

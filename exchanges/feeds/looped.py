@@ -9,7 +9,15 @@ import numpy as np
 from core.candles import CandleColumns
 from core.market import Market
 from core.timeframe import Timeframe
-from exchanges.feeds.base import CandleSource, Coverage, FundingRate, MarketsSource, NoCandles, Stretch
+from exchanges.feeds.base import (
+    CandleSource,
+    Coverage,
+    FundingRate,
+    MarketsSource,
+    NoCandles,
+    Stretch,
+    VenuesSource,
+)
 
 MAX_ROUNDS = 400
 """How often the candles repeat; beyond that the source is simply over."""
@@ -46,6 +54,10 @@ class LoopedSource:
         if not isinstance(self._source, MarketsSource):
             raise NoCandles(f"There are no {market} candles beside these, {self.origin}.")
         return LoopedSource(self._source.in_market(market), (self.start, self.start + self.period))
+
+    def in_venue(self, venue: str) -> LoopedSource | None:
+        beside = self._source.in_venue(venue) if isinstance(self._source, VenuesSource) else None
+        return None if beside is None else LoopedSource(beside, (self.start, self.start + self.period))
 
     def coverage(self, symbol: str, timeframe: Timeframe) -> Coverage | None:
         if self._source.coverage(symbol, timeframe) is None:

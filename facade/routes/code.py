@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from core.definition import StrategyKind
-from core.market import Market, Series
 from core.symbols import parse_symbol
 from core.timeframe import Timeframe
 from facade.access import Access
-from facade.bridge import TriedGraph, try_graph
+from facade.bridge import TriedGraph, sample_series, try_graph
 from facade.code import (
     VALIDATE_TIMEOUT_S,
     external_answer,
@@ -53,12 +52,7 @@ async def list_examples(call: Call) -> ExamplesAnswer:
 async def _tried_graph(call: Call, body: ValidateCode, graph: NodeGraph) -> TriedGraph:
     if body.code is not None:
         raise bad_field("code", "is given beside nodeGraph; a strategy is made of one thing")
-    own = Series(
-        venue=call.services.runner.venues[0],
-        market=Market.PERP,
-        symbol=parse_symbol(body.symbol),
-        timeframe=Timeframe.parse(body.timeframe),
-    )
+    own = sample_series(parse_symbol(body.symbol), Timeframe.parse(body.timeframe))
     given = body.params
     return await call.bridge.call(
         lambda: try_graph(graph, own=own, given=given), timeout_s=VALIDATE_TIMEOUT_S

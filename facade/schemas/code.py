@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from core.market import Market
+from core.timeframe import Timeframe
 from facade.schemas.form import Answer, Body, NodeGraph, Parameters, Shown
 
 Code = Annotated[str, Meta(min_length=1, max_length=100_000)]
@@ -45,6 +47,21 @@ class CodeErrorShown(Shown, frozen=True, kw_only=True):
     field: str | None = None
 
 
+class WindowShown(Shown, frozen=True, kw_only=True):
+    """A window beside the strategy's own candles. `name`: what code calls it; those of a graph have none.
+
+    `venue` null: the strategy's own, whichever that will be.
+    """
+
+    name: str | None
+    venue: str | None
+    market: Market
+    symbol: str
+    timeframe: Timeframe
+    lookback: int
+    min_candles: int
+
+
 class ValidatedAnswer(Answer, frozen=True, kw_only=True):
     """`ok` when the code or the graph may be kept; `signal`: what it answers at the last of the sample slots."""
 
@@ -58,5 +75,6 @@ class ValidatedAnswer(Answer, frozen=True, kw_only=True):
     uses_position: bool | None
     log: str
     """What it printed, the first 8 kB."""
+    windows: tuple[WindowShown, ...] = ()
     heard_first_hours: Mapping[str, float] = {}
     """Venues at which a run hears trades for so long before its first answer, as no history tells them."""

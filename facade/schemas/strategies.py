@@ -147,6 +147,8 @@ class StrategyAnswer(Answer, frozen=True, kw_only=True):
     version: int
     visibility: Visibility
     own: bool
+    alert_key_since: datetime | None
+    """Of one of kind external, to its owner alone: null without a key."""
     created_at: datetime
     subscriber_count: int
     trading_mode: TradingMode | None

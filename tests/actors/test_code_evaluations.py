@@ -78,7 +78,7 @@ def traded(world: World, run: RunId) -> list[tuple[Leg, str, object]]:
 
 def played(sandbox: WarmSandbox, text: str | None, *, replayed: bool, **declared: Any) -> Sequence[object]:
     world = World(PATH, replayed=replayed)
-    world.code = sandbox
+    world.code = sandbox.ask
     run = world.run(strategy=world.strategy() if text is None else coded(world, text, **declared))
     world.play()
     return traded(world, run)
@@ -95,7 +95,7 @@ def test_runs_on_the_same_code_share_one_evaluation_a_slot() -> None:
     """I20: two strategies of different owners with the same content are one evaluation too."""
     world = World("u")
     runner = Scripted(Verdict(signal=Signal(action=Action.HOLD)))
-    world.code = runner
+    world.code = runner.ask
     runs = [world.run(user, strategy=coded(world, TREND)) for user in ("ann", "bob")]
     world.to_slot(0)
     assert len(runner.asked) == 1
@@ -107,7 +107,7 @@ def test_code_that_looks_at_positions_is_asked_once_for_each(sandbox: WarmSandbo
     """Decision 16: by side, entry price and quantity."""
     world = World("uu-")
     strategy = coded(world, TREND, uses_position=True)
-    world.code = sandbox
+    world.code = sandbox.ask
     runs = [world.run(user, strategy=strategy) for user in ("ann", "bob")]
     world.to_slot(0, plus_s=20)
     assert all(not world.position(run).is_flat for run in runs)
@@ -130,7 +130,7 @@ def test_what_a_run_holds_is_what_its_code_sees_live_and_in_replay(sandbox: Warm
 )
 def test_what_the_machine_could_not_do_is_skipped_and_nobodys_fault(nothing: NoVerdict, reason: str) -> None:
     world = World("uuu")
-    world.code = Scripted(Verdict(nothing=nothing, sentence="Too busy."))
+    world.code = Scripted(Verdict(nothing=nothing, sentence="Too busy.")).ask
     run = world.run(strategy=coded(world, TREND))
     world.play()
     assert world.outcomes(run) == [(index, "skipped", reason) for index in range(3)]
@@ -148,7 +148,7 @@ def test_a_fault_stops_the_run_with_its_line_and_no_other_run() -> None:
     """Invariants §5; I20: one failure never stops another."""
     world = World("u-")
     failed = Failed(fault=Fault.EXCEPTION, sentence="KeyError: 'x'", line=3)
-    world.code = Scripted(Verdict(failed=failed, sentence="Line 3: KeyError: 'x'"))
+    world.code = Scripted(Verdict(failed=failed, sentence="Line 3: KeyError: 'x'")).ask
     run, other = world.run(strategy=coded(world, TREND)), world.run("bob")
     world.to_slot(0, plus_s=20)
     assert world.tick(run, 0) == ("error", "strategy_error")

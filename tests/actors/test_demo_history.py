@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from actors.backtest import BacktestRequest
 from actors.demo import Demo, demo_of
 from actors.demo_history import store_history
 from actors.work.backtest import BacktestJob, replay_stored
+from core.connection import Venue
+from core.definition import StrategyKind
 from core.market import Market, Series
 from core.risk import RiskLimits
+from core.signal import Action
+from core.strategies.code import StrategyCode
+from core.strategies.code_window import CodeWindow
 from core.timeframe import Timeframe
+from exchanges.feeds.base import ColumnSource, candles_of
+from exchanges.feeds.generator import GeneratedMarket
 from schema.pg import PgStore
 from tests.live.candle_folder import generated_source
 from tests.schema.conftest import Database, admin, copies, database, database_url, template_database
@@ -77,3 +85,33 @@ def test_every_larger_timeframe_is_built_from_the_history(
         BacktestJob(venue="binance", request=request), store.market, lambda done, total: None
     )
     assert len(told.candles) == (demo.stage.start - demo.source.start) // timeframe.delta
+
+
+def test_the_other_venues_perpetuals_are_stored_for_strategies_that_look_at_them(store: PgStore) -> None:
+    """A generated demo has them, and downloads nothing."""
+    market, start = GeneratedMarket(7, ("BTCUSDT",)), datetime(2026, 1, 5, tzinfo=UTC)
+    spans = {
+        series: candles_of(market, series, start, start + timedelta(days=2))
+        for series in (replace(perpetual(Timeframe.M1), venue=venue) for venue in (market.venue, *Venue))
+    }
+    demo = demo_of(ColumnSource(origin=market.origin, venue=market.venue, series=spans))
+    store_history(store.market, demo, 0)
+    code = StrategyCode(
+        text="def strategy(context):\n    return 'long' if context.extra.far[-1].close > context.price else 'short'\n",
+        lookback=2,
+        min_candles=2,
+        windows=(CodeWindow(name="far", lookback=1, min_candles=1, venue=Venue.BYBIT),),
+    )
+    request = BacktestRequest(
+        template="python",
+        kind=StrategyKind.PYTHON,
+        source=code.source(),
+        symbol="BTCUSDT",
+        timeframe=Timeframe.M15,
+        limits=None,
+    )
+    told = replay_stored(
+        BacktestJob(venue=market.venue, request=request), store.market, lambda done, total: None
+    )
+    assert {signal.action for signal in told.signals} == {Action.LONG, Action.SHORT}
+    assert told.origin == "generated candles, stored"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from actors.backtest import BacktestRequest, BacktestResult, ReplayPath, run_backtest
 from actors.prepared import prepare
@@ -77,7 +78,7 @@ def test_a_graph_with_further_candles_answers_as_if_history_ended_at_the_slot() 
 
 
 def by_hand(request: BacktestRequest, source: CandleSource, slot: datetime) -> Action:
-    prepared = prepare(strategy_asked_for(request))
+    prepared = prepare(replace(strategy_asked_for(request), venue=source.venue))
     assert isinstance(prepared.strategy, GraphStrategy)
     own, *further = (
         candles_of(

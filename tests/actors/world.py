@@ -14,7 +14,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from actors.connection import Connection
-from actors.feed import HeldFeed
+from actors.feed import Feed, HeldFeed
 from actors.gateway import ExchangeGateway
 from actors.messages import run_name
 from actors.paper import paper_venues
@@ -22,7 +22,7 @@ from actors.runtime.behaviour import Context
 from actors.runtime.deterministic import VirtualClock
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
 from actors.runtime.system import ActorSystem
-from actors.sandbox.judge import CodeRunner
+from actors.sandbox.judge import AskCode
 from actors.system import Options, Parts, live_parts, specs
 from actors.venue_calls import MakeVenue, PaperVenue, VenueState
 from core.candles import CandleColumns
@@ -104,8 +104,9 @@ class World:
         self.seed = seed
         self.options = options or (replay(columns) if replayed else LIVE)
         self.candles: CandleSource = source(columns, timeframe=timeframe, symbols=symbols, funding=funding)
+        self.live_feed: Feed | None = None
         self.more: list[ChildSpec] = []
-        self.code: CodeRunner | None = None
+        self.code: AskCode | None = None
         self._ids = count(1)
         self._begun = False
         self._default_begin = begin
@@ -176,7 +177,7 @@ class World:
         rng = None if self.seed is None else random.Random(self.seed)
         self.system = ActorSystem.deterministic(self.clock, rng, sink=self._report)
         end = self.first_open + self.timeframe.delta * len(self.columns)
-        self.feed = HeldFeed(self.candles, (self.first_open, min(end, self._data_end())))
+        self.feed = self.live_feed or HeldFeed(self.candles, (self.first_open, min(end, self._data_end())))
         parts = Parts(
             store=cast(Store, self.store),
             feed=self.feed,

@@ -127,6 +127,35 @@ def test_what_is_wrong_with_a_file_is_said_where_it_stands(
     assert "Traceback" not in shown.err
 
 
+def test_the_further_windows_of_code_are_told_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    windows = {"hours": {"timeframe": "1h", "lookback": 40}, "there": {"venue": "bybit", "market": "spot"}}
+    code = f"LOOKBACK = 30\nWINDOWS = {windows}\ndef strategy(context):\n    return 'hold'\n"
+    (tmp_path / "x.py").write_text(code)
+    assert strategy("check", "x.py", "--symbol", "BTCUSDT", "--timeframe", "5m", "--json") == 0
+    own = {"venue": None, "market": "perp", "symbol": "BTCUSDT", "timeframe": "5m", "lookback": 30}
+    assert told(capsys)["windows"] == [
+        {**own, "name": "hours", "timeframe": "1h", "lookback": 40, "minCandles": 30},
+        {**own, "name": "there", "venue": "bybit", "market": "spot", "minCandles": 30},
+    ]
+    assert strategy("check", "x.py", "--symbol", "BTCUSDT", "--timeframe", "5m") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert "  beside it hours: 40 of perp BTCUSDT 1h" in shown
+    assert "  beside it there: 30 of spot BTCUSDT 5m of bybit" in shown
+
+
+def test_trades_are_heard_first_for_what_is_looked_at_beside_the_own_candles(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As validate and the pages say: its own candles are there from the start."""
+    windows = {"spot": {"market": "spot", "lookback": 60}}
+    code = f"LOOKBACK = 300\nWINDOWS = {windows}\ndef strategy(context):\n    return 'hold'\n"
+    (tmp_path / "x.py").write_text(code)
+    assert strategy("check", "x.py", "--symbol", "BTCUSDT", "--timeframe", "5m", "--json") == 0
+    assert told(capsys)["heardFirstHours"] == {"bybit": 5.0}
+
+
 def test_a_strategy_whose_signals_come_from_outside_passes_and_cannot_be_replayed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

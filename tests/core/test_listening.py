@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
-from core.definition import StrategyDefinition
+from core.definition import StrategyDefinition, StrategyKind
 from core.listening import HEARD_ONLY, heard_by, hours_by_venue
 from core.market import Market, Series
 from core.strategies import template
@@ -15,13 +16,16 @@ from core.strategies.configured import configured
 from core.strategy import WantedWindow
 from core.timeframe import Timeframe
 from exchanges.venues import SPOT_VENUES, Venue
+from tests.core.strategies.graph.cases import graph, node
 from tests.core.tick_cases import run
 
-SQUEEZEFLOW: StrategyDefinition = replace(run().strategy, template="squeezeflow", timeframe=Timeframe.M5)
+SQUEEZEFLOW: StrategyDefinition = replace(
+    run().strategy, template="squeezeflow", timeframe=Timeframe.M5, venue="bybit"
+)
 
 
-def window(market: Market, count: int) -> WantedWindow:
-    series = Series(venue="bybit", market=market, symbol="BTCUSDT", timeframe=Timeframe.M5)
+def window(market: Market, count: int, venue: str = "none yet") -> WantedWindow:
+    series = Series(venue=venue, market=market, symbol="BTCUSDT", timeframe=Timeframe.M5)
     return WantedWindow(series=series, lookback=count, min_candles=count)
 
 
@@ -36,6 +40,9 @@ def test_the_venues_are_those_whose_spot_candles_nobody_is_asked_for() -> None:
         ([window(Market.PERP, 900)], {}),
         ([window(Market.SPOT, 12)], {"bybit": 1.0}),
         ([window(Market.SPOT, 12), window(Market.PERP, 36)], {"bybit": 3.0}),
+        ([window(Market.PERP, 36), window(Market.SPOT, 12, "binance")], {}),
+        ([window(Market.PERP, 36), window(Market.SPOT, 12, "bybit")], {"binance": 1.0, "bybit": 3.0}),
+        ([window(Market.SPOT, 12), window(Market.PERP, 36, "bybit")], {"bybit": 3.0}),
     ],
 )
 def test_as_long_as_the_longest_window_once_spot_is_looked_at(
@@ -51,6 +58,20 @@ def test_squeezeflow_hears_its_data_points_and_never_less_than_28_hours(
     parameters = {} if points is None else {"min_data_points": points}
     heard = heard_by(replace(SQUEEZEFLOW, parameters=parameters))
     assert heard / timedelta(hours=1) == pytest.approx(hours, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("venue", "further", "hours"),
+    [("binance", "bybit", 1), ("binance", "BYBIT ", 1), ("bybit", "binance", 0), ("binance", "binance", 0)],
+)
+def test_what_is_heard_is_of_the_venue_that_is_looked_at_wherever_the_run_trades(
+    venue: str, further: str, hours: int
+) -> None:
+    spot = node("spot", "data_source", venue=further, market="spot", timeframe="1h")
+    nodes = [spot, node("x", "compare", op=">", b=1), node("end", "orchestrator")]
+    text = msgspec.json.encode(graph(nodes, "spot.close > x.a", "x > end.entry_long")).decode()
+    definition = replace(SQUEEZEFLOW, kind=StrategyKind.GRAPH, template="graph", source=text, venue=venue)
+    assert heard_by(definition) == timedelta(hours=hours)
 
 
 @pytest.mark.parametrize(("setting", "points"), [(500, 500), (700, 700), (1, 50), (100_000, 5_000)])

@@ -108,8 +108,8 @@ class LivePaper:
             feed=feed,
             rules=rules((SYMBOL,)),
             options=options,
-            code=self._code,
-            shadows=Shadows(runner=self._code, share_pct=100.0),
+            code=self._code.ask,
+            shadows=Shadows(again=self._code.shadow, share_pct=100.0),
         )
         supervision = Supervision(intensity=Intensity(max_restarts=5, window_s=60.0))
         self.system.start(specs(self.system, parts), supervision)

@@ -45,6 +45,21 @@ def test_code_is_tried_and_what_it_answers_told(client: TestClient) -> None:
     assert [each["name"] for each in told["parameters"]] == ["period"]
 
 
+def test_the_further_windows_that_code_declares_are_told_by_name(client: TestClient) -> None:
+    assert validated(client, SMA)["windows"] == []
+    windows = """WINDOWS = {
+        "hours": {"timeframe": "1h", "lookback": 40},
+        "there": {"venue": "bybit", "market": "spot", "min_candles": 5},
+    }"""
+    told = validated(client, windows + SMA)
+    assert told["ok"], told
+    own = {"venue": None, "market": "perp", "symbol": "BTCUSDT", "timeframe": "5m", "lookback": 50}
+    assert told["windows"] == [
+        {**own, "name": "hours", "timeframe": "1h", "lookback": 40, "minCandles": 40},
+        {**own, "name": "there", "venue": "bybit", "market": "spot", "minCandles": 5},
+    ]
+
+
 def test_what_is_wrong_is_told_with_line_and_message(client: TestClient) -> None:
     told = validated(client, BROKEN)
     assert (told["ok"], told["signal"]) == (False, None)

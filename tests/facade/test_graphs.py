@@ -89,6 +89,19 @@ def test_a_graph_is_tried_on_sample_candles_and_not_kept(client: TestClient, gra
     assert client.get("/api/strategies", headers=ALICE).json()["strategies"] == []
 
 
+def test_the_further_windows_of_a_graph_are_told(client: TestClient) -> None:
+    market = {"id": "market", "type": "data_source", "params": {"venue": "bybit", "timeframe": "1h"}}
+    body = {"nodeGraph": {**RSI, "nodes": [market, *RSI["nodes"][1:]]}, "symbol": "ETHUSDT"}
+    told = client.post("/api/strategies/validate", json=body, headers=ALICE).json()
+    assert told["ok"], told
+    [window] = told["windows"]
+    named = ("name", "venue", "market", "symbol", "timeframe")
+    assert [window[each] for each in named] == [None, "bybit", "perp", "ETHUSDT", "1h"]
+    assert window["lookback"] >= window["minCandles"] > 14
+    body = {"nodeGraph": RSI}
+    assert client.post("/api/strategies/validate", json=body, headers=ALICE).json()["windows"] == []
+
+
 def test_what_is_wrong_with_a_graph_is_told_by_its_place_when_it_is_tried(client: TestClient) -> None:
     nodes = [*RSI["nodes"][:2], {"id": "oversold", "type": "compare"}, *RSI["nodes"][3:]]
     body = {"nodeGraph": {**RSI, "nodes": nodes}}

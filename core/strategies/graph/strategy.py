@@ -169,13 +169,18 @@ def _frame(candles: CandleColumns, step_ms: float, context: Context) -> Frame:
     return Frame(candles=candles, closes_ms=candles.open_time + step_ms, position=context.position)
 
 
+def _named(source: Source, own: Timeframe) -> str:
+    said = f"{source.symbol or 'its symbol'} {source.timeframe or own}"
+    return said if source.venue is None else f"{said} of {source.venue}"
+
+
 def _too_long(program: Program, own: Timeframe = Timeframe.M1) -> list[Problem]:
     """What its windows would be too long for. Which timeframe is its own matters for finer ones only."""
     problems = []
     needs = program.needs(own)
     for source, need in needs.items():
         if need.least >= MAX_WINDOW:
-            whose = "" if source == OWN else f" of {source.symbol or 'its symbol'} {source.timeframe or own}"
+            whose = "" if source == OWN else f" of {_named(source, own)}"
             said = (
                 f"It would need {need.least + 1} candles{whose} at once; {MAX_WINDOW} is the most there is."
             )

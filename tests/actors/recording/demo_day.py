@@ -15,7 +15,7 @@ from actors.messages import Gone, run_name
 from actors.recording.recorder import Recorder
 from actors.runtime.process_time import process_s
 from actors.runtime.spec import ChildSpec
-from actors.sandbox.judge import CodeRunner
+from actors.sandbox.judge import AskCode
 from actors.service import Service
 from actors.strategy_watch import Shadows
 from actors.system import Options, Parts
@@ -89,7 +89,7 @@ class DemoDay:
         venues: Callable[[MakeVenue], MakeVenue] = lambda paper: paper,
         more: Sequence[ChildSpec] = (),
         make_feed: Callable[[CandleSource, tuple[datetime, datetime], Clock], Feed] | None = None,
-        code: CodeRunner | None = None,
+        code: AskCode | None = None,
         shadows: Shadows | None = None,
         rate: float = RATE,
     ) -> None:

@@ -60,9 +60,9 @@ def test_a_day_of_strategies_in_python_replays_to_identical_orders_events_and_ti
             )
             day.store.arrange(ReviseStrategy(definition=revised))
 
-    shadows = Shadows(runner=pool, share_pct=100.0)
+    shadows = Shadows(again=pool.shadow, share_pct=100.0)
     store = WitnessedStore(WallClock(), LIMITS)
-    day = DemoDay(store, tmp_path, before=coded, code=pool, shadows=shadows, rate=1_200.0)
+    day = DemoDay(store, tmp_path, before=coded, code=pool.ask, shadows=shadows, rate=1_200.0)
     day.let_run(15)
     recording = Recording(find_recording(tmp_path))
     verdict = Day(recording).play()

@@ -102,7 +102,7 @@ def told(
     sandbox: WarmSandbox, kind: StrategyKind, code: StrategyCode, *, replayed: bool, until: timedelta = HOURS
 ) -> list[tuple[object, ...]]:
     world = world_of(replayed=replayed, until=until)
-    world.code = sandbox
+    world.code = sandbox.ask
     definition = of_code(world, kind, code)
     world.run("bob", strategy=definition)
     world.to(START + timedelta(minutes=50, seconds=30))
@@ -143,9 +143,9 @@ def test_code_is_tried_on_sample_candles_of_its_windows(
         ),
         (
             StrategyKind.TYPESCRIPT,
-            'const WINDOWS = { trend: { venue: "bybit" } };\nfunction strategy(context) { return "hold"; }',
+            'const WINDOWS = { trend: { venue: "kraken" } };\nfunction strategy(context) { return "hold"; }',
             1,
-            "WINDOWS trend has venue",
+            "WINDOWS trend has a venue that cannot be: 'kraken' is none of binance, bybit",
         ),
         (
             StrategyKind.PYTHON,
@@ -198,7 +198,7 @@ def test_a_window_of_code_that_is_too_short_skips_the_slot_and_is_named(
 ) -> None:
     """The market has three days; the window asks for four."""
     world = world_of(replayed=replayed)
-    world.code = sandbox
+    world.code = sandbox.ask
     text = PYTHON.replace('"timeframe": "15m", "lookback": 2', '"timeframe": "1d", "lookback": 4')
     windows = declared_code(text, {"LOOKBACK": 3, "WINDOWS": {"days": {"timeframe": "1d", "lookback": 4}}})
     run = world.run("bob", strategy=of_code(world, StrategyKind.PYTHON, windows))

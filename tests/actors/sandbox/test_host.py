@@ -12,7 +12,9 @@ import pytest
 
 from actors.sandbox.deadline import pid_of
 from actors.sandbox.frames import Answered, Loaded, Program
-from actors.sandbox.host import Limits, SandboxAway, Starved, WorkerHandle, Zygote
+from actors.sandbox.host import Limits, SandboxAway, Zygote
+from actors.sandbox.rank import Rank, can_be_raised
+from actors.sandbox.worker_handle import Starved, WorkerHandle
 from tests.actors.sandbox.asks import ASK
 from tests.actors.sandbox.test_deadline import kept_from_running
 
@@ -36,12 +38,15 @@ def process_of(worker: WorkerHandle) -> int:
     return pid
 
 
-@pytest.mark.parametrize(("gives_way", "policy"), [(True, os.SCHED_IDLE), (False, os.SCHED_OTHER)])
+@pytest.mark.parametrize(
+    ("rank", "policy"),
+    [(Rank.UNTIL_SLOW, os.SCHED_IDLE), (Rank.EQUAL, os.SCHED_OTHER), (Rank.LAST, os.SCHED_IDLE)],
+)
 def test_who_computes_for_long_gives_way_where_it_should(
-    standing_by: Zygote, gives_way: bool, policy: int
+    standing_by: Zygote, rank: Rank, policy: int
 ) -> None:
     """I14: neighbours go first; a replay's worker keeps its place."""
-    with ThreadPoolExecutor(1) as thread, standing_by.worker(gives_way=gives_way) as worker:
+    with ThreadPoolExecutor(1) as thread, standing_by.worker(rank) as worker:
         pid, last = process_of(worker), -1
         asked = thread.submit(worker.ask, ENDLESS, ASK)
         while not asked.done():
@@ -52,10 +57,24 @@ def test_who_computes_for_long_gives_way_where_it_should(
     assert last == policy
 
 
+@pytest.mark.skipif(not can_be_raised(), reason="this user may not raise who was put last")
+def test_who_stands_by_was_made_when_nobody_else_wanted_the_processor(standing_by: Zygote) -> None:
+    """I14: what one strategy's evaluation costs is not taken from the others'."""
+    before = descendants(standing_by._process.pid)
+    standing_by.replenish()
+    while not (made := descendants(standing_by._process.pid) - before):
+        pass
+    assert {os.sched_getscheduler(pid) for pid in made} == {os.SCHED_IDLE}
+    with standing_by.worker(Rank.UNTIL_SLOW) as worker:
+        assert os.sched_getscheduler(process_of(worker)) == os.SCHED_OTHER
+    with standing_by.worker(Rank.LAST) as worker:
+        assert os.sched_getscheduler(process_of(worker)) == os.SCHED_IDLE
+
+
 def test_who_gave_way_and_got_nothing_is_starved(zygote: Zygote) -> None:
     """I14: a starved host is not the user's fault, and is told before the limit is over."""
     with (
-        zygote.worker(gives_way=True) as worker,
+        zygote.worker(Rank.UNTIL_SLOW) as worker,
         kept_from_running(process_of(worker)),
         pytest.raises(Starved),
     ):

@@ -9,9 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from actors.sandbox.frames import Answered, Failed, Fault, Program
-from actors.sandbox.host import Limits, Starved, Zygote
+from actors.sandbox.host import Limits, Zygote
 from actors.sandbox.judge import ask_of, verdict_of
 from actors.sandbox.validation import Validated, sample_contexts, validate_code
+from actors.sandbox.worker_handle import Starved
 from core.definition import StrategyKind
 from core.signal import Action, Signal
 from core.strategies.code import StrategyCode

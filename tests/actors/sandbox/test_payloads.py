@@ -14,7 +14,8 @@ import msgspec
 import pytest
 
 from actors.sandbox.frames import Answered, Failed, Fault, Program, Reply
-from actors.sandbox.host import Limits, Starved, Zygote
+from actors.sandbox.host import Limits, Zygote
+from actors.sandbox.worker_handle import Starved
 from tests.actors.sandbox.asks import ASK
 from tests.actors.sandbox.payloads import (
     BAD,

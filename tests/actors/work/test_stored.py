@@ -7,17 +7,20 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from actors.backtest import NO_GATES, BacktestRequest, run_backtest
 from actors.sandbox.host import Limits
 from actors.work.backtest import BacktestJob, replay_stored
 from actors.work.what_if import Variant, WhatIfJob, what_if
-from core.definition import StrategyDefinition
+from core.definition import StrategyDefinition, StrategyKind
 from core.errors import RunnerError
 from core.ids import AccountId, RunId, StrategyId, UserId
 from core.market import Market, Series
 from core.risk import RiskLimits
 from core.run import Run
+from core.signal import Action
+from core.strategies.declaration import declared_code
 from core.timeframe import Timeframe
 from exchanges.feeds.base import candles_of
 from exchanges.feeds.generator import GeneratedMarket
@@ -29,7 +32,7 @@ __all__ = ["admin", "copies", "database", "database_url", "template_database"]
 
 START = datetime(2026, 2, 4, tzinfo=UTC)
 END = START + timedelta(hours=6)
-GENERATED = GeneratedMarket(5)
+GENERATED = GeneratedMarket(5, venue="binance")
 JOB = BacktestJob(
     venue="binance",
     request=BacktestRequest(
@@ -84,3 +87,26 @@ def test_spot_that_is_not_stored_is_asked_for_by_name(store: PgStore) -> None:
     keep(store, Market.PERP)
     with pytest.raises(RunnerError, match=r'no spot candles of BTCUSDT stored for 5m.*"market": "spot"'):
         replay_stored(JOB, store.market, lambda done, total: None)
+
+
+def test_another_venues_window_is_read_of_that_venue_or_asked_for_by_name(store: PgStore) -> None:
+    keep(store, Market.PERP)
+    source = declared_code(
+        "LOOKBACK = 3\nWINDOWS = {'far': {'venue': 'bybit', 'timeframe': '15m'}}\n"
+        "def strategy(context):\n    far = context.extra.far[-1].close - context.price\n"
+        "    return {'action': 'long' if far > 0 else 'short'}\n",
+        {"LOOKBACK": 3, "WINDOWS": {"far": {"venue": "bybit", "timeframe": "15m"}}},
+    ).source()
+    request = replace(JOB.request, template="python", kind=StrategyKind.PYTHON, source=source)
+    job = replace(JOB, request=request)
+    with pytest.raises(
+        RunnerError, match=r'no candles of BTCUSDT stored for 15m at bybit.*"venue": "bybit"\.$'
+    ):
+        replay_stored(job, store.market, lambda done, total: None)
+    far = Series(venue="bybit", market=Market.PERP, symbol="BTCUSDT", timeframe=Timeframe.M5)
+    store.market.store(far, candles_of(GENERATED, far, START - timedelta(days=1), END))
+    told = replay_stored(job, store.market, lambda done, total: None)
+    same = run_backtest(request, GENERATED)
+    assert len(told.signals) == 24
+    assert (list(told.signals), told.ticks) == (list(same.signals), same.ticks)
+    assert {signal.action for signal in told.signals} == {Action.LONG, Action.SHORT}

@@ -45,6 +45,13 @@ def wanted(code: StrategyCode) -> dict[Series, tuple[int, int]]:
             (100, 50),
         ),
         ({"timeframe": "1h", "symbol": None, "min_candles": 500}, series(timeframe=Timeframe.H1), (60, 60)),
+        ({"venue": "bybit"}, series(venue="bybit"), (60, 20)),
+        ({"venue": "binance", "lookback": 100}, OWN, (100, 20)),
+        (
+            {"venue": "bybit", "symbol": "btcusdt", "timeframe": "1m", "market": "spot"},
+            series(venue="bybit", symbol="BTCUSDT", timeframe=Timeframe.M1, market=Market.SPOT),
+            (60, 20),
+        ),
     ],
 )
 def test_what_a_window_leaves_out_is_the_strategys_own(
@@ -66,8 +73,17 @@ def test_code_without_windows_wants_none() -> None:
         ({"items": {"timeframe": "1h"}}, "has the name 'items'"),
         ({"a" * 33: {"timeframe": "1h"}}, "has the name"),
         ({"trend": "1h"}, "trend must say what it is of"),
-        ({"trend": {"timeframe": "1h", "venue": "bybit"}}, "trend has venue; it may have lookback, market"),
-        ({"trend": {"lookback": 100}}, "trend names no symbol, market or timeframe"),
+        (
+            {"trend": {"timeframe": "1h", "place": "bybit"}},
+            "trend has place; it may have lookback, market, .* venue",
+        ),
+        ({"trend": {"lookback": 100}}, "trend names no venue, symbol, market or timeframe"),
+        ({"far": {"venue": "kraken"}}, "far has a venue that cannot be: 'kraken' is none of binance, bybit"),
+        (
+            {"far": {"venue": "generator"}},
+            "far has a venue that cannot be: 'generator' is none of binance, bybit",
+        ),
+        ({"far": {"venue": 1}}, "far has a venue that cannot be: it is no text"),
         ({"trend": {"timeframe": "1w"}}, "trend has a timeframe that cannot be: '1w'"),
         ({"trend": {"timeframe": 60}}, "trend has a timeframe that cannot be: it is no text"),
         (
@@ -120,6 +136,8 @@ def test_code_that_looks_at_other_windows_is_another_evaluation() -> None:
         StrategyCode(text="text"),
         declared({"a": {"timeframe": "1h"}}),
         declared({"a": {"timeframe": "2h"}}),
+        declared({"a": {"timeframe": "2h", "venue": "bybit"}}),
+        declared({"a": {"timeframe": "2h", "venue": "binance"}}),
     ]
     strategies = [CodeStrategy(StrategyKind.PYTHON, StrategyCode.read(code.source()), {}) for code in codes]
-    assert len({evaluation_key(strategy=each, parameters={}, series=OWN) for each in strategies}) == 3
+    assert len({evaluation_key(strategy=each, parameters={}, series=OWN) for each in strategies}) == 5

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from core.candles import check
 from core.market import Market, Series
@@ -20,13 +21,16 @@ from exchanges.feeds.looped import LoopedSource
 START = datetime(2026, 1, 5, tzinfo=UTC)
 END = START + timedelta(days=2)
 GENERATED = GeneratedMarket(5)
+OWN = GeneratedMarket.VENUE
 
 
 def series(market: Market, symbol: str = "BTCUSDT", timeframe: Timeframe = Timeframe.M5) -> Series:
     return Series(venue="binance", market=market, symbol=symbol, timeframe=timeframe)
 
 
-DRAWN = {series(market): candles_of(GENERATED, series(market), START, END) for market in Market}
+DRAWN = {
+    series(market): candles_of(GENERATED, replace(series(market), venue=OWN), START, END) for market in Market
+}
 ONLY_PERP = {series(Market.PERP): DRAWN[series(Market.PERP)]}
 
 
@@ -74,5 +78,7 @@ def test_generated_spot_could_have_been_traded_follows_the_perpetual_and_repeats
     assert np.abs(spot.close / perpetual.close - 1).max() < 0.001
     deltas = [2 * each.taker_buy_volume - each.volume for each in (spot, perpetual)]
     assert 0.1 < np.corrcoef(*deltas)[0, 1] < 0.95
-    later = candles_of(GeneratedMarket(5), series(Market.SPOT), START + timedelta(days=1), END)
+    later = candles_of(
+        GeneratedMarket(5), replace(series(Market.SPOT), venue=OWN), START + timedelta(days=1), END
+    )
     assert np.array_equal(later.data, spot.part(288, 576).data)

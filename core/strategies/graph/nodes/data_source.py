@@ -1,4 +1,4 @@
-"""data_source: candles of a symbol, market and timeframe; what is not given is the strategy's own."""
+"""data_source: candles of a venue, symbol, market and timeframe; what is not given is the strategy's own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 import numpy as np
 
+from core.connection import Venue
 from core.errors import RunnerError
 from core.market import Market, Series
 from core.strategies.graph.document import RawValue
@@ -28,6 +29,7 @@ _OUTPUTS: Final[Mapping[str, Unit]] = {
     "taker_buy_volume": Unit.VOLUME,
     "volume_delta": Unit.VOLUME,
 }
+_VENUES: Final = {venue.value: venue.value for venue in Venue}
 _MARKETS: Final = {market.value: market.value for market in Market}
 
 T = TypeVar("T")
@@ -39,10 +41,11 @@ class Source(msgspec.Struct, frozen=True):
     symbol: str | None = None
     market: Market | None = None
     timeframe: Timeframe | None = None
+    venue: Venue | None = None
 
     def of(self, own: Series) -> Series:
         return Series(
-            venue=own.venue,
+            venue=own.venue if self.venue is None else self.venue.value,
             market=own.market if self.market is None else self.market,
             symbol=own.symbol if self.symbol is None else self.symbol,
             timeframe=own.timeframe if self.timeframe is None else self.timeframe,
@@ -59,6 +62,7 @@ class DataSource(PlainNode):
 
     def declared(self, given: Mapping[str, RawValue]) -> Sequence[AnyParam]:
         return (
+            ChoiceParam(name="venue", choices=_VENUES),
             TextParam(name="symbol"),
             ChoiceParam(name="market", choices=_MARKETS),
             TextParam(name="timeframe"),
@@ -66,14 +70,16 @@ class DataSource(PlainNode):
 
     def source(self, params: Params) -> Source:
         """Raises NodeProblem for a symbol or timeframe there cannot be."""
-        symbol, market, timeframe = None, None, None
+        venue, symbol, market, timeframe = None, None, None, None
+        if "venue" in params:
+            venue = Venue(text(params, "venue"))
         if "symbol" in params:
             symbol = _read("symbol", lambda: parse_symbol(text(params, "symbol")))
         if "market" in params:
             market = Market(text(params, "market"))
         if "timeframe" in params:
             timeframe = _read("timeframe", lambda: Timeframe.parse(text(params, "timeframe")))
-        return Source(symbol, market, timeframe)
+        return Source(symbol, market, timeframe, venue)
 
     def inputs(self, params: Params) -> Sequence[Input]:
         return ()

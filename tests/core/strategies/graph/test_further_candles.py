@@ -14,12 +14,13 @@ from core.signal import Action
 from core.strategies.graph.problems import GraphError
 from core.strategies.graph.strategy import GraphStrategy
 from core.timeframe import Timeframe, to_ms
-from tests.core.strategies.graph.cases import OWN, Json, decide, example, graph, node, strategy
+from tests.core.strategies.graph.cases import OWN, Json, decide, example, graph, node, problems_of, strategy
 from tests.core.strategies.graph.test_nodes import NOON, candles
 
 HOURS = replace(OWN, timeframe=Timeframe.H1)
 SPOT = replace(OWN, market=Market.SPOT)
 ETHER = replace(OWN, symbol="ETHUSDT")
+BYBIT = replace(OWN, venue="bybit")
 MINUTES = replace(OWN, timeframe=Timeframe.M1)
 
 
@@ -40,12 +41,38 @@ def test_a_graph_asks_for_the_windows_its_data_sources_name() -> None:
         node("h", "data_source", timeframe="1h"),
         node("s", "data_source", market="spot"),
         node("e", "data_source", symbol="ETH/USDT"),
+        node("b", "data_source", venue="Bybit"),
         node("mean", "indicator", function="SMA", timeperiod=20),
         node("x", "logic", op="and"),
     ]
-    nodes += [node(f"c{index}", "compare", op=">", b=1) for index in range(3)]
-    edges = ["h > mean", "mean > c0.a", "s.close > c1.a", "e.close > c2.a", "c0 > x", "c1 > x", "c2 > x"]
-    assert wanted(*nodes, edges=edges) == {HOURS: (20, 20), SPOT: (1, 1), ETHER: (1, 1)}
+    nodes += [node(f"c{index}", "compare", op=">", b=1) for index in range(4)]
+    edges = ["h > mean", "mean > c0.a", "s.close > c1.a", "e.close > c2.a", "b.close > c3.a"]
+    edges += ["c0 > x", "c1 > x", "c2 > x", "c3 > x"]
+    assert wanted(*nodes, edges=edges) == {HOURS: (20, 20), SPOT: (1, 1), ETHER: (1, 1), BYBIT: (1, 1)}
+    hours_there = {BYBIT: (1, 1), replace(HOURS, venue="bybit"): (20, 20)}
+    assert hours_there.items() <= wanted(*nodes, edges=edges, own=BYBIT).items()
+
+
+def test_a_venue_there_is_not_is_refused_at_its_field_with_those_there_are() -> None:
+    nodes = [
+        node("o", "data_source", venue="kraken"),
+        node("x", "compare", op=">", b=1),
+        node("end", "orchestrator"),
+    ]
+    assert problems_of(graph(nodes, "o.close > x.a", "x > end.entry_long")) == [
+        "o.params.venue: must be one of binance, bybit, not 'kraken'"
+    ]
+
+
+def test_candles_of_two_venues_meet_at_the_own_close_and_belong_to_no_one_indicator() -> None:
+    nodes = [node("m", "data_source"), node("b", "data_source", venue="bybit")]
+    nodes += [node("x", "compare", op=">"), node("end", "orchestrator")]
+    made = strategy(graph(nodes, "b.close > x.a", "m.close > x.b", "x > end.entry_long"))
+    assert decide(made, candles(5, 5, 6), extra={BYBIT: candles(5, 5, 7)}).action is Action.LONG
+    assert decide(made, candles(5, 5, 7), extra={BYBIT: candles(5, 5, 6)}).action is Action.HOLD
+    nodes[2:3] = [node("x", "indicator", function="CORREL", timeperiod=2)]
+    [problem] = problems_of(graph(nodes, "b.close > x.real0", "m.close > x.real1", "x > end.score"))
+    assert "different candles" in problem
 
 
 def test_one_look_back_at_the_own_close_is_as_long_in_other_candles() -> None:

@@ -90,7 +90,7 @@ def markets(folder: Path | None, symbol: str, days: float) -> Mapping[Market, Ca
     end = start + timedelta(days=days)
     return {
         market: candles_of(
-            source, Series(venue="binance", market=market, symbol=symbol, timeframe=BASE), start, end
+            source, Series(venue=source.venue, market=market, symbol=symbol, timeframe=BASE), start, end
         )
         for market in Market
     }
