@@ -66,12 +66,11 @@ def slot_of(received_at: datetime, last: datetime | None) -> datetime | None:
     return None if slot - received_at > MAX_AHEAD else slot
 
 
-def expiry_of(received_at: datetime, sent: SentSignal) -> datetime | None:
-    """Until when it may be acted upon; None: it came too late."""
-    latest = received_at + DEADLINE
-    if sent.expires_at is None:
-        return latest
-    return None if sent.expires_at <= received_at else min(latest, sent.expires_at)
+def expiry_of(received_at: datetime, sent: SentSignal, within: timedelta = DEADLINE) -> datetime | None:
+    """Until when it may be acted upon, `within` of its receipt; None: it came too late."""
+    latest = received_at + min(within, DEADLINE)
+    expires_at = latest if sent.expires_at is None else min(latest, sent.expires_at)
+    return expires_at if expires_at > received_at else None
 
 
 def bars_entry(sent: SentSignal, price: Decimal) -> Reason | None:

@@ -20,6 +20,7 @@ SECRET_FIELDS: Final = frozenset(
         "api_key",
         "private_key",
         "access_key",
+        "alert_key",
         "admin_api_key",
         "token",
         "access_token",

@@ -35,6 +35,8 @@ class Access(StrEnum):
     USER = "user"
     ADMIN = "admin"
     CRON = "cron"
+    ALERT_KEY = "alert_key"
+    """No header at all: the key of one strategy, in the body, which the route looks up itself."""
     OPERATOR = "operator"
     """Numbers of the installation: this machine, METRICS_TOKEN, or an administrator."""
 
@@ -104,8 +106,8 @@ class Gatekeeper:
         self._rates = Rates(settings.runner_rate_limit_user)
 
     async def admit(self, connection: HTTPConnection, access: Access) -> Principal | None:
-        """The caller; None where nobody in particular is asking (open paths, a cron secret)."""
-        if access is Access.ANYONE:
+        """The caller; None where nobody in particular is asking (open paths, a cron secret), or it is not known yet."""
+        if access in (Access.ANYONE, Access.ALERT_KEY):
             return None
         if access is Access.CRON and self._is_cron(connection):
             return None
@@ -118,6 +120,15 @@ class Gatekeeper:
         if access is not Access.USER and not principal.admin:
             raise ApiError(403, "This is for administrators.")
         return principal
+
+    def unknown_alert_key(self, connection: HTTPConnection) -> ApiError:
+        """The one answer to any key that is nobody's; ApiError 429 for an address that has tried too many.
+
+        A right key is never held back for wrong ones: a service's few addresses send the alerts of all its users.
+        """
+        self._fail(connection)
+        sentence = "This alert key is not known here."
+        return ApiError(401, sentence, headers={"WWW-Authenticate": "AlertKey"})
 
     async def _principal(self, connection: HTTPConnection) -> Principal:
         token = _bearer(connection)

@@ -30,6 +30,7 @@ from facade.limits import Attempts, Rates
 from facade.middleware import REQUEST_ID_HEADER, AccessLog, EveryRequest
 from facade.operation import OperationRoute
 from facade.routes import (
+    alert_keys,
     alerts,
     backtests,
     code,
@@ -68,6 +69,7 @@ INTERFACE: Final[Sequence[OperationRoute]] = (
     *code.ROUTES,
     *strategies.ROUTES,
     *external.ROUTES,
+    *alert_keys.ROUTES,
     *runs.ROUTES,
     *connections.ROUTES,
     *portfolios.ROUTES,

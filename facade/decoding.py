@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from starlette.requests import Request
 
+from core.alert_key import AlertKey
 from core.key_text import key_text
 from core.redact import Secret
 from facade.errors import ApiError, bad_field
@@ -86,7 +87,11 @@ def _json(body: bytes, form: type[T]) -> T:
 
 
 def _decode_secret(form: type[Any], value: object) -> Secret:
-    """A key or secret of a venue, out of sight from here on. Messages never quote what was given."""
+    """A venue's key or secret, or any text as an alert key, out of sight from here on. Messages never quote it."""
+    if form is AlertKey:
+        if not isinstance(value, str):
+            raise ValueError("must be text")
+        return AlertKey(value)
     if form is not Secret:
         raise NotImplementedError(f"{form.__name__} in a request")
     return Secret(key_text(value if isinstance(value, str) else ""))

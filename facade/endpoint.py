@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid4, uuid5
@@ -23,19 +23,20 @@ from facade.errors import UNFORESEEN, ApiError, api_error, not_found
 from facade.event_stream import EventHub
 from facade.idempotency import idempotency_key, once
 from facade.limits import (
+    ALERTS_PER_WINDOW,
     CONVERSIONS_PER_WINDOW,
     KEY_CHECKS_PER_WINDOW,
     NUMBER_READS_PER_WINDOW,
     Attempts,
+    Rates,
 )
-from facade.operation import OperationRoute, operation_of
+from facade.operation import JSON, OperationRoute, operation_of
 from facade.schemas.form import Answer, Asked
 from facade.schemas.runner import StatusAnswer
 from facade.shared_read import STATUS_FOR_S, Shared
 from facade.vitals import VitalSigns
 
 ErrorLog = Callable[[Mapping[str, object], BaseException], None]
-JSON: Final = "application/json"
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="string")
 
 
@@ -71,6 +72,7 @@ class Services:
         self.key_checks = key_checks or Attempts(KEY_CHECKS_PER_WINDOW)
         self.number_reads = Attempts(NUMBER_READS_PER_WINDOW)
         self.conversions = Attempts(CONVERSIONS_PER_WINDOW)
+        self.alerts = Rates(ALERTS_PER_WINDOW)
         self.converter = converter_of(settings)
 
     @property
@@ -167,13 +169,14 @@ def route(
     needs_runner: bool = False,
     either_case: bool = False,
     produces: str = JSON,
+    consumes: Sequence[str] = (JSON,),
     reads_nothing: bool = False,
     idempotent: bool | None = None,
 ) -> OperationRoute:
     """`needs_runner`: 503 RUNNER_DISABLED while ENABLE_STRATEGY_RUNNER is false. `either_case`: the body's fields may
     be in snake_case as well. `reads_nothing`: whatever body and query come are passed over, as schedulers, load
     balancers and links send some of their own making. `idempotent`: an Idempotency-Key holds here; None: on every POST
-    of a caller with a name.
+    of a caller with a name. `consumes`: what senders call the body, which is JSON whatever they call it.
     """
     operation = operation_of(
         method,
@@ -183,6 +186,7 @@ def route(
         status=status,
         needs_runner=needs_runner,
         produces=produces,
+        consumes=consumes,
         reads_nothing=reads_nothing,
         idempotent=idempotent,
     )

@@ -15,6 +15,8 @@ NUMBER_READS_PER_WINDOW: Final = 60
 """Balances and positions that one user may have asked of venues, for the same reason."""
 CONVERSIONS_PER_WINDOW: Final = 5
 """Sources one user may have converted: each is up to two long answers of a model that an operator pays for."""
+ALERTS_PER_WINDOW: Final = 60
+"""Alerts under one key at once, and as many a minute: no strategy takes more than a signal a second."""
 WINDOW_S: Final = 60.0
 MAX_CALLERS: Final = 10_000
 """Callers remembered; beyond it the one that tried longest ago is forgotten."""

@@ -42,7 +42,9 @@ def strategies_answer(
     )
 
 
-def strategy_answer(detail: StrategyDetail, *, viewer: UserId, now: datetime) -> StrategyAnswer:
+def strategy_answer(
+    detail: StrategyDetail, *, viewer: UserId, now: datetime, alert_key_since: datetime | None
+) -> StrategyAnswer:
     """One strategy; status, numbers and events are of the caller's runs alone."""
     definition, runs = detail.view.strategy, unarchived(detail.view)
     paper = [summary for summary in runs if summary.run.trading_mode is TradingMode.PAPER]
@@ -61,6 +63,7 @@ def strategy_answer(detail: StrategyDetail, *, viewer: UserId, now: datetime) ->
         version=definition.version,
         visibility=definition.visibility,
         own=definition.owner_id == viewer,
+        alert_key_since=alert_key_since,
         created_at=detail.view.created_at,
         subscriber_count=detail.subscribers,
         trading_mode=newest.run.trading_mode if newest else None,

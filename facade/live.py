@@ -36,6 +36,7 @@ class LiveRunner:
         self.flattens = store.flattens
         self.signals = store.signals
         self.external = store.external
+        self.alert_keys = store.alert_keys
         self.published = store.published
         self.observations = store.observations
         self.jobs = store.jobs

@@ -12,13 +12,13 @@ from facade.access import CRON_HEADER, SESSION_COOKIE, Access
 from facade.errors import ErrorBody
 from facade.idempotency import KEY_FORM, KEY_HEADER
 from facade.middleware import REQUEST_ID_HEADER
-from facade.operation import Operation
+from facade.operation import JSON, Operation
 
-JSON: Final = "application/json"
 _REFERENCE: Final = "#/components/schemas/{name}"
 _ERROR: Final = {"$ref": "#/components/responses/Error"}
 _WHO: Final[Mapping[Access, Sequence[Mapping[str, list[str]]]]] = {
     Access.ANYONE: [],
+    Access.ALERT_KEY: [],  # no scheme there is puts a secret into a body: the field says so, and 401 is told
     Access.USER: [{"token": []}, {"session": []}],
     Access.ADMIN: [{"token": []}, {"session": []}],
     Access.CRON: [{"cronSecret": []}, {"token": []}],
@@ -103,7 +103,7 @@ def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def foreign_type(form: type) -> dict[str, Any]:
-    if form is Secret:
+    if issubclass(form, Secret):
         return {"type": "string", "format": "password", "writeOnly": True}
     raise NotImplementedError(f"{form.__name__} has no place in the interface")
 
@@ -126,7 +126,8 @@ def _described(operation: Operation, schemas: Mapping[str, Any]) -> dict[str, An
     if operation.body is not None:
         reference = {"$ref": _REFERENCE.format(name=operation.body.__name__)}
         required = bool(schemas[operation.body.__name__].get("required"))
-        described["requestBody"] = {"required": required, "content": {JSON: {"schema": reference}}}
+        content = {each: {"schema": reference} for each in operation.consumes}
+        described["requestBody"] = {"required": required, "content": content}
     return described
 
 
@@ -172,7 +173,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     }
     refusals = {400, 429, 503, 504}
     if operation.access is not Access.ANYONE:
-        refusals |= {401, 403}
+        refusals |= {401} if operation.access is Access.ALERT_KEY else {401, 403}
     if operation.path_fields:
         refusals.add(404)
     if operation.method != "GET":

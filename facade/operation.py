@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import UnionType
 from typing import Any, Final, get_args, get_type_hints
 
@@ -19,12 +19,16 @@ from starlette.routing import Route
 from facade.access import Access
 from facade.schemas.form import Answer, Asked, Body, Nothing
 
+JSON: Final = "application/json"
 _WRITING: Final = frozenset({"POST", "PUT", "PATCH"})
 _PATH_FIELD: Final = re.compile(r"{(\w+)}")
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One method of one path. `answer` None: not JSON of ours, but `produces`. `past`: the answer under `?asOf=`."""
+    """One method of one path. `answer` None: not JSON of ours, but `produces`. `past`: the answer under `?asOf=`.
+
+    `consumes`: media types of the body, JSON in each.
+    """
 
     method: str
     path: str
@@ -36,6 +40,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     answer: type[Answer] | None
     past: type[Answer] | None
     produces: str
+    consumes: tuple[str, ...]
     status: int
     needs_runner: bool
     reads_nothing: bool
@@ -68,6 +73,7 @@ def operation_of(
     status: int,
     needs_runner: bool,
     produces: str,
+    consumes: Sequence[str] = (JSON,),
     reads_nothing: bool,
     idempotent: bool | None,
 ) -> Operation:
@@ -107,6 +113,7 @@ def operation_of(
         answer=answer,
         past=past,
         produces=produces,
+        consumes=tuple(consumes),
         status=status,
         needs_runner=needs_runner,
         reads_nothing=reads_nothing,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from msgspec.structs import asdict
+
 from core.errors import Reason
 from core.ids import UserId
 from core.past import Unknowable
@@ -23,7 +25,7 @@ from facade.schemas.past import (
     RunThenShown,
     StrategyThenAnswer,
 )
-from facade.views import limits_shown, next_slot
+from facade.views import limits_shown, run_known
 
 FIELD: Final = "asOf"
 MAX_RUNS: Final = 50
@@ -137,33 +139,10 @@ async def risk_then(call: Call, user_id: UserId, as_of: datetime) -> RiskThenAns
 
 
 def _run(run: Run, created_at: datetime, at: datetime) -> RunThenShown:
-    settings = run.settings
     return RunThenShown(
-        id=run.id,
-        strategy_id=run.strategy.id,
+        **asdict(run_known(run, at)),
         strategy_version=run.strategy.version,
-        user_id=run.user_id,
-        account_id=run.account_id,
-        trading_mode=run.trading_mode,
-        execution_mode=run.execution_mode,
-        schedule=run.schedule,
         symbol=run.strategy.symbol,
         timeframe=run.strategy.timeframe,
-        status=run.status,
-        error_message=run.status_reason,
-        direction=settings.direction,
-        leverage=settings.leverage,
-        margin_mode=settings.margin_mode,
-        position_mode=settings.position_mode,
-        order_size_pct=settings.order_size_pct,
-        risk_pct=settings.risk_pct,
-        initial_capital_usdt=settings.capital,
-        take_profit_pct=settings.take_profit_pct,
-        stop_loss_pct=settings.stop_loss_pct,
-        trailing_callback_pct=settings.trailing_callback_pct,
-        trailing_activation_pct=settings.trailing_activation_pct,
-        missing_stop=settings.missing_stop,
         created_at=created_at,
-        activated_at=run.activated_at,
-        next_slot_at=next_slot(run, at),
     )

@@ -15,6 +15,7 @@ _WHO: Final = {
     Access.ANYONE: "anyone",
     Access.USER: "user",
     Access.ADMIN: "admin",
+    Access.ALERT_KEY: "alert key in the body",
     Access.CRON: "cron secret or admin",
     Access.OPERATOR: "this machine, metrics token or admin",
 }

@@ -18,6 +18,7 @@ from core.strategy_warning import StrategyWarning
 from core.timeframe import Timeframe
 from schema.idempotency import IdempotencyKeys
 from schema.ops import LedgerOp, LedgerResult
+from schema.pg_alert_keys import PgAlertKeys
 from schema.pg_alerts import PgAlerts
 from schema.pg_candles import PgCandles
 from schema.pg_config import PgConfig
@@ -200,6 +201,11 @@ class Runner(Protocol):
 
     @property
     def signals(self) -> PgSignals:
+        """Blocks: used through `Bridge` only."""
+        ...
+
+    @property
+    def alert_keys(self) -> PgAlertKeys:
         """Blocks: used through `Bridge` only."""
         ...
 

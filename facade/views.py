@@ -8,19 +8,19 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid5
 
-import msgspec
+from msgspec.structs import asdict
 
 from core.definition import StrategyDefinition
 from core.errors import RunnerError
 from core.ids import RunId, UserId
-from core.listening import HEARD_ONLY, heard_by
+from core.listening import heard_by
 from core.risk import RiskLimits, risk_day
 from core.run import Run, RunStatus, ticks
 from core.schedule import Schedule
 from facade.bridge import ActorNode, Event, LostTrigger, RiskView, RunSummary, TickRow
 from facade.schemas.risk import LimitsShown
 from facade.schemas.runner import ActorCounts, LostTriggerShown, RiskAnswer, TickAnswer, TickShown
-from facade.schemas.runs import EventShown, RunShown
+from facade.schemas.runs import EventShown, RunKnownShown, RunShown
 from facade.schemas.strategies import StrategyShown
 from facade.schemas.subscriptions import SubscriptionShown
 
@@ -78,9 +78,10 @@ def late_ms(slot: datetime, asked_at: datetime) -> float:
     return round((asked_at - slot) / timedelta(milliseconds=1), 3)
 
 
-def run_shown(run: Run, now: datetime, created_at: datetime | None = None) -> RunShown:
+def run_known(run: Run, at: datetime) -> RunKnownShown:
+    """`at`: when this is or was known."""
     settings = run.settings
-    return RunShown(
+    return RunKnownShown(
         id=run.id,
         strategy_id=run.strategy.id,
         user_id=run.user_id,
@@ -102,19 +103,25 @@ def run_shown(run: Run, now: datetime, created_at: datetime | None = None) -> Ru
         trailing_callback_pct=settings.trailing_callback_pct,
         trailing_activation_pct=settings.trailing_activation_pct,
         missing_stop=settings.missing_stop,
+        activated_at=run.activated_at,
+        next_slot_at=next_slot(run, at),
+    )
+
+
+def run_shown(run: Run, now: datetime, created_at: datetime | None = None) -> RunShown:
+    return RunShown(
+        **asdict(run_known(run, now)),
         adapter_errors=run.adapter_errors,
         version=run.version,
         created_at=created_at,
-        activated_at=run.activated_at,
         last_slot_at=run.last_slot,
-        next_slot_at=next_slot(run, now),
         first_answer_at=_first_answer(run, now),
     )
 
 
 def _first_answer(run: Run, now: datetime) -> datetime | None:
     """At the earliest; None where nothing has to be heard before, or it has been."""
-    if run.strategy.venue not in HEARD_ONLY or run.activated_at is None or run.status is not RunStatus.ACTIVE:
+    if run.activated_at is None or run.status is not RunStatus.ACTIVE:
         return None
     try:
         heard = heard_by(run.strategy)
@@ -127,7 +134,7 @@ def _first_answer(run: Run, now: datetime) -> datetime | None:
 def subscription_shown(summary: RunSummary, now: datetime) -> SubscriptionShown:
     run, strategy = summary.run, summary.run.strategy
     return SubscriptionShown(
-        **msgspec.structs.asdict(run_shown(run, now, summary.created_at)),
+        **asdict(run_shown(run, now, summary.created_at)),
         strategy_name=strategy.name,
         symbol=strategy.symbol,
         timeframe=strategy.timeframe,

@@ -8,8 +8,9 @@ from uuid import UUID
 
 import msgspec
 
+from core.chart_alert import SAME_WITHIN
 from core.errors import Reason
-from core.external_signal import ExternalSignal, SentSignal
+from core.external_signal import DEADLINE, ExternalSignal, SentSignal
 from core.ids import RunId, StrategyId, UserId
 from schema.records import TickRow, TickSource, TickStatus
 
@@ -21,7 +22,11 @@ CLEARED_AT_ONCE: Final = 5_000
 
 
 class NewSignal(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody sends to a strategy. `user_id`: the sender; `received_at`: market time."""
+    """What somebody sends to a strategy. `user_id`: the sender; `received_at`: market time.
+
+    `within`: for how long it may be acted upon. `other_keys`: it is the signal that came under one of these less
+    than `SAME_WITHIN` apart.
+    """
 
     id: UUID
     strategy_id: StrategyId
@@ -29,6 +34,12 @@ class NewSignal(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     received_at: datetime
     sent: SentSignal
+    within: timedelta = DEADLINE
+    other_keys: tuple[str, ...] = ()
+
+    def came_at(self, received_at: datetime) -> bool:
+        """Whether what was received then under another key of it is this signal."""
+        return abs(self.received_at - received_at) < SAME_WITHIN
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag=True):

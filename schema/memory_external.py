@@ -35,10 +35,13 @@ def receive(tables: Tables, new: NewSignal) -> Receipt:
         return NoSuchStrategy()
     known = tables.external.setdefault(new.strategy_id, {})
     before = known.get(new.key)
+    if before is None:
+        beside = (known[key] for key in new.other_keys if key in known)
+        before = next((each for each in beside if new.came_at(each.received_at)), None)
     if before is not None:
         same = before.sent.content == new.sent.content
         return Accepted(signal=before, repeated=True) if same else KeyTaken()
-    expires_at = expiry_of(new.received_at, new.sent)
+    expires_at = expiry_of(new.received_at, new.sent, new.within)
     if expires_at is None:
         return CameTooLate()
     slot = slot_of(new.received_at, max((signal.slot for signal in known.values()), default=None))

@@ -20,6 +20,7 @@ from schema.external import DueSignal, NewSignal, Receipt
 from schema.ledger import adapter_failed, adapter_recovered, command_run, end_old_pause
 from schema.ledger.desk import arrange
 from schema.ops import LedgerOp, LedgerResult
+from schema.pg_alert_keys import PgAlertKeys
 from schema.pg_alerts import PgAlerts
 from schema.pg_candles import PgCandles
 from schema.pg_config import PgConfig
@@ -89,6 +90,7 @@ class PgStore:
         self.limits = PgLimits(self.database, default_limits)
         self.signals = PgSignals(self.database)
         self.external = PgExternal(self.database)
+        self.alert_keys = PgAlertKeys(self.database, default_limits)
         self.published = PgPublished(self.database)
         self.events_out = PgEventsOut(self.database)
         self.traces = PgTraces(self.database)

@@ -40,11 +40,11 @@ def receive(connection: Connection, new: NewSignal) -> Receipt:
     ):
         return NoSuchStrategy()
     key = {"strategy_id": new.strategy_id, "key": new.key}
-    before = one(connection, "external_signal_of_key", key)
+    before = one(connection, "external_signal_of_key", key) or _beside(connection, new)
     if before is not None:
         same = before["content"] == new.sent.content
         return Accepted(signal=_signal(before), repeated=True) if same else KeyTaken()
-    expires_at = expiry_of(new.received_at, new.sent)
+    expires_at = expiry_of(new.received_at, new.sent, new.within)
     if expires_at is None:
         return CameTooLate()
     slot = slot_of(new.received_at, value(connection, "last_external_slot", key))
@@ -65,6 +65,15 @@ def receive(connection: Connection, new: NewSignal) -> Receipt:
     named = {name: getattr(signal, name) for name in signal.__struct_fields__ if name not in ("sent", "runs")}
     runs = value(connection, "insert_external_signal", named | {"content": new.sent.content})
     return Accepted(signal=msgspec.structs.replace(signal, runs=runs))
+
+
+def _beside(connection: Connection, new: NewSignal) -> Row | None:
+    """The same signal under another key of it."""
+    for key in new.other_keys:
+        found = one(connection, "external_signal_of_key", {"strategy_id": new.strategy_id, "key": key})
+        if found is not None and new.came_at(found["received_at"]):
+            return found
+    return None
 
 
 def due(connection: Connection, run_ids: Sequence[RunId]) -> list[DueSignal]:

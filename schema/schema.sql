@@ -37,6 +37,18 @@ CREATE TABLE accounts (
     CONSTRAINT accounts_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255)))
 ) WITH (fillfactor=70);
 
+CREATE TABLE alert_keys (
+    strategy_id uuid NOT NULL,
+    user_id text NOT NULL,
+    digest bytea NOT NULL,
+    made_at timestamp with time zone NOT NULL,
+    CONSTRAINT alert_keys_pkey PRIMARY KEY (strategy_id),
+    CONSTRAINT alert_keys_digest_check CHECK ((octet_length(digest) = 32)),
+    CONSTRAINT alert_keys_digest_key UNIQUE (digest),
+    CONSTRAINT alert_keys_strategy_id_fkey FOREIGN KEY (strategy_id) REFERENCES strategies(id),
+    CONSTRAINT alert_keys_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255)))
+);
+
 CREATE TABLE alerts (
     id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
     kind text NOT NULL,

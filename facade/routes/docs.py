@@ -13,9 +13,9 @@ from starlette.responses import HTMLResponse, Response
 
 from core.version import VERSION
 from facade.access import Access
-from facade.endpoint import JSON, Call, route
+from facade.endpoint import Call, route
 from facade.openapi import Document, document
-from facade.operation import OperationRoute
+from facade.operation import JSON, OperationRoute
 
 _PAGES: Final = Path(__file__).parent.parent / "pages"
 

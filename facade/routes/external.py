@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -26,10 +27,17 @@ from facade.errors import ApiError, bad_field, not_found, too_many
 from facade.moments import sane
 from facade.operation import OperationRoute
 from facade.routes.strategies import own_strategy
-from facade.schemas.external import SendSignal, SentAnswer, SentSignalsAnswer, SentSignalShown
+from facade.schemas.external import (
+    SendSignal,
+    SentAnswer,
+    SentSignalsAnswer,
+    SentSignalShown,
+    SignalFields,
+)
 from facade.schemas.form import Page
 
 CLOSE: Final = "close"
+CLOSES: Final = frozenset({CLOSE, "flat"})
 MAX_PRICE: Final = Decimal(10) ** 15
 MAX_CONTENT: Final = 10_000
 """The database keeps no more of a signal."""
@@ -37,7 +45,7 @@ MAX_CONTENT: Final = 10_000
 
 async def send(call: Call, body: SendSignal) -> SentAnswer:
     """Send a signal to a strategy of kind external; each of its active runs acts upon it through the same gates."""
-    sent, strategy_id = _sent(body), await _external(call)
+    sent, strategy_id = sent_signal(body, body.expires_at), await external_strategy(call)
     new = NewSignal(
         id=call.new_id(),
         strategy_id=strategy_id,
@@ -46,15 +54,15 @@ async def send(call: Call, body: SendSignal) -> SentAnswer:
         received_at=call.services.runner.market_now(),
         sent=sent,
     )
-    accepted = _accepted(await call.bridge.ask(lambda store: store.receive_signal(new)))
+    accepted = accepted_signal(await call.bridge.ask(lambda store: store.receive_signal(new)))
     call.services.runner.signal_sent()
-    return SentAnswer(signal=_shown(accepted.signal), repeated=accepted.repeated)
+    return SentAnswer(signal=signal_shown(accepted.signal), repeated=accepted.repeated)
 
 
 async def list_sent(call: Call, query: Page) -> SentSignalsAnswer:
     """Signals that were sent to a strategy of kind external."""
     place, limit, user_id = read_cursor(query.cursor), query.limit, call.user_id
-    strategy_id, external = await _external(call), call.services.runner.external
+    strategy_id, external = await external_strategy(call), call.services.runner.external
     found = await call.bridge.call(
         lambda: external.sent_to(
             strategy_id, user_id, limit=limit + 1, before=None if place is None else place[0]
@@ -63,12 +71,12 @@ async def list_sent(call: Call, query: Page) -> SentSignalsAnswer:
     )
     page = found[:limit]
     return SentSignalsAnswer(
-        signals=tuple(_shown(each) for each in page),
+        signals=tuple(signal_shown(each) for each in page),
         next_cursor=cursor_text(page[-1].slot, page[-1].id) if len(found) > limit else None,
     )
 
 
-async def _external(call: Call) -> StrategyId:
+async def external_strategy(call: Call) -> StrategyId:
     """The caller's own strategy in the path; 409 for one that evaluates candles."""
     strategy = await own_strategy(call)
     if not is_external(strategy):
@@ -78,7 +86,7 @@ async def _external(call: Call) -> StrategyId:
     return strategy.id
 
 
-def _accepted(receipt: Receipt) -> Accepted:
+def accepted_signal(receipt: Receipt) -> Accepted:
     match receipt:
         case Accepted():
             return receipt
@@ -96,12 +104,12 @@ def _accepted(receipt: Receipt) -> Accepted:
             raise not_found()
 
 
-def _sent(body: SendSignal) -> SentSignal:
-    closes = body.action.strip().lower() == CLOSE
+def sent_signal(body: SignalFields, expires_at: datetime | None = None) -> SentSignal:
+    closes = body.action.strip().lower() in CLOSES
     try:
         signal = read_signal(
             {
-                "action": body.action,
+                "action": CLOSE if closes else body.action,
                 "stop_loss": body.stop_loss,
                 "take_profit": body.take_profit,
                 "amount": body.amount,
@@ -121,10 +129,9 @@ def _sent(body: SendSignal) -> SentSignal:
     lowest, highest = _price("minPrice", body.min_price), _price("maxPrice", body.max_price)
     if lowest is not None and highest is not None and lowest > highest:
         raise bad_field("minPrice", "lies above maxPrice")
-    if body.expires_at is not None:
-        sane("expiresAt", body.expires_at)
+    sane("expiresAt", expires_at)
     sent = SentSignal(
-        signal=signal, min_price=lowest, max_price=highest, expires_at=body.expires_at, closes=closes
+        signal=signal, min_price=lowest, max_price=highest, expires_at=expires_at, closes=closes
     )
     if len(sent.content) > MAX_CONTENT:
         raise ApiError(400, "The signal is too long.", code="BAD_SIGNAL")
@@ -137,7 +144,7 @@ def _price(field: str, price: Decimal | None) -> Decimal | None:
     return price
 
 
-def _shown(signal: ExternalSignal) -> SentSignalShown:
+def signal_shown(signal: ExternalSignal) -> SentSignalShown:
     sent = signal.sent
     return SentSignalShown(
         id=signal.id,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from core.definition import StrategyDefinition, StrategyKind
 from core.ids import RunId, StrategyId
 from core.run import Run, RunCommand
 from core.strategies.code import CODE_KINDS, StrategyCode
+from core.strategies.external import is_external
 from facade.access import Access
-from facade.bridge import RetireStrategy, ReviseStrategy, StrategyDetail
+from facade.bridge import STORE_TIMEOUT_S, RetireStrategy, ReviseStrategy, StrategyDetail
 from facade.code import code_from, code_to_keep, content_of, with_origin
 from facade.creation import Created, carry_out, plan
 from facade.cursor import read_cursor
@@ -80,7 +83,12 @@ async def show(call: Call, query: AsOf) -> StrategyAnswer | StrategyThenAnswer:
 async def detail(call: Call) -> StrategyAnswer:
     seen = await _seen(call)
     show_version(call, seen.view.strategy.version)
-    return strategy_answer(seen, viewer=call.user_id, now=call.services.runner.market_now())
+    return strategy_answer(
+        seen,
+        viewer=call.user_id,
+        now=call.services.runner.market_now(),
+        alert_key_since=await _alert_key_since(call, seen.view.strategy),
+    )
 
 
 async def edit(call: Call, body: EditStrategy) -> StrategyAnswer:
@@ -192,6 +200,13 @@ async def _new_code(call: Call, current: StrategyDefinition, edited: EditStrateg
         params={**current.parameters, **(edited.strategy_params or {})},
     )
     return code if edited.converted_from is None else code_from(code, edited.converted_from)
+
+
+async def _alert_key_since(call: Call, strategy: StrategyDefinition) -> datetime | None:
+    if not is_external(strategy) or strategy.owner_id != call.user_id:
+        return None
+    keys, user_id = call.services.runner.alert_keys, call.user_id
+    return await call.bridge.call(lambda: keys.since(strategy.id, user_id), timeout_s=STORE_TIMEOUT_S)
 
 
 async def own_strategy(call: Call) -> StrategyDefinition:

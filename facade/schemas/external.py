@@ -16,15 +16,10 @@ SignalKey = Annotated[str, Meta(pattern="^[A-Za-z0-9._:-]{8,64}(?!\n)$")]
 Moment = Annotated[datetime, Meta(tz=True)]
 
 
-class SendSignal(Body, frozen=True, kw_only=True):
-    """`idempotencyKey`: one signal of the strategy; in the body, as what sends alerts often sets no headers. `action`:
-    long, short, exit_long, exit_short; buy, sell and close (whichever side is held) are read as their equals.
-    `expiresAt`: 30 s from now where nothing, or more, is said. Outside `minPrice` to `maxPrice` nothing is opened.
-    """
+class SignalFields(Body, frozen=True, kw_only=True):
+    """What a signal from outside may say."""
 
-    idempotency_key: SignalKey
     action: Annotated[str, Meta(max_length=16)]
-    expires_at: Moment | None = None
     min_price: Decimal | None = None
     max_price: Decimal | None = None
     stop_loss: Decimal | None = None
@@ -35,6 +30,16 @@ class SendSignal(Body, frozen=True, kw_only=True):
     score: float | None = None
     confidence: float | None = None
     reason: Sentence | None = None
+
+
+class SendSignal(SignalFields, frozen=True, kw_only=True):
+    """`idempotencyKey`: one signal of the strategy; in the body, as what sends alerts often sets no headers. `action`:
+    long, short, exit_long, exit_short; buy, sell, close and flat (whichever side is held) are read as their equals.
+    `expiresAt`: 30 s from now where nothing, or more, is said. Outside `minPrice` to `maxPrice` nothing is opened.
+    """
+
+    idempotency_key: SignalKey
+    expires_at: Moment | None = None
 
 
 class SentSignalShown(Shown, frozen=True, kw_only=True):

@@ -7,43 +7,20 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from core.ids import AccountId, RunId, StrategyId, UserId
-from core.run import Direction, ExecutionMode, MissingStop, RunStatus, TradingMode
+from core.ids import AccountId, StrategyId, UserId
 from core.timeframe import Timeframe
 from facade.schemas.form import Answer, Shown
 from facade.schemas.risk import LimitsShown
+from facade.schemas.runs import RunKnownShown
 
 
-class RunThenShown(Shown, frozen=True, kw_only=True):
+class RunThenShown(RunKnownShown, frozen=True, kw_only=True):
     """A run as it was known. Its row's version, adapter errors and last slot are recorded for now only."""
 
-    id: RunId
-    strategy_id: StrategyId
     strategy_version: int
-    user_id: UserId
-    account_id: AccountId | None
-    trading_mode: TradingMode
-    execution_mode: ExecutionMode
-    schedule: str | None
     symbol: str
     timeframe: Timeframe
-    status: RunStatus
-    error_message: str | None
-    direction: Direction
-    leverage: int
-    margin_mode: str
-    position_mode: str
-    order_size_pct: Decimal
-    risk_pct: Decimal | None
-    initial_capital_usdt: Decimal
-    take_profit_pct: Decimal | None
-    stop_loss_pct: Decimal | None
-    trailing_callback_pct: Decimal | None
-    trailing_activation_pct: Decimal
-    missing_stop: MissingStop
     created_at: datetime
-    activated_at: datetime | None
-    next_slot_at: datetime | None
 
 
 class RunThenAnswer(Answer, frozen=True, kw_only=True):

@@ -16,7 +16,9 @@ class SetStatus(Body, frozen=True, kw_only=True):
     status: Literal["active", "paused", "stopped"]
 
 
-class RunShown(Shown, frozen=True, kw_only=True):
+class RunKnownShown(Shown, frozen=True, kw_only=True):
+    """What is known of a run at any time: now, and of an instant that has passed."""
+
     id: RunId
     strategy_id: StrategyId
     user_id: UserId
@@ -38,13 +40,16 @@ class RunShown(Shown, frozen=True, kw_only=True):
     trailing_callback_pct: Decimal | None
     trailing_activation_pct: Decimal
     missing_stop: MissingStop
+    activated_at: datetime | None
+    next_slot_at: datetime | None
+
+
+class RunShown(RunKnownShown, frozen=True, kw_only=True):
     adapter_errors: int
     version: int
     created_at: datetime | None
     """Null in the answer to what creates it."""
-    activated_at: datetime | None
     last_slot_at: datetime | None
-    next_slot_at: datetime | None
     first_answer_at: datetime | None
     """Until then an active run hears trades that no history tells; a process that begins anew begins anew with it."""
 

@@ -74,6 +74,7 @@ def _backtest(client: TestClient, user: str) -> str:
 MADE_BY: Final[Mapping[str, Makes]] = {
     r"/api/strategies/subscriptions/{id}": _run,
     r"/api/strategies/{id}/signals": _external,
+    r"/api/strategies/{id}/alert-key": _external,
     r"/api/strategies/{id}": _strategy,
     r"/api/runs/{id}": _run,
     r"/api/jobs/{id}": _job,

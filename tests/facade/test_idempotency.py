@@ -32,6 +32,8 @@ WITHOUT_KEY = {
     "/api/cron/strategy-executor": "a scheduler's: the slot is the key",
     "/api/connections/{id}/test": "asks the venue and makes nothing",
     "/api/convert": "asks a model and keeps nothing",
+    "/api/strategies/{id}/alert-key": "makes another secret each time; an answer kept would hold one",
+    "/api/alerts": "a chart service's, which sets no header: what the alert says is its key",
 }
 """POSTs on which a key does not hold, and why."""
 

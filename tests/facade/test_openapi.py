@@ -61,6 +61,25 @@ def test_secrets_are_described_as_text_that_only_goes_in(client: TestClient) -> 
     assert shown == []
 
 
+def test_an_alert_is_described_as_what_it_is_without_a_header_its_key_in_a_body_of_either_name(
+    client: TestClient,
+) -> None:
+    described = client.get("/openapi.json").json()
+    sending = described["paths"]["/api/alerts"]["post"]
+    assert sending["security"] == []
+    assert "401" in sending["responses"]
+    assert "403" not in sending["responses"]
+    assert sending["parameters"] == []
+    bodies = sending["requestBody"]["content"]
+    assert set(bodies) == {"application/json", "text/plain"}
+    assert bodies["application/json"] == bodies["text/plain"]
+    form = described["components"]["schemas"]["SendAlert"]
+    assert form["properties"]["key"] == {"type": "string", "format": "password", "writeOnly": True}
+    assert set(form["required"]) == {"key", "action"}
+    making = described["paths"]["/api/strategies/{id}/alert-key"]["post"]
+    assert [each["name"] for each in making["parameters"]] == ["id"], "no Idempotency-Key"
+
+
 def test_the_page_to_read_needs_nothing_from_elsewhere(client: TestClient) -> None:
     page = client.get("/docs")
     assert page.status_code == 200

@@ -26,6 +26,7 @@ from facade.app import build_app
 from facade.bridge import ActorNode, DemoTime, PassingEvent, Vitals
 from schema.ops import LedgerOp, LedgerResult
 from schema.pg import PgStore
+from schema.pg_alert_keys import PgAlertKeys
 from schema.pg_alerts import PgAlerts
 from schema.pg_candles import PgCandles
 from schema.pg_config import PgConfig
@@ -154,6 +155,10 @@ class SmallRunner:
     @property
     def published(self) -> PgPublished:
         return self.store.published
+
+    @property
+    def alert_keys(self) -> PgAlertKeys:
+        return self.store.alert_keys
 
     @property
     def external(self) -> PgExternal:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import uuid5
 
+import psycopg
 import pytest
 from msgspec.structs import replace
 
@@ -15,12 +17,12 @@ from core.external_signal import SentSignal
 from core.ids import AccountId, RunId, StrategyId, UserId
 from core.run import Run, RunStatus
 from core.signal import Action, Signal
-from schema.external import Accepted, KeyTaken, NewSignal, Receipt
+from schema.external import Accepted, KeyTaken, NewSignal, NoSuchStrategy, Receipt
 from schema.pg import PgStore
 from schema.records import Account
 from tests.schema.conftest import Database
 from tests.schema.pg_world import NAMES, START, make_run, open_store, stand_at
-from tests.schema.test_pg_races import together
+from tests.schema.test_pg_races import await_waiting, together
 
 
 @pytest.fixture
@@ -89,6 +91,60 @@ def test_those_who_send_at_once_under_keys_of_their_own_have_slots_of_their_own(
     works = [partial(store.receive_signal, sent(run, number, f"alert-{number:04}")) for number in range(6)]
     slots = [each.signal.slot for each in together(*works) if isinstance(each, Accepted)]
     assert sorted(slots) == [START + timedelta(seconds=number) for number in range(6)]
+
+
+def test_the_same_alert_at_the_turn_of_a_minute_is_stored_once_whichever_is_first(store: PgStore) -> None:
+    run, minutes = external_run(store), ("minute-1", "minute-2")
+    works = [
+        partial(
+            store.receive_signal,
+            replace(
+                sent(run, number, minutes[number % 2], at=START + timedelta(seconds=number % 2)),
+                other_keys=(minutes[1 - number % 2],),
+            ),
+        )
+        for number in range(8)
+    ]
+    receipts = [each for each in together(*works) if isinstance(each, Accepted)]
+    assert len(receipts) == 8
+    assert [each.repeated for each in receipts].count(False) == 1
+    assert len({each.signal.id for each in receipts}) == 1
+
+
+def test_nothing_is_taken_under_a_key_once_its_end_has_been_committed(
+    store: PgStore, database: Database
+) -> None:
+    """I8 in small: who asks while it is being ended waits, and is refused then."""
+    run, digest = external_run(store), bytes(32)
+    assert store.alert_keys.make(run.strategy.id, run.user_id, digest) is not None
+    assert isinstance(store.alert_keys.receive(digest, sent(run, 1, "alert-0001")), Accepted)
+    with ThreadPoolExecutor(1) as thread, psycopg.connect(database.owner_dsn, connect_timeout=10) as owner:
+        assert owner.execute("DELETE FROM alert_keys").rowcount == 1
+        asked = thread.submit(store.alert_keys.receive, digest, sent(run, 2, "alert-0002"))
+        await_waiting(database.owner_dsn)
+        owner.commit()
+        assert asked.result(timeout=10) == NoSuchStrategy()
+    assert store.alert_keys.holder(digest) is None
+
+
+def test_of_many_keys_made_at_once_one_is_the_strategys(store: PgStore) -> None:
+    run = external_run(store)
+    digests = [bytes([number]) * 32 for number in range(6)]
+    together(*(partial(store.alert_keys.make, run.strategy.id, run.user_id, each) for each in digests))
+    holders = [store.alert_keys.holder(each) for each in digests]
+    assert [each.strategy_id for each in holders if each is not None] == [run.strategy.id]
+
+
+def test_a_key_is_made_for_a_strategy_of_its_owners_that_takes_signals(store: PgStore) -> None:
+    """I12: the row itself says so, whoever asks."""
+    run = external_run(store)
+    [other] = [each.strategy for each in store.runs() if each.strategy.symbol == "ETHUSDT"]
+    assert store.alert_keys.make(run.strategy.id, UserId("bob"), bytes(32)) is None
+    assert store.alert_keys.make(other.id, other.owner_id, bytes(32)) is None
+    assert store.alert_keys.make(run.strategy.id, run.user_id, bytes(32)) is not None
+    store.alert_keys.end(run.strategy.id, UserId("bob"))
+    assert store.alert_keys.since(run.strategy.id, UserId("bob")) is None
+    assert store.alert_keys.since(run.strategy.id, run.user_id) is not None
 
 
 def test_i1_a_signal_is_claimed_or_closed_as_expired_and_never_both(store: PgStore) -> None:

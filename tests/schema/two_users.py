@@ -43,6 +43,10 @@ def two_users(database: Database) -> tuple[PgStore, dict[UserId, list[str]]]:
     with psycopg.connect(database.owner_dsn, connect_timeout=10) as owner:
         # What retention writes of months that have gone.
         owner.execute("INSERT INTO dropped_links SELECT unnest(%s::text[]), 1", [[ANN, BOB]])
+        # Of strategies that take signals, which neither has here.
+        owner.execute(
+            "INSERT INTO alert_keys SELECT id, owner_id, sha256(id::text::bytea), runner_now() FROM strategies"
+        )
     return store, told
 
 

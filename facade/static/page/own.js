@@ -19,9 +19,12 @@ export class OwnRuns {
   #body = byId("own-body");
   #chosen = null;
   #onChanged;
+  #onAlerts;
 
-  constructor(onChanged) {
+  /** `onAlerts`: the key of a strategy that takes signals is asked for. */
+  constructor(onChanged, onAlerts) {
     this.#onChanged = onChanged;
+    this.#onAlerts = onAlerts;
   }
 
   choose(runId) {
@@ -91,7 +94,14 @@ export class OwnRuns {
     setText(parts.realised, pnl(stats.realizedPnlUsdt));
     setAttribute(parts.realised, "class", `n ${toneOf(stats.realizedPnlUsdt)}`);
     fill(parts.actions, `${run.status}${strategy.name}`, () => h("div", { class: "acts" },
-      ...(VERBS[run.status] ?? []).map(([verb, text]) => this.#verb(run, verb, text))));
+      ...(VERBS[run.status] ?? []).map(([verb, text]) => this.#verb(run, verb, text)),
+      strategy.own && strategy.type === "external" ? this.#alerts(strategy) : null));
+  }
+
+  #alerts(strategy) {
+    const button = h("button", { type: "button", "aria-label": `Alerts for ${strategy.name}` }, "Alerts");
+    button.addEventListener("click", () => this.#onAlerts(strategy).catch((error) => toast(error.message)));
+    return button;
   }
 
   #verb(run, verb, text) {

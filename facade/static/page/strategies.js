@@ -1,5 +1,6 @@
 // The page of strategies: write one, see what is wrong with it, try it, deploy it, subscribe to others'.
 
+import { AlertKeys } from "./alerts.js";
 import { Away, actAs, call } from "./api.js";
 import { byId, fill, h, setText, toast } from "./dom.js";
 import { Editor } from "./editor.js";
@@ -24,7 +25,8 @@ let refreshing = null;
 
 const editor = new Editor(() => say([]));
 const trials = new Trials();
-const own = new OwnRuns(refresh);
+const alerts = new AlertKeys();
+const own = new OwnRuns(refresh, (strategy) => alerts.open(strategy));
 const market = new Market(async (runId) => {
   own.choose(runId);
   await refresh();
@@ -139,13 +141,17 @@ async function attempt(button, deed) {
 
 async function check(made) {
   if (made.code !== undefined || made.nodeGraph !== undefined) return;
-  say([h("p", {}, "It is built in; its parameters are checked when it is backtested or deployed.")]);
+  const why = made.type === "external" ? "Its signals come from outside: deploy it, then make a key for alerts below."
+    : "It is built in; its parameters are checked when it is backtested or deployed.";
+  say([h("p", {}, why)]);
 }
 
 async function deploy(made) {
   const answer = await call("POST", "/api/strategies/deploy", toDeploy(made), VALIDATE_MS);
+  const next = made.type === "external" ? "It acts upon what is sent to it: see Alerts at its run."
+    : `Its next slot is at ${answer.run.nextSlotAt?.slice(11, 19) ?? "its schedule"}.`;
   const shared = byId("publish").checked ? " Others can subscribe to it." : "";
-  say([h("p", {}, h("b", {}, "It is deployed on paper. "), `Its next slot is at ${answer.run.nextSlotAt?.slice(11, 19) ?? "its schedule"}.${shared}`)], "good");
+  say([h("p", {}, h("b", {}, "It is deployed on paper. "), `${next}${shared}`)], "good");
   own.choose(answer.runId);
   await refresh();
   byId("own").scrollIntoView({ block: "nearest" });
@@ -189,6 +195,7 @@ async function actingAs(user) {
   sessionStorage.setItem(KEPT_AS, user);
   await actAs(user);
   trials.forget();
+  alerts.close();
   own.choose(null);
 }
 

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from core.definition import StrategyDefinition, StrategyKind
-from core.external_signal import ExternalSignal, SentSignal
+from core.external_signal import DEADLINE, ExternalSignal, SentSignal
 from core.ids import RunId, StrategyId, UserId
 from core.run import Run, RunCommand
 from core.signal import Action, Signal
@@ -54,6 +54,8 @@ def receive(
     *,
     at: datetime = START,
     user: str | None = None,
+    within: timedelta = DEADLINE,
+    other_keys: tuple[str, ...] = (),
     **fields: Any,
 ) -> Receipt:
     new = NewSignal(
@@ -62,6 +64,8 @@ def receive(
         user_id=UserId(user or strategy.owner_id),
         key=key,
         received_at=at,
+        within=within,
+        other_keys=other_keys,
         sent=SentSignal(signal=Signal(action=Action.LONG, stop_loss=Decimal("900.5")), **fields),
     )
     return world.store.receive_signal(new)
@@ -116,6 +120,37 @@ def test_the_same_key_again_is_the_same_signal_and_with_another_body_refused(wor
     assert isinstance(receive(world, other), Accepted), "a key counts for its strategy alone"
     [due] = world.store.signals_due([run.id])
     assert due.signal == first
+
+
+def test_under_another_key_of_it_it_is_the_signal_of_less_than_a_minute_apart(world: World) -> None:
+    strategy = external(world)
+    first = accepted(receive(world, strategy, "minute-0"))
+    near, far = (START + each * SECOND for each in (59, 60))
+    beside = ("minute-0", "minute-2")
+    again = receive(world, strategy, "minute-1", other_keys=beside, at=near)
+    assert again == Accepted(signal=first, repeated=True)
+    next_ = accepted(receive(world, strategy, "minute-1", other_keys=beside, at=far))
+    assert (next_.key, next_.slot) == ("minute-1", far)
+    overtaken = receive(world, strategy, "minute-0.5", other_keys=("minute-1",), at=far - SECOND)
+    assert overtaken == Accepted(signal=next_, repeated=True), "it came first and was stored second"
+    unknown = receive(world, strategy, "minute-9", other_keys=("minute-8",), at=far + SECOND)
+    assert isinstance(unknown, Accepted)
+    assert not unknown.repeated
+
+
+@pytest.mark.parametrize(("within_s", "lasts_s"), [(7, 7), (30, 30), (31, 30)])
+def test_it_may_be_acted_upon_for_as_long_as_is_said_and_no_longer_than_any(
+    world: World, within_s: int, lasts_s: int
+) -> None:
+    signal = accepted(receive(world, external(world), within=within_s * SECOND))
+    assert signal.expires_at == START + lasts_s * SECOND
+
+
+def test_what_may_not_be_acted_upon_at_all_comes_too_late_unless_it_had_come(world: World) -> None:
+    strategy = external(world)
+    first = accepted(receive(world, strategy))
+    assert receive(world, strategy, within=0 * SECOND) == Accepted(signal=first, repeated=True)
+    assert receive(world, strategy, "key-0002", within=0 * SECOND) == CameTooLate()
 
 
 def test_several_in_a_second_have_seconds_of_their_own_until_they_come_too_fast(world: World) -> None:
