@@ -30,6 +30,7 @@ from actors.messages import (
 )
 from actors.missed import CatchUp, CaughtUp, Missed
 from actors.open_fate import OpenFates
+from actors.permit import Permits
 from actors.runtime.behaviour import Behaviour, Context
 from actors.runtime.spec import StopMode
 from actors.sending import Sending
@@ -39,7 +40,6 @@ from actors.venue_calls import (
     MakeVenue,
     NewsHeard,
     PaperVenue,
-    Permissions,
     Placed,
     PlaceFailed,
     RestoreAgain,
@@ -91,6 +91,7 @@ class Connection(Behaviour):
         *,
         account_id: AccountId,
         store: Store,
+        permits: Permits,
         make_venue: MakeVenue,
         funding: Callable[[str], Sequence[FundingRate]],
         live: LiveParts,
@@ -120,7 +121,7 @@ class Connection(Behaviour):
         self._fates = OpenFates(ctx, found=self._found, ended=self._bookings.observe)
         self._sending = Sending(
             ctx,
-            store,
+            permits,
             self._bookings,
             self._fates,
             placed=self._placed,
@@ -161,7 +162,7 @@ class Connection(Behaviour):
             case _ if not self._ready:
                 if len(self._stashed) < MAX_STASHED:
                     self._stashed.append(message)
-            case Prepared() | PrepareFailed() | Permissions() | Placed() | PlaceFailed():
+            case Prepared() | PrepareFailed() | Placed() | PlaceFailed():
                 self._sending.handle(message)
             case CandleClosed() | CandlesTold():
                 self._candles_told(message)

@@ -160,6 +160,7 @@ class ExchangeGateway(Supervisor):
             id=account_name(account_id),
             factory=lambda ctx: make(ctx, account_id),
             backoff=BACKOFF,
+            dispatcher="loop",
             mailbox_capacity=QUEUE_LIMIT,
         )
 

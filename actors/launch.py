@@ -65,6 +65,7 @@ from schema.embedded import EmbeddedPostgres
 from schema.migrate import migrate
 from schema.notify import PgNotifier
 from schema.pg import PgStore
+from schema.pg_permits import PgPermits
 from schema.pg_retention import PgRetention
 from schema.records import Platform
 from schema.store import LIVE_NODE_S
@@ -224,7 +225,8 @@ def _service(
         node_live_s=min(LIVE_NODE_S, settings.runner_lease_sec * 0.7),
         enabled=settings.enable_strategy_runner and not _too_old(store.platform(), sink),
     )
-    parts = Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options)
+    permits = PgPermits(dsn, worker=worker)
+    parts = Parts(store=store, feed=feed, rules=rules_of(feed, {}), options=options, permits=permits)
     more: list[ChildSpec] = []
     venue_loads: Callable[[], Sequence[HostLoad]] = tuple
     if vault is not None:
@@ -258,6 +260,7 @@ def _service(
         venue_loads=venue_loads,
         traces=tick_traces(settings, store, sink),
         sandbox=sandbox,
+        permits=permits,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
@@ -28,10 +29,12 @@ from schema.ops import LedgerOp, LedgerResult
 from schema.records import Ask, Claim, ExecutionStatus, TickSource
 
 
+@lru_cache(maxsize=16_384)
 def run_name(run_id: RunId) -> str:
     return f"run:{run_id}"
 
 
+@lru_cache(maxsize=16_384)
 def account_name(account_id: AccountId) -> str:
     return f"account:{account_id}"
 

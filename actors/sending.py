@@ -11,24 +11,17 @@ from actors.bookings import Bookings, counted_failure
 from actors.live.account import LiveAccount
 from actors.live.news import Prepared, PrepareFailed
 from actors.open_fate import OpenFates
-from actors.outbox import Outbox
+from actors.permit import Permit, Permits
 from actors.runtime.behaviour import Context
-from actors.venue_calls import (
-    PaperVenue,
-    PermissionOutdated,
-    Permissions,
-    Placed,
-    PlaceFailed,
-    WhilePermitted,
-)
+from actors.venue_calls import PaperVenue, Placed, PlaceFailed
 from core.errors import Reason
 from core.ids import ClientOrderId
 from core.order import NotPlaced, Order, OutcomeUnknown, Rejected
+from core.order_queue import OrderQueue
 from core.run import RunSettings
 from exchanges import errors as venue_errors
 from exchanges.base import OrderReport
 from exchanges.errors import ErrorKind
-from schema.store import Store
 
 PLACE_TIMEOUT_S = 15.0
 """Longer than a venue's own patience for a price or an answer, so that its error is heard before ours is made."""
@@ -48,9 +41,10 @@ class Sending:
         "_fates",
         "_idle",
         "_out",
-        "_outbox",
         "_outdated",
+        "_permits",
         "_placed",
+        "_places",
         "live",
         "venue",
     )
@@ -58,7 +52,7 @@ class Sending:
     def __init__(
         self,
         ctx: Context,
-        store: Store,
+        permits: Permits,
         bookings: Bookings,
         fates: OpenFates,
         *,
@@ -76,7 +70,8 @@ class Sending:
         self._failed = failed
         self._idle = idle
         self._outdated = outdated
-        self._outbox = Outbox(ctx, store, send=self._send, withhold=self._withhold)
+        self._permits = permits
+        self._places = OrderQueue()
         # From asking to send to the venue's answer, with the symbol.
         self._out: dict[ClientOrderId, str] = {}
 
@@ -93,9 +88,9 @@ class Sending:
 
     def admit(self, order: Order) -> bool:
         """Whether it has just got its place; not one that is told twice, and one without a place is not placed."""
-        if order.client_order_id in self._outbox:
+        if order.client_order_id in self._places:
             return False
-        admitted = self._outbox.admit(order)
+        admitted = self._places.admit(order)
         if not admitted:
             self._bookings.observe(order, NotPlaced(Reason.QUEUE_FULL))
         return admitted
@@ -105,7 +100,7 @@ class Sending:
         self._bookings.belongs(order.symbol, order.run_id, order.user_id)
         self._out[order.client_order_id] = order.symbol
         if self.live is None:
-            self._outbox.ready(order)
+            self._send(order)
             return
         refusal = self.live.refusal(order)
         if refusal is not None:
@@ -113,7 +108,7 @@ class Sending:
             return
         preparation = self.live.preparation(order, settings)
         if preparation is None:
-            self._outbox.ready(order)
+            self._send(order)
             return
         self._ctx.run(
             preparation,
@@ -122,10 +117,8 @@ class Sending:
             timeout_s=PLACE_TIMEOUT_S,
         )
 
-    def handle(self, answer: Prepared | PrepareFailed | Permissions | Placed | PlaceFailed) -> None:
+    def handle(self, answer: Prepared | PrepareFailed | Placed | PlaceFailed) -> None:
         match answer:
-            case Permissions():
-                self._outbox.answered(answer)
             case Placed():
                 self._reported(answer.order, answer.report)
             case PlaceFailed():
@@ -138,7 +131,7 @@ class Sending:
         if isinstance(answer, Prepared):
             if self.live is not None:
                 self.live.venue.prepared(answer.order.symbol)
-            self._outbox.ready(answer.order)
+            self._send(answer.order)
             return
         error = answer.error
         if not isinstance(error, venue_errors.NotPlaced | venue_errors.Rejected):
@@ -146,16 +139,12 @@ class Sending:
             error = venue_errors.NotPlaced(kind, "the symbol could not be set")
         self._came_to_nothing(answer.order, error)
 
-    def _withhold(self, order: Order, refusal: Reason) -> None:
-        self._bookings.observe(order, NotPlaced(str(refusal)))
-        self._answered(order)
-
-    def _send(self, order: Order, asked_at_s: float) -> None:
+    def _send(self, order: Order) -> None:
         assert self.venue is not None
         if self.live is not None:
             self.live.sending(order)
         self._ctx.run(
-            WhilePermitted(self.venue.place(order), self._ctx.clock, asked_at_s),
+            self.venue.place(order, Permit(order, self._permits, self._ctx.clock)),
             lambda report: Placed(order, report),
             lambda error: PlaceFailed(order, error),
             timeout_s=PLACE_TIMEOUT_S,
@@ -170,12 +159,11 @@ class Sending:
         if isinstance(error, venue_errors.ExchangeError) and error.alert:
             self._ctx.system.reports.alert(self._ctx.name, "venue_answer", str(error))
         match error:
-            case PermissionOutdated():
-                self._bookings.observe(order, NotPlaced("permission_outdated"))
             case venue_errors.NotPlaced():
                 if self.live is not None:
                     self.live.never_placed(order)
-                self._bookings.observe(order, NotPlaced(error.kind.value), failure=counted_failure(error))
+                why = error.reason if isinstance(error, venue_errors.Withheld) else error.kind.value
+                self._bookings.observe(order, NotPlaced(why), failure=counted_failure(error))
             case venue_errors.Rejected():
                 self._bookings.observe(order, Rejected(error.refusal.value), failure=counted_failure(error))
                 if error.refusal is venue_errors.Refusal.REDUCE_ONLY:
@@ -190,7 +178,7 @@ class Sending:
 
     def _answered(self, order: Order) -> None:
         self._out.pop(order.client_order_id, None)
-        self._outbox.left(order.client_order_id)
+        self._places.leave(order.client_order_id)
         if self.live is not None:
             self.live.sent(order)
         if not self._out:

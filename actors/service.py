@@ -44,6 +44,7 @@ from core.timeframe import from_ms, to_ms
 from exchanges.stand_in import StandIns
 from exchanges.venue_host import HostLoad
 from schema.ops import LedgerOp, LedgerResult
+from schema.pg_permits import PgPermits
 from schema.pg_venue_budgets import BANS_CHANNEL
 from schema.records import ClockSettings, Node, TickSource
 from schema.store import Notifier, Store, StoreUnavailable
@@ -116,6 +117,7 @@ class Service:
         venue_loads: Callable[[], Sequence[HostLoad]] = tuple,
         traces: TickTraces | None = None,
         sandbox: Pool | None = None,
+        permits: PgPermits | None = None,
     ) -> None:
         self._nodes: Sequence[Node] = ()
         self._interpreter = Interpreter()
@@ -133,6 +135,7 @@ class Service:
         self._venue_loads = venue_loads
         self._traces = traces
         self.sandbox = sandbox
+        self._permits = permits
         if traces is not None:
             parts.journal.traced = traces.written
         self._passing = parts.journal.passing = Passing(clock.now)
@@ -199,6 +202,8 @@ class Service:
         if self._recorder is not None:
             self._recorder.finish()
         self._hints.shutdown(wait=False, cancel_futures=True)
+        if self._permits is not None:
+            self._permits.close()
         if self._traces is not None:
             self._traces.close()
         if self.sandbox is not None:

@@ -20,6 +20,7 @@ from actors.live.account import LiveParts
 from actors.live.known import RuleBook, VenueKnowledge
 from actors.market_data import MarketData
 from actors.paper import only_paper, paper_venues
+from actors.permit import Permits, StorePermits
 from actors.risk_ledger import RiskLedger
 from actors.runs import RunsSupervisor
 from actors.runtime.behaviour import Behaviour, Context
@@ -84,6 +85,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """Told that so many more runs have their actors' state, once nobody waits for it."""
     venues: Callable[[MakeVenue], MakeVenue] = only_paper
     """Makes the venues of all accounts; given what makes the paper ones."""
+    permits: Permits | None = None
+    """What every order is re-read by; None: the store, where it is in memory."""
     code: AskCode | None = None
     """Runs strategies that are code; without it they are skipped."""
     shadows: Shadows | None = None
@@ -175,13 +178,14 @@ def _gateway(system: ActorSystem, parts: Parts) -> ChildSpec:
             ctx,
             account_id=account_id,
             store=parts.store,
+            permits=parts.permits or StorePermits(parts.store),
             make_venue=make_venue,
             funding=parts.feed.funding,
             live=live_parts(parts),
         )
 
     return _shared(
-        "gateway", lambda ctx: ExchangeGateway(ctx, make_connection=make_connection), supervises=True
+        "gateway", lambda ctx: ExchangeGateway(ctx, make_connection=make_connection), dispatcher="loop"
     )
 
 
@@ -224,14 +228,14 @@ def _runs(parts: Parts, journal: JournalBuffer) -> ChildSpec:
             on_loaded=parts.on_loaded,
         )
 
-    return _shared("runs", supervisor, supervises=True)
+    return _shared("runs", supervisor, dispatcher="control")
 
 
-def _shared(name: str, factory: Callable[[Context], Behaviour], *, supervises: bool = False) -> ChildSpec:
+def _shared(name: str, factory: Callable[[Context], Behaviour], *, dispatcher: str = "cpu") -> ChildSpec:
     return ChildSpec(
         id=name,
         factory=factory,
         backoff=BACKOFF,
-        dispatcher="control" if supervises else "cpu",
+        dispatcher=dispatcher,
         mailbox_capacity=SHARED_MAILBOX,
     )

@@ -22,13 +22,13 @@ BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core")
 SERVER_PACKAGES = ("postgresql",)
 RECEIVERS = {"influxd": "influxdb", "victoria-metrics": "victoria-metrics"}
 """Servers that signals are told to: program → package."""
-LANES = 3
+LANES = 4
 """More than two cores have, as many tests wait for databases and processes."""
 PARTS: Mapping[str, Sequence[str]] = {
     "processes": ("tests/live",),
     "the facade": ("tests/facade",),
-    "the store": ("tests/schema",),
     "actors": ("tests/actors",),
+    "the store": ("tests/schema",),
     "commands": ("tests/bin",),
     "guards": ("tests/guards",),
 }

@@ -50,6 +50,7 @@ def client_order_id(key: OrderKey) -> ClientOrderId:
     return ClientOrderId(f"{_run_text(key.run_id.bytes)}{slot}{LEG_CODES[key.leg]}{attempt}")
 
 
+@lru_cache(maxsize=4_096)
 def parse_client_order_id(text: str) -> OrderKey | None:
     """The key of an order of ours found at a venue; None for ids that are not ours."""
     if _OURS.fullmatch(text) is None:

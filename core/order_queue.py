@@ -1,11 +1,10 @@
 """The places of one account's orders, with some kept for those that close: never all taken by entries.
 
-An order holds its place from being asked for until the venue has answered, or will not. Whatever closes goes first.
+An order holds its place from being asked for until the venue has answered, or will not.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
@@ -18,9 +17,9 @@ RESERVED: Final = 200
 
 
 class OrderQueue:
-    """Orders that were admitted; in the order they came where they are equally urgent."""
+    """Orders that were admitted, in the order they came."""
 
-    __slots__ = ("_closing", "_entries", "_held", "_places", "_reserved", "_waiting")
+    __slots__ = ("_entries", "_held", "_places", "_reserved")
 
     def __init__(self, places: int = PLACES, reserved: int = RESERVED) -> None:
         if not 0 <= reserved <= places:
@@ -29,8 +28,6 @@ class OrderQueue:
         self._reserved = reserved
         self._held: dict[ClientOrderId, Order] = {}
         self._entries = 0  # of those held
-        self._closing: deque[ClientOrderId] = deque()
-        self._waiting: deque[ClientOrderId] = deque()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -54,29 +51,11 @@ class OrderQueue:
         self._held[order.client_order_id] = order
         return True
 
-    def line_up(self, client_order_id: ClientOrderId) -> None:
-        """Nothing keeps it here any longer: it may be taken."""
-        queue = self._closing if closes(self._held[client_order_id]) else self._waiting
-        queue.append(client_order_id)
-
-    def take(self, most: int) -> tuple[Order, ...]:
-        """The next to be sent, closing orders first; they keep their places."""
-        taken: list[Order] = []
-        for queue in (self._closing, self._waiting):
-            while queue and len(taken) < most:
-                taken.append(self._held[queue.popleft()])
-        return tuple(taken)
-
     def leave(self, client_order_id: ClientOrderId) -> None:
-        """It is not to be sent any more: its place is free. Nothing happens where it had none."""
+        """The venue has answered, or will not: its place is free. Nothing happens where it had none."""
         order = self._held.pop(client_order_id, None)
-        if order is None:
-            return
-        if not closes(order):
+        if order is not None and not closes(order):
             self._entries -= 1
-        queue = self._closing if closes(order) else self._waiting
-        if client_order_id in queue:
-            queue.remove(client_order_id)
 
 
 def closes(order: Order) -> bool:

@@ -24,6 +24,7 @@ from core.order import Leg, Order, OrderStatus
 from core.position import ZERO, Fill
 from core.protection import Protection
 from exchanges.credentials import KeyRights
+from exchanges.wire import Leave
 
 
 class MarginMode(StrEnum):
@@ -147,8 +148,11 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 class Exchange(Protocol):
     """One account at one venue."""
 
-    async def place(self, order: Order) -> OrderReport:
+    async def place(self, order: Order, leave: Leave) -> OrderReport:
         """Send a committed intent: the order row itself, so that nothing is decided after the commit (I2).
+
+        `leave` is awaited last of all before the first byte: once nothing else, a turn or a connection, is waited for
+        (I8); where it raises, nothing has left.
 
         Reduce-only orders never increase or flip a position. `sign_ts` is sent unchanged. An entry's protection
         (`core.protection`) is attached or follows its fill, as the venue allows. An id the venue knows already

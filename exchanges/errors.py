@@ -4,6 +4,7 @@ ExchangeError          nothing may be concluded beyond what the subclass says
 ├── NotPlaced          nothing was executed; a new attempt, with a new id, is allowed within its deadline
 │   ├── NoPrice        paper only: no candle to fill at arrived in time
 │   ├── Halted         our own breaker
+│   ├── Withheld       the re-read before the first byte did not permit it
 │   ├── RateLimited    quota used up: pause this scope, the account or the address, until it resets
 │   ├── Banned         the address is blocked: stop every tenant on it
 │   └── ClockSkew      the time stamp lay outside the window: resynchronise, then once more as a new attempt
@@ -41,6 +42,7 @@ class ErrorKind(StrEnum):
     AUTH = "auth"
     DUPLICATE_ID = "duplicate_id"
     BREAKER = "breaker"
+    WITHHELD = "withheld"
 
 
 class Refusal(StrEnum):
@@ -100,6 +102,16 @@ class Halted(NotPlaced):
 
     def __init__(self, sentence: str) -> None:
         super().__init__(ErrorKind.BREAKER, sentence)
+
+
+class Withheld(NotPlaced):
+    """Switch, lease or the order itself did not permit it any more; `reason` says which, or that nobody could tell."""
+
+    counts = False
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(ErrorKind.WITHHELD, f"Its first byte may not leave: {reason}.")
+        self.reason = reason
 
 
 class RateLimited(NotPlaced):

@@ -10,7 +10,7 @@ import asyncio
 import re
 import ssl
 from collections import deque
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -60,8 +60,7 @@ class _Connection(asyncio.Protocol):
         """None until it has carried a request."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     async def ask(self, request: bytes, *, deadline: float, max_body: int) -> Answer:
         """Raises _Lost, MalformedAnswer or TimeoutError; the connection is of no further use then."""
@@ -161,7 +160,7 @@ class HttpPool:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         sent = self._bytes(request)
-        connection = await self._connection(loop, deadline)
+        connection = await self._permitted(request, loop, deadline)
         try:
             try:
                 return await connection.ask(sent, deadline=deadline, max_body=self._rules.max_body)
@@ -178,6 +177,25 @@ class HttpPool:
             raise NoAnswer(f"{self.host}: {error}", timed_out=False, sent=True) from error
         finally:
             self._free(connection, loop)
+
+    async def _permitted(
+        self, request: Request, loop: asyncio.AbstractEventLoop, deadline: float
+    ) -> _Connection:
+        """A connection on which the first byte may leave at once."""
+        while True:
+            connection = await self._connection(loop, deadline)
+            if request.leave is None:
+                return connection
+            try:
+                await request.leave()
+            except BaseException:
+                self._free(connection, loop)
+                raise
+            if connection.open and loop.time() < deadline:
+                return connection
+            self._free(connection, loop)  # unless it ended meanwhile: then another one, with a new leave
+            if loop.time() >= deadline:
+                raise NoAnswer(f"The leave to send to {self.host} came too late.", timed_out=True, sent=False)
 
     def close(self) -> None:
         """Idle connections end; one that is in use ends with its call."""

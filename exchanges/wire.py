@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import IntEnum
 from typing import Protocol
 
@@ -31,6 +31,14 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     purpose: Purpose = Purpose.READ
 
 
+Leave = Callable[[], Awaitable[None]]
+"""Asked for just before the first byte, once nothing else is waited for; raises Withheld where it must not leave."""
+
+
+async def unconditional() -> None:
+    """The leave of an order that no row stands behind."""
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A request as it goes on the wire, below the host's base URL.
 
@@ -44,6 +52,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     cost: Cost
+    leave: Leave | None = None
 
     def __repr__(self) -> str:
         return f"<{self.method} {self.path}>"

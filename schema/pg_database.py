@@ -80,7 +80,7 @@ _BOUND = b"SET transaction_timeout = '10s'"
 """Ends a transaction whose process stands still. The time-out of idle ones does not always: psycopg sends Flush behind
 the last Sync of a pipeline, and with that the server forgets that the session idles. Older servers have no such bound:
 there, and sooner, whoever waits for the locks ends what keeps them (`end_stalled`)."""
-_PROGRAM = "strategy-runner "
+PROGRAM = "strategy-runner "
 """How the sessions of all processes' pools are called on the server, before the process's own name."""
 _RETRIED = (
     psycopg.errors.SerializationFailure,
@@ -114,7 +114,7 @@ class Database:
             configure=_configure,
             check=_check,
             connection_class=Connection,
-            kwargs={"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": f"{_PROGRAM}{worker}"[:63]},
+            kwargs={"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": f"{PROGRAM}{worker}"[:63]},
             name=f"store {worker}",
         )
         try:
@@ -193,7 +193,7 @@ class Database:
     def _end_stalled(self) -> None:
         """A lock that was waited for in vain may be kept by a process that stands still in its transaction."""
         with _mapped(), self._pool.connection() as connection:
-            connection.execute(SQL["end_stalled"], {"program": f"{_PROGRAM}%"})
+            connection.execute(SQL["end_stalled"], {"program": f"{PROGRAM}%"})
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """What `work` reads by statements that need no transaction around them: two round trips fewer.

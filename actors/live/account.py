@@ -223,7 +223,7 @@ class LiveAccount:
         return Halted(detail)
 
     def sending(self, order: Order) -> None:
-        """Its first byte is about to leave."""
+        """It is on its way to its first byte."""
         self._on_its_way.add(order.client_order_id)
         self._orders_of.setdefault(order.run_id, Trailing()).add(self._ctx.clock.now())
 

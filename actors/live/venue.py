@@ -24,6 +24,7 @@ from exchanges.base import (
     PositionMode,
     VenuePosition,
 )
+from exchanges.wire import Leave
 
 Wanted = tuple[int, str, str]
 """Leverage, margin mode, position mode."""
@@ -61,8 +62,8 @@ class LiveVenue:
         """They may have been changed at the venue by somebody else."""
         self._configured.clear()
 
-    def place(self, order: Order) -> Coroutine[Any, Any, OrderReport]:
-        return self.exchange.place(order)
+    def place(self, order: Order, leave: Leave) -> Coroutine[Any, Any, OrderReport]:
+        return self.exchange.place(order, leave)
 
     def cancel(self, symbol: str, client_order_id: ClientOrderId) -> Coroutine[Any, Any, OrderReport | None]:
         return self.exchange.cancel(symbol, client_order_id)

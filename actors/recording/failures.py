@@ -8,7 +8,6 @@ import msgspec
 
 from actors.runtime.effects import EffectCancelled
 from actors.runtime.errors import Overloaded
-from actors.venue_calls import PermissionOutdated
 from core.errors import RunnerError
 from exchanges import errors as venue_errors
 from schema.store import StoreUnavailable
@@ -36,8 +35,7 @@ class FromOutside(Exception):
 
 
 _OURS: dict[str, type[Exception]] = {
-    each.__name__: each
-    for each in (StoreUnavailable, PermissionOutdated, EffectCancelled, Overloaded, TimeoutError)
+    each.__name__: each for each in (StoreUnavailable, EffectCancelled, Overloaded, TimeoutError)
 }
 _VENUES: dict[str, type[venue_errors.ExchangeError]] = {
     name: each
@@ -56,11 +54,20 @@ def failure_of(error: BaseException) -> Failure:
         text=str(error)[:500],
         refusal=not outside,
         kind=error.kind.value if isinstance(error, venue_errors.ExchangeError) else None,
-        by=error.refusal.value if isinstance(error, venue_errors.Rejected) else None,
+        by=_by(error),
         retry_after_s=error.retry_after_s if isinstance(error, venue_errors.RateLimited) else None,
         until=error.until if isinstance(error, venue_errors.Banned) else None,
         resynced=error.resynced if isinstance(error, venue_errors.ClockSkew) else None,
     )
+
+
+def _by(error: BaseException) -> str | None:
+    match error:
+        case venue_errors.Rejected():
+            return error.refusal.value
+        case venue_errors.Withheld():
+            return error.reason
+    return None
 
 
 def error_of(failure: Failure) -> Exception:
@@ -83,6 +90,8 @@ def _venue_error(venue: type[venue_errors.ExchangeError], failure: Failure) -> E
             return venue_errors.Banned(failure.text, until=failure.until)
         case "ClockSkew":
             return venue_errors.ClockSkew(failure.text, resynced=bool(failure.resynced))
+        case "Withheld":
+            return venue_errors.Withheld(failure.by or failure.text)
         case "AuthFailed":
             return venue_errors.AuthFailed(failure.text)
         case "Rejected":

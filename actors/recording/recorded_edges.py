@@ -22,6 +22,7 @@ from core.timeframe import Timeframe
 from exchanges.base import FundingPaid, LiveExchange, News
 from exchanges.feeds.base import FundingRate
 from exchanges.paper.prices import PriceSource
+from exchanges.wire import Leave
 from schema.store import Store
 
 T = TypeVar("T")
@@ -161,8 +162,8 @@ class RecordedVenue:
             self._on_news(news)
         return handed
 
-    def place(self, order: Order) -> Any:
-        return self._sent("place", [order], lambda: self.inner.place(order))
+    def place(self, order: Order, leave: Leave) -> Any:
+        return self._sent("place", [order], lambda: self.inner.place(order, leave))
 
     def find(self, symbol: str, client_order_id: ClientOrderId) -> Any:
         return self._sent("find", [symbol, client_order_id], lambda: self.inner.find(symbol, client_order_id))
@@ -215,6 +216,12 @@ class RecordedExchange:
     @property
     def is_streaming(self) -> bool:
         return self._read("is_streaming", lambda: self._inner.is_streaming)
+
+    def place(self, order: Order, leave: Leave) -> Any:
+        turn = self._tape.turn
+        if turn is not None:
+            turn.calls.append(Call("place", [order]))
+        return self._inner.place(order, leave)
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._inner, name)

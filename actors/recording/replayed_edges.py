@@ -30,6 +30,7 @@ from core.quiet import Quiet
 from core.timeframe import Timeframe
 from exchanges.base import FundingPaid, LiveExchange, News
 from exchanges.feeds.base import FundingRate
+from exchanges.wire import Leave
 from schema.memory import MemoryStore
 from schema.records import AccountKind, Claim, Node, RunsRead, RunStart, RunState, TickRow
 from schema.store import Store
@@ -270,7 +271,7 @@ class ReplayedVenue:
         self._calls = calls
         self.on_news = on_news
 
-    def place(self, order: Order) -> Any:
+    def place(self, order: Order, leave: Leave) -> Any:
         self._calls.made("place", [order])
         return _recorded_elsewhere()
 
@@ -318,6 +319,10 @@ class ReplayedExchange:
     @property
     def is_streaming(self) -> bool:
         return self._read("is_streaming", bool)
+
+    def place(self, order: Order, leave: Leave) -> Any:
+        self._calls.made("place", [order])
+        return _recorded_elsewhere()
 
     def __getattr__(self, name: str) -> Any:
         def send(*args: Any, **kwargs: Any) -> Any:

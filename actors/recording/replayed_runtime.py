@@ -16,7 +16,7 @@ from actors.runtime.letter import ANY_INCARNATION, Letter, Signal
 from actors.runtime.mailbox import Runnable
 from actors.runtime.ref import ShellRef
 from actors.runtime.shell import Shell
-from actors.runtime.system import ActorSystem
+from actors.runtime.system import DISPATCHERS, ActorSystem
 from actors.runtime.timer import TimerHandle
 
 T = TypeVar("T")
@@ -193,7 +193,7 @@ class ReplayedEffects:
 def replayed_system(clock: ReplayedClock, effects: ReplayedEffects, timers: ReplayedTimers) -> ActorSystem:
     system = ActorSystem(
         clock=clock,
-        dispatchers=dict.fromkeys(("cpu", "control", "blocking"), Still),
+        dispatchers=dict.fromkeys(DISPATCHERS, Still),
         effects=effects,
         timers=timers,
         rng=None,

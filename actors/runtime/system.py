@@ -18,6 +18,7 @@ from actors.runtime.effects import DeterministicEffects, Effects
 from actors.runtime.errors import AlreadyStarted, BadSpec, StartFailed
 from actors.runtime.future import DEFAULT_ASK_TIMEOUT_S, SlimFuture
 from actors.runtime.letter import Failed, Started, Stop, Stopped
+from actors.runtime.loop_dispatch import LoopDispatcher
 from actors.runtime.mailbox import LocalMailbox, Mailbox, Runnable
 from actors.runtime.ref import ShellRef
 from actors.runtime.shell import Shell
@@ -29,10 +30,12 @@ from actors.runtime.timer import ThreadTimers, Timers
 from core.clock import Clock
 
 ROOT = "root"
+DISPATCHERS = ("cpu", "control", "loop", "blocking")
 
 
 class Dispatcher(Protocol):
-    schedule: Callable[[Runnable], object]
+    @property
+    def schedule(self) -> Callable[[Runnable], object]: ...
 
 
 class ActorInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,9 +98,11 @@ class ActorSystem:
         sink: Sink = ignore,
     ) -> ActorSystem:
         """On threads: `cpu` for actors, `control` for supervisors, `blocking` for actors that call slow libraries
-        themselves (one message a turn), the database executor, the event loop, the timers.
+        themselves (one message a turn), the database executor, the event loop with actors on it (`loop`), the timers.
         """
-        dispatchers = {
+        effects = ThreadEffects(db_workers)
+        dispatchers: dict[str, Dispatcher] = {
+            "loop": LoopDispatcher(effects.loop, throughput),
             "cpu": PoolDispatcher(cpu_workers, throughput, stall_s=stall_s, sink=sink),
             "control": PoolDispatcher(1, name="control", stall_s=stall_s, sink=sink),
         }
@@ -109,7 +114,7 @@ class ActorSystem:
         return cls(
             clock=clock,
             dispatchers=dispatchers,
-            effects=ThreadEffects(db_workers),
+            effects=effects,
             timers=ThreadTimers(clock),
             rng=rng,
             sink=sink,
@@ -130,7 +135,7 @@ class ActorSystem:
         dispatcher = DeterministicDispatcher(clock, rng, throughput)
         return cls(
             clock=clock,
-            dispatchers=dict.fromkeys(("cpu", "control", "blocking"), dispatcher),
+            dispatchers=dict.fromkeys(DISPATCHERS, dispatcher),
             effects=DeterministicEffects(dispatcher),
             timers=DeterministicTimers(dispatcher),
             rng=rng,

@@ -89,7 +89,10 @@ class ThreadEffects:
             accepted = not stopped and self._under_way < self._coroutines_max
             self._under_way += accepted
         if accepted:
-            self._loop.call_soon_threadsafe(self._start, co, delivery, timeout_s)
+            if threading.current_thread() is self._loop_thread:
+                self._start(co, delivery, timeout_s)
+            else:
+                self._loop.call_soon_threadsafe(self._start, co, delivery, timeout_s)
             return
         co.close()
         if stopped:
@@ -144,7 +147,7 @@ class ThreadEffects:
         self._loop.close()
 
     def _start(self, co: Coroutine[Any, Any, Any], delivery: Delivery, timeout_s: float) -> None:
-        task = self._loop.create_task(asyncio.wait_for(co, timeout_s))
+        task = self._loop.create_task(_carried(co, delivery, timeout_s))
         self._tasks.add(task)  # the loop itself keeps only a weak reference
         task.add_done_callback(lambda done: self._done(done, co, delivery))
         if self._stopped:
@@ -159,8 +162,6 @@ class ThreadEffects:
             delivery.fail(EffectCancelled("the event loop has stopped"))
         elif (error := task.exception()) is not None:
             delivery.fail(error)
-        else:
-            delivery.succeed(task.result())
         self._stop_loop_when_done()
 
     def _cancel_all(self) -> None:
@@ -171,3 +172,10 @@ class ThreadEffects:
     def _stop_loop_when_done(self) -> None:
         if self._stopped and not self._under_way:
             self._loop.stop()
+
+
+async def _carried(co: Coroutine[Any, Any, Any], delivery: Delivery, timeout_s: float) -> None:
+    """Tells what `co` comes to in time. As `asyncio.wait_for`, which takes a second task for it before Python 3.12."""
+    async with asyncio.timeout(timeout_s):
+        result = await co
+    delivery.succeed(result)

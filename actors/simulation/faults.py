@@ -77,6 +77,8 @@ STORE: Final[Mapping[str, float]] = {
 }
 STORE_OTHERS: Final = 0.001
 STORE_SLOW: Final = 0.002
+TURN_SLOW: Final = 0.02
+LONGEST_TURN_S: Final = 3.0
 PLACE: Final[Mapping[PlaceFault, float]] = {
     PlaceFault.REFUSED: 0.04,
     PlaceFault.LIMITED: 0.02,
@@ -130,6 +132,12 @@ class Faults:
         if not self.on or self.rng.random() >= STORE_SLOW:
             return 0.0
         return self.between(0.1, 8.0)
+
+    def turn_s(self) -> float:
+        """How long an order waits for its turn at the venue; nearly always not at all."""
+        if not self.on or self.rng.random() >= TURN_SLOW:
+            return 0.0
+        return self.between(0.1, LONGEST_TURN_S)
 
     def place(self) -> PlaceFault | None:
         return self._drawn(PLACE)

@@ -16,13 +16,13 @@ from actors.runtime.effects import Delivery, DeterministicEffects
 from actors.runtime.letter import ANY_INCARNATION
 from actors.runtime.ref import ShellRef
 from actors.runtime.spec import StopMode
-from actors.runtime.system import ActorSystem
+from actors.runtime.system import DISPATCHERS, ActorSystem
 from actors.simulation.checks.candles import CheckedWindows
 from actors.simulation.checks.watch import Watch
 from actors.simulation.faults import Faults
 from actors.simulation.feed import SimulatedFeed
 from actors.simulation.market import SimulatedMarket
-from actors.simulation.store import Frozen, StoreLink, WatchedStore
+from actors.simulation.store import Frozen, SimulatedPermits, StoreLink, WatchedStore
 from actors.simulation.venue import SimulatedVenue, VenueWatch, WatchedPaper
 from actors.system import Options, Parts, start
 from actors.venue_calls import MakeVenue, PaperVenue, VenueState
@@ -146,7 +146,7 @@ class Process:
         effects = SimulatedEffects(lane, around.faults)
         system = self._system = ActorSystem(
             clock=around.clock,
-            dispatchers=dict.fromkeys(("cpu", "control", "blocking"), lane),
+            dispatchers=dict.fromkeys(DISPATCHERS, lane),
             effects=effects,
             timers=DeterministicTimers(lane),
             rng=around.rng,
@@ -154,11 +154,12 @@ class Process:
             virtual=lane,
         )
         system.on_failure = self._failed
-        self._link = StoreLink(around.store, around.faults, around.clock, self.id)
+        link = self._link = StoreLink(around.store, around.faults, around.clock, self.id)
         feed = SimulatedFeed(around.market, around.faults, around.clock, effects.sleep, around.funding_at)
         node = NodeId(self.name)
         parts = Parts(
-            store=cast(Store, self._link),
+            store=cast(Store, link),
+            permits=SimulatedPermits(link, around.faults, effects.sleep),
             feed=feed,
             rules=around.market.rules,
             options=msgspec.structs.replace(around.options, node=node, worker=self.name),

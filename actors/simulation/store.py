@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
+from actors.permit import Later
 from actors.simulation.faults import Faults, StoreFault
 from core.clock import Clock
 from core.errors import Reason
 from core.ids import AccountId, ClientOrderId, RunId, UserId
+from core.order import Order
 from core.risk import RiskLimits, RiskState
 from core.run import Run, RunCommand
 from schema.memory import MemoryStore
@@ -170,6 +173,46 @@ class StoreLink:
 
         self.__dict__[name] = called
         return called
+
+
+class SimulatedPermits:
+    """Rows are read as soon as they are asked for, nearly always; before they are, and before the answer is heard, the
+    process may be frozen or killed.
+    """
+
+    def __init__(self, link: StoreLink, faults: Faults, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._link = link
+        self._faults = faults
+        self._sleep = sleep
+
+    def ask(self, order: Order) -> Awaitable[Reason | None]:
+        delay_s = self._faults.store_delay_s()
+        if delay_s:
+            return Later(partial(self._read_after, delay_s, order))
+        try:
+            return Later(partial(self._heard, self._read(order)))
+        except Frozen:
+            return Later(partial(self._read_after, 0.0, order))
+
+    def _read(self, order: Order) -> Reason | None:
+        try:
+            [refusal] = self._link.may_send([(order.client_order_id, order.fence)])
+        except StoreUnavailable:
+            return Reason.STORE_UNAVAILABLE
+        said: Reason | None = refusal
+        return said
+
+    async def _read_after(self, delay_s: float, order: Order) -> Reason | None:
+        while True:
+            await self._sleep(delay_s)
+            try:
+                return await self._heard(self._read(order))
+            except Frozen:
+                delay_s = 0.0  # goes on when the process does
+
+    async def _heard(self, refusal: Reason | None) -> Reason | None:
+        await self._sleep(0.0)
+        return refusal
 
 
 def _has_exit(ops: Sequence[LedgerOp]) -> bool:

@@ -53,6 +53,7 @@ from exchanges.errors import (
 from exchanges.paper.adapter import PaperExchange
 from exchanges.paper.book import Opening
 from exchanges.paper.terms import Terms
+from exchanges.wire import Leave, unconditional
 from schema.records import Account
 
 Later = Callable[[float, Callable[[], None]], None]
@@ -193,7 +194,7 @@ class SimulatedVenue:
             reference_price=held.position.entry_price,
             reduce_only=True,
         )
-        report = at_once(engine.place(order))
+        report = at_once(engine.place(order, unconditional))
         for execution in report.executions:
             self._tell(account_id, foreign(execution))
 
@@ -206,7 +207,8 @@ class SimulatedVenue:
         if not order.sign_ts - EARLIEST < self.now() <= order.sign_ts + RECV_WINDOW:
             return ClockSkew(f"order {order.client_order_id} came too late", resynced=True)
         try:
-            return at_once(self.engines[account_id].place(msgspec.structs.replace(order, **_BARE)))
+            bare = msgspec.structs.replace(order, **_BARE)
+            return at_once(self.engines[account_id].place(bare, unconditional))
         except ExchangeError as refused:
             return refused
 
@@ -236,8 +238,12 @@ class Session:
         if self._venue.is_connected(self):
             self._on_news(news)
 
-    async def place(self, order: Order) -> OrderReport:
+    async def place(self, order: Order, leave: Leave) -> OrderReport:
         venue, faults, what = self._venue, self._venue.faults, f"order {order.client_order_id}"
+        turn_s = faults.turn_s()
+        if turn_s:
+            await self._sleep(turn_s)
+        await leave()
         fault = PlaceFault.REFUSED if venue.is_down else faults.place()
         venue.watch.sending(order, self.process)
         if fault is PlaceFault.REFUSED:
@@ -375,7 +381,8 @@ class WatchedPaper:
         self.apply_funding = paper.apply_funding
         self.following = paper.following
 
-    async def place(self, order: Order) -> OrderReport:
+    async def place(self, order: Order, leave: Leave) -> OrderReport:
+        await leave()
         fault, what = self._faults.place(), f"order {order.client_order_id}"
         self._watch.sending(order, self._process)
         if fault in (PlaceFault.REFUSED, PlaceFault.REQUEST_LOST):
@@ -387,7 +394,7 @@ class WatchedPaper:
         if fault is PlaceFault.REQUEST_LATE:
             await self._sleep(self._faults.between(0.5, 14.0))
         try:
-            report = await self._paper.place(order)
+            report = await self._paper.place(order, unconditional)
         except ExchangeError as refused:
             self._watch.arrived(order, refused)
             raise

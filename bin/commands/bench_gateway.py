@@ -166,13 +166,18 @@ async def _measured(
     figures: dict[str, Any] = {"orders": orders, "rounds": rounds}
     paces = PACES if path is None else PACES | {"nowAndThen": NOW_AND_THEN}
     async with AsyncExitStack() as stack:
-        clients: dict[str, Round] = {} if path is None else {"gateway": path.round}
+        clients: dict[str, Round] = {}
+        if path is not None:
+            clients["gateway"] = partial(path.round, booked=False)
+            clients["booked"] = partial(path.round, booked=True)
         for name, client in (("ours", _ours), ("aiohttp", _aiohttp), ("httpx", _httpx), ("ccxt", _ccxt)):
             if name not in ("aiohttp", "ccxt") or importlib.util.find_spec(name) is not None:
                 clients[name] = partial(_round, await stack.enter_async_context(client(server)))
         for called, pace in paces.items():
             count = min(orders, NOW_AND_THEN_ORDERS) if pace.pause_s else orders
-            figures[called] = await _compared(clients, count, rounds, pace, partial(_progress, say, called))
+            # What is sent now and then is booked before the next.
+            these = {name: each for name, each in clients.items() if not (pace.pause_s and name == "gateway")}
+            figures[called] = await _compared(these, count, rounds, pace, partial(_progress, say, called))
     say("Klines …")
     figures["klines"] = await klines(flood, rounds)
     say("Trades …")

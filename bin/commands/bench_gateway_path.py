@@ -2,8 +2,9 @@
 
 Gateway, connections, risk ledger, PostgreSQL, sealed keys, adapter and private streams are the service's own. Four
 users trade eight symbols each. The intents of a round are committed before it begins, as a run's are before it
-submits; a round enters, then leaves. *Reported*: the venue's answer has reached the risk ledger. *Stored*: the order's
-last fill is committed. Clients of a venue end where the report is.
+submits; a round enters, then leaves. *Reported*: the connection has told the ledger the venue's answer. *Stored*: the
+order's last fill is committed. Clients of a venue end where the report is, and store nothing: where `booked` is False
+the ledger begins with a volley's rows once all its reports are there, else it books beside the orders that follow.
 
 Two things are not as in production, because nobody who is well sends so much: market time runs fast for the actors,
 so that no breaker trips, and the venue's budgets are counted but ample.
@@ -55,12 +56,14 @@ from exchanges.limits import Limits
 from exchanges.venues import Address, Venues
 from schema.ops import FillSettled, IntentCommitted, ObserveOrder, OrderMoved, ProposeIntent
 from schema.pg import PgStore
+from schema.pg_permits import PgPermits
 from schema.vault import Vault
 
 AT_ONCE: Final = 256
 """Orders proposed and sent before the next are: they are signed when they are proposed, and late after 5 s."""
 AT_ONCE_PAUSED: Final = 32
 MARKET_SPEED: Final = 1_000_000
+LEDGER: Final = "books"
 WAIT_S: Final = 60.0
 LIMITS: Final = RiskLimits(
     daily_max_loss_usdt=Decimal(10**12),
@@ -90,7 +93,8 @@ class FastMarket:
 class Volley:
     """Orders that are sent one after another, so many at a time; when each was asked for, reported and stored."""
 
-    def __init__(self, system: ActorSystem, orders: Sequence[Order], pace: Pace) -> None:
+    def __init__(self, system: ActorSystem, orders: Sequence[Order], pace: Pace, *, booked: bool) -> None:
+        self._booked = booked
         self._gateway = system.ref("gateway")
         self._left = deque(orders)
         self._count = len(orders)
@@ -98,11 +102,23 @@ class Volley:
         self.asked: dict[str, float] = {}
         self.reported: dict[str, float] = {}
         self.stored: dict[str, float] = {}
+        self.cpu_s = 0.0
+        """Of this process, until all is stored; until all is reported, where nothing is booked before."""
         self._fault: str | None = None
         self._changed = threading.Condition()
 
+    @property
+    def is_kept_from_books(self) -> bool:
+        return not self._booked and self._fault is None and len(self.reported) < self._count
+
     def fire(self) -> None:
         """Returns when all are stored."""
+        self._cpu_began_s = time.process_time()
+        self._fire()
+        if self._booked:
+            self.cpu_s = time.process_time() - self._cpu_began_s
+
+    def _fire(self) -> None:
         if self._pace.pause_s:
             while self._left:
                 self._next()
@@ -127,6 +143,8 @@ class Volley:
                 self._changed.notify()
         elif op.client_order_id in self.asked and op.client_order_id not in self.reported:
             self.reported[op.client_order_id] = time.perf_counter()
+            if len(self.reported) == self._count:
+                self.cpu_s = time.process_time() - self._cpu_began_s
             if not self._pace.pause_s:
                 self._next()
 
@@ -157,20 +175,25 @@ class Watched:
         self.volley: Volley | None = None
 
 
-class WatchedLedger(RiskLedger):
-    """The ledger itself; reports are noted as they reach it."""
+class Counter(Behaviour):
+    """In the place of the ledger, which has another name here: notes what connections report, and hands it on."""
 
-    __slots__ = ("_watched",)
+    __slots__ = ("_kept", "_watched")
 
-    def __init__(self, ctx: Context, *, store: PgStore, watched: Watched) -> None:
-        super().__init__(ctx, store=store, tally=Tally(), sweep_s=0.0)
+    def __init__(self, ctx: Context, watched: Watched) -> None:
+        super().__init__(ctx)
         self._watched = watched
+        self._kept: list[object] = []
 
     def receive(self, message: object) -> None:
         volley = self._watched.volley
         if volley is not None and isinstance(message, Record) and isinstance(message.op, ObserveOrder):
             volley.was_reported(message.op)
-        super().receive(message)
+        self._kept.append(message)
+        if volley is None or not volley.is_kept_from_books:
+            kept, self._kept = self._kept, []
+            for each in kept:
+                self.ctx.tell(LEDGER, each)
 
 
 class Desk(Behaviour):
@@ -208,10 +231,10 @@ class GatewayPath:
         self._watched = watched
         self._slots = dict.fromkeys((trader.run.id for trader in traders), datetime(2000, 1, 1, tzinfo=UTC))
 
-    async def round(self, orders: int, pace: Pace) -> Mapping[str, float]:
-        return await asyncio.to_thread(self._round, orders, pace)
+    async def round(self, orders: int, pace: Pace, *, booked: bool) -> Mapping[str, float]:
+        return await asyncio.to_thread(self._round, orders, pace, booked)
 
-    def _round(self, orders: int, pace: Pace) -> Mapping[str, float]:
+    def _round(self, orders: int, pace: Pace, booked: bool) -> Mapping[str, float]:
         """`orders`, of which one half enters and the other leaves."""
         volleys: list[Volley] = []
         cpu_s = 0.0
@@ -219,11 +242,10 @@ class GatewayPath:
         while left > 0:
             count = min(AT_ONCE if not pace.pause_s else AT_ONCE_PAUSED, (left + 1) // 2)
             for leg in (Leg.ENTRY, Leg.EXIT):
-                volley = Volley(self._system, self._committed(leg, count), pace)
+                volley = Volley(self._system, self._committed(leg, count), pace, booked=booked)
                 self._watched.volley = volley
-                cpu_began_s = time.process_time()
                 volley.fire()
-                cpu_s += time.process_time() - cpu_began_s
+                cpu_s += volley.cpu_s
                 volleys.append(volley)
             left -= 2 * count
         self._watched.volley = None
@@ -286,18 +308,19 @@ def opened(url: str, allowed: Limits, seed: int, database: str | None = None) ->
         try:
             if store.runs():
                 raise RunnerError("The database for the benchmark must be empty; this one holds runs.")
-            with _running(store, url, allowed, seed) as path:
+            with _running(store, dsn, url, allowed, seed) as path:
                 yield path
         finally:
             store.close()
 
 
 @contextmanager
-def _running(store: PgStore, url: str, allowed: Limits, seed: int) -> Iterator[GatewayPath]:
+def _running(store: PgStore, dsn: str, url: str, allowed: Limits, seed: int) -> Iterator[GatewayPath]:
     rng = random.Random(seed)  # noqa: S311 - keys of a simulator that ends with this process
     vault = Vault(Secret(f"bench:{base64.b64encode(rng.randbytes(32)).decode()}"), rng.randbytes)
     traders = traders_of(store, vault, url, rng)
     clock, watched, knowledge = FastMarket(), Watched(), VenueKnowledge()
+    permits = PgPermits(dsn, worker="bench")
     venues = Venues(
         clock=Clock(),
         given={Venue.BINANCE: Address(rest=url, ws=url.replace("http", "ws", 1), rights=url)},
@@ -313,17 +336,23 @@ def _running(store: PgStore, url: str, allowed: Limits, seed: int) -> Iterator[G
         rules=rules_of(feed, {}),
         options=Options(node=NodeId("bench"), version=VERSION, worker="bench", poll_s=3_600.0),
         knowledge=knowledge,
+        permits=permits,
         venues=access.venues_over,
         read_connection=access.read,
     )
     [gateway] = [spec for spec in specs(system, parts) if spec.id == "gateway"]
-    ledger = ChildSpec(id="risk_ledger", factory=lambda ctx: WatchedLedger(ctx, store=store, watched=watched))
+    ledger = ChildSpec(
+        id=LEDGER, factory=lambda ctx: RiskLedger(ctx, store=store, tally=Tally(), sweep_s=0.0)
+    )
+    counter = ChildSpec(
+        id="risk_ledger", factory=lambda ctx: Counter(ctx, watched=watched), dispatcher="loop"
+    )
     desks = [
         ChildSpec(id=run_name(trader.run.id), factory=partial(Desk, watched=watched)) for trader in traders
     ]
     interpreter = Interpreter()
     interpreter.begin()
-    system.start([ledger, gateway, *desks], Supervision())
+    system.start([ledger, counter, gateway, *desks], Supervision())
     try:
         system.ref("gateway").tell(OrdersExpected(a_minute=1e9))
         for trader in traders:
@@ -332,6 +361,7 @@ def _running(store: PgStore, url: str, allowed: Limits, seed: int) -> Iterator[G
         yield GatewayPath(system, store, traders, watched, partial(venue_ahead, url))
     finally:
         system.stop(StopMode.DRAIN)
+        permits.close()
         interpreter.end()
 
 

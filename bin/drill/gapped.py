@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from actors.system import Parts
 from bin.commands.serve import DEMO_DEFAULTS
-from bin.drill.gapped_edges import GappedStore, gapped_venues
+from bin.drill.gapped_edges import GappedPermits, GappedStore, gapped_venues
 from bin.drill.gaps import GAP_FILE, Gaps
 from bin.serving import ServeRequest, run
 from core.errors import RunnerError
@@ -30,9 +30,11 @@ def main() -> int:
     def around(parts: Parts) -> Parts:
         store = GappedStore(parts.store, gaps)
         venues = parts.venues
+        assert parts.permits is not None
         return replace(
             parts,
             store=cast(Store, store),
+            permits=GappedPermits(parts.permits, gaps),
             venues=lambda paper: gapped_venues(venues(paper), gaps, store),
         )
 

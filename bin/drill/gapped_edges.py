@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 from actors.live.venue import LiveVenue
+from actors.permit import Later, Permits
 from actors.venue_calls import MakeVenue, PaperVenue, VenueState
 from bin.drill.ask import ask
 from bin.drill.gaps import Armed, Gap, Gaps
@@ -16,6 +18,7 @@ from core.ids import AccountId, ClientOrderId, RunId, parse_client_order_id
 from core.order import Acknowledged, Leg, Order
 from core.protection import Protection
 from exchanges.base import LiveExchange, News, OrderReport
+from exchanges.wire import Leave
 from schema.ops import (
     FillSettled,
     IntentCommitted,
@@ -68,13 +71,6 @@ class GappedStore:
             results += self._settled(ops[len(results) :])
         return results
 
-    def may_send(self, asked: Sequence[tuple[ClientOrderId, int]]) -> list[Reason | None]:
-        refusals = self._inner.may_send(asked)
-        for (client_order_id, _), refusal in zip(asked, refusals, strict=True):
-            if refusal is None:
-                self._pass_by(Gap.RE_READ, client_order_id)
-        return refusals
-
     def report(self, report: SlotReport) -> int:
         traded = [tick.run_id for tick in report.ticks if (tick.run_id, tick.slot) in self._traded]
         if traded:
@@ -117,6 +113,21 @@ class GappedStore:
             self._gaps.pass_by(gap, [key.run_id], str(client_order_id), key.leg)
 
 
+class GappedPermits:
+    def __init__(self, inner: Permits, gaps: Gaps) -> None:
+        self._inner = inner
+        self._gaps = gaps
+
+    def ask(self, order: Order) -> Awaitable[Reason | None]:
+        return Later(partial(self._passed, self._inner.ask(order), order))
+
+    async def _passed(self, said: Awaitable[Reason | None], order: Order) -> Reason | None:
+        refusal = await said
+        if refusal is None:
+            self._gaps.pass_by(Gap.RE_READ, [order.run_id], order.client_order_id, order.leg)
+        return refusal
+
+
 class HeldNews:
     """News of the venue, which may be told late."""
 
@@ -156,26 +167,26 @@ class GappedExchange:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def place(self, order: Order) -> OrderReport:
+    async def place(self, order: Order, leave: Leave) -> OrderReport:
         run, leg = [order.run_id], order.leg.value
         if self._gaps.waits_for(Gap.ACKNOWLEDGED, run, leg):
             self._news.hold()
         try:
             armed = self._gaps.reached(Gap.ON_WIRE, run, leg)
             if armed is not None:
-                return await self._struck_on_the_wire(order, armed)
-            report = await self._inner.place(order)
+                return await self._struck_on_the_wire(order, leave, armed)
+            report = await self._inner.place(order, leave)
         except BaseException:
             self._news.release()
             raise
         self._gaps.pass_by(Gap.ANSWERED, run, order.client_order_id, leg)
         return report
 
-    async def _struck_on_the_wire(self, order: Order, armed: Armed) -> OrderReport:
+    async def _struck_on_the_wire(self, order: Order, leave: Leave, armed: Armed) -> OrderReport:
         kind, seconds = ("hold", ARRIVES_AFTER_S) if armed.late else ("delay", ANSWER_AFTER_S)
         fault = {"kind": kind, "seconds": seconds, "method": "POST", "contains": order.client_order_id}
         await asyncio.to_thread(ask, armed.simulator, "POST", "faults", fault)
-        placing = asyncio.ensure_future(self._inner.place(order))
+        placing = asyncio.ensure_future(self._inner.place(order, leave))
         await asyncio.sleep(STRIKE_AFTER_S)
         self._gaps.strike(armed, order.client_order_id)
         return await placing

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
+from msgspec.structs import replace
+
 from core.clock import Clock
 from core.errors import RunnerError
 from core.ids import ClientOrderId, parse_client_order_id
@@ -51,7 +53,7 @@ from exchanges.errors import (
 )
 from exchanges.following import Following
 from exchanges.sendable import signed_at
-from exchanges.wire import Send
+from exchanges.wire import Leave, Send
 
 WS_URL: Final = "wss://fstream.binance.com"
 KEPT_IDS: Final = 10_000
@@ -132,7 +134,7 @@ class BinanceExchange:
         """The stream ends; the way to the venue belongs to whoever gave it."""
         self._following.end()
 
-    async def place(self, order: Order) -> OrderReport:
+    async def place(self, order: Order, leave: Leave) -> OrderReport:
         """While news is streaming, executions of an order that went well are told as news and not asked for here."""
         if order.client_order_id in self._sent:
             return await self._placed_before(order)
@@ -147,6 +149,7 @@ class BinanceExchange:
             position_side=position_side(order, hedge=await self._hedge(what)),
             client_order_id=order.client_order_id,
         )
+        call = replace(call, leave=leave)
         self._remember(order.client_order_id)
         try:
             row = await self._line.ask(

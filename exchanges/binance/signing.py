@@ -18,7 +18,7 @@ import msgspec
 
 from core.redact import Secret
 from exchanges.credentials import Credentials
-from exchanges.wire import Cost, Request
+from exchanges.wire import Cost, Leave, Request
 
 RECV_WINDOW_MS: Final = 5000
 _FORM: Final = (("Content-Type", "application/x-www-form-urlencoded"),)
@@ -44,6 +44,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     params: Params = ()
     access: Access = Access.SIGNED
     cost: Cost
+    leave: Leave | None = None
 
 
 def encoded(params: Params) -> str:
@@ -84,6 +85,18 @@ def _request(call: Call, payload: str, headers: Params) -> Request:
     if payload and call.method in _IN_BODY:
         body = payload.encode()
         return Request(
-            method=call.method, path=call.path, body=body, headers=(*headers, *_FORM), cost=call.cost
+            method=call.method,
+            path=call.path,
+            body=body,
+            headers=(*headers, *_FORM),
+            cost=call.cost,
+            leave=call.leave,
         )
-    return Request(method=call.method, path=call.path, query=payload, headers=headers, cost=call.cost)
+    return Request(
+        method=call.method,
+        path=call.path,
+        query=payload,
+        headers=headers,
+        cost=call.cost,
+        leave=call.leave,
+    )

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from core.clock import Clock
 from core.errors import ImpossibleVenueData
@@ -66,7 +67,7 @@ from exchanges.errors import (
 )
 from exchanges.following import Following
 from exchanges.sendable import signed_at
-from exchanges.wire import Request, Send
+from exchanges.wire import Leave, Request, Send
 
 TOLD_S: Final = 3600.0
 """Look-ups may lag behind the stream; not for longer than this, by far."""
@@ -155,13 +156,13 @@ class BybitExchange:
         """The stream ends; the way to the venue belongs to whoever gave it."""
         self._following.end()
 
-    async def place(self, order: Order) -> OrderReport:
+    async def place(self, order: Order, leave: Leave) -> OrderReport:
         client_id, sign_at = order.client_order_id, signed_at(order)
         if self._was_told(client_id):
             return await self._placed_before(order)
         request = await self._order_request(order)
         try:
-            result = await self._calls.place(request, sign_at)
+            result = await self._calls.place(replace(request, leave=leave), sign_at)
             self._learn(client_id)
             ack = read(result, _ACK)
         except Unreadable as error:

@@ -53,6 +53,7 @@ from exchanges.paper.filters import check_filters
 from exchanges.paper.orders import MAX_RESTING, PaperOrders, Resting, venue_order_id
 from exchanges.paper.prices import PriceSource
 from exchanges.paper.terms import Terms
+from exchanges.wire import Leave
 
 NO_VOLUME = "no volume left to fill at"
 NOTHING_TO_REDUCE = "nothing left to reduce"
@@ -135,12 +136,13 @@ class PaperExchange:
                     continue
                 self._orders.rest(Resting(order, now_ms, order.filled_quantity))
 
-    async def place(self, order: Order) -> OrderReport:
+    async def place(self, order: Order, leave: Leave) -> OrderReport:
         """Market orders fill at once, at the opening after their slot, and what volume does not allow expires."""
         with self._lock:
             known = self._orders.report(order.symbol, order.client_order_id)
         if known is not None:
             return known
+        await leave()
         self._spend_outage(order)
         rules = self._rules_of(order.symbol)
         check_filters(order, rules, max_leverage=self._terms.max_leverage)

@@ -32,6 +32,7 @@ from exchanges.feeds.market_marks import MarketMarks
 from exchanges.feeds.market_trades import MarketTrades
 from exchanges.feeds.trade_rest import BinanceTradeRest
 from exchanges.feeds.trade_streams import TradeStreams
+from exchanges.wire import unconditional
 from schema.records import Account
 from tests.actors.candles import START as SCRIPT_START
 from tests.actors.candles import rules, scripted, source
@@ -102,7 +103,7 @@ def test_a_paper_order_meets_the_price_of_the_venue_its_account_names_or_of_the_
         reference_price=Decimal(100),
         reduce_only=False,
     )
-    [execution] = asyncio.run(exchange.place(order)).executions
+    [execution] = asyncio.run(exchange.place(order, unconditional)).executions
     assert execution.fill.price == pytest.approx(Decimal(price), rel=Decimal("0.01"))
 
 

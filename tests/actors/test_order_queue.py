@@ -1,4 +1,4 @@
-"""An account with more orders than places: entries are refused by name, orders that close find a place and go first."""
+"""An account with more orders than places: entries are refused by name, orders that close find a place."""
 
 from __future__ import annotations
 
@@ -96,20 +96,6 @@ def test_mail_that_waits_leaves_room_for_orders_that_close(waiting: int, leg: Le
     world.wait(1)
     asked = [call[0][0] for name, call in world.calls if name == "store.may_send"]
     assert (asked[-1] == [(asked_for.client_order_id, asked_for.fence)]) is taken
-
-
-def test_what_waits_for_a_re_read_shares_the_next_one_and_closing_orders_go_first() -> None:
-    world = World("u--")
-    run = world.run()
-    legs = [Leg.ENTRY, Leg.EXIT, Leg.ENTRY, Leg.REPAIR]
-    world.store.before["may_send"] = lambda: flood(world, run, legs)
-    world.to_slot(0, plus_s=20)
-    asked = [call[0][0] for name, call in world.calls if name == "store.may_send"]
-    assert [[client_order_id for client_order_id, _ in each] for each in asked] == [
-        [world.orders(run)[0].client_order_id],
-        ["exit-1", "repair-3", "entry-0", "entry-2"],
-    ]
-    assert len(world.placed()) == 1
 
 
 def test_an_order_the_gateway_has_no_room_for_is_not_placed_and_its_tick_hears_of_it() -> None:

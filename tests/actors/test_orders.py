@@ -8,11 +8,8 @@ from decimal import Decimal
 import pytest
 
 from actors.messages import RowsChanged, SubmitOrder
-from actors.runtime.deterministic import VirtualClock
-from actors.venue_calls import PermissionOutdated, WhilePermitted
 from core.order import Leg, OrderStatus
 from core.run import Direction, RunCommand, RunSettings
-from tests.actors.candles import START
 from tests.actors.venue import Call
 from tests.actors.world import World
 
@@ -210,41 +207,46 @@ def test_i8_a_switch_set_between_intent_and_send_stops_the_order() -> None:
 
 
 def test_i8_a_process_that_stood_still_after_the_re_read_sends_nothing_on_its_word() -> None:
-    """Whatever it was told a second ago may have changed: a new attempt asks anew."""
+    """Whatever it was told a second ago may have changed: it asks once more, and a new attempt asks anew."""
     world = World("u--")
     run = world.run()
-    world.store.before["may_send"] = lambda: world.clock.move_to(world.clock.us + 1_500_000)
+
+    def stand_still() -> None:
+        world.clock.move_to(world.clock.us + 1_500_000)
+
+    def stand_still_twice() -> None:
+        stand_still()
+        world.store.before["may_send"] = stand_still
+
+    world.store.before["may_send"] = stand_still_twice
     world.to_slot(0, plus_s=10)
     assert world.legs(run) == [(Leg.ENTRY, 1, "not_placed"), (Leg.ENTRY, 2, "filled")]
     assert len(world.placed()) == 1
     assert world.status(run).adapter_errors == 0
 
 
-@pytest.mark.parametrize("began", ["by itself", "awaited"])
-def test_i8_a_request_begins_only_within_a_second_of_its_re_read(began: str) -> None:
-    clock = VirtualClock(START)
-    sent = []
-
-    async def send() -> str:
-        sent.append(clock.monotonic())
-        return "answer"
-
-    async def awaiting(request: WhilePermitted[str]) -> str:
-        return await request
-
-    for waited_us, expected in ((0, True), (1_000_000, True), (1_000_001, False)):
-        sent.clear()
-        request = WhilePermitted(send(), clock, clock.monotonic())
-        running = request if began == "by itself" else awaiting(request)
-        clock.move_to(clock.us + waited_us)
-        with pytest.raises(StopIteration if expected else PermissionOutdated):
-            running.send(None)
-        assert bool(sent) is expected
-
-
-def test_i3_an_order_told_twice_to_its_account_is_sent_once() -> None:
+def test_i8_what_was_re_read_before_a_process_stood_still_is_re_read_again() -> None:
+    """The switch that was set meanwhile holds."""
     world = World("u--")
     run = world.run()
+
+    def stand_still() -> None:
+        world.clock.move_to(world.clock.us + 200_000)
+        world.store.before["may_send"] = lambda: world.memory.set_kill_switch(on=True, reason="drill")
+
+    world.store.before["may_send"] = stand_still
+    world.to_slot(0, plus_s=10)
+    assert world.placed() == []
+    assert world.legs(run) == [(Leg.ENTRY, 1, "not_placed")]
+    assert world.tick(run, 0) == ("blocked", "kill_switch")
+
+
+@pytest.mark.parametrize(("answer", "asked"), [("slow", 1), ("ok", 2)])
+def test_i3_an_order_told_twice_to_its_account_is_executed_once(answer: str, asked: int) -> None:
+    """While it is out it is not sent again; once it was answered, the venue knows its id."""
+    world = World("u--")
+    run = world.run()
+    world.venue_script.append(answer)
 
     def tell_again() -> None:
         world.system.ref("gateway").tell(SubmitOrder(order=world.orders(run)[0]))
@@ -252,7 +254,8 @@ def test_i3_an_order_told_twice_to_its_account_is_sent_once() -> None:
     world.store.before["may_send"] = tell_again
     world.to_slot(0, plus_s=20)
     assert world.legs(run) == [(Leg.ENTRY, 1, "filled")]
-    assert len(world.placed()) == 1
+    assert world.position(run).quantity == world.orders(run)[0].quantity
+    assert len(world.placed()) == asked
 
 
 @pytest.mark.parametrize("held", [False, True], ids=["flat", "open"])

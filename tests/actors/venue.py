@@ -13,6 +13,7 @@ from core.order import Order
 from core.timeframe import Timeframe, from_ms
 from exchanges.base import News, OrderReport
 from exchanges.errors import ErrorKind, NotPlaced, OutcomeUnknown, RateLimited, Refusal, Rejected
+from exchanges.wire import Leave, unconditional
 from schema.memory import MemoryStore
 from schema.store import StoreUnavailable
 
@@ -67,7 +68,8 @@ class WatchedVenue:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._venue, name)
 
-    async def place(self, order: Order) -> OrderReport:
+    async def place(self, order: Order, leave: Leave) -> OrderReport:
+        await leave()
         outcome = self._script.popleft() if self._script else "ok"
         self._calls.append(("venue.place", order))
         sentence = f"order {order.client_order_id}"
@@ -82,7 +84,7 @@ class WatchedVenue:
                 raise OutcomeUnknown(ErrorKind.TIMEOUT, sentence)
             case "slow":
                 await self._sleep(5.0)
-        report: OrderReport = await self._venue.place(order)
+        report: OrderReport = await self._venue.place(order, unconditional)
         if outcome == "lost_reply":
             raise OutcomeUnknown(ErrorKind.TIMEOUT, sentence)
         return report

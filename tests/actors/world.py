@@ -18,6 +18,7 @@ from actors.feed import Feed, HeldFeed
 from actors.gateway import ExchangeGateway
 from actors.messages import run_name
 from actors.paper import paper_venues
+from actors.permit import StorePermits
 from actors.runtime.behaviour import Context
 from actors.runtime.deterministic import VirtualClock
 from actors.runtime.spec import ChildSpec, Intensity, StopMode, Supervision
@@ -208,6 +209,7 @@ class World:
                 ctx,
                 account_id=account_id,
                 store=parts.store,
+                permits=StorePermits(parts.store),
                 make_venue=make_venue,
                 funding=self.feed.funding,
                 live=live_parts(parts),

@@ -42,28 +42,14 @@ def test_entries_leave_the_reserved_places_free(held: list[Leg], leg: Leg, admit
     assert len(queue) == len(held) + admitted
 
 
-def test_closing_orders_go_first_and_all_others_as_they_came() -> None:
-    queue = OrderQueue()
-    orders = [named(leg, number) for number, leg in enumerate([E, X, E, R, F, E])]
-    for each in orders:
-        assert queue.admit(each)
-        queue.line_up(each.client_order_id)
-    assert [each.leg for each in queue.take(4)] == [X, R, F, E]
-    assert [each.leg for each in queue.take(4)] == [E, E]
-    assert queue.take(4) == ()
-    assert len(queue) == len(orders)
-
-
 def test_a_place_is_kept_until_it_is_left_and_left_once() -> None:
     queue = OrderQueue(places=1, reserved=0)
     first = named(E, 1)
     assert queue.admit(first)
     with pytest.raises(ValueError, match="has its place"):
         queue.admit(first)
-    queue.line_up(first.client_order_id)
     queue.leave(first.client_order_id)
     queue.leave(first.client_order_id)
-    assert queue.take(1) == ()
     assert queue.admit(named(E, 2))
     assert not queue.admit(named(E, 3))
 
@@ -75,7 +61,7 @@ def test_more_cannot_be_reserved_than_there_is() -> None:
 
 
 steps = st.lists(
-    st.tuples(st.sampled_from(["admit", "take", "leave"]), st.sampled_from([E, X, F, R]), st.integers(0, 9)),
+    st.tuples(st.sampled_from(["admit", "leave"]), st.sampled_from([E, X, F, R]), st.integers(0, 9)),
     max_size=80,
 )
 
@@ -83,16 +69,13 @@ steps = st.lists(
 @given(steps, st.integers(0, 6), st.integers(0, 6))
 def test_laws_of_the_queue(steps: list[tuple[str, Leg, int]], entries: int, reserved: int) -> None:
     """A closing order is refused only where all places are held, at least the reserved ones by others that close;
-    an entry is never taken before a waiting closing order; nothing is taken twice or lost."""
+    nothing is lost."""
     queue = OrderQueue(places=entries + reserved, reserved=reserved)
-    waiting: list[Order] = []
     held: list[Order] = []
     for number, (step, leg, count) in enumerate(steps):
         if step == "admit":
             asked = named(leg, number)
             if queue.admit(asked):
-                queue.line_up(asked.client_order_id)
-                waiting.append(asked)
                 held.append(asked)
             elif closes(asked):
                 assert len(held) == entries + reserved
@@ -100,13 +83,7 @@ def test_laws_of_the_queue(steps: list[tuple[str, Leg, int]], entries: int, rese
             else:
                 opening = sum(not closes(each) for each in held)
                 assert opening == entries or len(held) == entries + reserved
-        elif step == "take":
-            due = sorted(waiting, key=lambda each: not closes(each))[:count]
-            assert list(queue.take(count)) == due
-            waiting = [each for each in waiting if each not in due]
         elif held:
-            gone = held.pop(count % len(held))
-            queue.leave(gone.client_order_id)
-            waiting = [each for each in waiting if each != gone]
+            queue.leave(held.pop(count % len(held)).client_order_id)
         assert sum(not closes(each) for each in held) <= entries
         assert list(queue) == held

@@ -54,14 +54,21 @@ class RawHost:
         self.connections = 0
         self.ended = 0
         self.port = 0
+        self._writers: list[asyncio.StreamWriter] = []
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def hang_up(self) -> None:
+        """Ends every connection without a word."""
+        for writer in self._writers:
+            writer.transport.abort()
+
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = self.connections
         self.connections += 1
+        self._writers.append(writer)
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()

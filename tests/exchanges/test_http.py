@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from core.errors import RunnerError
+from exchanges.errors import Withheld
 from exchanges.http import HttpPool, PoolRules
 from exchanges.wire import Answer, Cost, NoAnswer, Request
 from tests.exchanges.certificate import localhost_contexts
@@ -103,6 +105,69 @@ def test_calls_beyond_the_bound_of_the_queue_are_refused_unsent() -> None:
         assert sorted(sent) == [False] * len(sent[2:]) + [True, True]
         # Every place came back.
         await asyncio.gather(*(pool.send(READ, timeout_s=5) for _ in range(4)))
+
+    with_host(test)
+
+
+def test_i8_the_leave_is_asked_for_once_a_connection_is_free_and_what_it_keeps_back_never_arrives() -> None:
+    """It is the last thing that is waited for: nothing read before a wait is a reason to send after it."""
+    events: list[str] = []
+
+    async def refused() -> None:
+        raise Withheld("kill_switch")
+
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        async def given() -> None:
+            events.append(f"leave after {len(host.seen)} requests")
+
+        host.acts = [silence]
+        first = asyncio.create_task(pool.send(READ, timeout_s=5))
+        await until(lambda: len(host.seen) == 1, what="a request on the only connection")
+        waiting = asyncio.create_task(pool.send(replace(ORDER, leave=given), timeout_s=5))
+        await asyncio.sleep(0)
+        assert events == []
+        first.cancel()
+        await waiting
+        assert events == ["leave after 1 requests"]
+        with pytest.raises(Withheld):
+            await pool.send(replace(ORDER, leave=refused), timeout_s=5)
+        assert (await pool.send(READ, timeout_s=5)).status == 200
+        assert [seen.line.split()[0] for seen in host.seen] == ["GET", "POST", "GET"]
+        assert host.connections == 2, "the one that was to carry it is as good as before"
+
+    with_host(test, PoolRules(max_connections=1))
+
+
+def test_i8_a_connection_that_ends_while_the_leave_is_asked_for_is_replaced_and_the_leave_asked_for_again() -> (
+    None
+):
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        asked = 0
+
+        async def given() -> None:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                ended = host.ended
+                host.hang_up()
+                await until(lambda: host.ended > ended, what="the end of the connection")
+
+        await pool.send(READ, timeout_s=5)
+        await pool.send(replace(ORDER, leave=given), timeout_s=5)
+        assert asked == 2
+        assert [seen.connection for seen in host.seen] == [0, 1]
+
+    with_host(test)
+
+
+def test_i8_a_leave_that_comes_too_late_is_none() -> None:
+    async def test(host: RawHost, pool: HttpPool) -> None:
+        async def slow() -> None:
+            await asyncio.sleep(0.05)
+
+        await fails(pool, replace(ORDER, leave=slow), timed_out=True, sent=False, timeout_s=0.01)
+        await pool.send(READ, timeout_s=5)
+        assert [seen.line.split()[0] for seen in host.seen] == ["GET"]
 
     with_host(test)
 

@@ -136,6 +136,30 @@ async def test_whoever_waits_goes_when_there_is_budget_again_the_urgent_first() 
 
 
 @case
+async def test_i8_the_leave_is_asked_for_when_the_turn_has_come() -> None:
+    """Seconds may pass before: what the rows said then is not what they say now."""
+    asked_at: list[float] = []
+
+    async with shop() as it:
+
+        async def leave() -> None:
+            asked_at.append(it.clock.monotonic())
+
+        send = it.venue.bound(tenant="a", account="a")
+        await asyncio.gather(*(it.send(purpose=Purpose.CLOSING) for _ in range(10)))
+        cost = Cost(weight=1, orders=0, purpose=Purpose.ENTRY)
+        order = Request(method="POST", path="/order", cost=cost, leave=leave)
+        waiting = asyncio.create_task(send(order, timeout_s=5))
+        await until(lambda: it.venue.waiting == 1, what="one in the queue")
+        began = it.clock.monotonic()
+        it.clock.move(FREE_AGAIN_S + 0.1)
+        await waiting
+        assert asked_at
+        assert min(asked_at) >= began
+        assert it.arrived[-1] == "/order"
+
+
+@case
 async def test_windows_are_as_short_as_venue_time_is_fast() -> None:
     """As at a stand-in for a venue, in a demo."""
     async with shop(rate=60.0) as it:

@@ -45,12 +45,24 @@ GUARDS: tuple[Guard, ...] = (
                 new='self.ctx.ref("gateway").tell(SubmitOrder(order=order))',
             ),
             Change(
-                file="actors/outbox.py",
-                old="store.may_send(asked)",
-                new="[None] * len(asked)",
+                file="actors/permit.py",
+                old="        if refusal is not None:\n            raise Withheld(refusal)\n",
+                new="",
             ),
         ),
         proof=BySeeds(invariants=frozenset({"I2"})),
+    ),
+    Guard(
+        name="re-read at the first byte",
+        changes=(
+            Change(
+                file="actors/permit.py",
+                old="if refusal is None and self._age_s() > FRESH_S:",
+                new="if False:",
+            ),
+            Change(file="actors/permit.py", old="if self._age_s() > SILENCE_S:", new="if False:"),
+        ),
+        proof=BySeeds(invariants=frozenset({"I8"})),
     ),
     Guard(
         name="closed candle",

@@ -13,7 +13,7 @@ from actors.runtime.deterministic import DeterministicDispatcher, VirtualClock
 from actors.runtime.effects import DeterministicEffects
 from actors.runtime.ref import ShellRef
 from actors.runtime.spec import ChildSpec
-from actors.runtime.system import ActorSystem
+from actors.runtime.system import DISPATCHERS, ActorSystem
 from actors.runtime.timer import TimerHandle
 from core.risk import RiskLimits
 from schema.memory import MemoryStore
@@ -99,7 +99,7 @@ class Keepers:
         clock = MarketClock(self.store.clock(), self._process.monotonic)
         system = ActorSystem(
             clock=clock,
-            dispatchers=dict.fromkeys(("cpu", "control", "blocking"), self._dispatcher),
+            dispatchers=dict.fromkeys(DISPATCHERS, self._dispatcher),
             effects=DeterministicEffects(self._dispatcher),
             timers=MarketTimers(self._dispatcher, clock),
             rng=None,

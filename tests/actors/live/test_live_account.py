@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
 
 from actors.messages import SubmitOrder
 from core.candles import Candle
+from core.ids import RunId
 from core.order import Leg
 from core.position import Fill, OrderSide
 from core.protection import Protection
@@ -466,7 +468,8 @@ def test_a_process_that_sends_far_more_than_its_runs_can_is_stopped() -> None:
     [entry] = world.orders(run)
     gateway = world.system.ref("gateway")
     for attempt in range(2, 150):
-        again = replace(entry, client_order_id=f"{entry.client_order_id[:-2]}{attempt:02}", attempt=attempt)
+        of_another = RunId(UUID(int=attempt))  # none sends too much by itself
+        again = replace(entry, client_order_id=f"{entry.client_order_id[:-3]}{attempt:03}", run_id=of_another)
         gateway.tell(SubmitOrder(order=again))
     world.wait(1)
     alerts = [fields for action, fields in world.reports if action == "alert"]

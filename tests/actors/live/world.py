@@ -38,6 +38,7 @@ from exchanges.errors import ExchangeError
 from exchanges.feeds.mark_streams import MarkStreams
 from exchanges.feeds.market_marks import MarketMarks
 from exchanges.paper.adapter import PaperExchange
+from exchanges.wire import Leave, unconditional
 from schema.records import AccountKind
 from tests.actors.candles import RULES, SYMBOL
 from tests.actors.world import World
@@ -112,9 +113,10 @@ class Session:
         while not self.closed:
             await self._sleep(600.0)
 
-    async def place(self, order: Order) -> OrderReport:
+    async def place(self, order: Order, leave: Leave) -> OrderReport:
+        await leave()
         await self._called("place", order)
-        report = await self._venue.engine.place(replace(order, **_BARE))
+        report = await self._venue.engine.place(replace(order, **_BARE), unconditional)
         if self._venue.fails.get("lost"):
             error = self._venue.fails["lost"].popleft()
             assert error is not None

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from actors.recording.canonical import same, text
 from actors.recording.difference import first_leaf, named_in
 from actors.recording.failures import error_of, failure_of
-from actors.venue_calls import PermissionOutdated
 from core.errors import IllegalTransition
 from exchanges import errors
 from schema.store import StoreUnavailable
@@ -62,7 +61,7 @@ def test_the_run_and_slot_of_a_difference_are_those_around_it() -> None:
         (errors.OutcomeUnknown(errors.ErrorKind.TIMEOUT, "nobody knows"), True),
         (StoreUnavailable("away"), True),
         (TimeoutError(), True),
-        (PermissionOutdated(), True),
+        (errors.Withheld("permission_outdated"), True),
         (IllegalTransition("archived"), False),
     ],
     ids=lambda value: type(value).__name__,

@@ -15,6 +15,7 @@ from exchanges.base import News
 from exchanges.binance.adapter import BinanceExchange
 from exchanges.binance.user_stream import KeptStream
 from exchanges.credentials import Credentials
+from exchanges.wire import unconditional
 from tests.exchanges.conformance.paper_venue import HandClock, drive, hand_sleep
 from tests.exchanges.conformance.venue import RUN, START
 from tests.fakes.binance import KEY, SECRET, FakeBinance
@@ -69,7 +70,7 @@ class Kit:
         return drive(coroutine, self.clock)
 
     def place(self, **changes: Any) -> Any:
-        return self.run(self.exchange.place(order(self.clock.at, **changes)))
+        return self.run(self.exchange.place(order(self.clock.at, **changes), unconditional))
 
     def asked(self, method: str, path: str) -> int:
         return len(self.venue.asked(method, path))

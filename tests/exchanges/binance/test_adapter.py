@@ -28,7 +28,7 @@ from exchanges.errors import (
     Rejected,
     Unreachable,
 )
-from exchanges.wire import Answer, NoAnswer, Request
+from exchanges.wire import Answer, NoAnswer, Request, unconditional
 from tests.canaries import scan
 from tests.exchanges.binance.kit import ORDER, SYMBOL, TRADES, Kit, Streaming, later, order
 from tests.exchanges.binance.test_codes import answer
@@ -50,7 +50,7 @@ def test_i2_the_order_leaves_as_it_was_committed(kit: Kit) -> None:
     """I2: `sign_ts` and client id unchanged, however late it leaves."""
     sent = order(kit.clock.at)
     later(kit, 3)
-    kit.run(kit.exchange.place(sent))
+    kit.run(kit.exchange.place(sent, unconditional))
     (params,) = kit.venue.asked("POST", ORDER)
     assert params == {
         "symbol": SYMBOL,
@@ -183,11 +183,11 @@ def test_i3_an_order_whose_answer_was_lost_is_found_and_not_sent_again(kit: Kit)
     sent = order(kit.clock.at)
     kit.venue.fail("POST", ORDER, SENT_LOST, after_acting=True)
     with pytest.raises(OutcomeUnknown):
-        kit.run(kit.exchange.place(sent))
+        kit.run(kit.exchange.place(sent, unconditional))
     found = kit.run(kit.exchange.find(SYMBOL, sent.client_order_id))
     assert found is not None
     assert (found.status, len(found.executions)) == (OrderStatus.FILLED, 1)
-    assert kit.run(kit.exchange.place(sent)) == found
+    assert kit.run(kit.exchange.place(sent, unconditional)) == found
     assert kit.asked("POST", ORDER) == 1
 
 
@@ -195,17 +195,17 @@ def test_i3_what_was_refused_before_a_byte_left_may_be_sent_under_its_id(kit: Ki
     sent = order(kit.clock.at)
     kit.venue.fail("POST", ORDER, REFUSED)
     with pytest.raises(NotPlaced):
-        kit.run(kit.exchange.place(sent))
-    assert kit.run(kit.exchange.place(sent)).status is OrderStatus.FILLED
+        kit.run(kit.exchange.place(sent, unconditional))
+    assert kit.run(kit.exchange.place(sent, unconditional)).status is OrderStatus.FILLED
 
 
 def test_i3_an_order_sent_and_not_to_be_seen_stays_unknown(kit: Kit) -> None:
     sent = order(kit.clock.at)
     kit.venue.fail("POST", ORDER, SENT_LOST)
     with pytest.raises(OutcomeUnknown):
-        kit.run(kit.exchange.place(sent))
+        kit.run(kit.exchange.place(sent, unconditional))
     with pytest.raises(OutcomeUnknown) as raised:
-        kit.run(kit.exchange.place(sent))
+        kit.run(kit.exchange.place(sent, unconditional))
     assert raised.value.kind is ErrorKind.DUPLICATE_ID
     assert kit.asked("POST", ORDER) == 1
 
@@ -218,9 +218,8 @@ def test_a_refused_time_stamp_reads_the_clock_and_leaves_the_new_attempt_to_the_
     assert not raised.value.counts
     assert kit.asked("POST", ORDER) == 1
     assert kit.exchange.venue_now() == kit.clock.at + timedelta(seconds=60)
-    assert (
-        kit.run(kit.exchange.place(order(kit.exchange.venue_now(), attempt=2))).status is OrderStatus.FILLED
-    )
+    again = order(kit.exchange.venue_now(), attempt=2)
+    assert kit.run(kit.exchange.place(again, unconditional)).status is OrderStatus.FILLED
 
 
 def test_a_time_stamp_refused_while_the_clock_cannot_be_read_counts(kit: Kit) -> None:
@@ -268,7 +267,7 @@ def test_absence_is_said_only_where_no_trade_speaks_against_it(kit: Kit) -> None
     sent = order(kit.clock.at)
     assert kit.run(kit.exchange.find(SYMBOL, sent.client_order_id)) is None
     assert kit.asked("GET", TRADES) == 1
-    kit.run(kit.exchange.place(sent))
+    kit.run(kit.exchange.place(sent, unconditional))
     gone = answer(400, {"code": -2013, "msg": "Order does not exist."})
     kit.venue.fail("GET", ORDER, gone)
     found = kit.run(kit.exchange.find(SYMBOL, sent.client_order_id))
@@ -282,7 +281,7 @@ def test_absence_is_said_only_where_no_trade_speaks_against_it(kit: Kit) -> None
 
 def test_an_order_the_venue_has_told_of_is_not_absent_because_it_is_not_listed(kit: Kit) -> None:
     sent = order(kit.clock.at)
-    kit.run(kit.exchange.place(sent))
+    kit.run(kit.exchange.place(sent, unconditional))
     gone = answer(400, {"code": -2013, "msg": "Order does not exist."})
     for _ in range(2):
         kit.venue.fail("GET", ORDER, gone)
@@ -292,7 +291,7 @@ def test_an_order_the_venue_has_told_of_is_not_absent_because_it_is_not_listed(k
 
 def test_a_limit_order_rests_is_listed_and_canceled_once(kit: Kit) -> None:
     sent = order(kit.clock.at, kind=OrderKind.LIMIT, price=Decimal(900))
-    assert kit.run(kit.exchange.place(sent)).status is OrderStatus.SUBMITTED
+    assert kit.run(kit.exchange.place(sent, unconditional)).status is OrderStatus.SUBMITTED
     (resting,) = kit.run(kit.exchange.open_orders(SYMBOL))
     assert resting.client_order_id == sent.client_order_id
     kit.venue.trade(int(resting.venue_order_id), Decimal("0.04"), Decimal(900))

@@ -15,6 +15,7 @@ from core.redact import Secret
 from exchanges.base import Listener, News, OrderReport
 from exchanges.bybit.adapter import BybitExchange
 from exchanges.credentials import Credentials
+from exchanges.wire import unconditional
 from tests.fakes.bybit import KEY, SECRET, SYMBOL, FakeBybit
 from tests.fakes.loop_clock import START, LoopClock
 
@@ -77,6 +78,6 @@ def sent(account: Account, path: str) -> list[dict[str, Any]]:
 
 
 def open_position(account: Account, **changes: Any) -> OrderReport:
-    report: OrderReport = run(account.exchange.place(order(**changes)))
+    report: OrderReport = run(account.exchange.place(order(**changes), unconditional))
     account.fake.asked.clear()
     return report

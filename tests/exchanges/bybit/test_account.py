@@ -19,6 +19,7 @@ from exchanges.errors import (
     Rejected,
     Unreachable,
 )
+from exchanges.wire import unconditional
 from tests.exchanges.bybit.account import Account, open_position, order, run, sent
 from tests.fakes.bybit import SYMBOL, refuses, says
 from tests.fakes.loop_clock import START
@@ -29,7 +30,7 @@ CREATE = "/v5/order/create"
 
 def test_executions_come_oldest_first_with_whose_they_are() -> None:
     account = Account()
-    run(account.exchange.place(order()))
+    run(account.exchange.place(order(), unconditional))
     account.clock.move(60)
     row = {"symbol": SYMBOL, "orderId": "x", "orderLinkId": "", "qty": "0.1", "side": "Sell"}
     account.fake.execute(row, D("0.03"), execType="BustTrade")
@@ -53,7 +54,7 @@ def test_a_long_time_is_asked_for_in_weeks() -> None:
 def test_a_commission_in_another_asset_is_converted_at_a_price_asked_once_a_minute() -> None:
     account = Account()
     account.fake.fee_currency = "MNT"
-    report = run(account.exchange.place(order()))
+    report = run(account.exchange.place(order(), unconditional))
     assert report.executions[0].fill.commission == D("7.50")
     run(account.exchange.executions(SYMBOL, START))
     assert account.fake.paths().count("/v5/market/tickers") == 1
@@ -119,7 +120,7 @@ def test_after_a_restart_an_exit_names_the_position_as_it_is_held(held_as: int, 
     open_position(account)
     account.fake.position_idx = held_as
     run(account.exchange.connect())
-    run(account.exchange.place(order(Leg.EXIT)))
+    run(account.exchange.place(order(Leg.EXIT), unconditional))
     assert [one["positionIdx"] for one in sent(account, CREATE)] == [exit_as]
 
 
@@ -161,7 +162,7 @@ def test_in_hedge_mode_an_order_names_the_position_it_is_for() -> None:
     mode = {**WANTED, "position_mode": PositionMode.HEDGE}
     run(account.exchange.configure(SYMBOL, leverage=5, **mode))
     open_position(account)
-    run(account.exchange.place(order(Leg.EXIT)))
+    run(account.exchange.place(order(Leg.EXIT), unconditional))
     assert [one["positionIdx"] for one in sent(account, CREATE)] == [1]
 
 

@@ -29,6 +29,7 @@ from exchanges.errors import (
     Rejected,
     Unreachable,
 )
+from exchanges.wire import unconditional
 from tests.exchanges.bybit.account import Account, open_position, order, run, sent
 from tests.fakes.bybit import KEY, SECRET, SYMBOL, Fault, lost, refuses, says, truncated
 from tests.fakes.loop_clock import START
@@ -39,7 +40,7 @@ CREATE = "/v5/order/create"
 
 def test_a_market_order_reports_what_it_became() -> None:
     account = Account()
-    report = run(account.exchange.place(order()))
+    report = run(account.exchange.place(order(), unconditional))
     assert (report.status, report.filled_quantity) == (OrderStatus.FILLED, D("0.1"))
     (execution,) = report.executions
     assert execution.client_order_id == report.client_order_id == order().client_order_id
@@ -50,21 +51,21 @@ def test_a_market_order_reports_what_it_became() -> None:
 def test_i2_the_time_stamp_of_the_intent_is_signed_unchanged() -> None:
     account = Account()
     account.clock.move(2.5)
-    run(account.exchange.place(order()))
+    run(account.exchange.place(order(), unconditional))
     assert account.fake.signed_at[0] == int(START.timestamp() * 1000)
 
 
 def test_an_order_without_a_time_stamp_is_not_sent() -> None:
     account = Account()
     with pytest.raises(Rejected):
-        run(account.exchange.place(order(sign_ts=None)))
+        run(account.exchange.place(order(sign_ts=None), unconditional))
     assert account.fake.asked == []
 
 
 def test_what_the_book_does_not_take_expires() -> None:
     account = Account()
     account.fake.fills = D("0.04")
-    report = run(account.exchange.place(order()))
+    report = run(account.exchange.place(order(), unconditional))
     assert (report.status, report.filled_quantity) == (OrderStatus.EXPIRED, D("0.04"))
     assert report.reason == "EC_NoImmediateQtyToFill"
 
@@ -72,7 +73,7 @@ def test_what_the_book_does_not_take_expires() -> None:
 def test_an_order_not_yet_listed_is_reported_as_acknowledged() -> None:
     account = Account()
     account.fake.forgotten.add(order().client_order_id)
-    report = run(account.exchange.place(order()))
+    report = run(account.exchange.place(order(), unconditional))
     assert (report.status, report.venue_order_id) == (OrderStatus.SUBMITTED, "venue-1")
 
 
@@ -82,7 +83,7 @@ def test_an_order_not_yet_listed_is_reported_as_acknowledged() -> None:
 def test_i3_a_failed_look_up_leaves_the_acknowledged_order_acknowledged(fault: Fault) -> None:
     account = Account()
     account.fake.faults["/v5/order/realtime"] = [fault]
-    assert run(account.exchange.place(order())).status is OrderStatus.SUBMITTED
+    assert run(account.exchange.place(order(), unconditional)).status is OrderStatus.SUBMITTED
     assert len(sent(account, CREATE)) == 1
 
 
@@ -92,7 +93,7 @@ STOPS = {"stop_loss_pct": D(1), "take_profit": D("63000.07")}
 def test_an_entry_carries_its_protection_on_the_grid() -> None:
     """A stop moves toward the entry, a target never past the wanted price."""
     account = Account()
-    run(account.exchange.place(order(reference_price=D("60000.55"), **STOPS)))
+    run(account.exchange.place(order(reference_price=D("60000.55"), **STOPS), unconditional))
     (entry,) = sent(account, CREATE)
     assert (entry["stopLoss"], entry["takeProfit"]) == ("59400.60", "63000.00")
     assert entry["tpslMode"] == "Full"
@@ -101,7 +102,7 @@ def test_an_entry_carries_its_protection_on_the_grid() -> None:
 def test_i15_an_exit_is_reduce_only_and_carries_no_protection() -> None:
     account = Account()
     open_position(account)
-    run(account.exchange.place(order(Leg.EXIT, **STOPS)))
+    run(account.exchange.place(order(Leg.EXIT, **STOPS), unconditional))
     (exit_,) = sent(account, CREATE)
     assert exit_["reduceOnly"] is True
     assert "stopLoss" not in exit_
@@ -111,7 +112,7 @@ def test_i15_an_exit_is_reduce_only_and_carries_no_protection() -> None:
 def test_an_exit_the_venue_cuts_to_the_position_is_filled_with_less() -> None:
     account = Account()
     open_position(account, quantity=D("0.06"))
-    report = run(account.exchange.place(order(Leg.EXIT)))
+    report = run(account.exchange.place(order(Leg.EXIT), unconditional))
     assert (report.status, report.filled_quantity) == (OrderStatus.FILLED, D("0.06"))
 
 
@@ -119,7 +120,7 @@ def test_filters_that_cannot_be_read_leave_the_order_unsent() -> None:
     account = Account()
     account.fake.faults["/v5/market/instruments-info"] = [lost(timed_out=True, sent=True)]
     with pytest.raises(NotPlaced) as failed:
-        run(account.exchange.place(order(**STOPS)))
+        run(account.exchange.place(order(**STOPS), unconditional))
     assert failed.value.kind is ErrorKind.TIMEOUT
     assert sent(account, CREATE) == []
 
@@ -162,7 +163,7 @@ def test_i4_a_failed_placement_concludes_what_the_table_says_and_sends_once(
     account = Account()
     account.fake.faults[CREATE] = [fault]
     with pytest.raises(error) as failed:
-        run(account.exchange.place(order()))
+        run(account.exchange.place(order(), unconditional))
     assert (type(failed.value), failed.value.kind) == (error, kind)
     assert len(sent(account, CREATE)) == 1
 
@@ -172,7 +173,7 @@ def test_i4_a_truncated_answer_to_a_placement_is_of_unknown_outcome(share: float
     account = Account()
     account.fake.faults[CREATE] = [truncated(share)]
     with pytest.raises(OutcomeUnknown):
-        run(account.exchange.place(order()))
+        run(account.exchange.place(order(), unconditional))
     assert run(account.exchange.find(SYMBOL, order().client_order_id)).status is OrderStatus.FILLED
 
 
@@ -180,7 +181,7 @@ def test_i4_an_order_whose_answer_was_lost_is_found_by_its_id() -> None:
     account = Account()
     account.fake.faults[CREATE] = [lost(timed_out=True, sent=True, acted=True)]
     with pytest.raises(OutcomeUnknown):
-        run(account.exchange.place(order()))
+        run(account.exchange.place(order(), unconditional))
     found = run(account.exchange.find(SYMBOL, order().client_order_id))
     assert (found.status, found.filled_quantity) == (OrderStatus.FILLED, D("0.1"))
 
@@ -190,7 +191,7 @@ def test_an_answer_outside_the_tables_raises_an_alert(alert: bool) -> None:
     account = Account()
     account.fake.faults[CREATE] = [refuses(123456 if alert else 110007)]
     with pytest.raises(Rejected) as failed:
-        run(account.exchange.place(order()))
+        run(account.exchange.place(order(), unconditional))
     assert failed.value.alert is alert
 
 
@@ -199,7 +200,7 @@ def test_a_limit_resets_when_the_headers_say() -> None:
     reset = {"x-bapi-limit-reset-timestamp": str(account.fake.now_ms() + 1500)}
     account.fake.faults[CREATE] = [says(200, b'{"retCode":10006,"retMsg":""}', reset)]
     with pytest.raises(RateLimited) as failed:
-        run(account.exchange.place(order()))
+        run(account.exchange.place(order(), unconditional))
     assert failed.value.retry_after_s == 1.5
 
 
@@ -208,7 +209,7 @@ def test_a_ban_lasts_ten_minutes_of_process_time() -> None:
     run(account.exchange.connect())
     account.fake.faults[CREATE] = [says(403, b"access too frequent")]
     with pytest.raises(Banned) as failed:
-        run(account.exchange.place(order()))
+        run(account.exchange.place(order(), unconditional))
     assert failed.value.until == START + timedelta(minutes=10)
 
 
@@ -218,7 +219,7 @@ def test_after_a_clock_error_the_venues_clock_is_read_and_nothing_sent_again(ans
     if not answers:
         account.fake.faults["/v5/market/time"] = [says(502, b"")]
     with pytest.raises(ClockSkew) as failed:
-        run(account.exchange.place(order()))
+        run(account.exchange.place(order(), unconditional))
     assert (failed.value.resynced, failed.value.counts) == (answers, not answers)
     assert len(sent(account, CREATE)) == 1
     assert account.exchange.venue_now() - START == timedelta(seconds=30 if answers else 0)
@@ -250,7 +251,7 @@ def test_a_refused_filter_makes_the_rules_be_read_anew() -> None:
         run(account.exchange.rules(SYMBOL))
     account.fake.faults[CREATE] = [refuses(110094)]
     with pytest.raises(Rejected) as failed:
-        run(account.exchange.place(order()))
+        run(account.exchange.place(order(), unconditional))
     assert failed.value.refusal is Refusal.MIN_NOTIONAL
     run(account.exchange.rules(SYMBOL))
     assert account.fake.paths().count("/v5/market/instruments-info") == 2
@@ -271,7 +272,7 @@ def test_an_order_is_absent_only_when_all_three_lists_know_nothing_of_it() -> No
 def test_an_order_known_by_its_executions_alone_is_found() -> None:
     account = Account()
     account.fake.forgotten.add(order().client_order_id)
-    run(account.exchange.place(order()))
+    run(account.exchange.place(order(), unconditional))
     found = run(account.exchange.find(SYMBOL, order().client_order_id))
     assert (found.status, found.filled_quantity, found.venue_order_id) == (
         OrderStatus.FILLED,
@@ -285,7 +286,7 @@ def test_i4_an_acknowledged_order_is_not_absent_while_look_ups_lag(fault: Fault 
     account = Account()
     account.fake.faults[CREATE] = [] if fault is None else [fault]
     with suppress(OutcomeUnknown):
-        run(account.exchange.place(order()))
+        run(account.exchange.place(order(), unconditional))
     account.fake.forgotten.add(order().client_order_id)
     account.fake.executions.clear()
     with pytest.raises(Unreachable):
@@ -296,7 +297,7 @@ def test_i4_an_acknowledged_order_is_not_absent_while_look_ups_lag(fault: Fault 
 
 def test_i4_an_order_older_than_the_lists_reach_by_themselves_is_looked_for_in_its_own_weeks() -> None:
     account = Account()
-    run(account.exchange.place(order()))
+    run(account.exchange.place(order(), unconditional))
     account.fake.forgotten.add(order().client_order_id)
     account.clock.move(10 * 86_400)
     account.fake.asked.clear()
@@ -331,7 +332,7 @@ LIMIT = {"kind": OrderKind.LIMIT, "price": D(59_000)}
 
 def test_a_resting_order_is_listed_and_cancelled_by_its_id() -> None:
     account = Account()
-    resting = run(account.exchange.place(order(**LIMIT)))
+    resting = run(account.exchange.place(order(**LIMIT), unconditional))
     assert resting.status is OrderStatus.SUBMITTED
     listed = run(account.exchange.open_orders(SYMBOL))
     assert [report.client_order_id for report in listed] == [order().client_order_id]
@@ -359,7 +360,7 @@ ECHO = json.dumps({"retCode": 10001, "retMsg": f"bad [{KEY}] sign[{'ab' * 32}]"}
         refuses(10010, KEY),
     ],
 )
-@pytest.mark.parametrize("call", [lambda it: it.place(order()), lambda it: it.balance()])
+@pytest.mark.parametrize("call", [lambda it: it.place(order(), unconditional), lambda it: it.balance()])
 def test_i13_no_error_holds_a_key_or_a_signature_the_venue_echoes(
     fault: Fault, call: Callable[[Any], Any]
 ) -> None:

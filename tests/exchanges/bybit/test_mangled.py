@@ -16,7 +16,7 @@ from core.protection import Protection
 from exchanges.base import MarginMode, PositionMode
 from exchanges.bybit.adapter import BybitExchange
 from exchanges.errors import NotPlaced, OutcomeUnknown, Rejected
-from exchanges.wire import Answer, Request
+from exchanges.wire import Answer, Request, unconditional
 from tests.exchanges.bybit.account import Account, order, run
 from tests.fakes.bybit import SYMBOL
 from tests.fakes.loop_clock import START
@@ -47,7 +47,7 @@ VALUES = st.sampled_from(
 def damaged(data: st.DataObject, *, spared: str = "") -> Account:
     """An account with a position, the answers to which are damaged from here on, but for those of one path."""
     account = Account()
-    run(account.exchange.place(order()))
+    run(account.exchange.place(order(), unconditional))
 
     def damage(request: Request, answer: Answer) -> Answer:
         if request.path == spared or not data.draw(st.booleans(), label="damaged"):
@@ -92,7 +92,7 @@ def test_i3_a_placement_with_damaged_answers_happens_once_and_concludes_no_more_
     account = damaged(data)
     asked = order(attempt=2)
     try:
-        report = run(account.exchange.place(asked))
+        report = run(account.exchange.place(asked, unconditional))
         assert report.client_order_id == asked.client_order_id
     except (NotPlaced, Rejected, OutcomeUnknown):
         pass
@@ -103,4 +103,4 @@ def test_i3_a_placement_with_damaged_answers_happens_once_and_concludes_no_more_
 def test_i3_damaged_look_ups_take_nothing_back_from_an_acknowledged_order(data: st.DataObject) -> None:
     account = damaged(data, spared="/v5/order/create")
     asked = order(attempt=2)
-    assert run(account.exchange.place(asked)).client_order_id == asked.client_order_id
+    assert run(account.exchange.place(asked, unconditional)).client_order_id == asked.client_order_id

@@ -16,6 +16,7 @@ from exchanges.errors import (
     Rejected,
     Unreachable,
 )
+from exchanges.wire import unconditional
 from tests.exchanges.bybit.account import Account, order, run
 from tests.exchanges.fixtures import payload_file
 from tests.fakes.bybit import refuses, says
@@ -56,7 +57,7 @@ def test_a_placement_refused_by_code_concludes_what_its_class_names(
     account = Account()
     account.fake.faults[CREATE] = [refuses(code, text)]
     with pytest.raises(ExchangeError) as failed:
-        run(account.exchange.place(order()))
+        run(account.exchange.place(order(), unconditional))
     assert (type(failed.value), failed.value.kind) == PLACING.get(class_, REFUSED)
     assert account.fake.paths().count(CREATE) == 1
 
@@ -76,5 +77,5 @@ def test_a_placement_refused_by_status_concludes_what_its_class_names(status: in
     account = Account()
     account.fake.faults[CREATE] = [says(status, b"")]
     with pytest.raises(ExchangeError) as failed:
-        run(account.exchange.place(order()))
+        run(account.exchange.place(order(), unconditional))
     assert (type(failed.value), failed.value.kind) == PLACING.get(class_, REFUSED)

@@ -17,6 +17,7 @@ from exchanges.paper.account import Holding
 from exchanges.paper.adapter import PaperExchange
 from exchanges.paper.book import Opening
 from exchanges.paper.terms import Terms
+from exchanges.wire import unconditional
 from tests.exchanges.conformance.books import Books
 from tests.exchanges.conformance.traits import PAPER
 from tests.exchanges.conformance.venue import BANKROLL, RULES, START, SYMBOL
@@ -100,7 +101,7 @@ class PaperVenue:
 
     def place(self, order: Order) -> OrderReport:
         self.books.sent[order.client_order_id] = order
-        report = self.run(self.exchange.place(order))
+        report = self.run(self.exchange.place(order, unconditional))
         self.books.told(report)
         return report
 

@@ -48,6 +48,7 @@ from exchanges.simulator.server import Server
 from exchanges.simulator.tape import Tape
 from exchanges.simulator.venue import Manners
 from exchanges.venues import Venues, given_address
+from exchanges.wire import unconditional
 from tests.canaries import KEYS, SECRETS, scan
 from tests.exchanges.conformance.books import Books
 from tests.exchanges.conformance.hand_market import FlatTape, MarketClock, stopped_clock
@@ -125,7 +126,7 @@ class SimulatedVenue:
         if order.leg is Leg.ENTRY:
             self.configure(order.symbol, leverage=order.leverage)
         try:
-            report = self.run(self.exchange.place(order))
+            report = self.run(self.exchange.place(order, unconditional))
         except OutcomeUnknown as error:
             if error.kind is not ErrorKind.DUPLICATE_ID:
                 raise

@@ -16,6 +16,7 @@ from core.timeframe import to_ms
 from exchanges.base import Execution, VenuePosition
 from exchanges.errors import AuthFailed, ErrorKind, OutcomeUnknown, Refusal, Rejected
 from exchanges.simulator import model
+from exchanges.wire import unconditional
 from tests.exchanges.conformance.simulated_venue import FEE_SYMBOL, SimulatedVenue
 from tests.exchanges.conformance.venue import START, SYMBOL, order
 
@@ -97,14 +98,14 @@ def test_in_hedge_mode_a_short_is_opened_protected_and_closed_as_one(live: Simul
     live.configure(mode="hedge")
     short = order(live, side=OrderSide.SELL)
     live.books.sent[short.client_order_id] = short
-    live.run(live.exchange.place(short))
+    live.run(live.exchange.place(short, unconditional))
     live.found(short)
     assert [(p.side, p.quantity) for p in live.account.open_positions()] == [
         (model.PositionSide.SHORT, D("-0.1"))
     ]
     assert protect(live, Protection(stop_loss=D(1050))) == Protection(stop_loss=D(1050))
     assert position(live).stop_loss == D(1050)
-    live.run(live.exchange.place(out := order(live, leg=Leg.EXIT, side=OrderSide.BUY)))
+    live.run(live.exchange.place(out := order(live, leg=Leg.EXIT, side=OrderSide.BUY), unconditional))
     live.found(out)
     assert protect(live, NOTHING) == NOTHING
     assert (live.held(), live.stands()) == (D(0), {})
@@ -145,7 +146,7 @@ def test_a_key_that_may_not_trade_or_is_not_known_is_refused_for_good(live: Simu
     live.configure()
     live.allow("main", trade=False)
     with pytest.raises(AuthFailed):
-        live.run(live.exchange.place(order(live)))
+        live.run(live.exchange.place(order(live), unconditional))
     stranger = live.open(2)
     with pytest.raises(AuthFailed):
         live.run(stranger.balance())
@@ -163,7 +164,7 @@ def test_i3_an_id_that_rests_is_not_taken_twice_by_a_process_that_does_not_know_
     live.restart()
     live.configure()
     with pytest.raises(OutcomeUnknown) as raised:
-        live.run(live.exchange.place(resting))
+        live.run(live.exchange.place(resting, unconditional))
     assert raised.value.kind is ErrorKind.DUPLICATE_ID
     assert live.found(resting).status is OrderStatus.SUBMITTED
     assert live.created(resting.client_order_id) == 1

@@ -22,6 +22,7 @@ from exchanges.errors import (
     Rejected,
     Unreachable,
 )
+from exchanges.wire import unconditional
 from tests.canaries import KEYS, SECRETS, scan
 from tests.exchanges.conformance.simulated_venue import SimulatedVenue
 from tests.exchanges.conformance.venue import START, SYMBOL, order
@@ -62,7 +63,7 @@ def test_i4_an_outcome_nobody_knows_is_looked_up_and_never_sent_again(
     fails(live, **fault)
     sent = order(live)
     with pytest.raises(OutcomeUnknown):
-        live.run(live.exchange.place(sent))
+        live.run(live.exchange.place(sent, unconditional))
     if acted:
         report = live.found(sent)
         assert (report.status, report.filled_quantity) == (OrderStatus.FILLED, sent.quantity)
@@ -77,7 +78,7 @@ def test_an_order_that_was_reported_is_never_absent_while_look_ups_lag(live: Sim
     live.configure()
     live.fault("lookup_lag", seconds=60)
     sent = order(live, kind=OrderKind.LIMIT, price=D(900))
-    live.run(live.exchange.place(sent))
+    live.run(live.exchange.place(sent, unconditional))
 
     def told() -> OrderReport | None:
         try:
@@ -130,7 +131,7 @@ def test_a_ban_stops_every_account_until_it_is_over_and_not_longer(
     live.run(other.connect())
     live.fault("ban", seconds=90)
     with pytest.raises(Banned):
-        live.run(live.exchange.place(order(live)))
+        live.run(live.exchange.place(order(live), unconditional))
     seen = live.seen()
     for exchange in (live.exchange, other):
         with pytest.raises(Banned):
@@ -147,7 +148,8 @@ def test_an_account_over_its_budget_places_nothing_and_says_how_long_to_wait(liv
 
     def place_too_many() -> None:
         for attempt in range(1, 13):
-            live.run(live.exchange.place(order(live, attempt=attempt, kind=OrderKind.LIMIT, price=D(900))))
+            low = order(live, attempt=attempt, kind=OrderKind.LIMIT, price=D(900))
+            live.run(live.exchange.place(low, unconditional))
 
     with pytest.raises(RateLimited) as raised:
         place_too_many()
@@ -161,7 +163,7 @@ def test_a_time_stamp_outside_the_window_places_nothing_and_the_clock_is_read_ag
     live.configure()
     late = order(live, sign_ts=START - timedelta(seconds=20))
     with pytest.raises(ClockSkew) as raised:
-        live.run(live.exchange.place(late))
+        live.run(live.exchange.place(late, unconditional))
     assert raised.value.resynced
     assert not raised.value.counts
     assert live.held() == 0
@@ -197,9 +199,11 @@ def test_i15_an_exit_sent_anew_after_one_of_unknown_outcome_opens_nothing(live: 
     live.place(order(live))
     fails(live, "drop_after")
     with pytest.raises(OutcomeUnknown):
-        live.run(live.exchange.place(order(live, leg=Leg.EXIT, side=OrderSide.SELL)))
+        live.run(live.exchange.place(order(live, leg=Leg.EXIT, side=OrderSide.SELL), unconditional))
     with pytest.raises(Rejected) as raised:
-        live.run(live.exchange.place(order(live, leg=Leg.EXIT, side=OrderSide.SELL, attempt=2)))
+        live.run(
+            live.exchange.place(order(live, leg=Leg.EXIT, side=OrderSide.SELL, attempt=2), unconditional)
+        )
     assert raised.value.refusal is Refusal.REDUCE_ONLY
     assert live.held() == 0
 
@@ -212,7 +216,7 @@ def test_i13_no_error_repeats_what_the_venue_quotes_of_the_keys(live: SimulatedV
     for body in (f'{{"code":-2015,"msg":"{quoted}"}}', f'{{"retCode":10005,"retMsg":"{quoted}"}}', quoted):
         live.fault("instead", status=status, body=body, times=2)
         with pytest.raises(ExchangeError) as raised:
-            live.run(live.exchange.place(order(live)))
+            live.run(live.exchange.place(order(live), unconditional))
         assert not scan("the error", f"{raised.value!r} {raised.value.args}")
         live.control("DELETE", "faults")
         live.new_process()

@@ -11,7 +11,7 @@ import pytest
 from core.order import Leg, OrderKind, OrderStatus
 from core.position import OrderSide
 from exchanges.base import MarginMode, PositionMode
-from exchanges.errors import Refusal, Rejected
+from exchanges.errors import Refusal, Rejected, Withheld
 from tests.exchanges.conformance.venue import RULES, START, SYMBOL, Venue, order
 
 
@@ -30,6 +30,20 @@ def test_i3_the_same_client_id_again_brings_the_same_report_and_no_second_fill(v
     assert venue.place(sent) == first
     assert venue.books.position(SYMBOL).quantity == sent.quantity
     assert [p.quantity for p in venue.run(venue.exchange.positions())] == [sent.quantity]
+
+
+def test_i8_an_order_whose_first_byte_is_withheld_never_was(venue: Venue) -> None:
+    """Nothing is left behind: with leave, the same order is placed."""
+    sent = order(venue)
+
+    async def withheld() -> None:
+        raise Withheld("kill_switch")
+
+    with pytest.raises(Withheld):
+        venue.run(venue.exchange.place(sent, withheld))
+    assert venue.run(venue.exchange.find(SYMBOL, sent.client_order_id)) is None
+    assert venue.run(venue.exchange.positions()) == []
+    assert venue.place(sent).status is OrderStatus.FILLED
 
 
 def test_an_id_never_sent_is_not_found(venue: Venue) -> None:

@@ -25,6 +25,7 @@ from exchanges.errors import (
     Rejected,
     Unreachable,
 )
+from exchanges.wire import unconditional
 from tests.exchanges.conformance.simulated_venue import SimulatedVenue
 from tests.exchanges.conformance.venue import SYMBOL, order
 from tests.exchanges.fixtures import payload_file
@@ -89,7 +90,7 @@ def test_a_placement_refused_by_code_concludes_what_its_class_names(
         sent = order(live, attempt=attempt)
         live.fault("instead", method="POST", path=live.traits.order_path, **says(live, code, text))
         seen = live.seen()
-        error = raised(live, live.exchange.place(sent))
+        error = raised(live, live.exchange.place(sent, unconditional))
         assert type(error) is PLACING.get(class_, Rejected), (code, error)
         assert not error.alert, (code, error)
         if class_ == "duplicate_client_id":
@@ -143,7 +144,7 @@ def test_a_placement_refused_by_status_alone_concludes_what_its_class_names(live
     live.configure()
     for attempt, (status, class_) in enumerate(STATUSES[live.name], 1):
         live.fault("instead", path=live.traits.order_path, status=status, body="<html>no</html>")
-        error = raised(live, live.exchange.place(order(live, attempt=attempt)))
+        error = raised(live, live.exchange.place(order(live, attempt=attempt), unconditional))
         assert type(error) is PLACING.get(class_, Rejected), (status, error)
         live.new_process()
     assert live.run(live.exchange.find(SYMBOL, order(live).client_order_id)) is None
@@ -152,9 +153,9 @@ def test_a_placement_refused_by_status_alone_concludes_what_its_class_names(live
 def test_a_code_that_stands_in_no_table_alerts(live: SimulatedVenue) -> None:
     live.configure()
     live.fault("instead", path=live.traits.order_path, **says(live, -98765, "something new"))
-    error = raised(live, live.exchange.place(order(live)))
+    error = raised(live, live.exchange.place(order(live), unconditional))
     assert (type(error), error.alert) == (Rejected, True)
     unknown = {**says(live, -98765, "something new"), "status": 500}
     live.fault("instead", path=live.traits.order_path, **unknown)
-    error = raised(live, live.exchange.place(order(live, attempt=2)))
+    error = raised(live, live.exchange.place(order(live, attempt=2), unconditional))
     assert (type(error), error.alert) == (OutcomeUnknown, True)

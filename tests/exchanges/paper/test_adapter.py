@@ -13,6 +13,7 @@ from exchanges.base import Execution, FundingPaid, MarginMode, PositionMode
 from exchanges.errors import ErrorKind, NoPrice, NotPlaced, Refusal, Rejected
 from exchanges.paper.orders import KEPT_ORDERS, MAX_RESTING
 from exchanges.paper.terms import Terms
+from exchanges.wire import unconditional
 from tests.exchanges.conformance.paper_venue import PaperVenue
 from tests.exchanges.conformance.venue import BANKROLL, START, SYMBOL, order
 
@@ -91,7 +92,7 @@ def test_no_opening_is_not_placed_and_the_id_stays_unknown(venue: PaperVenue) ->
 def test_i3_two_calls_under_way_with_one_id_fill_once(venue: PaperVenue) -> None:
     venue.clock.at = START - timedelta(seconds=1)
     sent = order(venue)
-    slow = venue.exchange.place(sent)
+    slow = venue.exchange.place(sent, unconditional)
     assert slow.send(None) == 1.0  # waits for its slot
     report = venue.place(sent)
     with pytest.raises(StopIteration) as done:

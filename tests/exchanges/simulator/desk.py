@@ -27,6 +27,7 @@ from exchanges.errors import (
     Unreachable,
 )
 from exchanges.venues import Address, Venues
+from exchanges.wire import unconditional
 from tests.exchanges.simulator.running import RunningVenue
 
 SYMBOL = "BTCUSDT"
@@ -79,7 +80,7 @@ class Desk:
 
     async def filled(self, order: Order) -> OrderReport:
         """Placed, and looked up until the venue shows its fill."""
-        await self.exchange.place(order)
+        await self.exchange.place(order, unconditional)
         return await self.find(order, lambda report: report.status is OrderStatus.FILLED)
 
     async def find(

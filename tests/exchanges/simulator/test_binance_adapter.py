@@ -19,6 +19,7 @@ from exchanges.base import Execution, MarginMode, News, OrderNews, PositionMode,
 from exchanges.credentials import Credentials
 from exchanges.errors import AuthFailed, NotPlaced, OutcomeUnknown, Refusal, Rejected
 from exchanges.venues import Address, Venues
+from exchanges.wire import unconditional
 from tests.exchanges.simulator.desk import SYMBOL, Desk, WallClock
 from tests.exchanges.simulator.running import RunningVenue
 
@@ -67,7 +68,7 @@ def test_settings_orders_and_positions_are_what_the_venues_books_say(binance: Ru
             for _ in range(2):
                 await desk.exchange.configure(SYMBOL, leverage=5, **wanted)  # type: ignore[arg-type]
             order = desk.order()
-            report = await desk.exchange.place(order)
+            report = await desk.exchange.place(order, unconditional)
             assert (report.status, report.filled_quantity) == (OrderStatus.FILLED, D("0.1"))
             assert await desk.exchange.find(SYMBOL, desk.order().client_order_id) is None
             [position] = await desk.exchange.positions()
@@ -88,7 +89,7 @@ def test_a_fired_stop_and_venue_made_closes_are_told_as_what_they_are(binance: R
             follow = asyncio.ensure_future(desk.exchange.follow())
             await desk.told(StreamGap)
             order = desk.order()
-            await desk.exchange.place(order)
+            await desk.exchange.place(order, unconditional)
             await desk.told(OrderNews, lambda news: news.status is OrderStatus.FILLED)
             wanted = Protection(stop_loss=D(59000), take_profit=D(62000))
             assert await desk.exchange.protect(SYMBOL, wanted) == wanted
@@ -97,7 +98,7 @@ def test_a_fired_stop_and_venue_made_closes_are_told_as_what_they_are(binance: R
             await price(desk, "58900")
             stopped = await desk.told(Execution, lambda news: news.venue_leg is Leg.STOP_LOSS)
             assert (stopped.client_order_id, stopped.fill.quantity) == (None, D("0.1"))
-            await desk.exchange.place(desk.order())
+            await desk.exchange.place(desk.order(), unconditional)
             account = binance.key.removeprefix("key-")
             await control(desk, "POST", "close", {"account": account, "symbol": SYMBOL, "origin": "adl"})
             closed = await desk.told(Execution, lambda news: news.venue_leg is Leg.ADL)
@@ -134,7 +135,7 @@ def test_what_may_be_concluded_from_trouble_agrees_with_the_venues_journal(
             await control(desk, "POST", "faults", {**ORDERS, **fault})
             order = desk.order()
             with pytest.raises(raised):
-                await desk.exchange.place(order)
+                await desk.exchange.place(order, unconditional)
             found = await desk.exchange.find(SYMBOL, order.client_order_id)
             assert (found is not None) == arrived
             created = (await control(desk, "GET", "journal"))["created"]
@@ -147,7 +148,7 @@ def test_refusals_and_wrong_keys_are_named(binance: RunningVenue) -> None:
     async def scenario() -> None:
         async with desk_at(binance) as desk:
             with pytest.raises(Rejected) as rejected:
-                await desk.exchange.place(desk.order(quantity=D(100)))
+                await desk.exchange.place(desk.order(quantity=D(100)), unconditional)
             assert rejected.value.refusal is Refusal.INSUFFICIENT_MARGIN
         with pytest.raises(AuthFailed):
             async with desk_at(binance, secret="wrong"):

@@ -27,6 +27,7 @@ from exchanges.errors import (
     Rejected,
 )
 from exchanges.feeds.bybit_public import BybitPublic
+from exchanges.wire import unconditional
 from tests.exchanges.simulator.desk import LONG_AGO, SYMBOL, WAIT_S, Desk, desk_at
 from tests.exchanges.simulator.running import RunningVenue, running
 
@@ -104,7 +105,7 @@ def test_an_entry_fills_with_its_execution_and_its_commission(at_desk: Any) -> N
 def test_a_limit_order_rests_is_found_open_and_is_cancelled(at_desk: Any) -> None:
     async def act(desk: Desk) -> None:
         limit = desk.order(kind=OrderKind.LIMIT, price=Decimal(59_000))
-        report = await desk.exchange.place(limit)
+        report = await desk.exchange.place(limit, unconditional)
         assert report.status is OrderStatus.SUBMITTED
         await desk.find(limit)
         assert [open_.client_order_id for open_ in await desk.exchange.open_orders(SYMBOL)] == [
@@ -127,7 +128,7 @@ def test_a_partly_filled_market_order_expires_with_its_fill(bybit: RunningVenue,
 
     async def act(desk: Desk) -> None:
         entry = desk.order()
-        await desk.exchange.place(entry)
+        await desk.exchange.place(entry, unconditional)
         report = await desk.find(entry, lambda found: found.status is OrderStatus.EXPIRED)
         assert report.filled_quantity == Decimal("0.04")
         assert [execution.fill.quantity for execution in report.executions] == [Decimal("0.04")]
@@ -177,7 +178,7 @@ def test_a_stop_that_fires_is_told_as_the_venues_stop_and_closes(bybit: RunningV
 def test_reduce_only_closes_and_is_refused_when_nothing_is_open(at_desk: Any) -> None:
     async def act(desk: Desk) -> None:
         with pytest.raises(Rejected) as refused:
-            await desk.exchange.place(desk.order(Leg.EXIT))
+            await desk.exchange.place(desk.order(Leg.EXIT), unconditional)
         assert refused.value.refusal is Refusal.REDUCE_ONLY
         await desk.filled(desk.order())
         await desk.filled(desk.order(Leg.EXIT, quantity=Decimal("0.3")))
@@ -215,7 +216,7 @@ def test_the_private_stream_tells_executions_before_their_orders_news(
             # An order that seems older than the stream is told as a gap, and venue time is only estimated here.
             bybit.control("PUT", "clock", {"at": bybit.now() + 1_000})
             entry = desk.order(stop_loss_pct=Decimal(1))
-            await desk.exchange.place(entry)
+            await desk.exchange.place(entry, unconditional)
             told = await desk.told(OrderNews, lambda news: news.status is OrderStatus.FILLED)
             assert (told.client_order_id, told.symbol) == (entry.client_order_id, SYMBOL)
             execution = await desk.told(Execution)
@@ -236,7 +237,7 @@ def test_an_order_signed_too_long_ago_is_not_placed(at_desk: Any) -> None:
     async def act(desk: Desk) -> None:
         late = desk.order(sign_ts=desk.exchange.venue_now() - timedelta(seconds=8))
         with pytest.raises(NotPlaced):
-            await desk.exchange.place(late)
+            await desk.exchange.place(late, unconditional)
         assert desk.ledger()["orders"] == []
 
     at_desk(act)

@@ -24,6 +24,7 @@ from exchanges.errors import (
     RateLimited,
     Rejected,
 )
+from exchanges.wire import unconditional
 from tests.exchanges.simulator.desk import SYMBOL, Desk
 from tests.exchanges.simulator.running import RunningVenue
 
@@ -76,12 +77,12 @@ def test_what_a_bad_answer_concludes_never_contradicts_the_venues_journal(
         bybit.control("POST", "faults", {"method": "POST", "path": "/v5/order/create", **fault})
         entry = desk.order()
         with pytest.raises(concluded):
-            await desk.exchange.place(entry)
+            await desk.exchange.place(entry, unconditional)
         assert created() == made
         if made:
             assert (await desk.find(entry)).filled_quantity == Decimal("0.1")
             with pytest.raises(OutcomeUnknown):
-                await desk.exchange.place(entry)  # the venue knows that id
+                await desk.exchange.place(entry, unconditional)  # the venue knows that id
             assert created() == 1
         elif concluded is OutcomeUnknown:
             assert await desk.exchange.find(SYMBOL, entry.client_order_id) is None
@@ -98,7 +99,7 @@ def test_events_doubled_and_out_of_order_are_told_executions_first(bybit: Runnin
         bybit.control("POST", "faults", {"kind": "streams", "duplicate": 0.5, "reorder": 0.5, "seed": 4})
         entries = [desk.order() for _ in range(6)]
         for entry in entries:
-            await desk.exchange.place(entry)
+            await desk.exchange.place(entry, unconditional)
         # What is held back comes with the next event, so the last order's may still be missing.
         for entry in entries[:-1]:
             await desk.told(
