@@ -37,11 +37,9 @@ class LoopDispatcher:
         self._due.append(runnable)
         if not self._idle.acquire(False):
             return
-        if threading.get_ident() == self._thread_id:
-            self._loop.call_soon(self._give_turns)
-        else:
-            with suppress(RuntimeError):  # the loop has ended: nobody gets a turn any more
-                self._loop.call_soon_threadsafe(self._give_turns)
+        here = threading.get_ident() == self._thread_id
+        with suppress(RuntimeError):  # the loop has ended: nobody gets a turn any more
+            (self._loop.call_soon if here else self._loop.call_soon_threadsafe)(self._give_turns)
 
     def _begin(self) -> None:
         self._thread_id = threading.get_ident()
