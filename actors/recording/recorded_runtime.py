@@ -100,12 +100,10 @@ class RecordedEffects:
         reply: Callable[[T], object],
         failed: Callable[[Exception], object],
         incarnation: int = ANY_INCARNATION,
-        *,
-        urgent: bool = False,
     ) -> None:
         tape = self._tape
         if to.name in tape.beside or not tape.on:
-            self._inner.call(to, fn, reply, failed, incarnation, urgent=urgent)
+            self._inner.call(to, fn, reply, failed, incarnation)
             return
         id_ = self._next(to, incarnation)
         begun = False
@@ -123,7 +121,7 @@ class RecordedEffects:
                 tape.came_back(id_, None, error)
             return failed(error)
 
-        self._inner.call(to, done, reply, noted, incarnation, urgent=urgent)
+        self._inner.call(to, done, reply, noted, incarnation)
 
     def run(
         self,

@@ -159,8 +159,6 @@ class ReplayedEffects:
         reply: Callable[[T], object],
         failed: Callable[[Exception], object],
         incarnation: int = ANY_INCARNATION,
-        *,
-        urgent: bool = False,
     ) -> None:
         self._ask(to, fn, Delivery(to, reply, failed, incarnation), incarnation)
 

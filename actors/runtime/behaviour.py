@@ -69,16 +69,15 @@ class Context:
         failed: Callable[[Exception], object],
         *,
         in_turn: bool = False,
-        urgent: bool = False,
     ) -> None:
         """Run blocking `fn` on the database executor; `reply(result)` or `failed(error)` is told to this actor.
 
         `in_turn`: the caller does not mind if the answer is handled before this returns; it is where the system
-        `answers_at_once` (replay), and a message is saved. `urgent`: not behind the calls that wait, for short ones.
+        `answers_at_once` (replay), and a message is saved.
         """
         system = self.system
         if not (in_turn and system.answers_at_once):
-            system.effects.call(self.self_ref, fn, reply, failed, self.incarnation, urgent=urgent)
+            system.effects.call(self.self_ref, fn, reply, failed, self.incarnation)
             return
         try:
             message = reply(fn())

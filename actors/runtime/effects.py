@@ -28,10 +28,8 @@ class Effects(Protocol):
         reply: Callable[[T], object],
         failed: Callable[[Exception], object],
         incarnation: int = ANY_INCARNATION,
-        *,
-        urgent: bool = False,
     ) -> None:
-        """Run blocking `fn` on the executor; `urgent`: not behind what waits there."""
+        """Run blocking `fn` on the executor."""
         ...
 
     def run(
@@ -202,8 +200,6 @@ class DeterministicEffects:
         reply: Callable[[T], object],
         failed: Callable[[Exception], object],
         incarnation: int = ANY_INCARNATION,
-        *,
-        urgent: bool = False,
     ) -> None:
         self._dispatcher.schedule(_Call(fn, Delivery(to, reply, failed, incarnation)))
 

@@ -15,26 +15,21 @@ from actors.runtime.letter import ANY_INCARNATION
 from actors.runtime.ref import ShellRef
 
 T = TypeVar("T")
-Calls = queue.Queue[tuple[Callable[[], object], Delivery] | None]
 
 CALLS_MAX = 10_000
 """Of either kind."""
 COROUTINES_MAX = 10_000
-URGENT_WORKERS = 2
 
 
 class ThreadEffects:
-    """`workers` daemon threads, so that a call that never returns cannot keep the process from ending; urgent calls
-    have URGENT_WORKERS more to themselves.
-    """
+    """`workers` daemon threads, so that a call that never returns cannot keep the process from ending."""
 
     def __init__(
         self, workers: int, *, calls_max: int = CALLS_MAX, coroutines_max: int = COROUTINES_MAX
     ) -> None:
         self._calls_max = calls_max
         self._coroutines_max = coroutines_max
-        self._calls: Calls = queue.Queue(calls_max)
-        self._urgent: Calls = queue.Queue(calls_max)
+        self._calls: queue.Queue[tuple[Callable[[], object], Delivery] | None] = queue.Queue(calls_max)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopped = False
         self._under_way = 0
@@ -42,12 +37,11 @@ class ThreadEffects:
         self._loop = asyncio.new_event_loop()
         self._loop_thread = threading.Thread(target=self._run_loop, name="effects-loop", daemon=True)
         self._loop_thread.start()
-        queues = [self._calls] * workers + [self._urgent] * URGENT_WORKERS
         self._workers = [
-            (calls, threading.Thread(target=self._work, args=(calls,), name=f"effects-{number}", daemon=True))
-            for number, calls in enumerate(queues)
+            threading.Thread(target=self._work, name=f"effects-{number}", daemon=True)
+            for number in range(workers)
         ]
-        for _, thread in self._workers:
+        for thread in self._workers:
             thread.start()
 
     @property
@@ -62,15 +56,13 @@ class ThreadEffects:
         reply: Callable[[T], object],
         failed: Callable[[Exception], object],
         incarnation: int = ANY_INCARNATION,
-        *,
-        urgent: bool = False,
     ) -> None:
         delivery = Delivery(to, reply, failed, incarnation)
         if self._stopped:
             delivery.fail(EffectCancelled("the executor has stopped"))
             return
         try:
-            (self._urgent if urgent else self._calls).put_nowait((fn, delivery))
+            self._calls.put_nowait((fn, delivery))
         except queue.Full:
             delivery.fail(Overloaded(f"{self._calls_max} calls wait for the executor"))
 
@@ -109,28 +101,27 @@ class ThreadEffects:
         with self._lock:
             begun, self._stopped = self._stopped, True
         if not begun:
-            for calls in (self._calls, self._urgent):
-                self._discard(calls)
-            for calls, _ in self._workers:
-                calls.put(None, timeout=timeout_s)
+            self._discard()
+            for _ in self._workers:
+                self._calls.put(None, timeout=timeout_s)
             self._loop.call_soon_threadsafe(self._cancel_all)
-        threads = [*(thread for _, thread in self._workers), self._loop_thread]
+        threads = [*self._workers, self._loop_thread]
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in threads)
 
-    def _discard(self, calls: Calls) -> None:
+    def _discard(self) -> None:
         while True:
             try:
-                waiting = calls.get_nowait()
+                waiting = self._calls.get_nowait()
             except queue.Empty:
                 return
             if waiting is not None:
                 waiting[1].fail(EffectCancelled("stopped before the call began"))
 
-    def _work(self, calls: Calls) -> None:
+    def _work(self) -> None:
         while True:
-            waiting = calls.get()
+            waiting = self._calls.get()
             if waiting is None:
                 return
             fn, delivery = waiting

@@ -91,8 +91,6 @@ class SimulatedEffects(DeterministicEffects):
         reply: Callable[[T], object],
         failed: Callable[[Exception], object],
         incarnation: int = ANY_INCARNATION,
-        *,
-        urgent: bool = False,
     ) -> None:
         call = StoreCall(self._lane, fn, Delivery(to, reply, failed, incarnation))
         delay_s = self._faults.store_delay_s()

@@ -151,28 +151,6 @@ def test_beyond_its_bounds_work_fails_at_once(log: Log) -> None:
         world.stop()
 
 
-def test_an_urgent_call_waits_for_no_other(log: Log) -> None:
-    world = World("pool1")
-    ref = start(world, log)
-    effects = ThreadEffects(1)
-    gate = threading.Event()
-
-    def result(value: object) -> object:
-        return "result", value
-
-    try:
-        effects.call(ref, lambda: gate.wait(5.0), result, result)
-        effects.call(ref, lambda: "patient", result, result)
-        effects.call(ref, lambda: "urgent", result, result, urgent=True)
-        world.until(lambda: log.of("result") == [("urgent",)])
-        gate.set()
-        world.until(lambda: log.of("result") == [("urgent",), (True,), ("patient",)])
-    finally:
-        gate.set()
-        assert effects.stop(5.0)
-        world.stop()
-
-
 def test_work_under_way_at_shutdown_is_cancelled_not_forgotten(log: Log) -> None:
     """I16: shutdown does not wait for a coroutine's own timeout."""
     world = World("pool1")
