@@ -21,16 +21,12 @@ SLOW_CLIENT = 1008
 
 
 class Socket:
-    """`on_text` and `on_lost` are set by whoever takes the socket. A client that reads too slowly is cut off.
-
-    What one step of the venue has to say leaves together, once the step is over.
-    """
+    """`on_text` and `on_lost` are set by whoever takes the socket. A client that reads too slowly is cut off."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._protocol = ServerProtocol(logger=_SILENT)
         self._text = bytearray()
-        self._unsent: list[bytes] = []
         self.is_open = False
         self.on_text: Callable[[bytes], None] = lambda text: None
         self.on_lost: Callable[[], None] = lambda: None
@@ -61,9 +57,7 @@ class Socket:
         if self._transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
             self.close(SLOW_CLIENT)
         else:
-            if not self._unsent:
-                asyncio.get_running_loop().call_soon(self._write)
-            self._unsent.append(frame)
+            self._transport.write(frame)
 
     def ping(self) -> None:
         if self.is_open:
@@ -79,7 +73,6 @@ class Socket:
 
     def abort(self) -> None:
         """The line goes dead without a word."""
-        self._write()
         self.is_open = False
         self._transport.abort()
 
@@ -87,13 +80,7 @@ class Socket:
         self.is_open = False
         self.on_lost()
 
-    def _write(self) -> None:
-        unsent, self._unsent = self._unsent, []
-        if unsent:
-            self._transport.write(b"".join(unsent))
-
     def _flush(self) -> None:
-        self._write()
         for data in self._protocol.data_to_send():
             if data:
                 self._transport.write(data)

@@ -44,9 +44,13 @@ class LoopClock:
     async def asleep(self, seconds: float) -> None:
         """Until somebody sleeps for just so long."""
         async with asyncio.timeout(PATIENCE_S):
-            while not any(abs(asked - seconds) < 1e-9 for _, asked, _ in self._sleepers):
+            while not self._sleeps(seconds):
                 self._changed.clear()
                 await self._changed.wait()
+
+    def _sleeps(self, seconds: float) -> bool:
+        """Not one that has been woken and only waits for its turn."""
+        return any(abs(asked - seconds) < 1e-9 and not woken.done() for _, asked, woken in self._sleepers)
 
     def move(self, seconds: float) -> None:
         self._now_s += seconds
