@@ -210,7 +210,8 @@ def gateway(
 
     Everything it needs it starts by itself, on this machine, and ends again. *ours* is the adapter's way to the venue.
     With --simulator, *gateway* is the whole path: gateway and connection actors, the re-read of switch and lease on a
-    PostgreSQL of its own, sealed keys, adapter, simulator, report; *stored* is when the last fill is committed.
+    PostgreSQL of its own, sealed keys, adapter, simulator, private stream, report; rows are written after each volley.
+    *booked* is the same with rows written beside the orders that follow; *stored*: the last fill is committed.
     Ratios are to the first client listed. The clients take turns, so compare ratios, not absolute figures, where the
     machine has other work.
     """

@@ -249,7 +249,8 @@ class GatewayPath:
                 volleys.append(volley)
             left -= 2 * count
         self._watched.volley = None
-        return _figures(volleys, cpu_s)
+        reported = _figures(volleys, cpu_s)
+        return reported | _stored(volleys) if booked else reported
 
     def _committed(self, leg: Leg, count: int) -> list[Order]:
         """Intents of all runs in turn, durable."""
@@ -286,15 +287,21 @@ class GatewayPath:
         return ProposeIntent(order=order, deadline=slot + timedelta(hours=1), venue_ahead=ahead)
 
 
-def _figures(volleys: Sequence[Volley], cpu_s: float) -> Mapping[str, float]:
-    """Median latencies; orders a second until all had their reports, or their rows; processor time of one."""
+def _figures(volleys: Sequence[Volley], cpu_s: float) -> dict[str, float]:
+    """Median latency; orders a second until all had their reports; processor time of one."""
     count = sum(len(each.asked) for each in volleys)
     reports = [each.waits(each.reported) for each in volleys]
-    rows = [each.waits(each.stored) for each in volleys]
     return {
         "p50Us": statistics.median(chain.from_iterable(reports)) * 1e6,
         "perSecond": count / sum(each.busy_s(each.reported) for each in volleys),
         "cpuUs": cpu_s / count * 1e6,
+    }
+
+
+def _stored(volleys: Sequence[Volley]) -> dict[str, float]:
+    count = sum(len(each.asked) for each in volleys)
+    rows = [each.waits(each.stored) for each in volleys]
+    return {
         "storedP50Us": statistics.median(chain.from_iterable(rows)) * 1e6,
         "storedPerSecond": count / sum(each.busy_s(each.stored) for each in volleys),
     }
