@@ -103,11 +103,17 @@ def test_no_ask_hangs_when_raced_with_stop(pool: PoolDispatcher) -> None:
     assert hung == []
 
 
-def test_an_idle_actor_costs_no_thread(pool: PoolDispatcher) -> None:
-    before = threading.active_count()
-    refs = [Strict.start(pool) for _ in range(500)]
-    refs[-1].ask("faults", timeout=PATIENCE_S)
-    assert threading.active_count() == before
+@pytest.mark.parametrize("workers", [1, 4])
+def test_an_idle_actor_costs_no_thread(workers: int) -> None:
+    pool = PoolDispatcher(workers, stall_s=PATIENCE_S)  # none is taken for stuck, however slow the machine
+    try:
+        before = threading.active_count()
+        refs = [Strict.start(pool) for _ in range(500)]
+        refs[-1].ask("faults", timeout=PATIENCE_S)
+        assert threading.active_count() == before
+    finally:
+        pykka.ActorRegistry.stop_all(timeout=PATIENCE_S)
+        assert pool.stop(PATIENCE_S)
 
 
 class Sleepy(DispatchedActor):
@@ -149,10 +155,12 @@ class Nested(DispatchedActor):
         super().__init__()
 
     def on_receive(self, message: Any) -> Any:
-        return message.ask("x", timeout=PATIENCE_S)
+        other, question = message
+        return other.ask(question, timeout=PATIENCE_S)
 
 
 def test_a_blocking_get_in_a_handler_raises_at_once(pool: PoolDispatcher) -> None:
-    other = Sleepy.start(pool)
-    with pytest.raises(BlockingOnWorker, match=r"Sleepy.*answer to str"):
-        Nested.start(pool).ask(other, timeout=PATIENCE_S)
+    other, unanswered = Sleepy.start(pool), threading.Event()
+    with pytest.raises(BlockingOnWorker, match=r"Sleepy.*answer to Event"):
+        Nested.start(pool).ask((other, unanswered), timeout=PATIENCE_S)
+    unanswered.set()
