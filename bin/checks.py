@@ -22,7 +22,7 @@ BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core")
 SERVER_PACKAGES = ("postgresql",)
 RECEIVERS = {"influxd": "influxdb", "victoria-metrics": "victoria-metrics"}
 """Servers that signals are told to: program → package."""
-LANES = 4
+LANES = 3
 """More than two cores have, as many tests wait for databases and processes."""
 PARTS: Mapping[str, Sequence[str]] = {
     "processes": ("tests/live",),

@@ -297,8 +297,11 @@ def test_guesses_are_limited_by_address_and_hold_no_right_key_back(http: TestCli
 
 def test_one_key_is_limited_and_another_is_not(http: TestClient, made: Any, key: str) -> None:
     other = make_key(http, go_live(http, "alice", type="external", symbol="ETHUSDT")["id"])["key"]
-    repeats = [send(http, key, id="alert-0001").status_code for _ in range(ALERTS_PER_WINDOW + 1)]
-    assert repeats == [202] * ALERTS_PER_WINDOW + [429]
+    repeats: list[int] = []
+    while 429 not in repeats and len(repeats) < 4 * ALERTS_PER_WINDOW:  # one more is free each second
+        repeats.append(send(http, key, id="alert-0001").status_code)
+    assert set(repeats[:ALERTS_PER_WINDOW]) == {202}
+    assert repeats[-1] == 429
     assert send(http, other).status_code == 202
     assert http.get("/api/strategies", headers=ALICE).status_code == 200
 
