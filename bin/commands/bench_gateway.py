@@ -192,7 +192,7 @@ def _progress(say: Callable[[str], None], pace: str, number: int, rounds: int) -
 async def _compared(
     clients: dict[str, Round], orders: int, rounds: int, pace: Pace, begins: Callable[[int, int], None]
 ) -> dict[str, Any]:
-    """The medians over the rounds, and latency and time an order of each client in those of `ours`."""
+    """The medians over the rounds, and latency and time an order of each client in those of the first."""
     measured: dict[str, list[Mapping[str, float]]] = {name: [] for name in clients}
     for client in clients.values():
         await client(min(orders, WARM_UP), pace)

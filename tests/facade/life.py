@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Iterator
 
@@ -11,7 +12,8 @@ import structlog
 from psycopg import sql
 from starlette.testclient import TestClient
 
-from tests.facade.world import as_user
+from bin.logging_setup import set_up_logging
+from tests.facade.world import as_user, make_settings
 
 ANN = as_user("ann")
 
@@ -20,6 +22,12 @@ ANN = as_user("ann")
 def structured_logs() -> Iterator[None]:
     yield
     structlog.reset_defaults()
+
+
+def say_all(caplog: pytest.LogCaptureFixture) -> None:
+    """Down to DEBUG, from within the test: what is set up before it is heard by nobody."""
+    set_up_logging(make_settings(LOG_LEVEL="DEBUG"))
+    caplog.set_level(logging.DEBUG)
 
 
 class Life:

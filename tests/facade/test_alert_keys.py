@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -12,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from starlette.testclient import TestClient
 
-from bin.logging_setup import log_error, set_up_logging
+from bin.logging_setup import log_error
 from bin.traces import Scanner
 from core.ids import RunId
 from core.run import RunCommand
@@ -20,7 +19,7 @@ from facade.limits import ALERTS_PER_WINDOW, FAILURES_PER_WINDOW
 from facade.middleware import MAX_BODY_BYTES
 from schema.pg import PgStore
 from tests.canaries import SECRETS, scan_all
-from tests.facade.life import Life, structured_logs
+from tests.facade.life import Life, say_all, structured_logs
 from tests.facade.world import START, SmallRunner, as_user, client_of, go_live, make_settings
 from tests.schema.conftest import Database
 
@@ -344,8 +343,7 @@ def test_i13_an_alert_keys_whole_life_at_debug_leaves_no_trace_of_it(
     structured_logs: None,
 ) -> None:
     """Neither in rows, logs, answers and events, nor in what a careless error tells."""
-    set_up_logging(make_settings(LOG_LEVEL="DEBUG"))
-    caplog.set_level(logging.DEBUG)
+    say_all(caplog)
     access: list[object] = []
     with client_of(runner, error_log=log_error, access_log=access.append) as http:
         life = Life(http)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import pickle
 from uuid import UUID
 
@@ -13,7 +12,7 @@ import pytest
 
 from actors.key_ring import KeyRing
 from actors.keys import Keys
-from bin.logging_setup import log_error, set_up_logging
+from bin.logging_setup import log_error
 from core.connection import Environment, Venue
 from core.ids import AccountId
 from core.key_rights import KeyRights
@@ -24,8 +23,8 @@ from facade.limits import Attempts
 from schema.pg import PgStore
 from schema.vault import VaultError
 from tests.canaries import KEYS, SECRETS, scan_all
-from tests.facade.life import Life, structured_logs
-from tests.facade.world import SmallRunner, client_of, make_settings
+from tests.facade.life import Life, say_all, structured_logs
+from tests.facade.world import SmallRunner, client_of
 from tests.schema.conftest import Database
 from tests.schema.test_vault import master, vault_of
 from tests.venue_keys import VenueKeys
@@ -57,8 +56,7 @@ def test_i13_a_connections_whole_life_at_debug_leaves_no_trace_of_its_keys(
     capfd: pytest.CaptureFixture[str],
     structured_logs: None,
 ) -> None:
-    set_up_logging(make_settings(LOG_LEVEL="DEBUG"))
-    caplog.set_level(logging.DEBUG)
+    say_all(caplog)
     vault, venue = vault_of(master("m1", 1)), Careless()
     for number in (0, 4, 5):
         venue.knows(KEYS[number], SECRETS[number])

@@ -25,7 +25,7 @@ from actors.recording.recorder import Recorder
 from actors.runtime.process_time import process_s
 from actors.service import Service
 from actors.system import Options, Parts
-from bin.logging_setup import log_error, set_up_logging
+from bin.logging_setup import log_error
 from core.definition import StrategyDefinition
 from core.ids import AccountId, NodeId, RunId, StrategyId, UserId
 from core.run import Run, RunCommand, RunSettings, TradingMode
@@ -40,8 +40,8 @@ from tests.actors.candles import START, SYMBOL, rules, scripted, source
 from tests.actors.live_wire.world import PLACES, ThreadedVenue
 from tests.actors.world import OPEN_LIMITS
 from tests.canaries import KEYS, SECRETS, scan_all
-from tests.facade.life import ANN, Life, structured_logs
-from tests.facade.world import WORKER, client_of, make_settings
+from tests.facade.life import ANN, Life, say_all, structured_logs
+from tests.facade.world import WORKER, client_of
 from tests.schema.conftest import Database
 from tests.schema.test_vault import master, vault_of
 
@@ -71,8 +71,7 @@ def test_i13_trading_at_debug_leaves_no_trace_of_the_keys(
     capfd: pytest.CaptureFixture[str],
     structured_logs: None,
 ) -> None:
-    set_up_logging(make_settings(LOG_LEVEL="DEBUG"))
-    caplog.set_level(logging.DEBUG)
+    say_all(caplog)
     vault = vault_of(master("m1", 1))
     keys = keys_of(store, vault, venue.given)
     service = _service(venue, store, database, keys, KeyRing(store.connections, vault), tmp_path)
