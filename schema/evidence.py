@@ -110,6 +110,20 @@ SETTLED: Mapping[str, str] = {
                SELECT FROM strategy_tick_runs t WHERE t.run_id = l.run_id AND t.slot = l.last_slot)""",
 }
 
+# Of runs that may tick at any slot, where market time stands.
+DECIDED: Mapping[str, str] = {
+    "every claimed slot has its row, the latest one too": """
+        SELECT l.run_id, l.last_slot FROM strategy_locks l
+         WHERE l.last_slot IS NOT NULL AND NOT EXISTS (
+               SELECT FROM strategy_tick_runs t WHERE t.run_id = l.run_id AND t.slot = l.last_slot)""",
+    "every run has been claimed for its latest slot": """
+        SELECT r.id, due.slot FROM run_rows r
+         CROSS JOIN LATERAL (
+               SELECT to_timestamp(floor(extract(epoch FROM runner_now()) / r.timeframe_s) * r.timeframe_s) AS slot) due
+         WHERE r.status = 'active' AND r.execution_mode <> 'MANUAL' AND r.kind <> 'external'
+           AND r.activated_at < due.slot AND r.last_slot IS DISTINCT FROM due.slot""",
+}
+
 GAPS: Mapping[str, str] = {
     "every slot of an active run from its first row to its last has one": """
         SELECT run_id, slot, before FROM (

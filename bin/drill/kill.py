@@ -21,6 +21,7 @@ from actors.demo_source import demo_source
 from bin.drill.node import Node, settings_of
 from bin.drill.orphans import Loss, longest_orphan
 from bin.drill.report import Report, Statement
+from bin.drill.standstill import stand_still
 from bin.drill.watch import ClaimWatch
 from bin.drill.world import make_world
 from bin.kept_server import kept_server
@@ -30,11 +31,9 @@ from core.risk import RiskLimits
 from facade.settings_file import load_settings
 from schema import evidence
 from schema.migrate import migrate
-from schema.notify import PgNotifier
 from schema.pg import PgStore
 
 UP_TIMEOUT_S: Final = 90.0
-SETTLE_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 30.0
 LOOK_S: Final = 0.05
 FREEZE_SHARE: Final = 0.25
@@ -247,21 +246,10 @@ class KillDrill:
     # -- statements -----------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        """Market time stands; what is under way ends; then everything is counted anew."""
-        self._tell("Market time stands; waiting for what is under way")
-        store = PgStore(self._dsn, default_limits=RiskLimits(), worker="drill")
-        notifier = PgNotifier(self._dsn)
-        try:
-            store.set_clock(rate=0.0, ceiling=store.clock().ceiling)
-            notifier.notify("clock", "")
-        finally:
-            notifier.close()
-            store.close()
-        deadline_s = monotonic() + SETTLE_TIMEOUT_S
-        # An order may be acknowledged a moment before its fills are booked: until then a risk day counts one more.
+        """Market time stands where what is under way has ended; then everything is counted anew."""
+        self._tell("Stopping market time; waiting for what is under way")
         groups = (evidence.SETTLED, evidence.GAPS, evidence.RECOUNTED)
-        while evidence.broken(self._connection, *groups) and monotonic() < deadline_s:
-            self._pass_s(1.0)
+        stand_still(self._dsn, self._connection, *groups, speed=self._plan.speed, wait=self._pass_s)
         self._check(evidence.ALWAYS, *groups)
 
     def _check(self, *groups: Mapping[str, str]) -> None:

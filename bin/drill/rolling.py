@@ -19,7 +19,7 @@ from actors.demo import demo_of
 from actors.demo_source import demo_source
 from bin.drill.node import Node, settings_of
 from bin.drill.report import Statement
-from bin.drill.stage import set_rate
+from bin.drill.standstill import stand_still
 from bin.drill.world import make_world
 from core.errors import RunnerError
 from core.ids import RunId, UserId
@@ -34,15 +34,7 @@ LEASE_S: Final = 120.0
 """As by default, so that processes look for each other no more often than live ones do."""
 UP_TIMEOUT_S: Final = 90.0
 STOP_TIMEOUT_S: Final = 30.0
-SETTLE_TIMEOUT_S: Final = 10.0
 LOOK_S: Final = 0.05
-STANDS_MAX: Final = 5
-_CLEAR: Final = timedelta(seconds=8)
-"""Behind a boundary, so far that no slot is due."""
-_UNDECIDED: Final = """
-    SELECT count(*) FROM strategy_locks l
-     WHERE l.run_id = ANY(%s::uuid[]) AND l.last_slot IS NOT NULL AND NOT EXISTS (
-           SELECT FROM strategy_tick_runs t WHERE t.run_id = l.run_id AND t.slot = l.last_slot)"""
 
 MISSED: Final = "I9: no slot of any run was missed or cut off while processes were replaced"
 WHOLE: Final = "every run has a row for every minute"
@@ -131,7 +123,10 @@ class _Held:
             rounds = self._roll_until(last)
             self._pass(last)
             seconds = monotonic() - began_s
-            self._stand_still()
+            if not stand_still(self._dsn, self._connection, evidence.SETTLED, speed=self._plan.speed):
+                raise RunnerError(
+                    "Claims have no row, or orders no outcome, wherever market time is stopped."
+                )
             for node in self._nodes:
                 self._stop(node)
         finally:
@@ -183,23 +178,6 @@ class _Held:
             if monotonic() > deadline_s:
                 raise RunnerError("Market time stands still.")
             sleep(LOOK_S)
-
-    def _stand_still(self) -> None:
-        """Stop market time where every claim has its row: one that waits for it, as for a boundary, would never end."""
-        for _ in range(STANDS_MAX):
-            self._pass(self._next_slot() - timedelta(minutes=1) + _CLEAR)
-            set_rate(self._dsn, 0.0)
-            deadline_s = monotonic() + SETTLE_TIMEOUT_S
-            while monotonic() < deadline_s:
-                if not self._undecided():
-                    return
-                sleep(LOOK_S)
-            set_rate(self._dsn, self._plan.speed)
-        raise RunnerError(f"{self._undecided()} claims have no row, wherever market time is stopped.")
-
-    def _undecided(self) -> int:
-        row = self._connection.execute(_UNDECIDED, [[str(run_id) for run_id in self._owners]]).fetchone()
-        return 0 if row is None else int(row[0])
 
     # -- what came of it ------------------------------------------------------------------------
 
