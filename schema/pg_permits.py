@@ -25,9 +25,11 @@ ANSWER_TIMEOUT_S: Final = 2.0
 MOST_AT_ONCE: Final = 64
 """Orders of one statement: what it permits has to leave within a second of it."""
 _NAME: Final = b"may_send"
-_SESSION: Final = (
+SESSION: Final = (
     b"SET statement_timeout = '3s'",  # after ANSWER_TIMEOUT_S, for what nobody waits for any more
     b"SET plan_cache_mode = 'force_generic_plan'",
+    # The plan is kept, and may be made while there are few rows: whole tables would be read on when there are many.
+    b"SET enable_seqscan = off",
     b"SET default_transaction_read_only = on",
     b"PREPARE may_send (text[]) AS " + SQL["may_send"].replace(b"%(ids)s", b"$1"),
 )
@@ -162,7 +164,7 @@ class PgPermits:
                 connection = await psycopg.AsyncConnection.connect(
                     self._conninfo, autocommit=True, application_name=self._program
                 )
-                for statement in _SESSION:
+                for statement in SESSION:
                     await connection.execute(statement)
             self._socket = connection.pgconn.socket
         except (psycopg.Error, OSError):

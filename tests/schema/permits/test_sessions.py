@@ -7,12 +7,13 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from core.errors import Reason
 from core.order import Order
-from schema.pg_permits import MOST_AT_ONCE, PgPermits
+from schema.pg_permits import MOST_AT_ONCE, SESSION, PgPermits
 from tests.schema.conformance.world import World
 from tests.schema.conftest import Database
 from tests.schema.permits.kit import (
@@ -198,3 +199,16 @@ def test_closed_after_its_loop_it_leaves_no_session(
         permits.close()
         del permits
     until_now(lambda: not sessions.pids())
+
+
+def test_what_is_planned_on_empty_tables_reads_rows_by_their_keys_when_there_are_many(
+    database: Database,
+) -> None:
+    """A plan is kept for as long as the session: one that reads whole tables would slow every order down."""
+    with psycopg.connect(database.service_dsn, autocommit=True, connect_timeout=10) as connection:
+        for statement in SESSION:
+            connection.execute(statement)
+        plan = [str(line) for (line,) in connection.execute("EXPLAIN EXECUTE may_send ('{none}')").fetchall()]
+    scanned = [line for line in plan if "Seq Scan" in line]
+    assert [line for line in scanned if " on platform_settings " not in line] == [], plan  # it has one row
+    assert sum("Index" in line for line in plan) >= len(("orders", "accounts", "strategy_locks")), plan
