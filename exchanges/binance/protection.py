@@ -89,6 +89,9 @@ class Protector:
 
     async def protect(self, symbol: str, wanted: Protection, rules: SymbolRules) -> Protection:
         """What stands afterwards: `wanted` on the grid. Raises ExchangeError; then it is to be asked again."""
+        if wanted == Protection():
+            await self._cancel(await self.standing(symbol))
+            return wanted
         held = await self._held(symbol)
         standing = await self.standing(symbol)
         if held is None:
