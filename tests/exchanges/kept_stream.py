@@ -10,6 +10,7 @@ from datetime import datetime
 from core.backoff import Backoff
 from exchanges.stream import PingRule, Stream, StreamRules, VenuePings
 from exchanges.web_socket import Sender
+from tests import live_loop
 from tests.exchanges.stream_venue import StreamVenue, streaming
 from tests.fakes.loop_clock import LoopClock, until
 
@@ -99,7 +100,7 @@ def case(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
     """The coroutine as a test."""
 
     def run() -> None:
-        asyncio.run(asyncio.wait_for(_awaited(test()), 30))
+        live_loop.run(asyncio.wait_for(_awaited(test()), 30))
 
     run.__name__ = test.__name__
     run.__doc__ = test.__doc__

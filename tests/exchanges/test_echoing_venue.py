@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import threading
@@ -22,6 +21,7 @@ from exchanges.base import LiveExchange
 from exchanges.credentials import Credentials
 from exchanges.errors import ExchangeError
 from exchanges.venues import Address, Venues
+from tests import live_loop
 from tests.canaries import KEYS, SECRETS, scan_all
 
 ANSWERS = (
@@ -123,7 +123,7 @@ def test_i13_what_a_venue_repeats_goes_no_further(
     caplog.set_level(logging.DEBUG)
     echo.answer = ANSWERS[number]
     url = f"http://127.0.0.1:{echo.server_address[1]}"
-    raised = asyncio.run(failures(venue, url, number % 3 * 2))
+    raised = live_loop.run(failures(venue, url, number % 3 * 2))
     assert raised
     told = [(type(error).__name__, "".join(traceback.format_exception(error))) for error in raised]
     told += [("repr", repr(vars(error))) for error in raised]

@@ -13,6 +13,7 @@ import pytest
 from exchanges.errors import Banned, ErrorKind, RateLimited, Unreachable
 from exchanges.stream import MAX_WAIT_S, VenuePings, WePing
 from exchanges.web_socket import Sender
+from tests import live_loop
 from tests.exchanges.kept_stream import DAY_S, OVERLAP_S, QUIET, Kept, case, kept
 from tests.exchanges.stream_venue import streaming
 from tests.fakes.loop_clock import START, until
@@ -362,7 +363,7 @@ def ends_with(fault: Exception, prepare: Callable[[Kept], None], caplog: pytest.
                 "ERROR"
             ]
 
-    asyncio.run(test())
+    live_loop.run(test())
 
 
 @pytest.mark.parametrize("where", ["message", "open", "url"])

@@ -16,6 +16,7 @@ from exchanges.http import HttpPool
 from exchanges.limits import Limits, OrderLimit
 from exchanges.venue_host import ASK_AGAIN_S, MAX_WAIT_S, VenueHost
 from exchanges.wire import Answer, Cost, NoAnswer, Purpose, Request
+from tests import live_loop
 from tests.exchanges.raw_host import RawHost, answering, ok, say, silence
 from tests.fakes.loop_clock import START, LoopClock, until
 
@@ -98,7 +99,7 @@ def case(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
     """The coroutine as a test."""
 
     def run() -> None:
-        asyncio.run(asyncio.wait_for(_awaited(test()), 30))
+        live_loop.run(asyncio.wait_for(_awaited(test()), 30))
 
     run.__name__ = test.__name__
     run.__doc__ = test.__doc__

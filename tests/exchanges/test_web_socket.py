@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchanges.web_socket import WebSocket, opened
+from tests import live_loop
 from tests.exchanges.stream_venue import streaming
 from tests.fakes.loop_clock import LoopClock
 
@@ -79,7 +79,7 @@ def test_however_the_bytes_are_cut_each_message_is_told_once_in_order(
 ) -> None:
     messages = [bytes([97 + number]) * size for number, (_, size) in enumerate(plan)]
     data = b"".join(sent(kind, message) for (kind, _), message in zip(plan, messages, strict=True))
-    assert asyncio.run(told(data, cuts)) == (messages, True)
+    assert live_loop.run(told(data, cuts)) == (messages, True)
 
 
 @settings(max_examples=60, deadline=None)
@@ -100,6 +100,6 @@ def test_frames_that_break_the_protocol_or_its_bounds_end_the_connection(
     data: bytes, cuts: list[int]
 ) -> None:
     before = frame(0x81, b"before")
-    messages, good = asyncio.run(told(before + data, cuts))
+    messages, good = live_loop.run(told(before + data, cuts))
     assert messages == [b"before"]
     assert not good

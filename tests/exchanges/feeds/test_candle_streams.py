@@ -20,6 +20,7 @@ from exchanges.feeds.candle_streams import (
 )
 from exchanges.feeds.live_candles import ASK_AGAIN_S, PATIENCE_S
 from exchanges.feeds.topic_connection import GATHER_S
+from tests import live_loop
 from tests.exchanges.feeds.streamed import SYMBOL, Streamed, binance_kline, bybit_kline, candle, streamed
 from tests.fakes.loop_clock import until
 
@@ -31,7 +32,7 @@ def run(case: Callable[[Streamed], Awaitable[None]], venue: str = "binance", *, 
         async with streamed(venue, warm=warm) as it:
             await case(it)
 
-    asyncio.run(asyncio.wait_for(within(), 30))
+    live_loop.run(asyncio.wait_for(within(), 30))
 
 
 @both

@@ -17,6 +17,7 @@ from exchanges.bybit.mark_feed import BybitMarks
 from exchanges.feeds.mark_streams import CHECK_EVERY_S, STALE_AFTER_S, MarkStreams
 from exchanges.feeds.market_marks import MarketMarks
 from exchanges.feeds.topic_connection import GATHER_S
+from tests import live_loop
 from tests.exchanges.stream_venue import StreamVenue, streaming
 from tests.fakes.loop_clock import START, LoopClock, until
 
@@ -83,7 +84,7 @@ def run(case: Callable[[Heard], Awaitable[None]], venue: str) -> None:
                 with suppress(asyncio.CancelledError):
                     await running
 
-    asyncio.run(asyncio.wait_for(within(), 30))
+    live_loop.run(asyncio.wait_for(within(), 30))
 
 
 @pytest.mark.parametrize("venue", ["binance", "bybit"])

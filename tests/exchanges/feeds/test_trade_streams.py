@@ -28,6 +28,7 @@ from exchanges.feeds.trade_streams import (
     TooManyMarkets,
     TradeStreams,
 )
+from tests import live_loop
 from tests.exchanges.stream_venue import StreamVenue, streaming
 from tests.fakes.loop_clock import START, LoopClock, until
 
@@ -152,7 +153,7 @@ def run(case: Callable[[Followed], Awaitable[None]], venue: str) -> None:
         async with followed() as it:
             await case(it)
 
-    asyncio.run(asyncio.wait_for(within(), 30))
+    live_loop.run(asyncio.wait_for(within(), 30))
 
 
 both = pytest.mark.parametrize("venue", ["binance", "bybit"])
@@ -278,4 +279,4 @@ def test_no_more_markets_are_followed_than_the_bound_and_what_there_is_not_is_re
         with pytest.raises(NoCandles, match="Nobody follows the trades of ONEMOREUSDT"):
             await trades.columns("binance", Market.PERP, "ONEMOREUSDT", START, START)
 
-    asyncio.run(case())
+    live_loop.run(case())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 
+from tests import live_loop
 from tests.exchanges.simulator.desk import Desk, desk_at
 from tests.exchanges.simulator.running import RunningVenue, running
 
@@ -67,6 +67,6 @@ def at_desk(bybit: RunningVenue, request: pytest.FixtureRequest) -> Callable[...
             async with desk_at(bybit, request.node.name, **more) as desk:
                 await act(desk)
 
-        asyncio.run(seated())
+        live_loop.run(seated())
 
     return run

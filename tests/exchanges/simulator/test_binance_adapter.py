@@ -20,6 +20,7 @@ from exchanges.credentials import Credentials
 from exchanges.errors import AuthFailed, NotPlaced, OutcomeUnknown, Refusal, Rejected
 from exchanges.venues import Address, Venues
 from exchanges.wire import unconditional
+from tests import live_loop
 from tests.exchanges.simulator.desk import SYMBOL, Desk, WallClock
 from tests.exchanges.simulator.running import RunningVenue
 
@@ -58,7 +59,7 @@ async def price(desk: Desk, value: str) -> None:
 
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(coroutine)
+    live_loop.run(coroutine)
 
 
 def test_settings_orders_and_positions_are_what_the_venues_books_say(binance: RunningVenue) -> None:

@@ -28,6 +28,7 @@ from exchanges.errors import (
 )
 from exchanges.feeds.bybit_public import BybitPublic
 from exchanges.wire import unconditional
+from tests import live_loop
 from tests.exchanges.simulator.desk import LONG_AGO, SYMBOL, WAIT_S, Desk, desk_at
 from tests.exchanges.simulator.running import RunningVenue, running
 
@@ -283,7 +284,7 @@ def test_the_public_candle_feed_reads_several_pages_of_closed_candles(bybit: Run
         assert forming is not None
         assert forming.open_time_ms >= to_ms(opens)
 
-    asyncio.run(act())
+    live_loop.run(act())
 
 
 def test_an_order_of_last_week_is_found_with_its_execution() -> None:
@@ -298,7 +299,7 @@ def test_an_order_of_last_week_is_found_with_its_execution() -> None:
                 await desk.exchange.connect()
                 assert await desk.exchange.find(SYMBOL, entry.client_order_id) == report
 
-        asyncio.run(act())
+        live_loop.run(act())
 
 
 def test_funding_is_told_with_the_amount_the_wallet_lost_and_streamed_once() -> None:
@@ -322,4 +323,4 @@ def test_funding_is_told_with_the_amount_the_wallet_lost_and_streamed_once() -> 
                 assert (await desk.exchange.balance()).balance == 10_000 - 3 - Decimal("0.6")
                 following.cancel()
 
-        asyncio.run(act())
+        live_loop.run(act())

@@ -19,6 +19,7 @@ from core.order import Leg, Order, OutcomeUnknown
 from schema.ops import ObserveOrder
 from schema.pg_database import PROGRAM
 from schema.pg_permits import PgPermits
+from tests import live_loop
 from tests.schema.conformance.world import TTL_S, World
 from tests.schema.conftest import Database
 
@@ -73,7 +74,7 @@ def on_a_loop(scenario: Coroutine[Any, Any, T]) -> T:
         async with asyncio.timeout(PATIENCE_S):
             return await scenario
 
-    answer = asyncio.run(bounded())
+    answer = live_loop.run(bounded())
     assert complaints == []
     return answer
 
