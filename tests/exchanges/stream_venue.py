@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -60,10 +61,16 @@ class StreamVenue:
 
 
 @asynccontextmanager
-async def streaming() -> AsyncIterator[StreamVenue]:
+async def streaming(tls: ssl.SSLContext | None = None) -> AsyncIterator[StreamVenue]:
     venue = StreamVenue()
     server: Server = await serve(
-        venue.handle, "127.0.0.1", 0, process_request=venue.greet, ping_interval=None, close_timeout=0.1
+        venue.handle,
+        "127.0.0.1",
+        0,
+        ssl=tls,
+        process_request=venue.greet,
+        ping_interval=None,
+        close_timeout=0.1,
     )
     venue.port = next(iter(server.sockets)).getsockname()[1]
     try:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from itertools import pairwise
+from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchanges.web_socket import WebSocket, opened
 from tests import live_loop
+from tests.exchanges.certificate import localhost_contexts
 from tests.exchanges.stream_venue import streaming
-from tests.fakes.loop_clock import LoopClock
+from tests.fakes.loop_clock import LoopClock, until
 
 MAX_BYTES = 70_000
 SIZES = (0, 1, 125, 126, 300, 65_535, 65_536)
@@ -42,21 +47,25 @@ def sent(kind: str, message: bytes) -> bytes:
     return PING + in_parts(message, 2)
 
 
+async def subscribed(url: str, messages: list[bytes]) -> WebSocket:
+    clock = LoopClock()
+    return await opened(
+        url,
+        on_message=messages.append,
+        faulted=lambda error: None,
+        clock=clock,
+        sleep=clock.sleep,
+        messages_per_s=5,
+        open_timeout_s=5,
+        max_message_bytes=MAX_BYTES,
+    )
+
+
 async def told(data: bytes, cuts: list[int]) -> tuple[list[bytes], bool]:
     """What a subscriber hears of these bytes, and whether the connection is still good."""
     messages: list[bytes] = []
     async with streaming() as venue:
-        clock = LoopClock()
-        socket: WebSocket = await opened(
-            venue.url,
-            on_message=messages.append,
-            faulted=lambda error: None,
-            clock=clock,
-            sleep=clock.sleep,
-            messages_per_s=5,
-            open_timeout_s=5,
-            max_message_bytes=MAX_BYTES,
-        )
+        socket = await subscribed(venue.url, messages)
         places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
         for start, stop in pairwise(places):
             if start < stop:
@@ -103,3 +112,29 @@ def test_frames_that_break_the_protocol_or_its_bounds_end_the_connection(
     messages, good = live_loop.run(told(before + data, cuts))
     assert messages == [b"before"]
     assert not good
+
+
+def test_over_tls_only_a_venue_that_proves_its_name_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, _ = localhost_contexts(tmp_path)
+    sent_messages = [b"x" * size for size in SIZES]
+
+    async def run() -> None:
+        messages: list[bytes] = []
+        async with streaming(served) as venue:
+            by_name = f"wss://localhost:{venue.port}/private/ws?listenKey=one"
+            with pytest.raises(ssl.SSLCertVerificationError):
+                await subscribed(by_name, messages)  # its authority is nobody's
+            monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "localhost.pem"))
+            with pytest.raises(ssl.SSLCertVerificationError):
+                await subscribed(f"wss://127.0.0.1:{venue.port}/private/ws?listenKey=one", messages)
+            socket = await subscribed(by_name, messages)
+            await socket.say("hello")
+            await until(lambda: venue.texts(0) == ["hello"], what="what was said")
+            for message in sent_messages:
+                await venue.standing[0].send(message, text=True)
+            await until(lambda: messages == sent_messages, what="what was sent")
+            await socket.close()
+
+    live_loop.run(asyncio.wait_for(run(), 20))
