@@ -24,6 +24,8 @@ from tests.fakes.loop_clock import until
 
 SYMBOL = "BTCUSDT"
 QUARTER_MS = 15_000
+TRADES = 2
+"""At the beginning of each quarter of a minute, each told by itself."""
 _REST = {
     ("binance", Market.PERP): "/fapi/v1/aggTrades",
     ("binance", Market.SPOT): "/api/v3/aggTrades",
@@ -37,7 +39,7 @@ async def hurried(seconds: float) -> None:
 
 
 class Tape:
-    """A stand-in whose time the test sets: two trades at the beginning of each quarter of a minute."""
+    """A stand-in whose time the test sets."""
 
     def __init__(self, name: str, market: Market, venue: RunningVenue) -> None:
         self.name, self.kind, self.venue = name, market, venue
@@ -77,7 +79,7 @@ class Tape:
 
         def is_there() -> bool:
             told = self.streams.columns(SYMBOL, start, end)
-            return told is not None and bool(told.trades.any())
+            return told is not None and int(told.trades.sum()) == TRADES
 
         await until(is_there, what="the trades of this moment")
 
