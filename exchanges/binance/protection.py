@@ -89,7 +89,7 @@ class Protector:
 
     async def protect(self, symbol: str, wanted: Protection, rules: SymbolRules) -> Protection:
         """What stands afterwards: `wanted` on the grid. Raises ExchangeError; then it is to be asked again."""
-        if wanted == Protection():
+        if wanted == Protection():  # mostly nothing stands then: one list is all that is asked for
             await self._cancel(await self.standing(symbol))
             return wanted
         held = await self._held(symbol)
