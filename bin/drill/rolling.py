@@ -19,7 +19,7 @@ from actors.demo import demo_of
 from actors.demo_source import demo_source
 from bin.drill.node import Node, settings_of
 from bin.drill.report import Statement
-from bin.drill.standstill import stand_still
+from bin.drill.standstill import pass_by, stand_still
 from bin.drill.world import make_world
 from core.errors import RunnerError
 from core.ids import RunId, UserId
@@ -121,7 +121,7 @@ class _Held:
             last = first + timedelta(minutes=self._plan.minutes - 1)
             began_s = monotonic()
             rounds = self._roll_until(last)
-            self._pass(last)
+            pass_by(self._connection, last + timedelta(seconds=1))
             seconds = monotonic() - began_s
             if not stand_still(self._dsn, self._connection, evidence.SETTLED, speed=self._plan.speed):
                 raise RunnerError(
@@ -171,13 +171,6 @@ class _Held:
         """The first minute of which every run is awaited a row: the one after next."""
         now = evidence.market_now(self._connection)
         return now.replace(second=0, microsecond=0) + timedelta(minutes=2)
-
-    def _pass(self, instant: datetime) -> None:
-        deadline_s = monotonic() + UP_TIMEOUT_S
-        while evidence.market_now(self._connection) <= instant + timedelta(seconds=1):
-            if monotonic() > deadline_s:
-                raise RunnerError("Market time stands still.")
-            sleep(LOOK_S)
 
     # -- what came of it ------------------------------------------------------------------------
 

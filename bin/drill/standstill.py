@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic, sleep
 from typing import Final
 
@@ -37,7 +37,7 @@ def stand_still(
     for stand in range(STANDS_MAX):
         if stand:
             set_rate(dsn, speed)
-        _pass_boundary(connection, wait)
+        pass_by(connection, Timeframe.M1.next_close(evidence.market_now(connection)) + _CLEAR, wait)
         set_rate(dsn, 0.0)
         deadline_s = monotonic() + STAND_S
         while monotonic() < deadline_s:
@@ -47,10 +47,12 @@ def stand_still(
     return False
 
 
-def _pass_boundary(connection: evidence.Connection, wait: Callable[[float], None]) -> None:
-    clear = Timeframe.M1.next_close(evidence.market_now(connection)) + _CLEAR
+def pass_by(
+    connection: evidence.Connection, instant: datetime, wait: Callable[[float], None] = sleep
+) -> None:
+    """Until market time is past `instant`. Raises RunnerError where it does not get there."""
     deadline_s = monotonic() + PASS_TIMEOUT_S
-    while evidence.market_now(connection) <= clear:
+    while evidence.market_now(connection) <= instant:
         if monotonic() > deadline_s:
             raise RunnerError("Market time stands still.")
         wait(LOOK_S)
